@@ -1,0 +1,1 @@
+"""What is decided: pure behaviours and algorithms, without clock, ids, randomness or I/O."""

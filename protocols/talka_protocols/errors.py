@@ -1,0 +1,151 @@
+"""The error tree: whose fault it is, what happened, where, and what to do.
+
+    TalkaError
+      CallerError                  you asked for something that cannot be
+        WorkflowInvalidError         the definition is wrong (file, line, column)
+        UnknownExecutionError        no execution has this id
+        ResourcesUnavailable         what was asked for is not free, or exists nowhere
+        NotAllowedError              the worker was not told to allow this
+        DataDirectoryError           the data directory is in use, read-only or too new
+      TaskError                    the task's own code failed
+        TaskFailedError              it raised, exited non-zero or returned nonsense
+        TaskTimeoutError             it ran past its time-out
+        TaskCrashedError             its process died
+      PlatformError                ours, or the world's; a retry may help
+        ServerUnavailableError       no NATS server answers
+        ConflictError                another owner wrote to the log first
+        BrokenHistoryError           a log cannot be folded
+
+Broken invariants are ``AssertionError``: never caught, the actor restarts from its log.
+"""
+
+from __future__ import annotations
+
+
+class TalkaError(Exception):
+    """Root of everything Talka raises on purpose; ``code`` is stable, the text is for people."""
+
+    code = "talka"
+    hint = ""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        if hint:
+            self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class CallerError(TalkaError):
+    """The caller can fix this."""
+
+    code = "caller"
+
+
+class WorkflowInvalidError(CallerError):
+    """A definition that cannot run, with its place in the file where there is one."""
+
+    code = "workflow_invalid"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        code: str = "",
+        path: tuple[str | int, ...] = (),
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code or type(self).code
+        self.path = path
+        self.file = file
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        return f"{place}: {super().__str__()}" if place else super().__str__()
+
+
+class UnknownExecutionError(CallerError):
+    """No log exists under this execution id."""
+
+    code = "unknown_execution"
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(
+            f"There is no execution {execution_id!r} here.",
+            hint="`talka list` shows those that exist; check --data-dir or --server.",
+        )
+        self.execution_id = execution_id
+
+
+class ResourcesUnavailable(CallerError):  # noqa: N818  (the public interface names it so)
+    """The resources asked for did not become free in time, or no worker can ever offer them."""
+
+    code = "resources_unavailable"
+
+
+class NotAllowedError(CallerError):
+    """The worker was not told to allow this module, program or address."""
+
+    code = "not_allowed"
+
+
+class DataDirectoryError(CallerError):
+    """The data directory cannot be used: held, read-only, or written by a newer version."""
+
+    code = "data_directory"
+
+
+class TaskError(TalkaError):
+    """The task's own fault: recorded as its outcome, never the platform's failure."""
+
+    code = "task"
+
+
+class TaskFailedError(TaskError):
+    """The task raised, exited non-zero, or returned what cannot be recorded."""
+
+    code = "task_failed"
+
+
+class TaskTimeoutError(TaskError):
+    """The task ran longer than its time-out allows and was stopped."""
+
+    code = "task_timeout"
+
+
+class TaskCrashedError(TaskError):
+    """The process that ran the task died."""
+
+    code = "task_crashed"
+
+
+class PlatformError(TalkaError):
+    """Ours or the world's; nothing recorded is lost, and a retry may help."""
+
+    code = "platform"
+
+
+class ServerUnavailableError(PlatformError):
+    """No NATS server with JetStream answers at the address."""
+
+    code = "server_unavailable"
+
+
+class ConflictError(PlatformError):
+    """An append named a version that is no longer the newest: another owner took over."""
+
+    code = "conflict"
+
+
+class BrokenHistoryError(PlatformError):
+    """A log cannot be folded; it is set aside alone and everything else goes on."""
+
+    code = "broken_history"

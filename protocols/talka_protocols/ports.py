@@ -1,0 +1,193 @@
+"""Ports: what the actors need from the world, as structural types.
+
+Each has a contract suite in ``tests/contract`` that runs over every
+implementation. A *position* is the place of a commit in its log as the
+implementation counts it (JetStream: the stream sequence); 0 means the log is
+empty. Positions grow, versions (counted per event) are gapless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from talka_protocols.subjects import LogName
+from talka_protocols.workflow import ClaimCheck, Task
+
+
+class StoredCommit(Struct, frozen=True):
+    """One commit as it lies in a log: its place and its exact bytes."""
+
+    log: LogName
+    position: int
+    body: bytes
+    commit_id: str
+
+
+class Log(Protocol):
+    """Append-only logs with optimistic concurrency, one writer at a time each."""
+
+    async def append(self, log: LogName, after: int, body: bytes, commit_id: str) -> int:
+        """Append one commit behind position ``after`` and return its position.
+
+        The same bytes are sent again after a time-out until there is a
+        definite answer; an append of ours whose answer was lost is recognised
+        by ``commit_id`` and returns its position.
+
+        Raises:
+            ConflictError: the log's last position is not ``after``.
+        """
+        ...
+
+    async def read(self, log: LogName, after: int = 0) -> Sequence[StoredCommit]:
+        """Return the commits behind position ``after``, oldest first, as the leader has them."""
+        ...
+
+    async def names(self, kind: str, shard: str | None = None) -> Sequence[LogName]:
+        """Return the names of the logs of one kind that hold at least one commit."""
+        ...
+
+    def follow(self, log: LogName, after: int = 0) -> AsyncIterator[StoredCommit]:
+        """Yield the commits behind ``after`` and go on with each new one as it is appended."""
+        ...
+
+
+class Snapshot(Struct, frozen=True):
+    """A folded state: everything up to ``position`` and ``version``."""
+
+    position: int
+    version: int
+    body: bytes
+
+
+class Snapshots(Protocol):
+    """The newest snapshots of each log; losing them costs time, never facts."""
+
+    async def save(self, log: LogName, snapshot: Snapshot) -> None:
+        """Keep the snapshot unless a newer one is already there."""
+        ...
+
+    async def load(self, log: LogName) -> Snapshot | None:
+        """Return the newest snapshot, or None."""
+        ...
+
+
+class Delivery(Struct, frozen=True):
+    """One envelope that reached an inbox; ``token`` is what acknowledging it takes."""
+
+    body: bytes
+    token: Any = None
+
+
+class Inbox(Protocol):
+    """The envelopes sent to one address, redelivered until acknowledged."""
+
+    async def receive(self) -> Sequence[Delivery]:
+        """Wait for at least one delivery and return all that are there, oldest first."""
+        ...
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle these deliveries, and with them every earlier one."""
+        ...
+
+    async def close(self) -> None:
+        """Stop receiving; what is not acknowledged stays for the next owner."""
+        ...
+
+
+class Post(Protocol):
+    """Sends envelopes to inboxes."""
+
+    async def send(self, envelopes: Sequence[tuple[str, bytes]]) -> None:
+        """Publish each (subject, body) in order and return when the server acknowledged all.
+
+        Raises:
+            ServerUnavailableError: the server did not acknowledge; sending again is safe.
+        """
+        ...
+
+
+class Lease(Protocol):
+    """Sole ownership of a name for as long as it is renewed."""
+
+    @property
+    def epoch(self) -> int:
+        """A number that is larger for every later owner."""
+        ...
+
+    def is_held(self) -> bool:
+        """Tell, by our own monotonic clock and with margin, whether we still own the name."""
+        ...
+
+    async def lost(self) -> None:
+        """Return when the lease is lost for good."""
+        ...
+
+    async def release(self) -> None:
+        """Give the name up at once, for the next owner to take."""
+        ...
+
+
+class Leases(Protocol):
+    """Hands out leases."""
+
+    async def acquire(self, name: str, holder: str) -> Lease:
+        """Wait until the name is free and take it; ``holder`` is shown to people."""
+        ...
+
+
+class Blobs(Protocol):
+    """Large values, stored by digest."""
+
+    async def put(self, data: bytes) -> ClaimCheck:
+        """Store the bytes, once however often they are put, and return their claim check."""
+        ...
+
+    async def get(self, claim: ClaimCheck) -> bytes:
+        """Return the bytes.
+
+        Raises:
+            BrokenHistoryError: they are gone, or their digest differs.
+        """
+        ...
+
+
+class Attempt(Struct, frozen=True):
+    """What an executor is given: one attempt of a task, its references already resolved.
+
+    ``idempotency_key`` is the same for every attempt of the task; ``fence``
+    grows with each, so an outside system can refuse an older one.
+    """
+
+    execution_id: str
+    task: Task
+    attempt: int
+    fence: int
+    worker_id: str
+
+    @property
+    def idempotency_key(self) -> str:
+        """Name the task's effect, equal for all its attempts."""
+        return f"{self.execution_id}/{self.task.id}"
+
+
+class Executor(Protocol):
+    """Runs the tasks of one agent type. Others may implement it and register an entry point."""
+
+    async def execute(self, attempt: Attempt) -> Any:
+        """Run the attempt and return its result, which must be encodable as JSON.
+
+        On cancellation (``asyncio.CancelledError``) everything that was
+        started must be stopped, children included, before this returns.
+
+        Raises:
+            TaskFailedError, TaskCrashedError, NotAllowedError: recorded as the outcome.
+                Any other exception is recorded as the task's failure with its type and text.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free whatever is held between attempts."""
+        ...

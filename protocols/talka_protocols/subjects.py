@@ -1,0 +1,94 @@
+"""Names of subjects, streams and buckets; nothing else spells them out.
+
+Execution ids, pool names and worker ids are single NATS tokens: letters,
+digits, ``-`` and ``_``. Task ids never occur in a subject.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from msgspec import Struct
+
+TOKEN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
+
+EXECUTION = "execution"
+PLAN = "plan"
+POOL = "pool"
+WORKER = "worker"
+SHARD = "shard"
+
+
+def is_token(text: str) -> bool:
+    """Tell whether the text can stand as one token of a subject."""
+    return TOKEN.match(text) is not None
+
+
+def shard_of(execution_id: str, shards: int) -> str:
+    """Return the shard (``"0"`` to ``shards - 1``) that an execution belongs to, for ever."""
+    digest = hashlib.blake2b(execution_id.encode(), digest_size=8).digest()
+    return str(int.from_bytes(digest, "big") % shards)
+
+
+class LogName(Struct, frozen=True, array_like=True):
+    """Names one log: its kind, its shard (``-`` where the kind has none) and its key."""
+
+    kind: str
+    shard: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.key}"
+
+
+class Names(Struct, frozen=True):
+    """Every name of one namespace."""
+
+    namespace: str = "default"
+
+    @property
+    def root(self) -> str:
+        """Return the prefix of all subjects."""
+        return f"talka.{self.namespace}"
+
+    def log(self, log: LogName) -> str:
+        """Return the subject that holds a log's commits."""
+        return f"{self.root}.log.{log.kind}.{log.shard}.{log.key}"
+
+    def log_name(self, subject: str) -> LogName:
+        """Return the log that a commit's subject belongs to."""
+        kind, shard, key = subject.removeprefix(f"{self.root}.log.").split(".", 2)
+        return LogName(kind, shard, key)
+
+    def logs(self, kind: str, shard: str | None = None) -> str:
+        """Return the wildcard over all logs of a kind."""
+        return f"{self.root}.log.{kind}.{shard or '*'}.>"
+
+    def snapshot(self, log: LogName) -> str:
+        """Return the subject of a log's snapshots."""
+        return f"{self.root}.snapshot.{log.kind}.{log.shard}.{log.key}"
+
+    def inbox(self, kind: str, address: str) -> str:
+        """Return the subject that actors write to; it may live in memory."""
+        return f"{self.root}.inbox.{kind}.{address}"
+
+    def requests(self, kind: str, address: str) -> str:
+        """Return the subject that clients write to; it is on file until recorded."""
+        return f"{self.root}.request.{kind}.{address}"
+
+    def dead_letter(self, kind: str, address: str) -> str:
+        """Return the subject for messages that crash their actor every time."""
+        return f"{self.root}.dead.{kind}.{address}"
+
+    def live(self, what: str, key: str) -> str:
+        """Return a core subject for what is not stored: heartbeats, progress."""
+        return f"{self.root}.live.{what}.{key}"
+
+    def stream(self, what: str) -> str:
+        """Return a stream's name: ``log``, ``snapshot``, ``inbox``, ``request`` or ``dead``."""
+        return f"talka_{self.namespace}_{what}"
+
+    def bucket(self, what: str) -> str:
+        """Return a bucket's name: ``leases``, ``settings`` or ``objects``."""
+        return f"talka_{self.namespace}_{what}"

@@ -1,0 +1,198 @@
+"""Definitions: what a user asks for, immutable once built.
+
+Times are seconds (float) here because people write them; everywhere inside
+the platform durations and instants are integer milliseconds.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+DEFAULT_PRIORITY = 50
+DEFAULT_TIMEOUT_S = 3600.0
+DEFAULT_MAX_TASKS = 1_000
+DEFAULT_MAX_SECONDS = 3600.0
+INLINE_BYTES_MAX = 64 * 1024
+"""Results and payloads above this many encoded bytes travel as claim checks."""
+
+
+class TaskType(StrEnum):
+    """What a task mostly uses; gives default requirements, isolation and placement weight."""
+
+    COMPUTE = "compute"
+    IO = "io"
+    NETWORK = "network"
+    HYBRID = "hybrid"
+
+
+class Strategy(StrEnum):
+    """The order in which ready tasks are offered to the pool."""
+
+    BREADTH_FIRST = "breadth_first"
+    DEPTH_FIRST = "depth_first"
+    PRIORITY = "priority"
+    RESOURCE_OPTIMIZED = "resource_optimized"
+    DEADLINE = "deadline"
+
+
+class ResourceRequirements(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one attempt of a task holds while it runs.
+
+    Units: cores (may be fractional), MiB, MiB, Mbit/s, whole GPUs, and free
+    units for custom resources by name.
+    """
+
+    cpu_cores: float = 0.0
+    memory_mb: float = 0.0
+    disk_mb: float = 0.0
+    network_bandwidth_mbps: float = 0.0
+    gpu_count: int = 0
+    custom_resources: dict[str, float] = field(default_factory=dict[str, float])
+
+    def amounts(self) -> dict[str, float]:
+        """Return the non-zero amounts by resource name, custom ones under their own names."""
+        fixed = {
+            "cpu_cores": self.cpu_cores,
+            "memory_mb": self.memory_mb,
+            "disk_mb": self.disk_mb,
+            "network_bandwidth_mbps": self.network_bandwidth_mbps,
+            "gpu_count": float(self.gpu_count),
+        }
+        return {k: v for k, v in (fixed | self.custom_resources).items() if v}
+
+
+class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One unit of work.
+
+    ``agent_type`` names the executor or agent that can run it; ``payload`` is
+    that executor's own input and may hold references such as
+    ``"${fetch.stdout}"``, each of which is a dependency. ``reads`` and
+    ``writes`` declare artifacts (file paths or any other names); reading what
+    another task writes is a dependency too. ``timeout`` is in seconds for one
+    attempt; ``retries`` counts the attempts allowed after the first.
+    """
+
+    id: str
+    agent_type: str
+    name: str = ""
+    type: TaskType = TaskType.IO
+    payload: dict[str, Any] = field(default_factory=dict[str, Any])
+    resources: ResourceRequirements = ResourceRequirements()
+    priority: int = DEFAULT_PRIORITY
+    timeout: float | None = None
+    retries: int = 0
+    dependencies: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    estimated_seconds: float | None = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
+    """``to_task`` starts only after ``from_task`` succeeded; ``reason`` says who found that out."""
+
+    from_task: str
+    to_task: str
+    reason: str = "declared"
+
+
+class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How a workflow runs: most tasks at once, time limit in seconds, order, pool."""
+
+    max_parallel: int | None = None
+    timeout: float | None = None
+    strategy: Strategy = Strategy.PRIORITY
+    pool: str = "default"
+
+
+class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The limits a workflow was checked against; raised only on request."""
+
+    max_tasks: int = DEFAULT_MAX_TASKS
+    max_seconds: float = DEFAULT_MAX_SECONDS
+
+
+class Workflow(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An immutable graph of tasks; ``dependencies`` is complete, the detected edges included."""
+
+    id: str
+    name: str
+    tasks: tuple[Task, ...]
+    dependencies: tuple[Dependency, ...] = ()
+    config: WorkflowConfig = WorkflowConfig()
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    constraints: WorkflowConstraints = WorkflowConstraints()
+
+
+class ExecutionPlan(Struct, frozen=True):
+    """What the planner found out about a workflow before anything runs.
+
+    ``stages`` are the topological levels; durations are seconds;
+    ``lower_bound`` is the larger of the critical path and the work divided by
+    the capacity it needs, so no schedule can end earlier.
+    """
+
+    stages: tuple[tuple[str, ...], ...]
+    critical_path: tuple[str, ...]
+    estimated_duration: float
+    parallelism_factor: float
+    resource_requirements: ResourceRequirements
+    lower_bound: float = 0.0
+
+
+class ClaimCheck(Struct, frozen=True):
+    """A large value kept in the object store: its name there, size and SHA-256 digest."""
+
+    ref: str
+    bytes: int
+    sha256: str
+
+
+class ResourceAllocation(Struct, frozen=True):
+    """Resources held by one attempt of a task, or by a client, until released or expired.
+
+    ``fence`` grows with every allocation of the pool, so that whoever checks
+    it can refuse an older holder. Times are Unix seconds.
+    """
+
+    allocation_id: str
+    task_id: str
+    resources: ResourceRequirements
+    agent_id: str
+    allocated_at: float
+    expires_at: float | None = None
+    worker_id: str = ""
+    pool: str = "default"
+    fence: int = 0
+
+
+class WorkerResources(Struct, frozen=True):
+    """One worker's offer: its agent types, its slots, and its amounts in all and free."""
+
+    worker_id: str
+    agent_types: tuple[str, ...]
+    slots: int
+    slots_free: int
+    capacity: dict[str, float]
+    free: dict[str, float]
+    is_draining: bool | UnsetType = UNSET
+
+
+class ResourceInventory(Struct, frozen=True):
+    """What a pool offers now: per worker, and the number of requests that wait."""
+
+    pool: str
+    workers: tuple[WorkerResources, ...]
+    waiting: int = 0
+    reservations: int = 0
+
+
+class ReservationId(Struct, frozen=True):
+    """Names a reservation in a pool; it ends at ``expires_at`` (Unix seconds)."""
+
+    id: str
+    pool: str
+    expires_at: float
