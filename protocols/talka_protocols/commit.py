@@ -1,0 +1,94 @@
+"""A commit: one message in a log, holding the events of one batch of decisions.
+
+A commit is atomic. Its events are numbered on from ``version`` without gaps;
+``at`` is the time of all of them in milliseconds since the epoch; each
+decision names its cause, the id of the message that led to it. ``previous``
+and ``key_id`` are kept free for chained, signed commits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from talka_protocols.errors import BrokenHistoryError
+from talka_protocols.events import Event, ExecutionEvent, PlanEvent, PoolEvent, ShardEvent, WorkerEvent
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD, WORKER, LogName
+
+E = TypeVar("E")
+
+COMMIT_TYPE = "talka.commit.v1"
+
+
+class Decision(Struct, Generic[E], frozen=True):
+    """The events that one message led to."""
+
+    cause: str
+    events: tuple[E, ...]
+
+
+class Commit(Struct, Generic[E], frozen=True, omit_defaults=True):
+    """The body of one log message; ``epoch`` is the owner's lease epoch."""
+
+    version: int
+    at: int
+    epoch: int
+    decisions: tuple[Decision[E], ...]
+    previous: str = ""
+    key_id: str = ""
+
+    def __len__(self) -> int:
+        return sum(len(decision.events) for decision in self.decisions)
+
+    def events(self) -> Iterator[tuple[int, str, E]]:
+        """Yield (version, cause, event) in order."""
+        version = self.version
+        for decision in self.decisions:
+            for event in decision.events:
+                yield version, decision.cause, event
+                version += 1
+
+
+_encoder = msgspec.json.Encoder()
+_DECODERS: dict[str, msgspec.json.Decoder[Commit[Event]]] = {  # pyright: ignore[reportAssignmentType]
+    EXECUTION: msgspec.json.Decoder(Commit[ExecutionEvent]),
+    PLAN: msgspec.json.Decoder(Commit[PlanEvent]),
+    POOL: msgspec.json.Decoder(Commit[PoolEvent]),
+    WORKER: msgspec.json.Decoder(Commit[WorkerEvent]),
+    SHARD: msgspec.json.Decoder(Commit[ShardEvent]),
+}
+
+
+def encode_commit(commit: Commit[Event]) -> bytes:
+    """Return the exact bytes that are stored."""
+    return _encoder.encode(commit)
+
+
+def decode_commit(log: LogName, body: bytes) -> Commit[Event]:
+    """Read a stored commit of any version ever written.
+
+    Raises:
+        BrokenHistoryError: the bytes are no commit of this kind of log.
+    """
+    try:
+        return _DECODERS[log.kind].decode(body)
+    except (msgspec.DecodeError, KeyError) as error:
+        raise BrokenHistoryError(
+            f"The log {log} holds a commit that cannot be read: {error}.",
+            hint="It may have been written by a newer version; upgrade, or export the log and report it.",
+        ) from error
+
+
+def commit_id(log: LogName, version: int, epoch: int, body: bytes) -> str:
+    """Name a commit by log, version, the owner's epoch and the digest of its body."""
+    digest = hashlib.blake2b(body, digest_size=12).hexdigest()
+    return f"{log}:{version}:{epoch}:{digest}"
+
+
+def event_id(log: LogName, version: int) -> str:
+    """Name one event."""
+    return f"{log}:{version}"

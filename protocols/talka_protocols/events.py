@@ -1,0 +1,464 @@
+"""Facts: everything that a log can hold, in past tense, as closed unions by kind of log.
+
+An event's id is ``<kind>.<key>:<version>``; its version, time, cause and
+correlation come from the commit that holds it (see ``commit``). Stored tags
+are the class names for ever: nothing stored is renamed, new fields have
+defaults. Instants are milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct
+
+from talka_protocols.workflow import ClaimCheck, Workflow
+
+
+class Fact(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """Root of all events."""
+
+
+class TaskFailure(Struct, frozen=True, omit_defaults=True):
+    """Why an attempt failed: a stable code, a sentence, and details for people."""
+
+    code: str
+    message: str
+    detail: str = ""
+
+
+# --- execution.<id>, written by the scheduler ---------------------------------------------------
+
+
+class ExecutionAccepted(Fact, frozen=True):
+    """The planner handed over a checked workflow; a large one is named by its claim check."""
+
+    workflow: Workflow | None = None
+    definition: ClaimCheck | None = None
+
+
+class ExecutionRejected(Fact, frozen=True):
+    """The planner refused the workflow for a reason only it could see."""
+
+    code: str
+    message: str
+    name: str = ""
+
+
+class ExecutionStarted(Fact, frozen=True):
+    """Dispatch begins."""
+
+
+class TaskReady(Fact, frozen=True):
+    """Everything the task needs has happened; a smaller rank goes first."""
+
+    task_id: str
+    rank: tuple[float, ...] = ()
+
+
+class TaskQueued(Fact, frozen=True):
+    """The pool is asked for the task's resources."""
+
+    task_id: str
+    attempt: int
+
+
+class TaskScheduled(Fact, frozen=True):
+    """The attempt has its resources and goes to a worker.
+
+    ``pool_version`` is the pool's version at the grant; ``hands`` is how often
+    this allocation may still be handed on until ``hands_until``.
+    """
+
+    task_id: str
+    attempt: int
+    worker_id: str
+    allocation_id: str
+    fence: int
+    pool_version: int = 0
+    hands: int = 0
+    hands_until: int = 0
+
+
+class TaskStarted(Fact, frozen=True):
+    """The worker began to run the attempt."""
+
+    task_id: str
+    attempt: int
+    started_at: int
+
+
+class TaskSucceeded(Fact, frozen=True):
+    """The attempt returned; a large result is named by its claim check.
+
+    ``extracts`` holds those paths of a large result that later tasks refer to.
+    """
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    result: Raw = Raw(b"null")
+    claim: ClaimCheck | None = None
+    extracts: dict[str, Raw] = {}
+
+
+class TaskFailed(Fact, frozen=True):
+    """The task failed for good."""
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    error: TaskFailure
+
+
+class TaskTimedOut(Fact, frozen=True):
+    """The last attempt ran past the task's time-out and was stopped."""
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    error: TaskFailure
+
+
+class TaskRetrying(Fact, frozen=True):
+    """The attempt failed and another one follows at ``due_at``."""
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    due_at: int
+    error: TaskFailure
+
+
+class TaskAttemptLost(Fact, frozen=True):
+    """The attempt's worker is gone or gave it back; it does not count against the retries."""
+
+    task_id: str
+    attempt: int
+    reason: str
+
+
+class TaskCancelRequested(Fact, frozen=True):
+    """The attempt is to be stopped by its worker."""
+
+    task_id: str
+    attempt: int
+
+
+class TaskCancelled(Fact, frozen=True):
+    """The task will not run, or was stopped on request."""
+
+    task_id: str
+    attempt: int = 0
+    finished_at: int = 0
+
+
+class TaskSkipped(Fact, frozen=True):
+    """The task cannot run because ``because`` did not succeed."""
+
+    task_id: str
+    because: str
+
+
+class AllocationHandedOn(Fact, frozen=True):
+    """A finished task's allocation passes to a successor without asking the pool again."""
+
+    allocation_id: str
+    from_task: str
+    to_task: str
+    attempt: int
+    fence: int
+
+
+class AllocationReleased(Fact, frozen=True):
+    """The execution gives an allocation back; the pool is told until it has recorded it."""
+
+    allocation_id: str
+
+
+class AllocationRequestWithdrawn(Fact, frozen=True):
+    """The execution no longer wants what it asked for, granted or not."""
+
+    allocation_id: str
+
+
+class AllocationSettled(Fact, frozen=True):
+    """The pool has recorded the return of the allocation."""
+
+    allocation_id: str
+
+
+class HandOnSettled(Fact, frozen=True):
+    """The pool has recorded the hand-ons of the allocation up to ``fence``."""
+
+    allocation_id: str
+    fence: int
+
+
+class PermitWithdrawn(Fact, frozen=True):
+    """The pool wants the allocation back at the next chance: somebody better waits."""
+
+    allocation_id: str
+
+
+class ExecutionCancelRequested(Fact, frozen=True):
+    """Somebody asked to cancel the execution."""
+
+    reason: str = ""
+
+
+class ExecutionTimeoutReached(Fact, frozen=True):
+    """The execution's time limit passed; what runs is stopped and all results are kept."""
+
+    limit_ms: int
+
+
+class ExecutionSucceeded(Fact, frozen=True):
+    """Every task succeeded."""
+
+
+class ExecutionFailed(Fact, frozen=True):
+    """Every task is final and at least one did not succeed."""
+
+    failed: tuple[str, ...] = ()
+
+
+class ExecutionTimedOut(Fact, frozen=True):
+    """The execution ended because of its time limit."""
+
+
+class ExecutionCancelled(Fact, frozen=True):
+    """The execution ended on request."""
+
+
+ExecutionEvent = (
+    TaskReady
+    | TaskQueued
+    | TaskScheduled
+    | TaskStarted
+    | TaskSucceeded
+    | AllocationReleased
+    | AllocationSettled
+    | AllocationHandedOn
+    | HandOnSettled
+    | TaskFailed
+    | TaskTimedOut
+    | TaskRetrying
+    | TaskAttemptLost
+    | TaskCancelRequested
+    | TaskCancelled
+    | TaskSkipped
+    | AllocationRequestWithdrawn
+    | PermitWithdrawn
+    | ExecutionAccepted
+    | ExecutionRejected
+    | ExecutionStarted
+    | ExecutionCancelRequested
+    | ExecutionTimeoutReached
+    | ExecutionSucceeded
+    | ExecutionFailed
+    | ExecutionTimedOut
+    | ExecutionCancelled
+)
+
+
+# --- plan.<id>, written by the planner -----------------------------------------------------------
+
+
+class PlanAccepted(Fact, frozen=True):
+    """The workflow can run; the figures say what was found out about it (seconds)."""
+
+    workflow: Workflow | None = None
+    definition: ClaimCheck | None = None
+    critical_path: tuple[str, ...] = ()
+    stages: int = 0
+    estimated_duration: float = 0.0
+    lower_bound: float = 0.0
+
+
+class PlanRejected(Fact, frozen=True):
+    """The workflow cannot run."""
+
+    code: str
+    message: str
+    name: str = ""
+
+
+class PlanHandedOver(Fact, frozen=True):
+    """The scheduler has recorded the plan."""
+
+
+PlanEvent = PlanAccepted | PlanRejected | PlanHandedOver
+
+
+# --- pool.<pool>, written by the resource actor --------------------------------------------------
+
+
+class Holder(Struct, frozen=True, omit_defaults=True):
+    """Who holds or wants resources: a task's attempt, or a client under a name of its own."""
+
+    execution_id: str = ""
+    task_id: str = ""
+    attempt: int = 0
+    client_id: str = ""
+
+
+class PoolOwnershipTaken(Fact, frozen=True):
+    """A resource service took the pool over."""
+
+    epoch: int
+    holder: str = ""
+
+
+class WorkerJoined(Fact, frozen=True):
+    """A worker's incarnation offers its capacity."""
+
+    worker_id: str
+    incarnation: int
+    agent_types: tuple[str, ...]
+    slots: int
+    capacity: dict[str, float]
+    slots_by_agent: dict[str, int] = {}
+
+
+class WorkerDraining(Fact, frozen=True):
+    """The worker takes nothing new."""
+
+    worker_id: str
+    incarnation: int
+
+
+class WorkerLost(Fact, frozen=True):
+    """The incarnation fell silent or left; its capacity leaves with it."""
+
+    worker_id: str
+    incarnation: int
+    reason: str = ""
+
+
+class AllocationQueued(Fact, frozen=True):
+    """A request waits."""
+
+    allocation_id: str
+    holder: Holder
+    agent_type: str
+    amounts: dict[str, float] = {}
+    rank: tuple[float, ...] = ()
+
+
+class AllocationGranted(Fact, frozen=True):
+    """A request got its resources on a worker; ``fence`` grows with every grant."""
+
+    allocation_id: str
+    holder: Holder
+    agent_type: str
+    worker_id: str
+    incarnation: int
+    fence: int
+    amounts: dict[str, float] = {}
+    hands: int = 0
+    hands_until: int = 0
+
+
+class AllocationHolderChanged(Fact, frozen=True):
+    """An execution handed its allocation on to another of its tasks."""
+
+    allocation_id: str
+    holder: Holder
+    fence: int
+
+
+class AllocationPermitWithdrawn(Fact, frozen=True):
+    """The allocation may not be handed on any more: a better rank waits."""
+
+    allocation_id: str
+
+
+class AllocationFreed(Fact, frozen=True):
+    """The allocation, or the waiting request, is gone and its amounts are free."""
+
+    allocation_id: str
+
+
+class AllocationRevoked(Fact, frozen=True):
+    """The allocation's worker is gone; its holder is told until it gives the allocation back."""
+
+    allocation_id: str
+    reason: str = ""
+
+
+class ReservationMade(Fact, frozen=True):
+    """Amounts are kept on a worker until used, cancelled or expired."""
+
+    reservation_id: str
+    client_id: str
+    worker_id: str
+    amounts: dict[str, float]
+    expires_at: int
+
+
+class ReservationEnded(Fact, frozen=True):
+    """The reservation's amounts are free again."""
+
+    reservation_id: str
+    reason: str = ""
+
+
+PoolEvent = (
+    AllocationGranted
+    | AllocationFreed
+    | AllocationQueued
+    | AllocationHolderChanged
+    | AllocationPermitWithdrawn
+    | AllocationRevoked
+    | WorkerJoined
+    | WorkerDraining
+    | WorkerLost
+    | ReservationMade
+    | ReservationEnded
+    | PoolOwnershipTaken
+)
+
+
+# --- worker.<id>, written by the worker ----------------------------------------------------------
+
+
+class WorkerRegistered(Fact, frozen=True):
+    """A new incarnation of the worker begins; two processes cannot both record the same one."""
+
+    incarnation: int
+    pool: str
+
+
+class WorkerStopped(Fact, frozen=True):
+    """The incarnation ended with nothing left to do."""
+
+    incarnation: int
+
+
+WorkerEvent = WorkerRegistered | WorkerStopped
+
+
+# --- shard.<n>, written by the owner of a shard of executions or plans ---------------------------
+
+
+class OwnershipTaken(Fact, frozen=True):
+    """A service took the shard over."""
+
+    epoch: int
+    holder: str = ""
+
+
+class LogsOpened(Fact, frozen=True):
+    """These logs are live: a takeover folds them."""
+
+    keys: tuple[str, ...]
+
+
+class LogsClosed(Fact, frozen=True):
+    """Nothing is owed by these logs any more."""
+
+    keys: tuple[str, ...]
+
+
+ShardEvent = OwnershipTaken | LogsOpened | LogsClosed
+
+Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent

@@ -1,0 +1,75 @@
+"""States of tasks and executions, and the transitions between them, as data.
+
+The tables are the truth: the docs draw them, the property tests hold every
+generated history against them, and ``replay --verify`` checks recorded logs.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TaskStatus(StrEnum):
+    """Where one task of an execution stands."""
+
+    PENDING = "pending"
+    READY = "ready"
+    QUEUED = "queued"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    WAITING = "waiting"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
+
+
+class ExecutionState(StrEnum):
+    """Where a whole execution stands."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+
+
+_T = TaskStatus
+_X = ExecutionState
+
+FINAL_TASK_STATUSES = frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED, _T.SKIPPED})
+ACTIVE_TASK_STATUSES = frozenset({_T.QUEUED, _T.SCHEDULED, _T.RUNNING})
+"""Those that count against ``max_parallel``."""
+
+FINAL_EXECUTION_STATES = frozenset(
+    {_X.REJECTED, _X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED, _X.ROLLED_BACK}
+)
+
+TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
+    _T.PENDING: frozenset({_T.READY, _T.SKIPPED, _T.CANCELLED}),
+    _T.READY: frozenset({_T.QUEUED, _T.SCHEDULED, _T.SKIPPED, _T.CANCELLED}),
+    _T.QUEUED: frozenset({_T.SCHEDULED, _T.FAILED, _T.CANCELLED}),
+    _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.CANCELLED}),
+    _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.CANCELLED}),
+    _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
+}
+"""Which status may follow which; a status that is missing here is final in this version.
+
+READY to SCHEDULED is a hand-on: a finished task's allocation goes straight to
+its successor. SCHEDULED or RUNNING to READY is a lost attempt.
+"""
+
+EXECUTION_TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {
+    _X.ACCEPTED: frozenset({_X.RUNNING}),
+    _X.RUNNING: frozenset({_X.SUCCEEDED, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED}),
+}
