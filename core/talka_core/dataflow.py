@@ -1,0 +1,172 @@
+"""Detects dependencies: from references in payloads and from artifacts read and written.
+
+What was declared on the workflow and cannot be found again comes first and
+keeps its reason; then follows what the tasks say, in document order: declared
+ids, references, artifacts. So detection is idempotent, and its order does not
+depend on how a workflow was written down.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+
+from talka_core.outputs import OUTPUTS
+from talka_core.references import Reference, find_references
+from talka_core.spelling import did_you_mean
+from talka_protocols.errors import WorkflowInvalidError
+from talka_protocols.workflow import Dependency, Task, Workflow
+
+DECLARED = "declared"
+RESERVED_ID = "input"
+"""``${input.NAME}`` is bound when a file is loaded, so no task may have this id."""
+
+
+def detect(workflow: Workflow) -> tuple[Dependency, ...]:
+    """Return the complete dependencies of a workflow, one per pair of tasks, each with its reason.
+
+    Raises:
+        WorkflowInvalidError: Something refers to an unknown task or to itself,
+            to a field that a task never has, or two tasks write one artifact.
+    """
+    tasks = {task.id: (position, task) for position, task in enumerate(workflow.tasks)}
+    found: dict[tuple[str, str], Dependency] = {}
+    for edge in _detected(workflow, tasks):
+        found.setdefault((edge.from_task, edge.to_task), edge)
+    _check_declared(workflow, tasks)
+    added: dict[tuple[str, str], Dependency] = {}
+    for edge in workflow.dependencies:
+        pair = (edge.from_task, edge.to_task)
+        if found.get(pair) != edge:
+            added.setdefault(pair, edge)
+    return (*added.values(), *(edge for pair, edge in found.items() if pair not in added))
+
+
+def undetectable(workflow: Workflow) -> tuple[Dependency, ...]:
+    """Return those dependencies of a checked workflow that its tasks do not imply by themselves."""
+    bare = Workflow(id=workflow.id, name=workflow.name, tasks=workflow.tasks)
+    implied = set(detect(bare))
+    return tuple(edge for edge in workflow.dependencies if edge not in implied)
+
+
+def artifact_key(name: str) -> str:
+    """Return the normal form of an artifact's name: ``./out//a.txt`` and ``out/a.txt`` are one."""
+    return posixpath.normpath(name)
+
+
+def _detected(workflow: Workflow, tasks: Mapping[str, tuple[int, Task]]) -> Iterator[Dependency]:
+    writers = _writers(workflow)
+    for position, task in enumerate(workflow.tasks):
+        for index, needed in enumerate(task.dependencies):
+            _check_end(
+                needed, tasks, ("tasks", position, "depends_on", index), f"Task {task.id!r} depends on"
+            )
+            _check_not_self(needed, task.id, ("tasks", position, "depends_on", index))
+            yield Dependency(needed, task.id, DECLARED)
+        for reference in _references(task, position, tasks):
+            needed = _check_reference(reference, task, position, tasks)
+            yield Dependency(needed, task.id, f"reference ${{{reference.text}}}")
+        for name in task.reads:
+            writer = writers.get(artifact_key(name))
+            if writer is not None and writer.id != task.id:
+                yield Dependency(writer.id, task.id, f"artifact {name}")
+
+
+def _references(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]) -> tuple[Reference, ...]:
+    try:
+        return find_references(task.payload, tasks)
+    except WorkflowInvalidError as error:
+        raise WorkflowInvalidError(
+            f"Task {task.id!r}: {error.message}",
+            hint=error.hint,
+            code=error.code,
+            path=("tasks", position, "payload", *error.path),
+        ) from None
+
+
+def _check_reference(
+    reference: Reference, task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]
+) -> str:
+    """Return the id of the task that is referred to."""
+    path = ("tasks", position, "payload", *reference.where)
+    shown = f"Task {task.id!r} refers to ${{{reference.text}}}"
+    if reference.task_id is None:
+        named = reference.text.split(".")[0]
+        raise WorkflowInvalidError(
+            f"{shown}, but no task has the id {named!r}.",
+            hint=_unknown_reference_hint(reference.text, named, tasks),
+            code="unknown_reference",
+            path=path,
+        )
+    _check_not_self(reference.task_id, task.id, path)
+    target = tasks[reference.task_id][1]
+    fields = OUTPUTS.get(target.agent_type)
+    if fields is not None and reference.path and reference.path[0] not in fields:
+        raise WorkflowInvalidError(
+            f"{shown}, but the result of {target.id!r} ({target.agent_type}) "
+            f"has no field {reference.path[0]!r}.",
+            hint=did_you_mean(reference.path[0], fields, label="It has"),
+            code="unknown_output",
+            path=path,
+        )
+    return reference.task_id
+
+
+def _unknown_reference_hint(text: str, named: str, tasks: Mapping[str, tuple[int, Task]]) -> str:
+    if named == RESERVED_ID:
+        return "Inputs are bound when a workflow file is loaded: declare it under 'inputs' there."
+    suggestion = did_you_mean(named, tasks, label="Tasks")
+    return f"{suggestion} To keep it as text, for a shell for instance, write $${{{text}}}."
+
+
+def _writers(workflow: Workflow) -> dict[str, Task]:
+    writers: dict[str, Task] = {}
+    for position, task in enumerate(workflow.tasks):
+        for field, names in (("reads", task.reads), ("writes", task.writes)):
+            if any(not name.strip() for name in names):
+                raise WorkflowInvalidError(
+                    f"Task {task.id!r} {field} an artifact without a name.",
+                    hint="Give a path or any other name, or leave it out.",
+                    code="bad_artifact",
+                    path=("tasks", position, field, [bool(name.strip()) for name in names].index(False)),
+                )
+        for index, name in enumerate(task.writes):
+            other = writers.setdefault(artifact_key(name), task)
+            if other.id != task.id:
+                raise WorkflowInvalidError(
+                    f"Tasks {other.id!r} and {task.id!r} both write the artifact {name!r}.",
+                    hint="Which of them a reader should wait for is unknown; let each write its own.",
+                    code="two_writers",
+                    path=("tasks", position, "writes", index),
+                )
+    return writers
+
+
+def _check_declared(workflow: Workflow, tasks: Mapping[str, tuple[int, Task]]) -> None:
+    for index, edge in enumerate(workflow.dependencies):
+        what = f"The dependency {edge.from_task!r} -> {edge.to_task!r} names"
+        _check_end(edge.from_task, tasks, ("dependencies", index, "from"), what)
+        _check_end(edge.to_task, tasks, ("dependencies", index, "to"), what)
+        _check_not_self(edge.from_task, edge.to_task, ("dependencies", index, "to"))
+
+
+def _check_end(
+    task_id: str, tasks: Mapping[str, tuple[int, Task]], path: tuple[str | int, ...], what: str
+) -> None:
+    if task_id not in tasks:
+        raise WorkflowInvalidError(
+            f"{what} {task_id!r}, but no task has this id.",
+            hint=did_you_mean(task_id, tasks, label="Tasks"),
+            code="unknown_task",
+            path=path,
+        )
+
+
+def _check_not_self(needed: str, task_id: str, path: tuple[str | int, ...]) -> None:
+    if needed == task_id:
+        raise WorkflowInvalidError(
+            f"Task {task_id!r} depends on itself, so it could never start.",
+            hint="Remove the dependency, or name the task that was meant.",
+            code="self_dependency",
+            path=path,
+        )

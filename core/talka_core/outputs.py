@@ -1,0 +1,11 @@
+"""The fields that each built-in agent type's result is known to have."""
+
+from __future__ import annotations
+
+OUTPUTS: dict[str, frozenset[str] | None] = {
+    "command": frozenset({"exit_code", "stdout", "stderr", "truncated"}),
+    "http": frozenset({"status", "headers", "body", "json"}),
+    "sleep": None,
+    "python": None,
+}
+"""By agent type; None, like a type that is not listed, means that any field may be there."""

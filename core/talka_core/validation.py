@@ -1,0 +1,148 @@
+"""Checks a workflow before anything runs, and completes its dependencies.
+
+The first fault found is raised; ``path`` holds the keys and indexes that lead
+to it in a Talka document (``tasks, 3, depends_on, 0``). Nothing is stored of a
+workflow that fails here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import msgspec
+from msgspec.structs import replace
+
+from talka_core import limits
+from talka_core.dataflow import RESERVED_ID, detect
+from talka_core.graph import CyclicGraphError, TaskGraph
+from talka_core.spelling import did_you_mean
+from talka_protocols.errors import WorkflowInvalidError
+from talka_protocols.workflow import Dependency, Task, Workflow
+
+
+def check(
+    workflow: Workflow,
+    *,
+    agent_types: frozenset[str] | None = None,
+    ceiling: Mapping[str, float] | None = None,
+) -> Workflow:
+    """Return the workflow with complete dependencies, detached from the caller's dicts and lists.
+
+    Args:
+        workflow: What was built or read; ids may refer forward.
+        agent_types: What can run somewhere; None leaves agent types unchecked.
+        ceiling: The most that one worker offers by resource name; None leaves
+            requirements unchecked. What it does not name is not offered.
+
+    Raises:
+        WorkflowInvalidError: With a stable ``code``, the ``path`` and a hint.
+    """
+    limits.check_shape(workflow)
+    workflow = _typed_copy(workflow)
+    _check_ids(workflow.tasks)
+    for position, task in enumerate(workflow.tasks):
+        if agent_types is not None:
+            _check_agent_type(task, position, agent_types)
+        if ceiling is not None:
+            _check_ceiling(task, position, ceiling)
+    complete = replace(workflow, dependencies=detect(workflow))
+    check_acyclic(complete)
+    return complete
+
+
+def check_acyclic(workflow: Workflow) -> None:
+    """Refuse a workflow whose complete dependencies form a cycle, naming it.
+
+    Raises:
+        WorkflowInvalidError: Code ``cycle``; the path is the first task of it.
+    """
+    try:
+        TaskGraph.of(workflow).levels()
+    except CyclicGraphError as error:
+        position = next(i for i, task in enumerate(workflow.tasks) if task.id == error.cycle[0])
+        raise WorkflowInvalidError(
+            f"The tasks wait for each other in a cycle: {_shortened(error.cycle)}.",
+            hint=f"Remove one of these dependencies: {_reasons(error.cycle, workflow.dependencies)}.",
+            code="cycle",
+            path=("tasks", position),
+        ) from None
+
+
+def _shortened(cycle: Sequence[str]) -> str:
+    if len(cycle) > 20:
+        cycle = [*cycle[:10], f"({len(cycle) - 19} more)", *cycle[-9:]]
+    return " -> ".join(cycle)
+
+
+def _reasons(cycle: Sequence[str], dependencies: Sequence[Dependency]) -> str:
+    reasons = {(edge.from_task, edge.to_task): edge.reason for edge in dependencies}
+    pairs = list(pairwise(cycle))
+    texts = [f"{target} needs {source} ({reasons[source, target]})" for source, target in pairs[:5]]
+    return "; ".join(texts) + ("; ..." if len(pairs) > 5 else "")
+
+
+def _typed_copy(workflow: Workflow) -> Workflow:
+    """Return a deep copy in which every field has its declared type."""
+    try:
+        encoded = msgspec.json.encode(workflow)
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise WorkflowInvalidError(
+            f"The workflow cannot be written as JSON: {error}.",
+            hint="Use only text, numbers, true, false, null, lists and objects.",
+            code="not_json",
+        ) from error
+    limits.check_size(len(encoded))
+    try:
+        return msgspec.json.decode(encoded, type=Workflow)
+    except msgspec.ValidationError as error:
+        raise WorkflowInvalidError(
+            f"The workflow has a value of the wrong type: {error}.",
+            hint="The documentation of talka_protocols.workflow lists the fields and their types.",
+            code="wrong_type",
+        ) from error
+
+
+def _check_ids(tasks: Sequence[Task]) -> None:
+    seen: dict[str, int] = {}
+    for position, task in enumerate(tasks):
+        path = ("tasks", position, "id")
+        limits.check_id(task.id, path)
+        if task.id == RESERVED_ID:
+            raise WorkflowInvalidError(
+                f"No task may have the id {RESERVED_ID!r}: ${{{RESERVED_ID}.NAME}} stands for an input.",
+                hint="Choose another id.",
+                code="bad_id",
+                path=path,
+            )
+        first = seen.setdefault(task.id, position)
+        if first != position:
+            raise WorkflowInvalidError(
+                f"The task id {task.id!r} is used twice, by tasks number {first + 1} and {position + 1}.",
+                hint="Give each task its own id.",
+                code="duplicate_id",
+                path=path,
+            )
+
+
+def _check_agent_type(task: Task, position: int, agent_types: frozenset[str]) -> None:
+    if task.agent_type not in agent_types:
+        raise WorkflowInvalidError(
+            f"Task {task.id!r} has the agent type {task.agent_type!r}, which no worker offers.",
+            hint=did_you_mean(task.agent_type, sorted(agent_types), label="Offered"),
+            code="unknown_agent_type",
+            path=("tasks", position, "agent_type"),
+        )
+
+
+def _check_ceiling(task: Task, position: int, ceiling: Mapping[str, float]) -> None:
+    for name, asked in task.resources.amounts().items():
+        offered = ceiling.get(name, 0.0)
+        if asked > offered:
+            where = ("custom_resources", name) if name in task.resources.custom_resources else (name,)
+            raise WorkflowInvalidError(
+                f"Task {task.id!r} asks for {asked:g} {name}, but the largest worker offers {offered:g}.",
+                hint=f"Ask for less, or add a larger worker (--capacity {name}={asked:g}).",
+                code="impossible_resources",
+                path=("tasks", position, "resources", *where),
+            )
