@@ -1,0 +1,1 @@
+"""The ports over NATS JetStream: one adapter a module, over one shared connection."""

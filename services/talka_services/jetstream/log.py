@@ -1,0 +1,167 @@
+"""The `Log` port over one JetStream stream: a subject is a log, a message is a commit.
+
+A position is the stream's sequence. The server refuses an append whose
+`Nats-Expected-Last-Subject-Sequence` is not the log's last position, which
+is the whole of the optimistic concurrency.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+
+from talka_protocols.errors import CallerError, ConflictError, ServerUnavailableError
+from talka_protocols.ports import StoredCommit
+from talka_protocols.subjects import LogName
+from talka_services.jetstream.api import (
+    WRONG_LAST_SEQUENCE,
+    Answer,
+    Failure,
+    RefusedError,
+    last_message,
+    pause,
+    read_answer,
+    refused,
+    subjects,
+)
+from talka_services.jetstream.connection import Connection, Message, NoAnswerError, NobodyThereError
+from talka_services.jetstream.feed import Feed
+
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+MESSAGE_ID = "Nats-Msg-Id"
+ANSWER_S = 3.0
+PATIENCE_S = 30.0
+
+log_ = structlog.get_logger(__name__)
+
+
+class JetStreamLog:
+    """Logs in the stream ``log`` of a namespace, which `ensure_topology` made."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._names = connection.names
+        self._stream = connection.names.stream("log")
+        self._headers = {
+            "ce-specversion": "1.0",
+            "ce-source": f"/talka/{connection.names.namespace}",
+            "ce-type": "talka.commit",
+            "content-type": "application/json",
+        }
+
+    @property
+    def max_bytes(self) -> int:
+        """Return how large the body of one commit may be."""
+        return self._connection.max_bytes
+
+    async def append(self, log: LogName, after: int, body: bytes, commit_id: str) -> int:
+        """Append one commit and return its position; see `talka_protocols.ports.Log`.
+
+        Raises:
+            ConflictError: the log's last position is not ``after``.
+            CallerError: the body is larger than `max_bytes`.
+            ServerUnavailableError: the server answers, but its stream has been away for half a minute.
+        """
+        if len(body) > self.max_bytes:
+            raise CallerError(
+                f"A commit of {len(body)} bytes to {log} is over the server's limit of {self.max_bytes} bytes.",
+                hint="Split the decision, or raise max_payload on the server.",
+            )
+        headers = {
+            EXPECTED: str(after),
+            MESSAGE_ID: commit_id,
+            "ce-id": commit_id,
+            "ce-subject": str(log),
+            **self._headers,
+        }
+        answer = await self._publish(self._names.log(log), body, headers)
+        if answer.error is not None:
+            return await self._resolve(log, after, commit_id, answer.error)
+        if answer.duplicate:
+            return await self._own_position(log, after, commit_id)
+        return answer.seq
+
+    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Send the same bytes until the server gives an answer that does not say "later"."""
+        absent_since = 0.0
+        while True:
+            try:
+                answer = read_answer(await self._connection.request(subject, body, headers, ANSWER_S))
+            except NoAnswerError:
+                absent_since = 0.0
+                await pause(self._connection, PATIENCE_S)
+                continue
+            except NobodyThereError:
+                problem = "its log stream is not there"
+            else:
+                if answer.error is None or answer.error.code != 503:
+                    return answer
+                problem = answer.error.description
+            now = asyncio.get_running_loop().time()
+            absent_since = absent_since or now
+            if now - absent_since > PATIENCE_S:
+                raise ServerUnavailableError(
+                    f"{self._connection.address} does not accept commits to {subject}: {problem}.",
+                    hint="Check the server's log and its disk; nothing was lost.",
+                )
+            await pause(self._connection, PATIENCE_S)
+
+    async def _resolve(self, log: LogName, after: int, commit_id: str, failure: Failure) -> int:
+        if failure.err_code in WRONG_LAST_SEQUENCE:
+            return await self._own_position(log, after, commit_id)
+        raise refused(f"a commit to log {log}", RefusedError(failure))
+
+    async def _own_position(self, log: LogName, after: int, commit_id: str) -> int:
+        """Return the position of the log's last commit if it is ours, whose answer was lost."""
+        last = await last_message(self._connection, self._stream, self._names.log(log))
+        if last is not None and last.seq > after and last.headers().get(MESSAGE_ID) == commit_id:
+            log_.info("log.lost_answer_recognised", log=str(log), position=last.seq)
+            return last.seq
+        raise ConflictError(
+            f"Log {log} ends at {last.seq if last else 0}, not at {after}: another owner wrote to it.",
+            hint="This owner steps down; nothing needs to be done.",
+        )
+
+    async def read(self, log: LogName, after: int = 0) -> Sequence[StoredCommit]:
+        """Return the commits behind ``after`` up to the last one that the leader has now."""
+        subject = self._names.log(log)
+        last = await last_message(self._connection, self._stream, subject)
+        if last is None or last.seq <= after:
+            return []
+        commits: list[StoredCommit] = []
+        feed = Feed(self._connection, self._stream, subject, after)
+        try:
+            while feed.position < last.seq:
+                arrived = await feed.next()
+                commits.extend(
+                    _commit(log, position, message) for position, message in arrived if position <= last.seq
+                )
+                if not arrived and feed.pending == 0:
+                    # A pruned tail, or a replica that lags behind the leader: ask the leader again.
+                    last = await last_message(self._connection, self._stream, subject)
+                    if last is None:
+                        break
+        finally:
+            await feed.close()
+        return commits
+
+    async def names(self, kind: str, shard: str | None = None) -> Sequence[LogName]:
+        """Return the names of the logs of one kind that hold at least one commit, sorted."""
+        found = await subjects(self._connection, self._stream, self._names.logs(kind, shard))
+        return [self._names.log_name(subject) for subject in sorted(found)]
+
+    async def follow(self, log: LogName, after: int = 0) -> AsyncIterator[StoredCommit]:
+        """Yield the commits behind ``after``, then each new one; goes on after every outage."""
+        feed = Feed(self._connection, self._stream, self._names.log(log), after)
+        try:
+            while True:
+                for position, message in await feed.next():
+                    yield _commit(log, position, message)
+        finally:
+            await feed.close()
+
+
+def _commit(log: LogName, position: int, message: Message) -> StoredCommit:
+    return StoredCommit(log, position, message.data, (message.headers or {}).get(MESSAGE_ID, ""))

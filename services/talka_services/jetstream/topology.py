@@ -1,0 +1,157 @@
+"""The streams and buckets of a namespace: made where missing, checked where present.
+
+``inbox`` lives in memory and dies with its server. Its sequences begin at the
+time it was made, so that those of a later one are always larger: an old
+position can then never hide or purge a new message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from nats.aio.client import Client
+
+from talka_protocols.errors import CallerError, ServerUnavailableError
+from talka_services.jetstream.api import (
+    JETSTREAM_OFF,
+    SECOND_NS,
+    STREAM_NAME_IN_USE,
+    RefusedError,
+    call,
+    refused,
+)
+from talka_services.jetstream.connection import Connection
+
+OLDEST_SERVER = (2, 12)
+DUPLICATE_WINDOW_S = 120
+INBOX_AGE_S = 3600
+INBOX_BYTES = 512 * 1024 * 1024
+LEASE_MARKER_S = 1
+SNAPSHOTS_KEPT = 2
+CHECKED = ("storage", "subjects", "max_msgs_per_subject")
+
+StreamConfig = dict[str, Any]
+
+
+def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
+    """Return the configuration of every stream of the namespace, buckets included."""
+    names = connection.names
+    file = {"storage": "file", "num_replicas": replicas}
+
+    def stream(what: str, **more: Any) -> StreamConfig:
+        return {"name": names.stream(what), "subjects": [f"{names.root}.{what}.>"], **file, **more}
+
+    def bucket(what: str, **more: Any) -> StreamConfig:
+        name = names.bucket(what)
+        return {
+            "name": f"KV_{name}",
+            "subjects": [f"$KV.{name}.>"],
+            "max_msgs_per_subject": 1,
+            "discard": "new",
+            "allow_rollup_hdrs": True,
+            "deny_delete": True,
+            "allow_direct": True,
+            **file,
+            **more,
+        }
+
+    objects = names.bucket("objects")
+    return [
+        stream("log", duplicate_window=DUPLICATE_WINDOW_S * SECOND_NS),
+        stream("snapshot", max_msgs_per_subject=SNAPSHOTS_KEPT),
+        inbox_stream(connection, replicas),
+        stream("request"),
+        stream("dead"),
+        bucket("leases", allow_msg_ttl=True, subject_delete_marker_ttl=LEASE_MARKER_S * SECOND_NS),
+        bucket("settings"),
+        {
+            "name": f"OBJ_{objects}",
+            "subjects": [f"$O.{objects}.C.>", f"$O.{objects}.M.>"],
+            "discard": "new",
+            "allow_rollup_hdrs": True,
+            "allow_direct": True,
+            **file,
+        },
+    ]
+
+
+def inbox_stream(connection: Connection, replicas: int = 1) -> StreamConfig:
+    """Return the configuration of the stream between actors, which dies with its server."""
+    return {
+        "name": connection.names.stream("inbox"),
+        "subjects": [f"{connection.names.root}.inbox.>"],
+        "storage": "memory",
+        "discard": "old",
+        "first_seq": time.time_ns() // 1000,
+        "max_age": INBOX_AGE_S * SECOND_NS,
+        "max_bytes": INBOX_BYTES,
+        "num_replicas": replicas,
+    }
+
+
+async def ensure_topology(connection: Connection, replicas: int = 1) -> None:
+    """Make every stream and bucket of the namespace that does not exist yet.
+
+    Raises:
+        ServerUnavailableError: the server is older than 2.12 or runs without JetStream.
+        CallerError: a stream of that name exists and is something else.
+    """
+    _check_version(connection)
+    await _check_jetstream(connection)
+    await asyncio.gather(*(ensure_stream(connection, config) for config in streams(connection, replicas)))
+
+    async def renew() -> None:
+        await ensure_stream(connection, inbox_stream(connection, replicas))
+
+    connection.renew_inbox_stream = renew
+
+
+async def ensure_stream(connection: Connection, config: StreamConfig) -> None:
+    """Make one stream unless it exists; creating what exists with the same configuration changes nothing."""
+    name = str(config["name"])
+    try:
+        await call(connection, f"STREAM.CREATE.{name}", config)
+    except RefusedError as error:
+        if error.failure.err_code != STREAM_NAME_IN_USE:
+            raise refused(f"making the stream {name}", error) from error
+        await _check_stream(connection, name, config)
+
+
+async def _check_stream(connection: Connection, name: str, wanted: StreamConfig) -> None:
+    present = (await call(connection, f"STREAM.INFO.{name}")).config
+    for key in CHECKED:
+        if key in wanted and present.get(key) != wanted[key]:
+            raise CallerError(
+                f"Stream {name} at {connection.address} has {key} {present.get(key)!r}, not {wanted[key]!r}.",
+                hint="It belongs to something else or another version: use another namespace.",
+            )
+
+
+def _check_version(connection: Connection) -> None:
+    version = server_version(connection.nc)
+    if version < OLDEST_SERVER:
+        shown = ".".join(str(part) for part in version)
+        raise ServerUnavailableError(
+            f"The NATS server at {connection.address} is version {shown}; Talka needs 2.12 or later.",
+            hint="Upgrade it, or leave --server out to use the embedded one.",
+        )
+
+
+def server_version(client: Client) -> tuple[int, int]:
+    """Return the major and minor version of the server that we are connected to."""
+    version = client.connected_server_version
+    return version.major, version.minor
+
+
+async def _check_jetstream(connection: Connection) -> None:
+    try:
+        await call(connection, "INFO", wait_s=3.0)
+    except (RefusedError, ServerUnavailableError) as error:
+        if isinstance(error, RefusedError) and error.failure.err_code not in JETSTREAM_OFF:
+            raise refused("access to JetStream", error) from error
+        raise ServerUnavailableError(
+            f"The NATS server at {connection.address} answers, but not its JetStream: {error}.",
+            hint="Start nats-server with -js and enable JetStream for this account.",
+        ) from error
