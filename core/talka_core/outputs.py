@@ -4,7 +4,7 @@ from __future__ import annotations
 
 OUTPUTS: dict[str, frozenset[str] | None] = {
     "command": frozenset({"exit_code", "stdout", "stderr", "truncated"}),
-    "http": frozenset({"status", "headers", "body", "json"}),
+    "http": frozenset({"status", "headers", "body", "json", "truncated"}),
     "sleep": None,
     "python": None,
 }

@@ -1,0 +1,123 @@
+"""Runs programs: no shell unless asked for, bounded output, nothing left behind.
+
+Each command is the leader of its own session. When it has ended, what is left
+of its process group is killed; when it is cancelled, so is whatever it started
+(see ``families``). The allow-list bounds which program is started, not what
+that program does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from talka_protocols.errors import TaskCrashedError, TaskFailedError
+from talka_protocols.ports import Attempt
+from talka_services.executors.environment import OWN_PREFIX, passed_through
+from talka_services.executors.exits import signal_name
+from talka_services.executors.guardian import Guardian
+from talka_services.executors.process import Ended, Launch, run_process
+from talka_services.executors.program import find_program
+from talka_services.executors.registry import ExecutorSettings
+
+_SHELL = "sh"
+_TAIL_CHARS = 2_000
+
+
+class CommandPayload(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to start: ``argv`` as it is, or ``shell`` for a line that ``sh -c`` interprets.
+
+    With ``check`` a non-zero exit code fails the task. ``env`` is added to the
+    environment that the worker passes on; ``stdin`` is text.
+    """
+
+    argv: list[str | int | float] = field(default_factory=list[str | int | float])
+    shell: str | None = None
+    env: dict[str, str | int | float] = field(default_factory=dict[str, str | int | float])
+    cwd: str | None = None
+    stdin: str = ""
+    check: bool = True
+
+    def __post_init__(self) -> None:
+        if bool(self.argv) == (self.shell is not None):
+            raise ValueError("give either `argv` or `shell`, and not both")
+
+
+class CommandExecutor:
+    """Runs ``command`` tasks: result ``{exit_code, stdout, stderr, truncated}``."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self._settings = settings
+        self._guardian = Guardian()
+        self._inherited = passed_through(settings.environment)
+
+    async def execute(self, attempt: Attempt) -> dict[str, Any]:
+        """Run the program to its end.
+
+        Raises:
+            NotAllowedError: the worker was not told to allow this program.
+            TaskFailedError: it exited non-zero (with ``check``), or could not be started.
+            TaskCrashedError: a signal killed it.
+        """
+        try:
+            payload = msgspec.convert(attempt.task.payload, CommandPayload)
+        except msgspec.ValidationError as error:
+            raise TaskFailedError(
+                f"The payload of the command task {attempt.task.id!r} is wrong: {error}.",
+                hint="It takes argv or shell, and env, cwd, stdin, check.",
+            ) from error
+        launch = self._launch(payload, attempt)
+        ended = await run_process(launch, self._guardian)
+        _require_success(ended, payload.check, launch.argv[0])
+        return {
+            "exit_code": ended.exit_code,
+            "stdout": ended.stdout,
+            "stderr": ended.stderr,
+            "truncated": ended.is_truncated,
+        }
+
+    async def close(self) -> None:
+        """End the guardian process."""
+        self._guardian.close()
+
+    def _launch(self, payload: CommandPayload, attempt: Attempt) -> Launch:
+        cwd = os.path.join(self._settings.work_dir or os.getcwd(), payload.cwd or "")
+        env = {
+            **self._inherited,
+            **{name: str(value) for name, value in payload.env.items()},
+            f"{OWN_PREFIX}EXECUTION_ID": attempt.execution_id,
+            f"{OWN_PREFIX}TASK_ID": attempt.task.id,
+            f"{OWN_PREFIX}ATTEMPT": str(attempt.attempt),
+            f"{OWN_PREFIX}FENCE": str(attempt.fence),
+            f"{OWN_PREFIX}IDEMPOTENCY_KEY": attempt.idempotency_key,
+        }
+        argv = [str(part) for part in payload.argv]
+        if payload.shell is not None:
+            argv = [_SHELL, "-c", payload.shell]
+        program = find_program(argv[0], cwd, self._settings.allow_commands, env.get("PATH"))
+        if not os.path.isdir(cwd):
+            raise TaskFailedError(
+                f"The directory {cwd!r} in which {argv[0]!r} should run does not exist on this worker.",
+                hint="Create it in an earlier task, or correct `cwd`.",
+            )
+        return Launch(
+            argv=argv,
+            program=program,
+            cwd=cwd,
+            env=env,
+            stdin=payload.stdin.encode(),
+            output_bytes_max=self._settings.output_bytes_max,
+            stop_grace_s=self._settings.stop_grace_s,
+        )
+
+
+def _require_success(ended: Ended, check: bool, name: str) -> None:
+    tail = ended.stderr.strip()[-_TAIL_CHARS:]
+    said = f" Its standard error ends with: {tail}" if tail else ""
+    if ended.exit_code < 0:
+        raise TaskCrashedError(f"{name!r} was killed by {signal_name(-ended.exit_code)}.{said}")
+    if check and ended.exit_code != 0:
+        raise TaskFailedError(f"{name!r} ended with exit code {ended.exit_code}.{said}")

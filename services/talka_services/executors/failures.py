@@ -1,0 +1,32 @@
+"""Turns an exception of user code into a text that is short, bounded and enough to find the fault."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+FRAMES_MAX = 20
+MESSAGE_CHARS_MAX = 2_000
+TRACE_CHARS_MAX = 4_000
+_OUR_DIRECTORY = str(Path(__file__).parent)
+
+
+def describe(error: BaseException) -> str:
+    """Return ``"ExcType: message"`` and below it the frames of user code, the innermost last.
+
+    Frames of this package are left out; at most ``FRAMES_MAX`` frames,
+    ``MESSAGE_CHARS_MAX`` and ``TRACE_CHARS_MAX`` characters are kept.
+    """
+    summary = traceback.TracebackException(type(error), error, error.__traceback__, limit=-FRAMES_MAX)
+    headline = "".join(summary.format_exception_only()).strip()
+    frames = [frame for frame in summary.stack if not frame.filename.startswith(_OUR_DIRECTORY)]
+    if not frames:
+        return _shortened(headline, MESSAGE_CHARS_MAX)
+    trace = "".join(traceback.format_list(frames)).rstrip()
+    return f"{_shortened(headline, MESSAGE_CHARS_MAX)}\n{trace[-TRACE_CHARS_MAX:]}"
+
+
+def _shortened(text: str, chars_max: int) -> str:
+    if len(text) <= chars_max:
+        return text
+    return f"{text[:chars_max]}... ({len(text) - chars_max} more characters)"

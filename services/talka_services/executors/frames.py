@@ -1,0 +1,116 @@
+"""What worker and child process say to each other, and how it is framed.
+
+A frame is four bytes of length (big-endian) and a JSON array of messages.
+Messages are encoded one by one before they are put together, so that one that
+cannot be encoded harms no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from talka_services.executors.context import TaskContext
+
+_HEADER = 4
+
+
+class Hello(Struct, frozen=True, array_like=True, tag="hello"):
+    """First message to a child: where to find modules, which are allowed, how many threads."""
+
+    path: list[str]
+    allow_modules: tuple[str, ...]
+    threads: int
+
+
+class Run(Struct, frozen=True, array_like=True, tag="run"):
+    """Run a function; ``number`` names this request in every message about it."""
+
+    number: int
+    call: str
+    arguments: dict[str, Any]
+    context: TaskContext
+
+
+class Cancel(Struct, frozen=True, array_like=True, tag="cancel"):
+    """Stop what was asked for under this number."""
+
+    number: int
+
+
+class Ready(Struct, frozen=True, array_like=True, tag="ready"):
+    """The child has started and takes requests."""
+
+
+class Returned(Struct, frozen=True, array_like=True, tag="returned"):
+    """The function returned; from the child the result comes already encoded."""
+
+    number: int
+    result: Any
+
+
+class Raised(Struct, frozen=True, array_like=True, tag="raised"):
+    """The function failed; ``text`` describes it, ``hint`` says what to do."""
+
+    number: int
+    text: str
+    hint: str = ""
+
+
+class Refused(Struct, frozen=True, array_like=True, tag="refused"):
+    """The function may not be run here."""
+
+    number: int
+    text: str
+    hint: str = ""
+
+
+class Cancelled(Struct, frozen=True, array_like=True, tag="cancelled"):
+    """What was asked for under this number has stopped."""
+
+    number: int
+
+
+class Busy(Struct, frozen=True, array_like=True, tag="busy"):
+    """A plain function is under way and cannot be interrupted."""
+
+    number: int
+
+
+Request = Hello | Run | Cancel
+Answer = Ready | Returned | Raised | Refused | Cancelled | Busy
+
+encode = msgspec.json.Encoder().encode
+decode_requests = msgspec.json.Decoder(list[Request]).decode
+decode_answers = msgspec.json.Decoder(list[Answer]).decode
+
+
+def frame(messages: Iterable[bytes]) -> bytes:
+    """Put encoded messages into one frame."""
+    body = b"[" + b",".join(messages) + b"]"
+    return len(body).to_bytes(_HEADER, "big") + body
+
+
+class FrameReader:
+    """Cuts a stream of bytes back into the bodies of its frames."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the bytes that arrived and return the bodies that are complete now."""
+        rest = self._rest
+        rest += data
+        bodies: list[bytes] = []
+        start = 0
+        while len(rest) - start >= _HEADER:
+            end = start + _HEADER + int.from_bytes(rest[start : start + _HEADER], "big")
+            if len(rest) < end:
+                break
+            bodies.append(bytes(rest[start + _HEADER : end]))
+            start = end
+        del rest[:start]
+        return bodies

@@ -1,0 +1,163 @@
+"""One process of a command task: started, fed, read in bounded memory, and ended with all it started."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import uuid
+from typing import cast
+
+from msgspec import Struct
+
+from talka_protocols.errors import TaskFailedError
+from talka_services.executors import families
+from talka_services.executors.capture import Capture
+from talka_services.executors.environment import RUN_VARIABLE
+from talka_services.executors.guardian import Guardian
+from talka_services.executors.stopping import uninterrupted
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_DRAIN_S = 1.0
+"""How long the output may stay open after the process ended, say for the rest of ``>(tee log)``."""
+
+
+class Launch(Struct, frozen=True):
+    """How to start a process; ``program`` is the file, ``argv[0]`` what it is told its name is."""
+
+    argv: list[str]
+    program: str
+    cwd: str
+    env: dict[str, str]
+    stdin: bytes
+    output_bytes_max: int
+    stop_grace_s: float
+
+
+class Ended(Struct, frozen=True):
+    """How a process ended and what was kept of its output; minus the signal if one killed it."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    is_truncated: bool
+
+
+async def run_process(launch: Launch, guardian: Guardian) -> Ended:
+    """Run a process to its end; when cancelled, end it and everything it started first.
+
+    Raises:
+        TaskFailedError: the system could not start it.
+    """
+    run = uuid.uuid4().hex
+    process = await _start(launch, run)
+    guardian.watch(process.pid)
+    try:
+        await process.ended.wait()
+        await process.finish_output()
+    except asyncio.CancelledError:
+        await uninterrupted(process.stop(launch.stop_grace_s))
+        raise
+    finally:
+        families.signal_group(process.pid, signal.SIGKILL)
+        guardian.forget(process.pid)
+        process.close()
+    return process.report()
+
+
+async def _start(launch: Launch, run: str) -> _Process:
+    loop = asyncio.get_running_loop()
+    process = _Process(run, launch)
+    try:
+        await loop.subprocess_exec(
+            lambda: process,
+            *launch.argv,
+            executable=launch.program,
+            stdin=asyncio.subprocess.PIPE if launch.stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=launch.cwd,
+            env={**launch.env, RUN_VARIABLE: run},
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise TaskFailedError(
+            f"The program {launch.program!r} could not be started: {error}.",
+            hint="Check that it is a program for this system and that its arguments are not too long.",
+        ) from error
+    return process
+
+
+class _Process(asyncio.SubprocessProtocol):
+    """Receives what happens to the process from the loop."""
+
+    def __init__(self, run: str, launch: Launch) -> None:
+        self.ended = asyncio.Event()
+        self.pid = 0
+        self._run = run
+        self._stdin = launch.stdin
+        self._streams = {
+            _STDOUT: Capture(launch.output_bytes_max),
+            _STDERR: Capture(launch.output_bytes_max),
+        }
+        self._open = set(self._streams)
+        self._closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand over the standard input."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+        self.pid = self._transport.get_pid()
+        if not self._stdin:
+            return
+        pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(_STDIN))
+        pipe.write(self._stdin)
+        pipe.close()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Keep the ends of what was printed."""
+        self._streams[fd].feed(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
+        """Note that a stream ended; a program that does not read its input may close it."""
+        self._open.discard(fd)
+        if not self._open:
+            self._closed.set()
+
+    def process_exited(self) -> None:
+        """Note that the process itself ended."""
+        self.ended.set()
+
+    async def finish_output(self) -> None:
+        """Wait for the rest of the output; end those that keep it open too long."""
+        if await self._is_closed_within(_DRAIN_S):
+            return
+        families.signal_group(self.pid, signal.SIGKILL)
+        if not await self._is_closed_within(_DRAIN_S):
+            await asyncio.to_thread(families.kill, self.pid, self._run)
+            await self._is_closed_within(_DRAIN_S)
+
+    async def stop(self, grace_s: float) -> None:
+        """Ask the process and all it started to end, and kill what has not after the grace."""
+        known = await asyncio.to_thread(families.members, self.pid, self._run)
+        families.signal_all(self.pid, known, signal.SIGTERM)
+        await asyncio.to_thread(families.wait_for_end, known, grace_s)
+        await asyncio.to_thread(families.kill, self.pid, self._run, known)
+        await self.ended.wait()
+
+    def report(self) -> Ended:
+        """Return how the process ended; only after it did."""
+        code = self._transport.get_returncode()
+        assert code is not None, "a process that ended has an exit code"
+        out, err = self._streams[_STDOUT], self._streams[_STDERR]
+        return Ended(code, out.text(), err.text(), out.is_truncated or err.is_truncated)
+
+    def close(self) -> None:
+        """Close the pipes."""
+        self._transport.close()
+
+    async def _is_closed_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,244 @@
+"""Runs Python functions in child processes that are used again, many tasks a message.
+
+``COMPUTE`` tasks have a child to themselves while they run, as many children
+as the settings say. All others share children: plain functions in threads,
+async ones in the child's loop.
+
+When a shared child dies, one of the tasks in it is guilty and nobody knows
+which. Each of them is run again in a child of its own: the guilty one dies
+there and fails with ``TaskCrashedError``, the others succeed. When a child
+was killed because a task in it was cancelled and did not stop, the others are
+run again. So a task may be started more than once in one attempt: execution
+is at-least-once, as everywhere in Talka.
+
+What tasks print goes nowhere, or to the worker's standard error if the
+settings say so; it never meets the messages, which have a socket of their own.
+
+``isolation: none`` runs an async function in the worker's own loop: cheapest,
+and a function that blocks, crashes or leaks takes the worker with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+from collections.abc import Awaitable
+from typing import Any, Literal, assert_never, cast
+
+import msgspec
+from msgspec import Struct, field
+
+from talka_protocols.errors import NotAllowedError, TaskCrashedError, TaskFailedError
+from talka_protocols.ports import Attempt
+from talka_protocols.workflow import TaskType
+from talka_services.executors import frames
+from talka_services.executors.child import Child, ChildLaunch, Job, work_directory
+from talka_services.executors.context import context_of
+from talka_services.executors.environment import passed_through
+from talka_services.executors.exits import exit_text
+from talka_services.executors.failures import describe
+from talka_services.executors.functions import Function, find_function, require_allowed, split_call
+from talka_services.executors.guardian import Guardian
+from talka_services.executors.lane import Lane, LaneLimits
+from talka_services.executors.registry import ExecutorSettings
+from talka_services.executors.results import normalised
+from talka_services.executors.stopping import uninterrupted
+
+SHARED_CAPACITY = 256
+"""Tasks in one shared child at most; so many would be run again should it die."""
+_SHARED_CROWD = 16
+_ALONE_CHILDREN_MIN = 4
+
+
+class PythonPayload(Struct, frozen=True, forbid_unknown_fields=True):
+    """The function, its keyword arguments, and where to run it."""
+
+    call: str
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    isolation: Literal["process", "none"] = "process"
+
+
+class PythonExecutor:
+    """Runs ``python`` tasks; the result is what the function returned."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self._settings = settings
+        self._guardian = Guardian()
+        self._numbers = itertools.count(1)
+        self._allowed_calls: set[str] = set()
+        processes = max(1, settings.processes)
+        self._shared = self._lane(
+            LaneLimits(processes, SHARED_CAPACITY, _SHARED_CROWD, processes), settings.threads
+        )
+        self._compute = self._lane(LaneLimits(processes, 1, 1, processes), 1)
+        self._alone = self._lane(LaneLimits(max(_ALONE_CHILDREN_MIN, processes), 1, 1, 1), 1)
+
+    async def execute(self, attempt: Attempt) -> Any:
+        """Run the function to its end.
+
+        Raises:
+            NotAllowedError: its module is not allowed.
+            TaskFailedError: it raised, does not exist, or returned what cannot be recorded.
+            TaskCrashedError: it ended the process that it ran in.
+            PlatformError: no child process can be started here.
+        """
+        payload = self._payload(attempt)
+        if payload.isolation == "none":
+            return await self._run_here(payload, attempt)
+        lane = self._compute if attempt.task.type is TaskType.COMPUTE else self._shared
+        job = self._job(payload, attempt)
+        lane.submit(job)
+        try:
+            return await job.answer
+        except asyncio.CancelledError:
+            await uninterrupted(self._stop(job))
+            raise
+
+    async def close(self) -> None:
+        """End all child processes and the guardian."""
+        for lane in (self._shared, self._compute, self._alone):
+            await lane.close(self._settings.stop_grace_s)
+        self._guardian.close()
+
+    @property
+    def child_ids(self) -> tuple[int, ...]:
+        """The process ids of the children that take tasks now."""
+        lanes = (self._shared, self._compute, self._alone)
+        return tuple(child.pid for lane in lanes for child in lane.children)
+
+    def _lane(self, limits: LaneLimits, threads: int) -> Lane:
+        settings = self._settings
+        launch = ChildLaunch(
+            hello=frames.Hello([place for place in sys.path if place], settings.allow_modules, threads),
+            env=passed_through(settings.environment),
+            cwd=work_directory(settings.work_dir),
+            passes_output=settings.child_output == "stderr",
+            guardian=self._guardian,
+        )
+        return Lane(launch, limits, self._answered, self._lost)
+
+    def _payload(self, attempt: Attempt) -> PythonPayload:
+        try:
+            payload = msgspec.convert(attempt.task.payload, PythonPayload)
+        except msgspec.ValidationError as error:
+            raise TaskFailedError(
+                f"The payload of the python task {attempt.task.id!r} is wrong: {error}.",
+                hint="It takes call, arguments (by name) and isolation.",
+            ) from error
+        if payload.call not in self._allowed_calls:
+            require_allowed(split_call(payload.call)[0], self._settings.allow_modules)
+            self._allowed_calls.add(payload.call)
+        return payload
+
+    def _job(self, payload: PythonPayload, attempt: Attempt) -> Job:
+        number = next(self._numbers)
+        request = frames.Run(number, payload.call, payload.arguments, context_of(attempt))
+        try:
+            body = frames.encode(request)
+        except (TypeError, ValueError) as error:
+            raise TaskFailedError(
+                f"The arguments of {payload.call} cannot be sent as JSON: {error}."
+            ) from error
+        return Job(number, payload.call, body, attempt)
+
+    def _answered(self, job: Job, answer: frames.Answer) -> None:
+        if isinstance(answer, frames.Busy):
+            self._press(job)
+            return
+        if job.stopped is not None:
+            job.stopped.set()
+        elif not job.answer.done():
+            _settle(job, answer)
+
+    async def _stop(self, job: Job) -> None:
+        """Return when the job has ended, by itself within the grace or with its child."""
+        if any(lane.withdraw(job) for lane in (self._shared, self._compute, self._alone)):
+            return
+        child = job.child
+        if child is None or job.number not in child.jobs:
+            return
+        job.stopped = asyncio.Event()
+        child.send(frames.encode(frames.Cancel(job.number)))
+        try:
+            async with asyncio.timeout(self._settings.stop_grace_s):
+                await job.stopped.wait()
+        except TimeoutError:
+            child.kill()
+            await job.stopped.wait()
+
+    @staticmethod
+    def _press(job: Job) -> None:
+        """Kill at once the child of a plain function that would not hear us, if it is alone there."""
+        if job.child is not None and len(job.child.jobs) == 1:
+            job.child.kill()
+
+    def _lost(self, jobs: list[Job], child: Child, code: int) -> None:
+        is_found = len(jobs) == 1 and not child.is_condemned
+        for job in jobs:
+            job.child = None
+            if job.stopped is not None:
+                job.stopped.set()
+            elif job.answer.done():
+                continue
+            elif is_found:
+                job.answer.set_exception(_crash(job, code))
+            else:
+                self._run_again(job, child)
+
+    def _run_again(self, job: Job, child: Child) -> None:
+        job.reruns += 1
+        is_compute = job.attempt.task.type is TaskType.COMPUTE
+        if is_compute:
+            self._compute.submit(job)
+        elif child.is_condemned and job.reruns == 1:
+            self._shared.submit(job)
+        else:
+            self._alone.submit(job)
+
+    async def _run_here(self, payload: PythonPayload, attempt: Attempt) -> Any:
+        place = work_directory(self._settings.work_dir)
+        if place not in sys.path:
+            sys.path.append(place)
+        try:
+            function = await asyncio.to_thread(find_function, payload.call, self._settings.allow_modules)
+            arguments = payload.arguments
+            if function.wants_context and "context" not in arguments:
+                arguments = {**arguments, "context": context_of(attempt)}
+            return normalised(await _coroutine(payload.call, function, arguments))
+        except (TaskFailedError, NotAllowedError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise TaskFailedError(describe(error)) from error
+
+
+def _coroutine(call: str, function: Function, arguments: dict[str, Any]) -> Awaitable[Any]:
+    if not function.is_async:
+        raise TaskFailedError(
+            f"{call} is a plain function and would block the whole worker.",
+            hint="Make it `async def`, or leave out `isolation: none`.",
+        )
+    return cast("Awaitable[Any]", function.target(**arguments))
+
+
+def _settle(job: Job, answer: frames.Answer) -> None:
+    match answer:
+        case frames.Returned():
+            job.answer.set_result(answer.result)
+        case frames.Raised():
+            job.answer.set_exception(TaskFailedError(answer.text, hint=answer.hint))
+        case frames.Refused():
+            job.answer.set_exception(NotAllowedError(answer.text, hint=answer.hint))
+        case frames.Cancelled():
+            job.answer.set_exception(TaskFailedError(f"{job.call} was cancelled inside its process."))
+        case frames.Busy() | frames.Ready():
+            raise AssertionError("these answers settle nothing")
+        case _:
+            assert_never(answer)
+
+
+def _crash(job: Job, code: int) -> TaskCrashedError:
+    return TaskCrashedError(
+        f"The process that ran {job.call} for the task {job.attempt.task.id!r} {exit_text(code)}.",
+        hint="Look for exhausted memory, native code that fails, or a call of os._exit.",
+    )

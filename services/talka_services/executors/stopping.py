@@ -1,0 +1,23 @@
+"""Cleaning up under cancellation: what must be finished is finished, then the cancellation goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Await ``work`` to its end however often the caller is cancelled meanwhile.
+
+    The caller is already being cancelled and raises that on afterwards, so a
+    repeated cancellation adds nothing. ``work`` must bound its own time.
+    """
+    task = asyncio.create_task(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+    task.result()
