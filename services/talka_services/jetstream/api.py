@@ -8,6 +8,7 @@ action.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -17,12 +18,16 @@ from talka_protocols.errors import PlatformError, ServerUnavailableError
 from talka_services.jetstream.connection import Connection, Message, NoAnswerError, NobodyThereError
 
 PREFIX = "$JS.API"
+EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
+UNAVAILABLE = 503
 WRONG_LAST_SEQUENCE = (10071, 10164)
 STREAM_NAME_IN_USE = 10058
 NOT_FOUND = 404
 JETSTREAM_OFF = (10039, 10076)
 NO_MESSAGE = 10037
 PATIENCE_S = 20.0
+ANSWER_S = 3.0
+ABSENCE_S = 30.0
 PAUSE_S = 0.05
 SECOND_NS = 1_000_000_000
 
@@ -119,7 +124,7 @@ async def call(
         else:
             if answer.error is None:
                 return answer
-            if answer.error.code != 503 or answer.error.err_code in JETSTREAM_OFF:
+            if answer.error.code != UNAVAILABLE or answer.error.err_code in JETSTREAM_OFF:
                 raise RefusedError(answer.error)
             problem = answer.error.description
         if clock() > deadline:
@@ -128,6 +133,40 @@ async def call(
                 hint="Check that the server runs with JetStream and that the cluster has a leader.",
             )
         await pause(connection, deadline - clock())
+
+
+async def publish_until_answered(
+    connection: Connection, subject: str, body: bytes, headers: Mapping[str, str]
+) -> Answer:
+    """Send the same bytes until the server gives an answer that does not say "later".
+
+    The headers must make a repeat harmless: expect a sequence.
+
+    Raises:
+        ServerUnavailableError: the server answers, but the stream has been away for half a minute.
+    """
+    absent_since = 0.0
+    while True:
+        try:
+            answer = read_answer(await connection.request(subject, body, headers, ANSWER_S))
+        except NoAnswerError:
+            absent_since = 0.0
+            await pause(connection, ABSENCE_S)
+            continue
+        except NobodyThereError:
+            problem = "no stream takes this subject"
+        else:
+            if answer.error is None or answer.error.code != UNAVAILABLE:
+                return answer
+            problem = answer.error.description
+        now = asyncio.get_running_loop().time()
+        absent_since = absent_since or now
+        if now - absent_since > ABSENCE_S:
+            raise ServerUnavailableError(
+                f"{connection.address} does not accept what is written to {subject}: {problem}.",
+                hint="Check the server's log and its disk; nothing that was acknowledged is lost.",
+            )
+        await pause(connection, ABSENCE_S)
 
 
 async def pause(connection: Connection, at_most_s: float) -> None:

@@ -18,6 +18,8 @@ import structlog
 
 from talka_protocols.errors import ServerUnavailableError
 from talka_services.jetstream.api import (
+    EXPECTED_LAST,
+    UNAVAILABLE,
     WRONG_LAST_SEQUENCE,
     RefusedError,
     Stored,
@@ -31,7 +33,6 @@ from talka_services.jetstream.feed import Feed
 
 TTL_S = 2.0
 MARGIN = 0.2
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 KV_OPERATION = "KV-Operation"
 MARKER = "Nats-Marker-Reason"
 
@@ -143,7 +144,7 @@ class JetStreamLeases:
         Returns:
             The revision; 0 if somebody else wrote first; None if there was no answer.
         """
-        headers = {EXPECTED: str(last), "Nats-TTL": f"{round(self.ttl_s * 1000)}ms"}
+        headers = {EXPECTED_LAST: str(last), "Nats-TTL": f"{round(self.ttl_s * 1000)}ms"}
         try:
             message = await self._connection.request(self._subject(name), value, headers, max(0.05, wait_s))
         except (NoAnswerError, NobodyThereError):
@@ -153,13 +154,13 @@ class JetStreamLeases:
             return answer.seq
         if answer.error.err_code in WRONG_LAST_SEQUENCE:
             return await self._own_revision(name, value)
-        if answer.error.code == 503:
+        if answer.error.code == UNAVAILABLE:
             return None
         raise refused(f"the lease {name}", RefusedError(answer.error))
 
     async def give_up(self, name: str, revision: int) -> None:
         """Mark the name free, if it still has this revision."""
-        headers = {EXPECTED: str(revision), KV_OPERATION: "DEL"}
+        headers = {EXPECTED_LAST: str(revision), KV_OPERATION: "DEL"}
         try:
             await self._connection.request(self._subject(name), b"", headers, self.ttl_s)
         except (NoAnswerError, NobodyThereError, ServerUnavailableError) as error:

@@ -7,32 +7,27 @@ is the whole of the optimistic concurrency.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
-from talka_protocols.errors import CallerError, ConflictError, ServerUnavailableError
+from talka_protocols.errors import CallerError, ConflictError
 from talka_protocols.ports import StoredCommit
 from talka_protocols.subjects import LogName
 from talka_services.jetstream.api import (
+    EXPECTED_LAST,
     WRONG_LAST_SEQUENCE,
-    Answer,
     Failure,
     RefusedError,
     last_message,
-    pause,
-    read_answer,
+    publish_until_answered,
     refused,
     subjects,
 )
-from talka_services.jetstream.connection import Connection, Message, NoAnswerError, NobodyThereError
+from talka_services.jetstream.connection import Connection, Message
 from talka_services.jetstream.feed import Feed
 
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_ID = "Nats-Msg-Id"
-ANSWER_S = 3.0
-PATIENCE_S = 30.0
 
 log_ = structlog.get_logger(__name__)
 
@@ -66,47 +61,22 @@ class JetStreamLog:
         """
         if len(body) > self.max_bytes:
             raise CallerError(
-                f"A commit of {len(body)} bytes to {log} is over the server's limit of {self.max_bytes} bytes.",
+                f"A commit of {len(body)} bytes to {log} is over the limit of {self.max_bytes} bytes.",
                 hint="Split the decision, or raise max_payload on the server.",
             )
         headers = {
-            EXPECTED: str(after),
+            EXPECTED_LAST: str(after),
             MESSAGE_ID: commit_id,
             "ce-id": commit_id,
             "ce-subject": str(log),
             **self._headers,
         }
-        answer = await self._publish(self._names.log(log), body, headers)
+        answer = await publish_until_answered(self._connection, self._names.log(log), body, headers)
         if answer.error is not None:
             return await self._resolve(log, after, commit_id, answer.error)
         if answer.duplicate:
             return await self._own_position(log, after, commit_id)
         return answer.seq
-
-    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> Answer:
-        """Send the same bytes until the server gives an answer that does not say "later"."""
-        absent_since = 0.0
-        while True:
-            try:
-                answer = read_answer(await self._connection.request(subject, body, headers, ANSWER_S))
-            except NoAnswerError:
-                absent_since = 0.0
-                await pause(self._connection, PATIENCE_S)
-                continue
-            except NobodyThereError:
-                problem = "its log stream is not there"
-            else:
-                if answer.error is None or answer.error.code != 503:
-                    return answer
-                problem = answer.error.description
-            now = asyncio.get_running_loop().time()
-            absent_since = absent_since or now
-            if now - absent_since > PATIENCE_S:
-                raise ServerUnavailableError(
-                    f"{self._connection.address} does not accept commits to {subject}: {problem}.",
-                    hint="Check the server's log and its disk; nothing was lost.",
-                )
-            await pause(self._connection, PATIENCE_S)
 
     async def _resolve(self, log: LogName, after: int, commit_id: str, failure: Failure) -> int:
         if failure.err_code in WRONG_LAST_SEQUENCE:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from talka_protocols.errors import CallerError, ServerUnavailableError
-from talka_services.jetstream.api import Failure, RefusedError, pause, read_answer, refused
+from talka_services.jetstream.api import UNAVAILABLE, Failure, RefusedError, pause, read_answer, refused
 from talka_services.jetstream.connection import Connection, Message, NoAnswerError, is_nobody_there
 
 ANSWER_S = 3.0
@@ -104,7 +104,7 @@ class JetStreamPost:
         return window
 
     async def _recover(self, subject: str, window: _Window, left_s: float) -> None:
-        if window.failure is not None and window.failure.code != 503:
+        if window.failure is not None and window.failure.code != UNAVAILABLE:
             raise refused(f"a message to {subject}", RefusedError(window.failure))
         if window.is_stream_missing and self._connection.renew_inbox_stream is not None:
             await self._connection.renew_inbox_stream()
