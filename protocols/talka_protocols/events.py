@@ -376,6 +376,7 @@ class AllocationFreed(Fact, frozen=True):
     """The allocation, or the waiting request, is gone and its amounts are free."""
 
     allocation_id: str
+    holder: Holder
 
 
 class AllocationRevoked(Fact, frozen=True):

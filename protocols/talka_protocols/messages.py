@@ -353,6 +353,33 @@ class TimerFired(Say, frozen=True):
     name: str
 
 
+class AttemptBegan(ToWorker, frozen=True):
+    """The executor has begun; ``started_at`` in Unix milliseconds."""
+
+    execution_id: str
+    task_id: str
+    attempt: int
+    started_at: int
+
+
+class AttemptEnded(ToWorker, frozen=True):
+    """The executor has ended, or was stopped, and nothing of it runs any more."""
+
+    report: AttemptFinished
+
+
+class Enlisted(ToWorker, frozen=True):
+    """The worker's log holds its new incarnation."""
+
+    incarnation: int
+
+
+class Drain(ToWorker, frozen=True):
+    """Take nothing new; with ``hand_back`` stop what runs and give it back."""
+
+    hand_back: bool = False
+
+
 class Advance(Say, frozen=True):
     """Do whatever the recorded state calls for; said after every fold."""
 
@@ -386,7 +413,18 @@ ResourceMessage = (
     | TimerFired
     | Advance
 )
-WorkerMessage = StartTask | SettleReport | CancelTask | AdmitWorker | RejoinWorker
+WorkerMessage = (
+    StartTask
+    | SettleReport
+    | AttemptEnded
+    | AttemptBegan
+    | CancelTask
+    | AdmitWorker
+    | RejoinWorker
+    | Enlisted
+    | Drain
+    | Advance
+)
 ClientMessage = AllocationAnswered | ReleaseAnswered | ReservationAnswered
 Message = PlannerMessage | SchedulerMessage | ResourceMessage | WorkerMessage | ClientMessage
 

@@ -1,0 +1,105 @@
+"""The one shape of every actor: six pure parts, and the effects they ask for.
+
+``decide`` is a generator: each event it yields is remembered (``evolve``)
+before it goes on, so later events of one decision see the earlier ones.
+Never call it without ``step``.
+
+Law B1: after any prefix of a history, the owed effects that ``react`` gave and
+that no later event settled are exactly those that ``resume`` gives. Notices
+are not owed: whoever waits for one asks again, and ``answer`` repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from talka_protocols.messages import Message, Recipient, StartTask
+
+S = TypeVar("S")
+M = TypeVar("M")
+E = TypeVar("E")
+
+
+class Send(Struct, frozen=True):
+    """Send a message; a ``notice`` is not owed."""
+
+    to: Recipient
+    message: Message
+    notice: bool = False
+
+
+class SetTimer(Struct, frozen=True):
+    """Deliver ``TimerFired(key, name)`` at ``due_at`` (milliseconds since the epoch)."""
+
+    key: str
+    name: str
+    due_at: int
+
+
+class Launch(Struct, frozen=True):
+    """Run an attempt on this worker."""
+
+    start: StartTask
+
+
+class Stop(Struct, frozen=True):
+    """Stop an attempt that runs on this worker."""
+
+    execution_id: str
+    task_id: str
+    attempt: int
+
+
+class Enlist(Struct, frozen=True):
+    """Record this worker's next incarnation in its log, then deliver ``Enlisted``."""
+
+    worker_id: str
+
+
+Effect = Send | SetTimer | Launch | Stop | Enlist
+
+
+@dataclass(frozen=True)
+class Behaviour(Generic[S, M, E]):
+    """The parts of one actor.
+
+    ``log_kind`` names its logs. ``evolve`` takes the event's time as well.
+    ``is_over`` tells that nothing is owed any more and nothing will happen.
+    """
+
+    log_kind: str
+    initial: Callable[[str], S]
+    decide: Callable[[S, M, int], Iterator[E]]
+    answer: Callable[[S, M], Iterable[Effect]]
+    evolve: Callable[[S, E, int], None]
+    react: Callable[[S, E], Iterable[Effect]]
+    resume: Callable[[S], Iterable[Effect]]
+    is_over: Callable[[S], bool]
+
+
+def step(
+    behaviour: Behaviour[S, M, E], state: S, message: M, now_ms: int
+) -> tuple[list[E], list[tuple[int, Effect]]]:
+    """Take one message: return its events, and its effects with the index of their event.
+
+    The state is changed. When there are no events the effects are the answer,
+    with index -1.
+    """
+    events: list[E] = []
+    effects: list[tuple[int, Effect]] = []
+    for event in behaviour.decide(state, message, now_ms):
+        behaviour.evolve(state, event, now_ms)
+        effects += [(len(events), effect) for effect in behaviour.react(state, event)]
+        events.append(event)
+    if not events:
+        effects = [(-1, effect) for effect in behaviour.answer(state, message)]
+    return events, effects
+
+
+def is_owed(effect: Effect) -> bool:
+    """Tell whether the effect must be repeated until an event settles it."""
+    return not (isinstance(effect, Send) and effect.notice)

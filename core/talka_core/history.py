@@ -1,0 +1,100 @@
+"""Folding a log into a state, and comparing a replay with what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from talka_core.behaviour import Behaviour
+from talka_core.planner import PLANNER, PlanRecord
+from talka_core.resource import RESOURCE, PoolRecord
+from talka_core.roster import RosterRecord, evolve_roster
+from talka_core.scheduler import SCHEDULER, ExecutionRecord, restore
+from talka_core.scheduler.index import WorkflowIndex
+from talka_protocols.commit import Commit
+from talka_protocols.errors import BrokenHistoryError
+from talka_protocols.events import Event, ExecutionEvent
+from talka_protocols.states import TASK_TRANSITIONS, TaskStatus
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD
+
+
+@dataclass(frozen=True)
+class Fold:
+    """How the logs of one kind become a state, and how that state becomes a snapshot and back."""
+
+    state_type: type[Any]
+    initial: Callable[[str], Any]
+    evolve: Callable[[Any, Any, int], None]
+    pack: Callable[[Any], Any] = lambda state: state
+    restore: Callable[[Any], None] = lambda _state: None
+
+
+def _of(behaviour: Behaviour[Any, Any, Any], state_type: type[Any]) -> Fold:
+    return Fold(state_type, behaviour.initial, behaviour.evolve)
+
+
+def _pack_execution(state: ExecutionRecord) -> ExecutionRecord:
+    kept = None if state.definition is not None else state.workflow
+    return replace(state, index=WorkflowIndex(), workflow=kept)
+
+
+FOLDS: dict[str, Fold] = {
+    EXECUTION: Fold(ExecutionRecord, SCHEDULER.initial, SCHEDULER.evolve, _pack_execution, restore),
+    PLAN: _of(PLANNER, PlanRecord),
+    POOL: _of(RESOURCE, PoolRecord),
+    SHARD: Fold(RosterRecord, RosterRecord, evolve_roster),
+}
+
+
+def apply(fold: Fold, state: Any, commits: Iterable[Commit[Event]], until: int | None = None) -> Any:
+    """Fold commits into ``state`` (in place), up to and including version ``until``.
+
+    Raises:
+        BrokenHistoryError: versions are not gapless, or an event cannot be folded.
+    """
+    for commit in commits:
+        for version, _cause, event in commit.events():
+            if until is not None and version > until:
+                return state
+            if version != state.version + 1:
+                raise BrokenHistoryError(
+                    f"Event {version} follows event {state.version}: commits are missing or repeated."
+                )
+            try:
+                fold.evolve(state, event, commit.at)
+            except (KeyError, AttributeError, AssertionError, ValueError) as error:
+                raise BrokenHistoryError(
+                    f"Event {version} ({type(event).__name__}) cannot be folded: {error!r}."
+                ) from error
+    return state
+
+
+def packed(fold: Fold, state: Any) -> bytes:
+    """Return a state as snapshot bytes, the same for the same state."""
+    return msgspec.json.encode(fold.pack(state), order="deterministic")
+
+
+def unpacked(fold: Fold, body: bytes) -> Any:
+    """Return the state of a snapshot; what it leaves out is derived by ``fold.restore`` afterwards."""
+    return msgspec.json.decode(body, type=fold.state_type)
+
+
+def violations(state: ExecutionRecord, commits: Iterable[Commit[ExecutionEvent]]) -> Iterator[str]:
+    """Yield a sentence for every task transition of a history that the table does not allow.
+
+    ``state`` must be initial; it is folded on the way.
+    """
+    for commit in commits:
+        for version, _cause, event in commit.events():
+            task_id = getattr(event, "task_id", None)
+            before = state.tasks[task_id].status if task_id in state.tasks else None
+            SCHEDULER.evolve(state, event, commit.at)
+            if task_id is None or before is None:
+                continue
+            after = state.tasks[task_id].status
+            if after is not before and after not in TASK_TRANSITIONS.get(before, frozenset[TaskStatus]()):
+                yield f"event {version}: task {task_id!r} went from {before} to {after}"

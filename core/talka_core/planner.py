@@ -1,0 +1,131 @@
+"""The planner: is the workflow valid, and what follows from its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+from msgspec import Struct
+
+from talka_core.behaviour import Behaviour, Effect, Send
+from talka_core.graph import plan
+from talka_core.validation import check
+from talka_protocols.errors import WorkflowInvalidError
+from talka_protocols.events import PlanAccepted, PlanEvent, PlanHandedOver, PlanRejected
+from talka_protocols.messages import (
+    Advance,
+    ExecutionRecorded,
+    PlannerMessage,
+    Recipient,
+    Refusal,
+    StartExecution,
+    SubmitWorkflow,
+)
+from talka_protocols.subjects import PLAN
+from talka_protocols.workflow import ClaimCheck, Workflow
+
+
+class PlanRecord(Struct):
+    """What the planner remembers of one execution."""
+
+    execution_id: str
+    version: int = 0
+    workflow: Workflow | None = None
+    definition: ClaimCheck | None = None
+    refusal: Refusal | None = None
+    name: str = ""
+    is_handed_over: bool = False
+
+    @property
+    def is_decided(self) -> bool:
+        """Tell whether the workflow was accepted or refused."""
+        return self.workflow is not None or self.refusal is not None
+
+
+def decide(state: PlanRecord, message: PlannerMessage, _now_ms: int) -> Iterator[PlanEvent]:
+    """Yield what the message makes happen; a repeated submission makes nothing happen."""
+    match message:
+        case SubmitWorkflow():
+            if not state.is_decided:
+                yield _judge(message)
+        case ExecutionRecorded():
+            if state.is_decided and not state.is_handed_over:
+                yield PlanHandedOver()
+        case Advance():
+            pass
+
+
+def _judge(message: SubmitWorkflow) -> PlanEvent:
+    submitted = message.workflow
+    assert submitted is not None, "the shell loads a definition before it delivers SubmitWorkflow"
+    try:
+        workflow = check(submitted)
+    except WorkflowInvalidError as error:
+        return PlanRejected(error.code, str(error), submitted.name)
+    if message.definition is not None and workflow != submitted:
+        reason = "A definition stored by digest must be complete: check it before it is stored."
+        return PlanRejected("incomplete_definition", reason, submitted.name)
+    found = plan(workflow)
+    return PlanAccepted(
+        workflow,
+        message.definition,
+        found.critical_path,
+        len(found.stages),
+        found.estimated_duration,
+        found.lower_bound,
+    )
+
+
+def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
+    """Remember one fact; total, and nothing else."""
+    state.version += 1
+    match event:
+        case PlanAccepted():
+            assert event.workflow is not None, "the shell loads a definition before it folds PlanAccepted"
+            state.workflow, state.definition = event.workflow, event.definition
+            state.name = event.workflow.name
+        case PlanRejected():
+            state.refusal, state.name = Refusal(event.code, event.message), event.name
+        case PlanHandedOver():
+            state.is_handed_over = True
+        case _:
+            assert_never(event)
+
+
+def react(state: PlanRecord, event: PlanEvent) -> Iterator[Effect]:
+    """Yield what one new fact calls for."""
+    if not isinstance(event, PlanHandedOver):
+        yield _hand_over(state)
+
+
+def resume(state: PlanRecord) -> Iterator[Effect]:
+    """Yield everything still owed."""
+    if state.is_decided and not state.is_handed_over:
+        yield _hand_over(state)
+
+
+def answer(_state: PlanRecord, _message: PlannerMessage) -> Iterable[Effect]:
+    """Answer nothing: clients follow the execution's log."""
+    return ()
+
+
+def is_over(state: PlanRecord) -> bool:
+    """Tell whether the scheduler has taken over."""
+    return state.is_handed_over
+
+
+def _hand_over(state: PlanRecord) -> Effect:
+    message = StartExecution(state.execution_id, state.workflow, state.definition, state.refusal, state.name)
+    return Send(Recipient.SCHEDULER, message)
+
+
+PLANNER: Behaviour[PlanRecord, PlannerMessage, PlanEvent] = Behaviour(
+    log_kind=PLAN,
+    initial=PlanRecord,
+    decide=decide,
+    answer=answer,
+    evolve=evolve,
+    react=react,
+    resume=resume,
+    is_over=is_over,
+)

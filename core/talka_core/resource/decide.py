@@ -1,0 +1,239 @@
+"""What a message makes happen to a pool.
+
+Each decision is complete in itself: whatever frees something also grants what
+now fits, in the order of ranks, so no message can be the last one and leave a
+request waiting that could run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from talka_core.resource.placement import place
+from talka_core.resource.state import (
+    HANDS,
+    HANDS_MS,
+    Grant,
+    PoolRecord,
+    Request,
+    shape_of,
+)
+from talka_protocols.events import (
+    AllocationFreed,
+    AllocationGranted,
+    AllocationHolderChanged,
+    AllocationPermitWithdrawn,
+    AllocationQueued,
+    AllocationRevoked,
+    Holder,
+    PoolEvent,
+    ReservationEnded,
+    ReservationMade,
+    WorkerDraining,
+    WorkerJoined,
+    WorkerLost,
+)
+from talka_protocols.messages import (
+    Advance,
+    ClientLeft,
+    DrainWorker,
+    EndReservation,
+    RecordHandOn,
+    RegisterWorker,
+    ReleaseAllocation,
+    RequestAllocation,
+    ReserveResources,
+    ResourceMessage,
+    TimerFired,
+    WorkerLeft,
+)
+
+RESERVATION = "reservation/"
+
+
+def decide(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator[PoolEvent]:
+    """Yield what the message makes happen; see ``behaviour.step``."""
+    match message:
+        case RequestAllocation():
+            yield from _request(state, message, now_ms)
+        case ReleaseAllocation():
+            if _may_release(state, message):
+                yield AllocationFreed(message.allocation_id, _holder(state, message.allocation_id))
+                yield from _grant_waiting(state, now_ms)
+        case RecordHandOn():
+            grant = state.grants.get(message.allocation_id)
+            if grant is not None and grant.fence < message.fence:
+                yield AllocationHolderChanged(message.allocation_id, message.holder, message.fence)
+        case RegisterWorker():
+            yield from _register(state, message, now_ms)
+        case DrainWorker():
+            entry = state.workers.get(message.worker_id)
+            if entry and entry.incarnation == message.incarnation and not entry.is_draining:
+                yield WorkerDraining(message.worker_id, message.incarnation)
+        case WorkerLeft():
+            yield from _lose(state, message.worker_id, message.incarnation, message.reason)
+        case ClientLeft():
+            yield from _client_left(state, message.client_id, now_ms)
+        case ReserveResources():
+            yield from _reserve(state, message, now_ms)
+        case EndReservation():
+            yield from _end_reservation(state, message.reservation_id, "cancelled", now_ms)
+        case TimerFired():
+            reservation_id = message.name.removeprefix(RESERVATION)
+            yield from _end_reservation(state, reservation_id, "expired", now_ms)
+        case Advance():
+            yield from _revoke_strays(state)
+            yield from _grant_waiting(state, now_ms)
+
+
+def _request(state: PoolRecord, message: RequestAllocation, now_ms: int) -> Iterator[PoolEvent]:
+    allocation_id = message.allocation_id
+    if allocation_id in state.grants or allocation_id in state.waiting:
+        return
+    shape = shape_of(message.agent_type, message.amounts)
+    request = Request(message.holder, message.agent_type, message.amounts, message.rank, shape)
+    worker_id = None
+    if message.reservation_id:
+        reservation = state.reservations.get(message.reservation_id)
+        if reservation is not None and reservation.client_id == message.holder.client_id:
+            yield ReservationEnded(message.reservation_id, "used")
+            worker_id = reservation.worker_id
+    elif not state.queues.get(shape):
+        worker_id = place(state, message.agent_type, message.amounts)
+    if worker_id is not None and worker_id in state.workers:
+        yield _granted(state, allocation_id, request, worker_id, now_ms)
+        return
+    yield AllocationQueued(allocation_id, message.holder, message.agent_type, message.amounts, message.rank)
+    yield from _withdraw_permits(state, message.holder.execution_id)
+
+
+def _granted(
+    state: PoolRecord, allocation_id: str, request: Request, worker_id: str, now_ms: int
+) -> AllocationGranted:
+    own = request.holder.execution_id
+    is_alone = bool(own) and all(r.holder.execution_id == own for r in _heads(state))
+    return AllocationGranted(
+        allocation_id,
+        request.holder,
+        request.agent_type,
+        worker_id,
+        state.workers[worker_id].incarnation,
+        state.next_fence,
+        request.amounts,
+        HANDS if is_alone else 0,
+        now_ms + HANDS_MS if is_alone else 0,
+    )
+
+
+def _heads(state: PoolRecord) -> Iterator[Request]:
+    return (state.waiting[queue[0][2]] for queue in state.queues.values() if queue)
+
+
+def _grant_waiting(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
+    blocked: set[str] = set()
+    while True:
+        heads = [(q[0], shape) for shape, q in state.queues.items() if q and shape not in blocked]
+        if not heads:
+            return
+        (_, _, allocation_id), shape = min(heads)
+        request = state.waiting[allocation_id]
+        worker_id = place(state, request.agent_type, request.amounts)
+        if worker_id is None:
+            blocked.add(shape)
+        else:
+            yield _granted(state, allocation_id, request, worker_id, now_ms)
+
+
+def _withdraw_permits(state: PoolRecord, execution_id: str) -> Iterator[PoolEvent]:
+    """Call back what other executions may hand on among themselves while this one waits."""
+    for allocation_id, grant in state.grants.items():
+        if grant.hands and grant.holder.execution_id != execution_id:
+            yield AllocationPermitWithdrawn(allocation_id)
+
+
+def _holder(state: PoolRecord, allocation_id: str) -> Holder:
+    held = state.grants.get(allocation_id) or state.waiting[allocation_id]
+    return held.holder
+
+
+def _may_release(state: PoolRecord, message: ReleaseAllocation) -> bool:
+    if message.allocation_id in state.waiting:
+        return True
+    grant = state.grants.get(message.allocation_id)
+    if grant is None:
+        return False
+    is_of_client = bool(grant.holder.client_id)
+    return not is_of_client or message.fence in (0, grant.fence)
+
+
+def _register(state: PoolRecord, message: RegisterWorker, now_ms: int) -> Iterator[PoolEvent]:
+    entry = state.workers.get(message.worker_id)
+    known = entry.incarnation if entry else state.lost.get(message.worker_id, 0)
+    if message.incarnation <= known:
+        return
+    if entry is not None:
+        yield from _lose(state, message.worker_id, entry.incarnation, "A new incarnation registered.")
+    yield WorkerJoined(
+        message.worker_id,
+        message.incarnation,
+        message.agent_types,
+        message.slots,
+        message.capacity,
+        message.slots_by_agent,
+    )
+    yield from _grant_waiting(state, now_ms)
+
+
+def _lose(state: PoolRecord, worker_id: str, incarnation: int, reason: str) -> Iterator[PoolEvent]:
+    entry = state.workers.get(worker_id)
+    if entry is None or entry.incarnation != incarnation:
+        return
+    yield WorkerLost(worker_id, incarnation, reason)
+    yield from _revoke_strays(state, reason)
+
+
+def _revoke_strays(state: PoolRecord, reason: str = "") -> Iterator[PoolEvent]:
+    """Revoke what stands on a worker that is gone; clients' allocations simply end with it."""
+    for allocation_id, grant in list(state.grants.items()):
+        if not grant.is_revoked and not _is_live(state, grant):
+            said = reason or "The worker is gone."
+            yield AllocationRevoked(allocation_id, f"Worker {grant.worker_id}: {said}")
+            if grant.holder.client_id:
+                yield AllocationFreed(allocation_id, grant.holder)
+    for reservation_id, reservation in list(state.reservations.items()):
+        if reservation.worker_id not in state.workers:
+            yield ReservationEnded(reservation_id, "worker lost")
+
+
+def _is_live(state: PoolRecord, grant: Grant) -> bool:
+    entry = state.workers.get(grant.worker_id)
+    return entry is not None and entry.incarnation == grant.incarnation
+
+
+def _client_left(state: PoolRecord, client_id: str, now_ms: int) -> Iterator[PoolEvent]:
+    held = [a for a, grant in state.grants.items() if grant.holder.client_id == client_id]
+    held += [a for a, request in state.waiting.items() if request.holder.client_id == client_id]
+    for allocation_id in held:
+        yield AllocationFreed(allocation_id, _holder(state, allocation_id))
+    if held:
+        yield from _grant_waiting(state, now_ms)
+
+
+def _reserve(state: PoolRecord, message: ReserveResources, now_ms: int) -> Iterator[PoolEvent]:
+    if message.reservation_id in state.reservations:
+        return
+    worker_id = place(state, "", message.amounts)
+    if worker_id is not None:
+        yield ReservationMade(
+            message.reservation_id,
+            message.client_id,
+            worker_id,
+            message.amounts,
+            now_ms + message.ttl_ms,
+        )
+
+
+def _end_reservation(state: PoolRecord, reservation_id: str, reason: str, now_ms: int) -> Iterator[PoolEvent]:
+    if reservation_id in state.reservations:
+        yield ReservationEnded(reservation_id, reason)
+        yield from _grant_waiting(state, now_ms)

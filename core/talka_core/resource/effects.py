@@ -1,0 +1,158 @@
+"""What new facts of a pool call for, what is owed, and what a repeated message is answered.
+
+Grants and confirmations are notices: whoever waits for one asks again. A
+revocation is owed until the holder has given the allocation back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from talka_core.behaviour import Effect, Send, SetTimer
+from talka_core.resource.decide import RESERVATION
+from talka_core.resource.placement import shortage
+from talka_core.resource.state import Grant, PoolRecord
+from talka_protocols import events as e
+from talka_protocols import messages as m
+from talka_protocols.events import Holder, PoolEvent
+from talka_protocols.messages import Recipient
+
+
+def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
+    """Yield what one new fact calls for."""
+    match event:
+        case e.AllocationGranted():
+            yield _grant(state, event.allocation_id, state.grants[event.allocation_id])
+        case e.AllocationRevoked():
+            grant = state.grants[event.allocation_id]
+            if grant.holder.execution_id:
+                yield _revoke(event.allocation_id, grant)
+        case e.AllocationFreed():
+            yield _confirm_release(event.allocation_id, event.holder)
+        case e.AllocationHolderChanged():
+            yield _confirm_hand_on(event.allocation_id, event.holder, event.fence)
+        case e.AllocationPermitWithdrawn():
+            holder = state.grants[event.allocation_id].holder
+            message = m.WithdrawPermit(holder.execution_id, event.allocation_id)
+            yield Send(Recipient.SCHEDULER, message, notice=True)
+        case e.WorkerJoined():
+            yield _admit(event.worker_id, event.incarnation, ())
+        case e.WorkerLost():
+            message_to_worker = m.RejoinWorker(event.worker_id, event.incarnation)
+            yield Send(Recipient.WORKER, message_to_worker, notice=True)
+        case e.ReservationMade():
+            yield _reserved(event.reservation_id, event.client_id, event.expires_at)
+            yield _expiry(state, event.reservation_id, event.expires_at)
+        case _:
+            pass
+
+
+def resume(state: PoolRecord) -> Iterator[Effect]:
+    """Yield everything still owed."""
+    for allocation_id, grant in state.grants.items():
+        if grant.is_revoked and grant.holder.execution_id:
+            yield _revoke(allocation_id, grant)
+    for reservation_id, reservation in state.reservations.items():
+        yield _expiry(state, reservation_id, reservation.expires_at)
+
+
+def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
+    """Answer a repeated or refused message from what is recorded."""
+    match message:
+        case m.RequestAllocation():
+            grant = state.grants.get(message.allocation_id)
+            if grant is not None and not grant.is_revoked:
+                yield _grant(state, message.allocation_id, grant)
+        case m.ReleaseAllocation():
+            yield _confirm_release(message.allocation_id, message.holder)
+        case m.RecordHandOn():
+            yield _confirm_hand_on(message.allocation_id, message.holder, message.fence)
+        case m.RegisterWorker():
+            yield from _answer_worker(state, message)
+        case m.ReserveResources():
+            yield _answer_reservation(state, message)
+        case _:
+            pass
+
+
+def is_over(state: PoolRecord) -> bool:
+    """Tell that a pool never ends."""
+    return state.version < 0
+
+
+def _answer_worker(state: PoolRecord, message: m.RegisterWorker) -> Iterator[Effect]:
+    entry = state.workers.get(message.worker_id)
+    if entry is not None and entry.incarnation == message.incarnation:
+        gone = tuple(a for a in message.running if not _is_on(state, a, message.worker_id))
+        yield _admit(message.worker_id, message.incarnation, gone)
+    else:
+        known = entry.incarnation if entry else state.lost.get(message.worker_id, message.incarnation)
+        rejoin = m.RejoinWorker(message.worker_id, max(known, message.incarnation))
+        yield Send(Recipient.WORKER, rejoin, notice=True)
+
+
+def _is_on(state: PoolRecord, allocation_id: str, worker_id: str) -> bool:
+    grant = state.grants.get(allocation_id)
+    return grant is not None and not grant.is_revoked and grant.worker_id == worker_id
+
+
+def _answer_reservation(state: PoolRecord, message: m.ReserveResources) -> Effect:
+    reservation = state.reservations.get(message.reservation_id)
+    if reservation is not None:
+        return _reserved(message.reservation_id, message.client_id, reservation.expires_at)
+    reason = shortage(state, "", message.amounts)
+    refused = m.ReservationAnswered(message.client_id, message.reservation_id, reason=reason)
+    return Send(Recipient.CLIENT, refused, notice=True)
+
+
+def _grant(state: PoolRecord, allocation_id: str, grant: Grant) -> Effect:
+    holder = grant.holder
+    if holder.client_id:
+        answered = m.AllocationAnswered(
+            holder.client_id, allocation_id, grant.worker_id, grant.fence, grant.amounts, grant.granted_at
+        )
+        return Send(Recipient.CLIENT, answered, notice=True)
+    message = m.GrantAllocation(
+        holder.execution_id,
+        holder.task_id,
+        holder.attempt,
+        allocation_id,
+        grant.worker_id,
+        grant.fence,
+        state.version,
+        grant.hands,
+        grant.hands_until,
+    )
+    return Send(Recipient.SCHEDULER, message, notice=True)
+
+
+def _revoke(allocation_id: str, grant: Grant) -> Effect:
+    message = m.RevokeAllocation(grant.holder.execution_id, allocation_id, grant.revoked)
+    return Send(Recipient.SCHEDULER, message)
+
+
+def _confirm_release(allocation_id: str, holder: Holder) -> Effect:
+    """Tell the holder that its release is recorded, or was long ago."""
+    if holder.client_id:
+        answered = m.ReleaseAnswered(holder.client_id, allocation_id)
+        return Send(Recipient.CLIENT, answered, notice=True)
+    confirm = m.ConfirmRelease(holder.execution_id, allocation_id)
+    return Send(Recipient.SCHEDULER, confirm, notice=True)
+
+
+def _confirm_hand_on(allocation_id: str, holder: Holder, fence: int) -> Effect:
+    message = m.ConfirmHandOn(holder.execution_id, allocation_id, fence)
+    return Send(Recipient.SCHEDULER, message, notice=True)
+
+
+def _admit(worker_id: str, incarnation: int, stop: tuple[str, ...]) -> Effect:
+    return Send(Recipient.WORKER, m.AdmitWorker(worker_id, incarnation, stop), notice=True)
+
+
+def _reserved(reservation_id: str, client_id: str, expires_at: int) -> Effect:
+    message = m.ReservationAnswered(client_id, reservation_id, expires_at)
+    return Send(Recipient.CLIENT, message, notice=True)
+
+
+def _expiry(state: PoolRecord, reservation_id: str, expires_at: int) -> Effect:
+    return SetTimer(state.pool, f"{RESERVATION}{reservation_id}", expires_at)

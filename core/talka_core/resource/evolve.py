@@ -1,0 +1,133 @@
+"""Remembering one fact about a pool; total, and nothing else."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import assert_never
+
+from talka_core.resource.placement import claim_of
+from talka_core.resource.state import (
+    LOST_KEPT,
+    SLOTS,
+    Grant,
+    PoolRecord,
+    Request,
+    Reservation,
+    WorkerEntry,
+    shape_of,
+    slot_of,
+    thousandths,
+)
+from talka_protocols import events as e
+from talka_protocols.events import PoolEvent
+
+
+def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
+    """Remember one event that happened at ``at`` (milliseconds since the epoch)."""
+    state.version += 1
+    match event:
+        case e.AllocationGranted():
+            _grant(state, event, at)
+        case e.AllocationFreed():
+            _free(state, event.allocation_id)
+        case e.AllocationQueued():
+            _queue(state, event)
+        case e.AllocationHolderChanged():
+            grant = state.grants[event.allocation_id]
+            grant.hands -= event.fence - grant.fence
+            grant.holder, grant.fence = event.holder, event.fence
+        case e.AllocationPermitWithdrawn():
+            state.grants[event.allocation_id].hands = 0
+        case e.AllocationRevoked():
+            state.grants[event.allocation_id].revoked = event.reason or "The worker is gone."
+        case e.WorkerJoined() | e.WorkerDraining() | e.WorkerLost():
+            _worker(state, event)
+        case e.ReservationMade():
+            state.reservations[event.reservation_id] = Reservation(
+                event.client_id, event.worker_id, event.amounts, event.expires_at
+            )
+            _take(state, event.worker_id, "", event.amounts)
+        case e.ReservationEnded():
+            if ended := state.reservations.pop(event.reservation_id, None):
+                _take(state, ended.worker_id, "", ended.amounts, sign=-1)
+        case e.PoolOwnershipTaken():
+            state.epoch = event.epoch
+        case _:
+            assert_never(event)
+
+
+def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
+    _leave_queue(state, event.allocation_id)
+    state.grants[event.allocation_id] = Grant(
+        event.holder,
+        event.agent_type,
+        event.worker_id,
+        event.incarnation,
+        event.amounts,
+        event.fence,
+        event.hands,
+        event.hands_until,
+        granted_at=at,
+    )
+    state.next_fence = event.fence + event.hands + 1
+    _take(state, event.worker_id, event.agent_type, event.amounts)
+
+
+def _free(state: PoolRecord, allocation_id: str) -> None:
+    grant = state.grants.pop(allocation_id, None)
+    if grant is None:
+        _leave_queue(state, allocation_id)
+        return
+    entry = state.workers.get(grant.worker_id)
+    if entry is not None and entry.incarnation == grant.incarnation:
+        _take(state, grant.worker_id, grant.agent_type, grant.amounts, sign=-1)
+
+
+def _take(
+    state: PoolRecord, worker_id: str, agent_type: str, amounts: dict[str, float], sign: int = 1
+) -> None:
+    entry = state.workers.get(worker_id)
+    if entry is not None:
+        for name, amount in claim_of(entry, agent_type, amounts).items():
+            entry.free[name] = entry.free.get(name, 0) - sign * amount
+
+
+def _queue(state: PoolRecord, event: e.AllocationQueued) -> None:
+    shape = shape_of(event.agent_type, event.amounts)
+    state.waiting[event.allocation_id] = Request(
+        event.holder, event.agent_type, event.amounts, event.rank, shape
+    )
+    state.arrivals += 1
+    insort(state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id))
+
+
+def _leave_queue(state: PoolRecord, allocation_id: str) -> None:
+    request = state.waiting.pop(allocation_id, None)
+    if request is None:
+        return
+    queue = state.queues[request.shape]
+    position = bisect_left(queue, (request.rank, 0, ""))
+    while queue[position][2] != allocation_id:
+        position += 1
+    del queue[position]
+    if not queue:
+        del state.queues[request.shape]
+
+
+def _worker(state: PoolRecord, event: e.WorkerJoined | e.WorkerDraining | e.WorkerLost) -> None:
+    match event:
+        case e.WorkerJoined():
+            capacity = thousandths(event.capacity) | {SLOTS: event.slots * 1000}
+            for agent_type, slots in event.slots_by_agent.items():
+                capacity[slot_of(agent_type)] = slots * 1000
+            state.workers[event.worker_id] = WorkerEntry(
+                event.incarnation, event.agent_types, capacity, dict(capacity)
+            )
+            state.lost.pop(event.worker_id, None)
+        case e.WorkerDraining():
+            state.workers[event.worker_id].is_draining = True
+        case e.WorkerLost():
+            del state.workers[event.worker_id]
+            state.lost[event.worker_id] = event.incarnation
+            if len(state.lost) > LOST_KEPT:
+                del state.lost[next(iter(state.lost))]

@@ -1,0 +1,117 @@
+"""What the resource actor remembers of one pool.
+
+Amounts are kept in whole thousandths, so that adding and subtracting them for
+years leaves nothing behind. Invariants, checked by the property tests:
+R1 per worker and resource: free + allocated + reserved = capacity, free >= 0;
+R2 fences only grow, and every hand-on uses a fence of its allocation's block;
+R3 every live allocation is on a worker of the inventory, or is revoked.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from talka_protocols.events import Holder
+
+SLOTS = "slots"
+HANDS = 64
+"""How often one grant may be handed on before the pool is asked again."""
+HANDS_MS = 600_000
+LOST_KEPT = 1_000
+"""How many lost incarnations are remembered, so that they are told to rejoin."""
+
+Amounts = dict[str, int]
+
+
+def thousandths(amounts: dict[str, float]) -> Amounts:
+    """Return amounts in whole thousandths, rounded up so that less is never held than asked."""
+    return {name: -int(-amount * 1000 // 1) for name, amount in amounts.items()}
+
+
+def plain(amounts: Amounts) -> dict[str, float]:
+    """Return thousandths as plain amounts."""
+    return {name: amount / 1000 for name, amount in amounts.items()}
+
+
+def slot_of(agent_type: str) -> str:
+    """Name the slots that one agent type has on a worker, where it limits them."""
+    return f"{SLOTS}:{agent_type}"
+
+
+class WorkerEntry(Struct):
+    """One live incarnation and what is free on it; ``slots`` count as a resource."""
+
+    incarnation: int
+    agent_types: tuple[str, ...]
+    capacity: Amounts
+    free: Amounts
+    is_draining: bool = False
+
+
+class Grant(Struct):
+    """One live allocation; a revoked one waits only for its holder to let go."""
+
+    holder: Holder
+    agent_type: str
+    worker_id: str
+    incarnation: int
+    amounts: dict[str, float]
+    fence: int
+    hands: int = 0
+    hands_until: int = 0
+    granted_at: int = 0
+    revoked: str = ""
+
+    @property
+    def is_revoked(self) -> bool:
+        """Tell whether the worker is gone; ``revoked`` says why."""
+        return bool(self.revoked)
+
+
+class Request(Struct, frozen=True):
+    """One request that waits; ``shape`` is what it has in common with those like it."""
+
+    holder: Holder
+    agent_type: str
+    amounts: dict[str, float]
+    rank: tuple[float, ...]
+    shape: str
+
+
+class Reservation(Struct):
+    """Amounts kept on a worker for a client until ``expires_at`` (milliseconds)."""
+
+    client_id: str
+    worker_id: str
+    amounts: dict[str, float]
+    expires_at: int
+
+
+Place = tuple[tuple[float, ...], int, str]
+"""Rank, order of arrival, allocation id: how a shape's queue is sorted."""
+
+
+class PoolRecord(Struct):
+    """One pool's state."""
+
+    pool: str
+    version: int = 0
+    workers: dict[str, WorkerEntry] = field(default_factory=dict[str, WorkerEntry])
+    lost: dict[str, int] = field(default_factory=dict[str, int])
+    grants: dict[str, Grant] = field(default_factory=dict[str, Grant])
+    waiting: dict[str, Request] = field(default_factory=dict[str, Request])
+    queues: dict[str, list[Place]] = field(default_factory=dict[str, list[Place]])
+    reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
+    arrivals: int = 0
+    next_fence: int = 1
+    epoch: int = 0
+
+
+def initial(pool: str) -> PoolRecord:
+    """Return the state before anything happened."""
+    return PoolRecord(pool)
+
+
+def shape_of(agent_type: str, amounts: dict[str, float]) -> str:
+    """Name what decides where a request fits, so that equal requests share one queue."""
+    return agent_type + "".join(f"|{name}={amounts[name]:g}" for name in sorted(amounts))

@@ -1,0 +1,124 @@
+"""What a worker's reports, and the loss of a worker, make happen to a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from talka_core import retry
+from talka_core.scheduler import endings
+from talka_core.scheduler.dispatch import dispatch, give_up, make_ready
+from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
+from talka_protocols.events import (
+    AllocationReleased,
+    ExecutionEvent,
+    TaskAttemptLost,
+    TaskCancelled,
+    TaskFailed,
+    TaskFailure,
+    TaskRetrying,
+    TaskStarted,
+    TaskSucceeded,
+    TaskTimedOut,
+)
+from talka_protocols.messages import AttemptFinished, AttemptStarted, Outcome, RevokeAllocation
+from talka_protocols.states import TaskStatus
+
+_LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
+_UNKNOWN = TaskFailure("unknown", "The worker gave no reason.")
+
+
+def started(state: ExecutionRecord, message: AttemptStarted) -> Iterator[ExecutionEvent]:
+    """Record that the wanted attempt runs."""
+    record = state.tasks.get(message.task_id)
+    if record and record.status is TaskStatus.SCHEDULED and record.attempt == message.attempt:
+        yield TaskStarted(message.task_id, message.attempt, message.started_at)
+
+
+def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Record the outcome of the wanted attempt, once, and what follows from it."""
+    record = state.tasks.get(message.task_id)
+    if record is None or record.attempt != message.attempt or record.status not in _LIVE:
+        return
+    if record.status is TaskStatus.SCHEDULED and message.started_at:
+        yield TaskStarted(message.task_id, message.attempt, message.started_at)
+    held = record.allocation_id
+    match message.outcome:
+        case Outcome.SUCCEEDED:
+            yield from _succeeded(state, message)
+        case Outcome.CANCELLED if record.is_stopping:
+            yield TaskCancelled(message.task_id, message.attempt, message.finished_at)
+        case Outcome.LOST | Outcome.CANCELLED:
+            reason = message.error.message if message.error else "The worker gave the attempt back."
+            yield from _lost(state, message.task_id, record, reason, now_ms)
+            yield AllocationReleased(held)
+        case Outcome.FAILED | Outcome.TIMED_OUT:
+            yield from _failed(state, message, record, now_ms)
+    if record.allocation_id:
+        yield from give_up(state, message.task_id, now_ms)
+    yield from dispatch(state)
+    yield from endings.conclude(state)
+
+
+def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Take an attempt for lost when its allocation is gone with its worker."""
+    for task_id, record in state.tasks.items():
+        if record.allocation_id == message.allocation_id and record.status in _LIVE:
+            yield from _lost(state, task_id, record, message.reason, now_ms)
+            yield AllocationReleased(message.allocation_id)
+            yield from dispatch(state)
+            yield from endings.conclude(state)
+            return
+
+
+def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
+    """Give back what an ended task still holds because a commit was cut short."""
+    for record in state.tasks.values():
+        if record.allocation_id and record.status not in (*_LIVE, TaskStatus.QUEUED):
+            yield AllocationReleased(record.allocation_id)
+
+
+def _succeeded(state: ExecutionRecord, message: AttemptFinished) -> Iterator[ExecutionEvent]:
+    yield TaskSucceeded(
+        message.task_id,
+        message.attempt,
+        message.finished_at,
+        message.result,
+        message.claim,
+        message.extracts,
+    )
+    if state.is_stopping:
+        return
+    for successor in state.index.successors[message.task_id]:
+        record = state.tasks[successor]
+        if record.waits_for == 0 and record.status is TaskStatus.PENDING:
+            yield from make_ready(state, successor)
+
+
+def _failed(
+    state: ExecutionRecord, message: AttemptFinished, record: TaskRecord, now_ms: int
+) -> Iterator[ExecutionEvent]:
+    task_id, error = message.task_id, message.error or _UNKNOWN
+    if record.failures < state.index.tasks[task_id].retries and not state.is_stopping:
+        due_at = now_ms + retry.delay_ms(state.execution_id, task_id, record.failures + 1)
+        yield TaskRetrying(task_id, message.attempt, message.finished_at, due_at, error)
+        return
+    if message.outcome is Outcome.TIMED_OUT:
+        yield TaskTimedOut(task_id, message.attempt, message.finished_at, error)
+    else:
+        yield TaskFailed(task_id, message.attempt, message.finished_at, error)
+    yield from endings.skip_behind(state, task_id)
+
+
+def _lost(
+    state: ExecutionRecord, task_id: str, record: TaskRecord, reason: str, now_ms: int
+) -> Iterator[ExecutionEvent]:
+    if record.is_stopping:
+        yield TaskCancelled(task_id, record.attempt, now_ms)
+    elif record.lost < LOST_MAX:
+        yield TaskAttemptLost(task_id, record.attempt, reason)
+    else:
+        if record.status is TaskStatus.SCHEDULED:
+            yield TaskStarted(task_id, record.attempt, now_ms)
+        error = TaskFailure("worker_lost", f"{LOST_MAX + 1} attempts were lost with their workers: {reason}")
+        yield TaskFailed(task_id, record.attempt, now_ms, error)
+        yield from endings.skip_behind(state, task_id)

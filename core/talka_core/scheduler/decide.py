@@ -1,0 +1,146 @@
+"""What a message makes happen to one execution.
+
+A stale or repeated message makes nothing happen: attempts, allocation ids and
+statuses tell. Every path ends in ``dispatch`` and ``conclude``, and
+``Advance`` runs them over the whole record, so a commit that was cut short is
+completed by whoever folds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from talka_core.scheduler import attempts, endings
+from talka_core.scheduler.dispatch import dispatch, make_ready
+from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_protocols.events import (
+    AllocationSettled,
+    ExecutionAccepted,
+    ExecutionCancelRequested,
+    ExecutionEvent,
+    ExecutionRejected,
+    ExecutionStarted,
+    ExecutionTimeoutReached,
+    HandOnSettled,
+    PermitWithdrawn,
+    TaskScheduled,
+)
+from talka_protocols.messages import (
+    Advance,
+    AttemptFinished,
+    AttemptStarted,
+    CancelExecution,
+    ConfirmHandOn,
+    ConfirmRelease,
+    GrantAllocation,
+    RevokeAllocation,
+    SchedulerMessage,
+    StartExecution,
+    TimerFired,
+    WithdrawPermit,
+)
+from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
+
+TIMEOUT = "timeout"
+RETRY = "retry/"
+
+
+def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Yield what the message makes happen; see ``behaviour.step``."""
+    match message:
+        case AttemptFinished():
+            yield from attempts.finished(state, message, now_ms)
+        case AttemptStarted():
+            yield from attempts.started(state, message)
+        case GrantAllocation():
+            yield from _granted(state, message)
+        case ConfirmRelease():
+            if message.allocation_id in state.returning:
+                yield AllocationSettled(message.allocation_id)
+        case ConfirmHandOn():
+            handing = state.handing.get(message.allocation_id)
+            if handing is not None and message.fence >= handing.fence:
+                yield HandOnSettled(message.allocation_id, message.fence)
+        case StartExecution():
+            yield from _start(state, message, now_ms)
+        case CancelExecution():
+            yield from _cancel(state, message, now_ms)
+        case RevokeAllocation():
+            yield from attempts.revoked(state, message, now_ms)
+        case WithdrawPermit():
+            if any(record.hands for record in _holders(state, message.allocation_id)):
+                yield PermitWithdrawn(message.allocation_id)
+        case TimerFired():
+            yield from _timer(state, message, now_ms)
+        case Advance():
+            yield from _advance(state, now_ms)
+
+
+def _holders(state: ExecutionRecord, allocation_id: str) -> Iterable[TaskRecord]:
+    return (record for record in state.tasks.values() if record.allocation_id == allocation_id)
+
+
+def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+    if state.status is not None:
+        return
+    if message.refusal is not None:
+        yield ExecutionRejected(message.refusal.code, message.refusal.message, message.name)
+        return
+    assert message.workflow is not None, "the shell loads a definition before it delivers StartExecution"
+    yield ExecutionAccepted(message.workflow, message.definition)
+    yield from _advance(state, now_ms)
+
+
+def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[ExecutionEvent]:
+    record = state.tasks.get(message.task_id)
+    if record is None or record.status is not TaskStatus.QUEUED or record.attempt != message.attempt:
+        return
+    yield TaskScheduled(
+        message.task_id,
+        message.attempt,
+        message.worker_id,
+        message.allocation_id,
+        message.fence,
+        message.pool_version,
+        message.hands,
+        message.hands_until,
+    )
+
+
+def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+    if state.status is not ExecutionState.RUNNING or state.is_stopping:
+        return
+    yield ExecutionCancelRequested(message.reason)
+    yield from endings.stop_all(state, now_ms)
+    yield from endings.conclude(state)
+
+
+def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator[ExecutionEvent]:
+    if message.name == TIMEOUT:
+        if state.status is ExecutionState.RUNNING and not state.is_stopping:
+            yield ExecutionTimeoutReached(state.timeout_at - state.started_at)
+            yield from endings.stop_all(state, now_ms)
+            yield from endings.conclude(state)
+        return
+    task_id, _, attempt = message.name.removeprefix(RETRY).rpartition("/")
+    record = state.tasks.get(task_id)
+    if record and record.status is TaskStatus.RETRYING and record.attempt == int(attempt):
+        yield from make_ready(state, task_id)
+        yield from dispatch(state)
+
+
+def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
+    if state.status is None or state.status in FINAL_EXECUTION_STATES:
+        return
+    if state.status is ExecutionState.ACCEPTED:
+        yield ExecutionStarted()
+    if state.is_stopping:
+        yield from endings.stop_all(state, now_ms)
+    else:
+        for task_id, record in state.tasks.items():
+            if record.status is TaskStatus.PENDING and record.waits_for == 0:
+                yield from make_ready(state, task_id)
+        yield from endings.skip_orphans(state)
+        yield from attempts.return_strays(state)
+        yield from dispatch(state)
+    yield from endings.conclude(state)

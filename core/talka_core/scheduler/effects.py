@@ -1,0 +1,201 @@
+"""What new facts call for, what is still owed, and what a repeated message is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from msgspec import Raw
+
+from talka_core.behaviour import Effect, Send, SetTimer
+from talka_core.references import Reference, UnresolvedReferenceError, extract
+from talka_core.scheduler.decide import RETRY, TIMEOUT
+from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
+from talka_protocols import events as e
+from talka_protocols import messages as m
+from talka_protocols.events import ExecutionEvent, Holder
+from talka_protocols.messages import Recipient
+from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
+from talka_protocols.workflow import ClaimCheck
+
+_ENDINGS = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskRetrying, e.TaskCancelled)
+
+
+def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
+    """Yield what one new fact calls for."""
+    match event:
+        case e.TaskQueued():
+            yield _request(state, event.task_id, state.tasks[event.task_id])
+        case e.TaskScheduled():
+            yield _start(state, event.task_id, state.tasks[event.task_id])
+        case e.TaskSucceeded() | e.TaskFailed() | e.TaskTimedOut() | e.TaskCancelled():
+            yield from _settle(state, event.task_id, event.attempt)
+        case e.TaskAttemptLost():
+            yield from _settle(state, event.task_id, event.attempt)
+        case e.TaskRetrying():
+            yield from _settle(state, event.task_id, event.attempt)
+            yield _retry_timer(state, event.task_id, state.tasks[event.task_id])
+        case e.AllocationReleased() | e.AllocationRequestWithdrawn():
+            if returning := state.returning.get(event.allocation_id):
+                yield _release(state, event.allocation_id, returning)
+        case e.AllocationHandedOn():
+            yield _record_hand_on(state, event.allocation_id, state.handing[event.allocation_id])
+        case e.TaskCancelRequested():
+            yield _cancel(state, event.task_id, state.tasks[event.task_id])
+        case e.ExecutionAccepted() | e.ExecutionRejected():
+            yield _recorded(state)
+        case e.ExecutionStarted():
+            yield _timeout(state)
+        case _:
+            pass
+
+
+def resume(state: ExecutionRecord) -> Iterator[Effect]:
+    """Yield everything still owed."""
+    if state.status is ExecutionState.RUNNING and not state.is_stopping:
+        yield _timeout(state)
+    for task_id, record in state.tasks.items():
+        match record.status:
+            case TaskStatus.QUEUED:
+                yield _request(state, task_id, record)
+            case TaskStatus.SCHEDULED:
+                yield _start(state, task_id, record)
+            case TaskStatus.RETRYING:
+                yield _retry_timer(state, task_id, record)
+            case _:
+                pass
+        if record.is_stopping and record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING):
+            yield _cancel(state, task_id, record)
+    for allocation_id, returning in state.returning.items():
+        yield _release(state, allocation_id, returning)
+    for allocation_id, handing in state.handing.items():
+        yield _record_hand_on(state, allocation_id, handing)
+
+
+def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effect]:
+    """Answer a repeated, stale or misdirected message from what is recorded."""
+    match message:
+        case m.AttemptFinished():
+            yield _settled(message.worker_id, message.execution_id, message.task_id, message.attempt)
+        case m.AttemptStarted():
+            if not _is_wanted(state.tasks.get(message.task_id), message.attempt):
+                cancel = m.CancelTask(
+                    message.worker_id, message.execution_id, message.task_id, message.attempt
+                )
+                yield Send(Recipient.WORKER, cancel, notice=True)
+        case m.GrantAllocation():
+            record = state.tasks.get(message.task_id)
+            if record is None or record.allocation_id != message.allocation_id:
+                holder = Holder(message.execution_id, message.task_id, message.attempt)
+                yield _release(state, message.allocation_id, Return(holder, message.fence), notice=True)
+        case m.RevokeAllocation():
+            holder = Holder(message.execution_id)
+            yield _release(state, message.allocation_id, Return(holder, 0), notice=True)
+        case m.StartExecution():
+            yield _recorded(state)
+        case _:
+            pass
+
+
+def is_over(state: ExecutionRecord) -> bool:
+    """Tell whether the execution has ended and nothing is on its way back to the pool."""
+    return state.status in FINAL_EXECUTION_STATES and not state.returning and not state.handing
+
+
+def _is_wanted(record: TaskRecord | None, attempt: int) -> bool:
+    live = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
+    return record is not None and record.attempt == attempt and record.status in live
+
+
+def _request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
+    message = m.RequestAllocation(
+        state.pool,
+        record.allocation_id,
+        Holder(state.execution_id, task_id, record.attempt),
+        state.index.tasks[task_id].agent_type,
+        state.index.amounts[task_id],
+        record.rank,
+    )
+    return Send(Recipient.RESOURCE, message)
+
+
+def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
+    inputs: dict[str, Raw] = {}
+    claims: dict[str, ClaimCheck] = {}
+    for reference in state.index.references.get(task_id, ()):
+        _provide(state, reference, inputs, claims)
+    message = m.StartTask(
+        record.worker_id,
+        state.execution_id,
+        record.attempt,
+        record.fence,
+        record.allocation_id,
+        state.index.tasks[task_id],
+        inputs,
+        claims,
+        state.index.extracts.get(task_id, ()),
+    )
+    return Send(Recipient.WORKER, message)
+
+
+def _provide(
+    state: ExecutionRecord, reference: Reference, inputs: dict[str, Raw], claims: dict[str, ClaimCheck]
+) -> None:
+    """Give the worker the value of a reference, or the stored object that holds it.
+
+    A value that is not there is left out: the worker records the attempt as
+    failed and says what is missing.
+    """
+    if reference.task_id is None:
+        return
+    source = state.tasks[reference.task_id]
+    if source.claim is not None:
+        if reference.text in source.extracts:
+            inputs[reference.text] = source.extracts[reference.text]
+        else:
+            claims[reference.text] = source.claim
+    elif source.result is not None:
+        if not reference.path:
+            inputs[reference.text] = source.result
+            return
+        try:
+            value = extract(msgspec.json.decode(source.result), reference.path)
+        except UnresolvedReferenceError:
+            return
+        inputs[reference.text] = Raw(msgspec.json.encode(value))
+
+
+def _settle(state: ExecutionRecord, task_id: str, attempt: int) -> Iterator[Effect]:
+    record = state.tasks[task_id]
+    if record.worker_id and attempt:
+        yield _settled(record.worker_id, state.execution_id, task_id, attempt)
+
+
+def _settled(worker_id: str, execution_id: str, task_id: str, attempt: int) -> Effect:
+    return Send(Recipient.WORKER, m.SettleReport(worker_id, execution_id, task_id, attempt), notice=True)
+
+
+def _release(state: ExecutionRecord, allocation: str, returning: Return, *, notice: bool = False) -> Effect:
+    message = m.ReleaseAllocation(state.pool, allocation, returning.holder, returning.fence)
+    return Send(Recipient.RESOURCE, message, notice)
+
+
+def _record_hand_on(state: ExecutionRecord, allocation: str, handing: Return) -> Effect:
+    return Send(Recipient.RESOURCE, m.RecordHandOn(state.pool, allocation, handing.holder, handing.fence))
+
+
+def _cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
+    message = m.CancelTask(record.worker_id, state.execution_id, task_id, record.attempt)
+    return Send(Recipient.WORKER, message)
+
+
+def _retry_timer(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
+    return SetTimer(state.execution_id, f"{RETRY}{task_id}/{record.attempt}", record.due_at)
+
+
+def _timeout(state: ExecutionRecord) -> Effect:
+    return SetTimer(state.execution_id, TIMEOUT, state.timeout_at)
+
+
+def _recorded(state: ExecutionRecord) -> Effect:
+    return Send(Recipient.PLANNER, m.ExecutionRecorded(state.execution_id), notice=True)

@@ -1,0 +1,102 @@
+"""What the scheduler remembers of one execution.
+
+Invariants, checked by the property tests:
+S1 a task is READY or further only when everything it needs SUCCEEDED;
+S2 ``active`` counts the tasks that are QUEUED, SCHEDULED or RUNNING;
+S3 every allocation that the execution was granted is held by exactly one
+   active task or is in ``returning`` until the pool has recorded its return.
+"""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct, field
+
+from talka_core.scheduler.index import WorkflowIndex
+from talka_protocols.events import Holder, TaskFailure
+from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.workflow import ClaimCheck, Workflow
+
+LOST_MAX = 10
+"""Attempts that may be lost with their workers before the task itself is blamed."""
+
+
+class TaskRecord(Struct):
+    """One task's state; instants are milliseconds since the epoch, 0 for never."""
+
+    status: TaskStatus = TaskStatus.PENDING
+    waits_for: int = 0
+    attempt: int = 0
+    failures: int = 0
+    lost: int = 0
+    rank: tuple[float, ...] = ()
+    worker_id: str = ""
+    allocation_id: str = ""
+    fence: int = 0
+    hands: int = 0
+    hands_until: int = 0
+    is_stopping: bool = False
+    ready_at: int = 0
+    queued_at: int = 0
+    scheduled_at: int = 0
+    started_at: int = 0
+    finished_at: int = 0
+    due_at: int = 0
+    result: Raw | None = None
+    claim: ClaimCheck | None = None
+    extracts: dict[str, Raw] = field(default_factory=dict[str, Raw])
+    error: TaskFailure | None = None
+    because: str = ""
+
+
+class Return(Struct, frozen=True):
+    """An allocation, or a request, on its way back to the pool."""
+
+    holder: Holder
+    fence: int
+
+
+class ExecutionRecord(Struct):
+    """One execution's state; ``index`` is derived from the workflow and not part of snapshots."""
+
+    execution_id: str
+    version: int = 0
+    status: ExecutionState | None = None
+    workflow: Workflow | None = None
+    definition: ClaimCheck | None = None
+    index: WorkflowIndex = field(default_factory=WorkflowIndex)
+    tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
+    ready: list[tuple[tuple[float, ...], str]] = field(default_factory=list[tuple[tuple[float, ...], str]])
+    active: int = 0
+    queued: int = 0
+    unfinished: int = 0
+    returning: dict[str, Return] = field(default_factory=dict[str, Return])
+    handing: dict[str, Return] = field(default_factory=dict[str, Return])
+    failed: list[str] = field(default_factory=list[str])
+    accepted_at: int = 0
+    started_at: int = 0
+    finished_at: int = 0
+    timeout_at: int = 0
+    is_cancelling: bool = False
+    is_timing_out: bool = False
+    reason: str = ""
+    name: str = ""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether nothing new may start."""
+        return self.is_cancelling or self.is_timing_out
+
+    @property
+    def pool(self) -> str:
+        """Return the pool that the execution runs on."""
+        return self.workflow.config.pool if self.workflow else "default"
+
+
+def initial(execution_id: str) -> ExecutionRecord:
+    """Return the state before anything happened."""
+    return ExecutionRecord(execution_id)
+
+
+def allocation_id(execution_id: str, task_id: str, attempt: int) -> str:
+    """Name what one attempt asks of the pool."""
+    return f"{execution_id}/{task_id}/{attempt}"

@@ -1,0 +1,158 @@
+"""What a message makes happen on a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from talka_core.worker.state import (
+    Admitted,
+    AttemptAccepted,
+    AttemptBegun,
+    AttemptReported,
+    AttemptSettled,
+    AttemptStopping,
+    DrainBegan,
+    EnlistingBegan,
+    IncarnationBegan,
+    WorkerFact,
+    WorkerRecord,
+)
+from talka_protocols.events import TaskFailure
+from talka_protocols.messages import (
+    AdmitWorker,
+    Advance,
+    AttemptBegan,
+    AttemptEnded,
+    AttemptFinished,
+    CancelTask,
+    Drain,
+    Enlisted,
+    Outcome,
+    RejoinWorker,
+    SettleReport,
+    StartTask,
+    WorkerMessage,
+)
+
+_DRAINING = TaskFailure("worker_draining", "The worker is shutting down and gave the attempt back.")
+
+
+def decide(state: WorkerRecord, message: WorkerMessage, now_ms: int) -> Iterator[WorkerFact]:
+    """Yield what the message makes happen; see ``behaviour.step``."""
+    match message:
+        case StartTask():
+            yield from _start(state, message, now_ms)
+        case AttemptEnded():
+            yield from _ended(state, message)
+        case AttemptBegan():
+            record = state.attempts.get((message.execution_id, message.task_id))
+            if record and record.attempt == message.attempt and record.is_running and not record.started_at:
+                key = (message.execution_id, message.task_id)
+                yield AttemptBegun(key, message.attempt, message.started_at)
+        case SettleReport():
+            yield from _settle(state, message)
+        case CancelTask():
+            yield from _cancel(state, message, now_ms)
+        case AdmitWorker():
+            if message.incarnation == state.incarnation:
+                if not state.is_admitted:
+                    yield Admitted()
+                yield from _stop_allocations(state, message.stop)
+        case RejoinWorker():
+            is_current = message.incarnation >= state.incarnation and not state.is_enlisting
+            if is_current and not state.is_draining:
+                yield EnlistingBegan()
+                yield from _stop_running(state, is_handed_back=True)
+        case Enlisted():
+            if message.incarnation > state.incarnation:
+                yield IncarnationBegan(message.incarnation)
+        case Drain():
+            if not state.is_draining:
+                yield DrainBegan()
+            if message.hand_back:
+                yield from _stop_running(state, is_handed_back=True)
+        case Advance():
+            pass
+
+
+def _start(state: WorkerRecord, message: StartTask, now_ms: int) -> Iterator[WorkerFact]:
+    key = (message.execution_id, message.task.id)
+    if state.seen.get(key, 0) >= message.attempt:
+        return
+    older = state.attempts.get(key)
+    if older is not None and older.is_running:
+        yield AttemptStopping(key, older.attempt)
+    if state.is_draining or state.is_enlisting:
+        yield AttemptReported(_never_ran(state, message, now_ms))
+    else:
+        yield AttemptAccepted(message)
+
+
+def _never_ran(state: WorkerRecord, message: StartTask, now_ms: int) -> AttemptFinished:
+    return AttemptFinished(
+        message.execution_id,
+        message.task.id,
+        message.attempt,
+        state.worker_id,
+        0,
+        now_ms,
+        Outcome.LOST,
+        error=_DRAINING,
+    )
+
+
+def _ended(state: WorkerRecord, message: AttemptEnded) -> Iterator[WorkerFact]:
+    report = message.report
+    record = state.attempts.get((report.execution_id, report.task_id))
+    if record is None or record.attempt != report.attempt or not record.is_running:
+        return
+    if record.is_handed_back and report.outcome is Outcome.CANCELLED:
+        report = replace(report, outcome=Outcome.LOST, error=_DRAINING)
+    yield AttemptReported(report)
+
+
+def _settle(state: WorkerRecord, message: SettleReport) -> Iterator[WorkerFact]:
+    key = (message.execution_id, message.task_id)
+    record = state.attempts.get(key)
+    if record is None or record.attempt != message.attempt:
+        return
+    if not record.is_running:
+        yield AttemptSettled(key)
+    elif not record.is_stopping:
+        yield AttemptStopping(key, record.attempt)
+
+
+def _cancel(state: WorkerRecord, message: CancelTask, now_ms: int) -> Iterator[WorkerFact]:
+    key = (message.execution_id, message.task_id)
+    seen = state.seen.get(key, 0)
+    if message.attempt > seen:
+        yield AttemptReported(
+            AttemptFinished(
+                message.execution_id,
+                message.task_id,
+                message.attempt,
+                state.worker_id,
+                0,
+                now_ms,
+                Outcome.CANCELLED,
+            )
+        )
+        return
+    record = state.attempts.get(key)
+    if record and record.attempt == message.attempt and record.is_running and not record.is_stopping:
+        yield AttemptStopping(key, record.attempt)
+
+
+def _stop_allocations(state: WorkerRecord, allocation_ids: tuple[str, ...]) -> Iterator[WorkerFact]:
+    gone = frozenset(allocation_ids)
+    for key, record in state.attempts.items():
+        if record.start is not None and record.start.allocation_id in gone and not record.is_stopping:
+            yield AttemptStopping(key, record.attempt, is_handed_back=True)
+
+
+def _stop_running(state: WorkerRecord, *, is_handed_back: bool) -> Iterator[WorkerFact]:
+    for key, record in state.attempts.items():
+        if record.is_running and not record.is_stopping:
+            yield AttemptStopping(key, record.attempt, is_handed_back)

@@ -1,0 +1,158 @@
+"""What a worker knows of its incarnation and its attempts, and the facts that change it."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec import Struct, field
+
+from talka_protocols.messages import AttemptFinished, RegisterWorker, StartTask
+
+SEEN_KEPT = 50_000
+"""How many tasks the worker remembers the highest attempt of."""
+
+TaskKey = tuple[str, str]
+
+
+class AttemptRecord(Struct):
+    """One attempt on this worker; ``report`` is set when it has ended and is not settled yet."""
+
+    attempt: int
+    start: StartTask | None = None
+    started_at: int = 0
+    is_stopping: bool = False
+    is_handed_back: bool = False
+    report: AttemptFinished | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the executor still has it."""
+        return self.report is None
+
+
+class WorkerRecord(Struct):
+    """One worker's state; ``offer`` is what it registers with."""
+
+    worker_id: str
+    version: int = 0
+    offer: RegisterWorker | None = None
+    incarnation: int = 0
+    is_admitted: bool = False
+    is_enlisting: bool = False
+    is_draining: bool = False
+    attempts: dict[TaskKey, AttemptRecord] = field(default_factory=dict[TaskKey, AttemptRecord])
+    seen: dict[TaskKey, int] = field(default_factory=dict[TaskKey, int])
+
+
+class AttemptAccepted(Struct, frozen=True):
+    """The attempt will run here."""
+
+    start: StartTask
+
+
+class AttemptBegun(Struct, frozen=True):
+    """The executor has begun."""
+
+    key: TaskKey
+    attempt: int
+    started_at: int
+
+
+class AttemptReported(Struct, frozen=True):
+    """The attempt has ended, or never ran; the report is kept until it is settled."""
+
+    report: AttemptFinished
+
+
+class AttemptStopping(Struct, frozen=True):
+    """The attempt is to be stopped."""
+
+    key: TaskKey
+    attempt: int
+    is_handed_back: bool = False
+
+
+class AttemptSettled(Struct, frozen=True):
+    """Nobody needs the report any more."""
+
+    key: TaskKey
+
+
+class EnlistingBegan(Struct, frozen=True):
+    """The pool gave this incarnation up; the next one is being recorded."""
+
+
+class IncarnationBegan(Struct, frozen=True):
+    """The next incarnation is recorded and asks to be admitted."""
+
+    incarnation: int
+
+
+class Admitted(Struct, frozen=True):
+    """The pool has recorded the incarnation."""
+
+
+class DrainBegan(Struct, frozen=True):
+    """The worker takes nothing new."""
+
+
+WorkerFact = (
+    AttemptAccepted
+    | AttemptBegun
+    | AttemptReported
+    | AttemptStopping
+    | AttemptSettled
+    | EnlistingBegan
+    | IncarnationBegan
+    | Admitted
+    | DrainBegan
+)
+
+
+def initial(worker_id: str) -> WorkerRecord:
+    """Return the state before anything happened."""
+    return WorkerRecord(worker_id)
+
+
+def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
+    """Remember one fact; total, and nothing else."""
+    state.version += 1
+    match fact:
+        case AttemptAccepted():
+            key = (fact.start.execution_id, fact.start.task.id)
+            state.attempts[key] = AttemptRecord(fact.start.attempt, fact.start)
+            _see(state, key, fact.start.attempt)
+        case AttemptBegun():
+            state.attempts[fact.key].started_at = fact.started_at
+        case AttemptReported():
+            _report(state, fact.report)
+        case AttemptStopping():
+            state.attempts[fact.key].is_stopping = True
+            state.attempts[fact.key].is_handed_back = fact.is_handed_back
+        case AttemptSettled():
+            state.attempts.pop(fact.key, None)
+        case EnlistingBegan():
+            state.is_enlisting, state.is_admitted = True, False
+        case IncarnationBegan():
+            state.incarnation, state.is_enlisting = fact.incarnation, False
+        case Admitted():
+            state.is_admitted = True
+        case DrainBegan():
+            state.is_draining = True
+        case _:
+            assert_never(fact)
+
+
+def _report(state: WorkerRecord, report: AttemptFinished) -> None:
+    key = (report.execution_id, report.task_id)
+    record = state.attempts.get(key)
+    if record is None or record.attempt != report.attempt:
+        record = state.attempts[key] = AttemptRecord(report.attempt)
+        _see(state, key, report.attempt)
+    record.report, record.start = report, None
+
+
+def _see(state: WorkerRecord, key: TaskKey, attempt: int) -> None:
+    state.seen[key] = attempt
+    if len(state.seen) > SEEN_KEPT:
+        del state.seen[next(iter(state.seen))]
