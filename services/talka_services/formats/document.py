@@ -1,0 +1,117 @@
+"""The Talka file as structs: what its fields are called, mean and hold.
+
+The JSON schema is generated from these, so the descriptions here are what an
+editor shows. Ranges are told to editors but checked by core, whose messages
+are better.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from talka_protocols.workflow import DEFAULT_PRIORITY, ResourceRequirements, Strategy, TaskType
+
+FORMAT_VERSION = 1
+
+_ID_PATTERN = r"^[^\s${}]{1,200}$"
+
+Id = Annotated[
+    str,
+    Meta(
+        description="1 to 200 printable characters without spaces, $, { and }; unique in the workflow.",
+        extra_json_schema={"pattern": _ID_PATTERN},
+    ),
+]
+Seconds = Annotated[float, Meta(extra_json_schema={"exclusiveMinimum": 0})]
+
+
+class DependencyEntry(
+    Struct, forbid_unknown_fields=True, omit_defaults=True, rename={"from_task": "from", "to_task": "to"}
+):
+    """The task ``to`` starts only after the task ``from`` succeeded."""
+
+    from_task: Id
+    to_task: Id
+    reason: Annotated[str, Meta(description="Why, for people.")] = "declared"
+
+
+class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One unit of work."""
+
+    id: Id
+    agent_type: Annotated[
+        str, Meta(description="What runs it: command, python, sleep, http, ... or an agent's own type.")
+    ]
+    name: Annotated[str, Meta(description="For people.")] = ""
+    type: Annotated[TaskType, Meta(description="What it mostly uses; gives isolation and placement.")] = (
+        TaskType.IO
+    )
+    payload: Annotated[
+        dict[str, Any],
+        Meta(
+            description="The input of what runs it. ${task.field} stands for a part of another task's result "
+            "and makes this one wait for it; ${input.NAME} for an input; $${ for a literal ${."
+        ),
+    ] = field(default_factory=dict[str, Any])
+    resources: Annotated[
+        ResourceRequirements,
+        Meta(description="What one attempt holds: cores, MiB, MiB, Mbit/s, GPUs, units."),
+    ] = ResourceRequirements()
+    priority: Annotated[
+        int, Meta(description="Higher goes first.", extra_json_schema={"minimum": 0, "maximum": 100})
+    ] = DEFAULT_PRIORITY
+    timeout_seconds: Annotated[Seconds | None, Meta(description="For one attempt.")] = None
+    retries: Annotated[
+        int,
+        Meta(
+            description="Attempts allowed after the first.", extra_json_schema={"minimum": 0, "maximum": 1000}
+        ),
+    ] = 0
+    depends_on: Annotated[
+        list[str], Meta(description="Ids of tasks that must succeed first, besides those that are detected.")
+    ] = field(default_factory=list[str])
+    reads: Annotated[
+        list[str],
+        Meta(description="Artifacts (paths or names) it reads; it waits for the task that writes them."),
+    ] = field(default_factory=list[str])
+    writes: Annotated[
+        list[str], Meta(description="Artifacts it writes; no other task may write the same.")
+    ] = field(default_factory=list[str])
+    estimated_seconds: Annotated[
+        float | None, Meta(description="How long it probably takes.", extra_json_schema={"minimum": 0})
+    ] = None
+    labels: Annotated[dict[str, str], Meta(description="Free words to find it by.")] = field(
+        default_factory=dict[str, str]
+    )
+
+
+class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A workflow: a graph of tasks with resource needs."""
+
+    talka: Annotated[Literal[1], Meta(description="The version of this file format.")]
+    name: Annotated[str, Meta(description="For people.", extra_json_schema={"minLength": 1})]
+    tasks: Annotated[list[TaskEntry], Meta(extra_json_schema={"minItems": 1})]
+    id: Annotated[
+        Id | None, Meta(description="Identifies the definition; derived from its content when left out.")
+    ] = None
+    inputs: Annotated[
+        dict[str, Any],
+        Meta(description="Inputs by name, with the default; null makes one required. Used as ${input.NAME}."),
+    ] = field(default_factory=dict[str, Any])
+    max_parallel: Annotated[
+        int | None, Meta(description="Most tasks at once.", extra_json_schema={"minimum": 1})
+    ] = None
+    timeout_seconds: Annotated[Seconds | None, Meta(description="For the whole execution.")] = None
+    strategy: Annotated[Strategy, Meta(description="The order in which ready tasks are offered.")] = (
+        Strategy.PRIORITY
+    )
+    pool: Annotated[str, Meta(description="The pool of workers that runs it.")] = "default"
+    metadata: Annotated[
+        dict[str, Any], Meta(description="Kept with the workflow, never read by the platform.")
+    ] = field(default_factory=dict[str, Any])
+    dependencies: Annotated[
+        list[DependencyEntry],
+        Meta(description="More dependencies, besides depends_on and the detected ones."),
+    ] = field(default_factory=list[DependencyEntry])

@@ -1,0 +1,211 @@
+"""Source: a definition's text, what it holds, and where in it something stands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from talka_protocols.errors import WorkflowInvalidError
+from talka_services.formats.places import Place, find_in_json
+from talka_services.formats.yaml_reader import read_yaml, yaml_places
+
+YAML_BYTES_MAX = 32 * 1024 * 1024
+JSON_BYTES_MAX = 128 * 1024 * 1024
+
+_AT_KEY = frozenset({"unknown_field"})
+
+
+class Source:
+    """One parsed file or text.
+
+    Attributes:
+        value: The document as dicts, lists and scalars.
+        file: The name that errors give, or None.
+    """
+
+    def __init__(self, text: str, value: dict[str, Any], file: str | None, *, is_json: bool) -> None:
+        self.value = value
+        self.file = file
+        self._text = text
+        self._is_json = is_json
+        self._places: Place | None = None
+
+    @property
+    def is_wfformat(self) -> bool:
+        """Whether this looks like a WfCommons instance and not like a Talka file."""
+        return "talka" not in self.value and isinstance(self.value.get("workflow"), dict)
+
+    def located(self, error: WorkflowInvalidError) -> WorkflowInvalidError:
+        """Return the error with the file, line and column that its path leads to."""
+        if error.line is not None:
+            return error
+        line, column = self._find(error.path, at_key=error.code in _AT_KEY)
+        return WorkflowInvalidError(
+            error.message,
+            hint=error.hint,
+            code=error.code,
+            path=error.path,
+            file=self.file,
+            line=line,
+            column=column,
+        )
+
+    def _find(self, path: tuple[str | int, ...], *, at_key: bool) -> tuple[int, int]:
+        if self._is_json:
+            return find_in_json(self._text, path, at_key=at_key)
+        if self._places is None:
+            self._places = yaml_places(self._text)
+        return self._places.find(path, at_key=at_key)
+
+
+def read_file(path: str | Path, *, shown: str | None = None) -> Source:
+    """Read and parse a file.
+
+    Args:
+        path: A Talka file or a WfFormat instance.
+        shown: The name that errors give, when it is not ``path``.
+
+    Raises:
+        WorkflowInvalidError: It is missing, a directory, unreadable, too large, empty or malformed.
+    """
+    name = shown or str(path)
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(JSON_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise _unreadable("There is no such file.", "Check the name and the directory.", name) from None
+    except IsADirectoryError:
+        raise _unreadable("This is a directory.", "Name a workflow file in it.", name) from None
+    except OSError as error:
+        raise _unreadable(f"It cannot be read: {error.strerror}.", "Check its permissions.", name) from error
+    return read_text(content, file=name)
+
+
+def read_text(content: str | bytes, *, file: str | None = None) -> Source:
+    """Parse the text of a definition: JSON if it is that, else YAML.
+
+    Raises:
+        WorkflowInvalidError: It is too large, empty, no text or malformed.
+    """
+    size = len(content) if isinstance(content, bytes) else len(content.encode(errors="replace"))
+    if size > JSON_BYTES_MAX:
+        raise _too_large(size, JSON_BYTES_MAX, file)
+    text = _decoded(content, file) if isinstance(content, bytes) else content
+    if not text.strip():
+        raise WorkflowInvalidError(
+            "The file is empty.",
+            hint="A workflow starts with 'talka: 1', a 'name' and 'tasks'.",
+            code="empty_file",
+            file=file,
+        )
+    is_named_json = bool(file) and str(file).lower().endswith(".json")
+    if is_named_json or text.lstrip()[0] == "{":
+        try:
+            return Source(text, _as_object(_read_json(text, file), file), file, is_json=True)
+        except _NotJsonError as error:
+            # A flow mapping also starts with a brace, so YAML is tried unless the name says JSON.
+            if is_named_json:
+                raise error.located from None
+    if size > YAML_BYTES_MAX:
+        raise _too_large(size, YAML_BYTES_MAX, file)
+    return Source(text, _as_object(read_yaml(text, file=file), file), file, is_json=False)
+
+
+class _NotJsonError(ValueError):
+    def __init__(self, located: WorkflowInvalidError) -> None:
+        super().__init__(located.message)
+        self.located = located
+
+
+def _read_json(text: str, file: str | None) -> Any:
+    """Decode with the standard library, whose hooks refuse what others drop: repeated keys, NaN."""
+    try:
+        return json.loads(text, object_pairs_hook=_table, parse_constant=_no_constant)
+    except RecursionError:
+        raise _invalid("The file is nested too deeply.", "too_deep", file) from None
+    except json.JSONDecodeError as error:
+        raise _NotJsonError(
+            WorkflowInvalidError(
+                f"This is not JSON: {error.msg}.",
+                hint="Check the commas, brackets and quotes here and just before.",
+                code="not_json",
+                file=file,
+                line=error.lineno,
+                column=error.colno,
+            )
+        ) from None
+    except _RejectedValueError as error:
+        raise _invalid(str(error), "not_json", file) from None
+    except ValueError as error:
+        raise _invalid(f"A number is out of range: {error}.", "not_json", file) from None
+
+
+class _RejectedValueError(ValueError):
+    """JSON that parses but would lose something."""
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise _RejectedValueError(f"An object has the key {repeated!r} twice.")
+    return table
+
+
+def _no_constant(name: str) -> Any:
+    raise _RejectedValueError(f"It holds {name}, which is not JSON.")
+
+
+def _decoded(content: bytes, file: str | None) -> str:
+    hint = "A workflow file is YAML or JSON in UTF-8."
+    if b"\0" in content[:65_536]:
+        raise WorkflowInvalidError("This is a binary file, not text.", hint=hint, code="not_text", file=file)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise WorkflowInvalidError(
+            f"The byte 0x{content[error.start]:02x} is not UTF-8 text.",
+            hint=hint,
+            code="not_text",
+            file=file,
+            line=line,
+            column=error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1,
+        ) from None
+
+
+def _as_object(value: Any, file: str | None) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
+    kind = "one value"
+    if value is None:
+        kind = "nothing but comments"
+    elif isinstance(value, list):
+        kind = "a list"
+    raise WorkflowInvalidError(
+        f"The file holds {kind}, not a workflow.",
+        hint="A workflow starts with 'talka: 1', a 'name' and 'tasks'.",
+        code="wrong_type",
+        file=file,
+        line=1,
+        column=1,
+    )
+
+
+def _invalid(message: str, code: str, file: str | None) -> WorkflowInvalidError:
+    return WorkflowInvalidError(message, code=code, file=file)
+
+
+def _unreadable(message: str, hint: str, file: str) -> WorkflowInvalidError:
+    return WorkflowInvalidError(message, hint=hint, code="unreadable_file", file=file)
+
+
+def _too_large(size: int, limit: int, file: str | None) -> WorkflowInvalidError:
+    return WorkflowInvalidError(
+        f"The file has {size:,} bytes or more, above the limit of {limit:,}.",
+        hint="Write large workflows as JSON, keep large values in files of their own, or split it.",
+        code="file_too_large",
+        file=file,
+    )

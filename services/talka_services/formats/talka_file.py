@@ -1,0 +1,140 @@
+"""Talka files: a document becomes a Workflow, and a Workflow a document again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+import yaml
+
+from talka_core.builder import UNNAMED_ID, derived_id
+from talka_core.dataflow import undetectable
+from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig, WorkflowConstraints
+from talka_services.formats.document import DependencyEntry, TaskEntry, WorkflowFile
+from talka_services.formats.fields import convert
+from talka_services.formats.inputs import bind_inputs, protect
+
+
+def from_document(
+    document: Mapping[str, Any], constraints: WorkflowConstraints, inputs: Mapping[str, Any] | None = None
+) -> Workflow:
+    """Return the workflow of a Talka document, not checked yet, under the given limits.
+
+    Raises:
+        WorkflowInvalidError: An input is wrong, or a field is unknown, missing or of the wrong type.
+    """
+    file = convert(bind_inputs(document, inputs))
+    return Workflow(
+        id=UNNAMED_ID if file.id is None else file.id,
+        name=file.name,
+        tasks=tuple(_task(entry) for entry in file.tasks),
+        dependencies=tuple(Dependency(e.from_task, e.to_task, e.reason) for e in file.dependencies),
+        config=WorkflowConfig(
+            max_parallel=file.max_parallel,
+            timeout=file.timeout_seconds,
+            strategy=file.strategy,
+            pool=file.pool,
+        ),
+        metadata=file.metadata,
+        constraints=constraints,
+    )
+
+
+def to_document(workflow: Workflow) -> dict[str, Any]:
+    """Return a checked workflow as the document of a Talka file.
+
+    Loading it again gives an equal workflow under the same limits, which are
+    the caller's and therefore not in the file. Detected dependencies are left
+    out, since they are detected again; so is an id that would be derived again.
+    """
+    file = WorkflowFile(
+        talka=1,
+        name=workflow.name,
+        tasks=[_entry(task) for task in workflow.tasks],
+        id=None if workflow.id == derived_id(workflow) else workflow.id,
+        max_parallel=workflow.config.max_parallel,
+        timeout_seconds=workflow.config.timeout,
+        strategy=workflow.config.strategy,
+        pool=workflow.config.pool,
+        metadata=workflow.metadata,
+        dependencies=[DependencyEntry(e.from_task, e.to_task, e.reason) for e in undetectable(workflow)],
+    )
+    document: dict[str, Any] = msgspec.to_builtins(file)
+    tasks = document.pop("tasks")
+    protected = [
+        {key: value if key == "payload" else protect(value) for key, value in task.items()} for task in tasks
+    ]
+    return {key: protect(value) for key, value in document.items()} | {"tasks": protected}
+
+
+def dump_yaml(workflow: Workflow) -> str:
+    """Return a checked workflow as the text of a Talka file in YAML."""
+    return yaml.dump(
+        to_document(workflow),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+        default_flow_style=None,
+    )
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Writes no aliases, and quotes what YAML 1.1 and 1.2 readers would read as anything but text."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the library calls it so)
+        """Write equal objects out twice: anchors confuse people."""
+        return True
+
+
+# The dumper knows YAML 1.1, where 1e3 and 0o17 are text and need no quotes.
+_add_resolver = cast(
+    "Callable[[str, re.Pattern[str], list[str]], None]",
+    _Dumper.add_implicit_resolver,  # pyright: ignore[reportUnknownMemberType]
+)
+_add_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z"),
+    list("-+.0123456789"),
+)
+_add_resolver("tag:yaml.org,2002:int", re.compile(r"0o[0-7]+\Z"), ["0"])
+
+
+def _task(entry: TaskEntry) -> Task:
+    return Task(
+        id=entry.id,
+        agent_type=entry.agent_type,
+        name=entry.name,
+        type=entry.type,
+        payload=entry.payload,
+        resources=entry.resources,
+        priority=entry.priority,
+        timeout=entry.timeout_seconds,
+        retries=entry.retries,
+        dependencies=tuple(entry.depends_on),
+        reads=tuple(entry.reads),
+        writes=tuple(entry.writes),
+        estimated_seconds=entry.estimated_seconds,
+        labels=entry.labels,
+    )
+
+
+def _entry(task: Task) -> TaskEntry:
+    return TaskEntry(
+        id=task.id,
+        agent_type=task.agent_type,
+        name=task.name,
+        type=task.type,
+        payload=task.payload,
+        resources=task.resources,
+        priority=task.priority,
+        timeout_seconds=task.timeout,
+        retries=task.retries,
+        depends_on=list(task.dependencies),
+        reads=list(task.reads),
+        writes=list(task.writes),
+        estimated_seconds=task.estimated_seconds,
+        labels=task.labels,
+    )
