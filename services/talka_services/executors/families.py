@@ -15,6 +15,7 @@ import psutil
 
 from talka_services.executors.environment import RUN_VARIABLE
 
+_ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 _POLL_S = 0.01
 _LOOK_S = 0.5
 _ROUNDS_MAX = 5
@@ -92,6 +93,6 @@ def _belongs(process: psutil.Process, leader: int, run: str) -> bool:
 
 def _is_alive(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and process.status() not in _ENDED
     except psutil.NoSuchProcess:
         return False

@@ -23,6 +23,11 @@ class Guardian:
         self._groups: set[int] = set()
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The guardian's own process id, None before it is needed."""
+        return self._process.pid if self._process is not None else None
+
     def watch(self, group: int) -> None:
         """Have the group killed should this process die."""
         self._groups.add(group)
@@ -36,22 +41,22 @@ class Guardian:
 
     def close(self) -> None:
         """End the guardian; groups still on its list are killed."""
-        process, self._process = self._process, None
         self._groups.clear()
-        if process is None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait()
+        self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait()
 
     def _tell(self, line: bytes) -> None:
         try:
             self._write(line)
         except BrokenPipeError:
             # Somebody ended the guardian: a new one gets the whole list.
-            if self._process is not None:
-                self._process.wait()
-            self._process = None
+            self._end()
             self._write(b"".join(b"+%d\n" % group for group in self._groups))
 
     def _write(self, lines: bytes) -> None:

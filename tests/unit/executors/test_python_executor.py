@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from talka_protocols.errors import NotAllowedError, TaskCrashedError, TaskFailedError
+from talka_protocols.errors import NotAllowedError, PlatformError, TaskCrashedError, TaskFailedError
 from talka_protocols.ports import Attempt
 from talka_protocols.workflow import TaskType
+from talka_services.executors import child
 from talka_services.executors.python import PythonExecutor
 from talka_services.executors.registry import ExecutorSettings
 
@@ -99,7 +102,7 @@ async def test_sys_exit_is_a_failure(python: PythonExecutor, call: Make, name: s
 
 async def test_an_unencodable_result_is_named(python: PythonExecutor, call: Make) -> None:
     """A result that JSON cannot express fails the task and names the type."""
-    with pytest.raises(TaskFailedError, match="'object'.*cannot be recorded"):
+    with pytest.raises(TaskFailedError, match=r"'object'.*cannot be recorded"):
         await python.execute(call("unencodable"))
 
 
@@ -295,9 +298,6 @@ async def test_an_idle_child_that_dies_is_replaced(
     python: PythonExecutor, call: Make, eventually: Any
 ) -> None:
     """Somebody killing an idle child does not fail the next task."""
-    import os
-    import signal
-
     pid = await python.execute(call("pid"))
     os.kill(pid, signal.SIGKILL)
     await eventually(lambda: pid not in python.child_ids)
@@ -314,9 +314,6 @@ async def test_closing_ends_the_children(call: Make, is_alive: IsAlive) -> None:
 
 async def test_a_child_that_cannot_start_is_our_fault(call: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no child can be started, tasks fail as the platform's error and not as their own."""
-    from talka_protocols.errors import PlatformError
-    from talka_services.executors import child
-
     monkeypatch.setattr(child, "_PROGRAM", "talka_services.executors.no_such_program")
     executor = PythonExecutor(ExecutorSettings(allow_modules=(MODULE,), processes=2))
     results = await asyncio.gather(
