@@ -269,12 +269,19 @@ class EndReservation(ToPool, frozen=True):
 # --- to a worker ---------------------------------------------------------------------------------
 
 
+class Excerpt(Struct, frozen=True):
+    """A part of a stored result: the object and the path into it."""
+
+    claim: ClaimCheck
+    path: tuple[str, ...] = ()
+
+
 class StartTask(ToWorker, frozen=True):
     """Run one attempt.
 
-    ``inputs`` maps each reference in the payload to its value, and ``claims``
+    ``inputs`` maps each reference in the payload to its value, and ``excerpts``
     those whose value must be taken out of a stored object. ``extract`` names
-    the paths of this task's own result that others refer to.
+    the paths of this task's own result that others refer to, by reference.
     """
 
     execution_id: str
@@ -283,8 +290,8 @@ class StartTask(ToWorker, frozen=True):
     allocation_id: str
     task: Task
     inputs: dict[str, Raw] = {}
-    claims: dict[str, ClaimCheck] = {}
-    extract: tuple[str, ...] = ()
+    excerpts: dict[str, Excerpt] = {}
+    extract: dict[str, tuple[str, ...]] = {}
 
 
 class CancelTask(ToWorker, frozen=True):

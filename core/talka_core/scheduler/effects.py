@@ -16,7 +16,6 @@ from talka_protocols import messages as m
 from talka_protocols.events import ExecutionEvent, Holder
 from talka_protocols.messages import Recipient
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
-from talka_protocols.workflow import ClaimCheck
 
 _ENDINGS = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskRetrying, e.TaskCancelled)
 
@@ -121,9 +120,9 @@ def _request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect
 
 def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
     inputs: dict[str, Raw] = {}
-    claims: dict[str, ClaimCheck] = {}
+    excerpts: dict[str, m.Excerpt] = {}
     for reference in state.index.references.get(task_id, ()):
-        _provide(state, reference, inputs, claims)
+        _provide(state, reference, inputs, excerpts)
     message = m.StartTask(
         record.worker_id,
         state.execution_id,
@@ -132,14 +131,14 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         record.allocation_id,
         state.index.tasks[task_id],
         inputs,
-        claims,
-        state.index.extracts.get(task_id, ()),
+        excerpts,
+        state.index.extracts.get(task_id, {}),
     )
     return Send(Recipient.WORKER, message)
 
 
 def _provide(
-    state: ExecutionRecord, reference: Reference, inputs: dict[str, Raw], claims: dict[str, ClaimCheck]
+    state: ExecutionRecord, reference: Reference, inputs: dict[str, Raw], excerpts: dict[str, m.Excerpt]
 ) -> None:
     """Give the worker the value of a reference, or the stored object that holds it.
 
@@ -153,7 +152,7 @@ def _provide(
         if reference.text in source.extracts:
             inputs[reference.text] = source.extracts[reference.text]
         else:
-            claims[reference.text] = source.claim
+            excerpts[reference.text] = m.Excerpt(source.claim, reference.path)
     elif source.result is not None:
         if not reference.path:
             inputs[reference.text] = source.result

@@ -16,7 +16,7 @@ class WorkflowIndex(Struct):
     """Look-ups by task id; empty before the workflow is known.
 
     ``references`` are those in a task's own payload; ``extracts`` are the
-    texts of the references that others make to its result.
+    paths, by text, of the references that others make to its result.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
@@ -25,7 +25,9 @@ class WorkflowIndex(Struct):
     ranks: dict[str, Rank] = field(default_factory=dict[str, Rank])
     amounts: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     references: dict[str, Sequence[Reference]] = field(default_factory=dict[str, Sequence[Reference]])
-    extracts: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    extracts: dict[str, dict[str, tuple[str, ...]]] = field(
+        default_factory=dict[str, dict[str, tuple[str, ...]]]
+    )
 
 
 def index_of(workflow: Workflow) -> WorkflowIndex:
@@ -56,12 +58,10 @@ def _ranks(workflow: Workflow) -> dict[str, Rank]:
 
 
 def _find_references(index: WorkflowIndex) -> None:
-    wanted: dict[str, dict[str, None]] = {}
     for task_id, task in index.tasks.items():
         found = find_references(task.payload, index.tasks)
         if found:
             index.references[task_id] = found
         for reference in found:
             if reference.task_id is not None:
-                wanted.setdefault(reference.task_id, {})[reference.text] = None
-    index.extracts = {task_id: tuple(texts) for task_id, texts in wanted.items()}
+                index.extracts.setdefault(reference.task_id, {})[reference.text] = reference.path

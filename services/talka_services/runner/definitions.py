@@ -1,0 +1,54 @@
+"""Large definitions: stored once by digest, loaded before anything is decided or folded."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from talka_protocols.events import ExecutionAccepted, PlanAccepted
+from talka_protocols.messages import StartExecution, SubmitWorkflow
+from talka_protocols.ports import Blobs
+from talka_protocols.workflow import ClaimCheck, Workflow
+
+CACHED = 16
+WITH_DEFINITION = (ExecutionAccepted, PlanAccepted, StartExecution, SubmitWorkflow)
+
+T = TypeVar("T")
+_decoder = msgspec.json.Decoder(Workflow)
+
+
+class Definitions:
+    """Loads workflows by claim check and remembers the last few."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._known: dict[str, Workflow] = {}
+
+    async def load(self, claim: ClaimCheck) -> Workflow:
+        """Return the workflow that a claim check names.
+
+        Raises:
+            BrokenHistoryError: the object is gone or damaged.
+        """
+        workflow = self._known.get(claim.sha256)
+        if workflow is None:
+            workflow = _decoder.decode(await self._blobs.get(claim))
+            self._known[claim.sha256] = workflow
+            if len(self._known) > CACHED:
+                del self._known[next(iter(self._known))]
+        return workflow
+
+    async def complete(self, item: T) -> T:
+        """Return the event or message with its workflow in place."""
+        if isinstance(item, WITH_DEFINITION) and item.definition is not None and item.workflow is None:
+            return replace(item, workflow=await self.load(item.definition))
+        return item
+
+
+def stored_form(item: T) -> T:
+    """Return the event or message as it travels: a stored definition is only named."""
+    if isinstance(item, WITH_DEFINITION) and item.definition is not None and item.workflow is not None:
+        return replace(item, workflow=None)
+    return item

@@ -1,0 +1,210 @@
+"""The states an actor keeps, each folded from its log and advanced by commits.
+
+A ``VolatileJournal`` keeps states that live and die with the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import structlog
+from msgspec.structs import replace
+
+from talka_core.behaviour import Effect
+from talka_core.history import FOLDS, apply, packed, unpacked
+from talka_protocols.commit import Commit, Decision, commit_id, decode_commit, encode_commit
+from talka_protocols.errors import BrokenHistoryError, PlatformError
+from talka_protocols.events import Event
+from talka_protocols.ports import Snapshot, StoredCommit
+from talka_protocols.subjects import LogName
+from talka_services.runner.definitions import WITH_DEFINITION, Definitions, stored_form
+from talka_services.runner.ports import Ports
+
+log = structlog.get_logger(__name__)
+
+
+class Entry:
+    """One state, where its log stands, and what the current batch adds to it provisionally."""
+
+    __slots__ = (
+        "at",
+        "decisions",
+        "effects",
+        "is_new",
+        "last_at",
+        "name",
+        "position",
+        "snapshot_version",
+        "state",
+    )
+
+    def __init__(self, name: LogName, state: Any) -> None:
+        self.name = name
+        self.state = state
+        self.position = 0
+        self.last_at = 0
+        self.at = 0
+        self.snapshot_version = 0
+        self.is_new = True
+        self.decisions: list[Decision[Any]] = []
+        self.effects: list[tuple[str, Effect]] = []
+
+    def begin(self, now_ms: int) -> int:
+        """Return the time of the batch for this log, which never goes back."""
+        self.at = max(self.last_at, now_ms)
+        return self.at
+
+    def take_effects(self) -> list[tuple[str, Effect]]:
+        """Return what is to be performed, and forget it."""
+        effects, self.effects = self.effects, []
+        return effects
+
+
+class Journal(Protocol):
+    """Loads entries and makes what was decided on them lasting."""
+
+    async def load(self, key: str) -> Entry:
+        """Fold a log into a fresh entry."""
+        ...
+
+    async def commit(self, entry: Entry, epoch: int) -> None:
+        """Append the entry's decisions; on return they are lasting."""
+        ...
+
+
+class VolatileJournal:
+    """States that are never stored."""
+
+    def __init__(self, kind: str, entry_state: Any) -> None:
+        self._kind = kind
+        self._state = entry_state
+
+    async def load(self, key: str) -> Entry:
+        """Return the one state that there is."""
+        return Entry(LogName(self._kind, "-", key), self._state)
+
+    async def commit(self, entry: Entry, epoch: int) -> None:  # noqa: ARG002
+        """Keep what was decided for as long as the process lives."""
+        entry.decisions = []
+
+
+class StoredJournal:
+    """States of one kind and shard, kept in the ``Log`` port."""
+
+    def __init__(self, kind: str, shard: str, ports: Ports, definitions: Definitions) -> None:
+        self._kind = kind
+        self._shard = shard
+        self._ports = ports
+        self._definitions = definitions
+        self._fold = FOLDS[kind]
+        self._saving: set[asyncio.Task[None]] = set()
+
+    async def load(self, key: str) -> Entry:
+        """Read snapshot and tail, and fold them.
+
+        Raises:
+            BrokenHistoryError: the log cannot be folded; it alone is to be set aside.
+        """
+        name = LogName(self._kind, self._shard, key)
+        entry = Entry(name, self._fold.initial(key))
+        snapshot = await self._ports.snapshots.load(name)
+        if snapshot is not None:
+            entry.state = await self._restore(snapshot)
+            entry.position = snapshot.position
+            entry.snapshot_version = snapshot.version
+        stored = await self._ports.log.read(name, entry.position)
+        commits = await self.decode(stored)
+        apply(self._fold, entry.state, commits)
+        if stored:
+            entry.position, entry.last_at = stored[-1].position, commits[-1].at
+        entry.is_new = entry.position == 0
+        return entry
+
+    async def _restore(self, snapshot: Snapshot) -> Any:
+        state = unpacked(self._fold, snapshot.body)
+        definition = getattr(state, "definition", None)
+        if definition is not None and state.workflow is None:
+            state.workflow = await self._definitions.load(definition)
+        self._fold.restore(state)
+        return state
+
+    async def decode(self, stored: Sequence[StoredCommit]) -> list[Commit[Event]]:
+        """Return commits with every definition in place."""
+        return [await decoded(commit, self._definitions) for commit in stored]
+
+    async def commit(self, entry: Entry, epoch: int) -> None:
+        """Append the entry's decisions as one commit, or as several when they are too large for one.
+
+        Raises:
+            ConflictError: somebody else wrote to the log; the entry is worthless now.
+        """
+        version = entry.state.version - sum(len(decision.events) for decision in entry.decisions) + 1
+        for body, count in self._bodies(entry.decisions, version, entry.at, epoch):
+            identity = commit_id(entry.name, version, epoch, body)
+            entry.position = await self._ports.log.append(entry.name, entry.position, body, identity)
+            version += count
+        entry.decisions, entry.last_at, entry.is_new = [], entry.at, False
+        if entry.state.version - entry.snapshot_version >= self._ports.snapshot_every:
+            self._snapshot(entry)
+
+    def _bodies(
+        self, decisions: list[Decision[Any]], version: int, at: int, epoch: int
+    ) -> list[tuple[bytes, int]]:
+        body = encode_commit(Commit(version, at, epoch, tuple(map(_stored, decisions))))
+        count = sum(len(decision.events) for decision in decisions)
+        if len(body) <= self._ports.max_bytes or count == 1:
+            return [(body, count)]
+        first, second = _halves(decisions)
+        bodies = self._bodies(first, version, at, epoch)
+        return bodies + self._bodies(second, version + sum(n for _, n in bodies), at, epoch)
+
+    def _snapshot(self, entry: Entry) -> None:
+        snapshot = Snapshot(entry.position, entry.state.version, packed(self._fold, entry.state))
+        entry.snapshot_version = entry.state.version
+        if len(snapshot.body) > self._ports.max_bytes:
+            return
+        task = asyncio.create_task(self._save(entry.name, snapshot))
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
+
+    async def _save(self, name: LogName, snapshot: Snapshot) -> None:
+        try:
+            await self._ports.snapshots.save(name, snapshot)
+        except PlatformError as error:
+            log.warning("snapshot.not_saved", log=str(name), error=str(error))
+
+
+def _stored(decision: Decision[Any]) -> Decision[Any]:
+    if any(isinstance(event, WITH_DEFINITION) for event in decision.events):
+        return Decision(decision.cause, tuple(map(stored_form, decision.events)))
+    return decision
+
+
+def _halves(decisions: list[Decision[Any]]) -> tuple[list[Decision[Any]], list[Decision[Any]]]:
+    if len(decisions) > 1:
+        middle = len(decisions) // 2
+        return decisions[:middle], decisions[middle:]
+    only = decisions[0]
+    middle = len(only.events) // 2
+    return [Decision(only.cause, only.events[:middle])], [Decision(only.cause, only.events[middle:])]
+
+
+async def decoded(stored: StoredCommit, definitions: Definitions) -> Commit[Event]:
+    """Return one stored commit with its definitions in place.
+
+    Raises:
+        BrokenHistoryError: it cannot be read, or its definition is gone.
+    """
+    commit = decode_commit(stored.log, stored.body)
+    if not any(isinstance(event, WITH_DEFINITION) for _, _, event in commit.events()):
+        return commit
+    decisions = [
+        Decision(decision.cause, tuple([await definitions.complete(event) for event in decision.events]))
+        for decision in commit.decisions
+    ]
+    return replace(commit, decisions=tuple(decisions))
+
+
+__all__ = ["BrokenHistoryError", "Entry", "Journal", "StoredJournal", "VolatileJournal", "decoded"]

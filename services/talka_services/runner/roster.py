@@ -1,0 +1,65 @@
+"""Keeps a shard's log of live executions, so that a takeover folds only those."""
+
+from __future__ import annotations
+
+from talka_core.roster import evolve_roster
+from talka_protocols.commit import Decision
+from talka_protocols.events import LogsClosed, LogsOpened, OwnershipTaken, ShardEvent
+from talka_protocols.subjects import SHARD
+from talka_services.runner.definitions import Definitions
+from talka_services.runner.journal import Entry, StoredJournal
+from talka_services.runner.ports import Ports
+
+
+class Roster:
+    """The live logs of one shard of one kind of actor, owned by the actor that uses it."""
+
+    def __init__(self, kind: str, shard: str, ports: Ports, epoch: int) -> None:
+        self._key = f"{kind}-{shard}"
+        self._journal = StoredJournal(SHARD, shard, ports, Definitions(ports.blobs))
+        self._clock = ports.clock
+        self._epoch = epoch
+        self._entry: Entry | None = None
+        self._closing: list[str] = []
+
+    async def take_over(self, holder: str) -> list[str]:
+        """Record the new owner and return the keys of the live logs.
+
+        Raises:
+            ConflictError: another owner is doing the same at this moment.
+        """
+        self._entry = await self._journal.load(self._key)
+        await self._record(OwnershipTaken(self._epoch, holder))
+        return list(self._entry.state.live)
+
+    async def open(self, keys: list[str]) -> None:
+        """Record new logs, and in the same commit those that have ended.
+
+        Raises:
+            ConflictError: the shard has a new owner.
+        """
+        assert self._entry is not None, "take over first"
+        events: list[ShardEvent] = [LogsOpened(tuple(keys))] if keys else []
+        if self._closing:
+            events.append(LogsClosed(tuple(self._closing)))
+            self._closing = []
+        if events:
+            await self._record(*events)
+
+    async def flush(self) -> None:
+        """Record the logs that have ended."""
+        await self.open([])
+
+    def close(self, key: str) -> None:
+        """Note that a log has ended; it is recorded with the next commit."""
+        if self._entry is not None and key in self._entry.state.live and key not in self._closing:
+            self._closing.append(key)
+
+    async def _record(self, *events: ShardEvent) -> None:
+        entry = self._entry
+        assert entry is not None, "take over first"
+        at = entry.begin(self._clock.now_ms())
+        for event in events:
+            evolve_roster(entry.state, event, at)
+        entry.decisions = [Decision("roster", events)]
+        await self._journal.commit(entry, self._epoch)
