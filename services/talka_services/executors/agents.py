@@ -29,7 +29,7 @@ from talka_services.executors.shapes import (
     SelectiveAgent,
     TaskAgent,
 )
-from talka_services.executors.stopping import uninterrupted
+from talka_services.executors.stopping import is_cancelling, uninterrupted
 from talka_services.executors.threads import in_thread
 
 EVENT_TYPE = "task"
@@ -87,7 +87,7 @@ class AgentExecutor:
             return normalised(await asyncio.shield(work))
         except asyncio.CancelledError:
             await uninterrupted(self._stop(work))
-            if _is_cancelling():
+            if is_cancelling():
                 raise
             raise TaskFailedError(
                 f"The agent {self._name} cancelled the task {attempt.task.id!r} itself."
@@ -184,8 +184,3 @@ def _event(attempt: Attempt) -> Event:
         source=f"talka/{attempt.execution_id}",
         data=_plain(attempt),
     )
-
-
-def _is_cancelling() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -39,7 +39,7 @@ class ChildLaunch(Struct, frozen=True):
 class Job:
     """One request to run a function, in whichever child it is now."""
 
-    __slots__ = ("answer", "attempt", "body", "call", "child", "is_busy", "number", "reruns", "stopped")
+    __slots__ = ("answer", "attempt", "body", "call", "child", "number", "reruns", "stopped")
 
     def __init__(self, number: int, call: str, body: bytes, attempt: Attempt) -> None:
         self.number = number
@@ -49,7 +49,6 @@ class Job:
         self.answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.child: Child | None = None
         self.reruns = 0
-        self.is_busy = False
         self.stopped: asyncio.Event | None = None
         """Set while the job is being stopped; fires when it has ended."""
 

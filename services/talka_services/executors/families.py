@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import psutil
 
@@ -31,7 +31,7 @@ def members(leader: int, run: str) -> set[psutil.Process]:
     except psutil.NoSuchProcess:
         # The leader has ended; its descendants are found by group and mark.
         pass
-    found.update(process for process in psutil.process_iter() if _belongs(process, leader, run))
+    found.update(_marked(leader, run))
     return {process for process in found if _is_alive(process)}
 
 
@@ -83,12 +83,16 @@ def wait_for_end(processes: Iterable[psutil.Process], seconds: float) -> set[psu
     return remaining
 
 
-def _belongs(process: psutil.Process, leader: int, run: str) -> bool:
-    try:
-        return os.getpgid(process.pid) == leader or process.environ().get(RUN_VARIABLE) == run
-    except (psutil.Error, OSError):
-        # It has ended, or is another user's and so none of ours.
-        return False
+def _marked(leader: int, run: str) -> Iterator[psutil.Process]:
+    """Find the processes in the leader's group or with the run's mark, wherever they descend from."""
+    for pid in psutil.pids():
+        try:
+            process = psutil.Process(pid)
+            if os.getpgid(pid) == leader or process.environ().get(RUN_VARIABLE) == run:
+                yield process
+        except (psutil.Error, OSError):
+            # It has ended, or is another user's and so none of ours.
+            continue
 
 
 def _is_alive(process: psutil.Process) -> bool:

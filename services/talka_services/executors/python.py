@@ -43,7 +43,7 @@ from talka_services.executors.guardian import Guardian
 from talka_services.executors.lane import Lane, LaneLimits
 from talka_services.executors.registry import ExecutorSettings
 from talka_services.executors.results import normalised
-from talka_services.executors.stopping import uninterrupted
+from talka_services.executors.stopping import is_cancelling, uninterrupted
 
 SHARED_CAPACITY = 256
 """Tasks in one shared child at most; so many would be run again should it die."""
@@ -206,6 +206,10 @@ class PythonExecutor:
             if function.wants_context and "context" not in arguments:
                 arguments = {**arguments, "context": context_of(attempt)}
             return normalised(await _coroutine(payload.call, function, arguments))
+        except asyncio.CancelledError:
+            if is_cancelling():
+                raise
+            raise TaskFailedError(f"{payload.call} cancelled itself.") from None
         except (TaskFailedError, NotAllowedError):
             raise
         except (Exception, SystemExit) as error:

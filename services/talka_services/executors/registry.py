@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from talka_protocols.errors import CallerError
 from talka_protocols.ports import Executor
+from talka_services.executors.agents import AgentExecutor
 from talka_services.executors.environment import DEFAULT_VARIABLES
 
 GROUP = "talka.executors"
@@ -95,6 +96,19 @@ class Executors:
             )
         self._built[agent_type] = executor
         self._by_hand.add(agent_type)
+
+    def register_agent(self, agent_type: str, agent: object) -> AgentExecutor:
+        """Serve ``agent_type`` and the agent's capabilities with an agent of the platform.
+
+        The executor is returned for its ``slots``.
+
+        Raises:
+            CallerError: the object has no shape of an agent, or a type is taken.
+        """
+        executor = AgentExecutor(agent)
+        for served in executor.agent_types(agent_type):
+            self.register(served, executor)
+        return executor
 
     def for_agent_type(self, agent_type: str) -> Executor:
         """Return the executor of this agent type.

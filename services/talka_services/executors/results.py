@@ -8,7 +8,7 @@ import msgspec
 
 from talka_protocols.errors import TaskFailedError
 
-RESULT_BYTES_MAX = 256 * 1024 * 1024
+RESULT_BYTES_MAX = 64 * 1024 * 1024
 """Above this many encoded bytes a result fails its task instead of filling the worker's memory."""
 
 _ENCODE = msgspec.json.Encoder().encode

@@ -7,6 +7,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 
+def is_cancelling() -> bool:
+    """Tell whether the current task was asked to stop, or only saw somebody's CancelledError."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
     """Await ``work`` to its end however often the caller is cancelled meanwhile.
 

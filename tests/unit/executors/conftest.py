@@ -120,6 +120,18 @@ async def told_async(context):
 def own_context(context=None):
     return context
 
+async def cancel_itself():
+    raise asyncio.CancelledError
+
+async def odd_async():
+    return object()
+
+def say(text):
+    print(text, flush=True)
+
+def large(n):
+    return "x" * n
+
 class Steps:
     @staticmethod
     def double(n):

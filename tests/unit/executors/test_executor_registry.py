@@ -62,6 +62,22 @@ async def test_a_type_is_registered_once() -> None:
         executors.register("review", _Recorded())
 
 
+async def test_an_agent_serves_its_capabilities() -> None:
+    """An agent is registered under its type and each of its capabilities, as one executor."""
+
+    class Reviewer:
+        capabilities = ("review", "comment")
+
+        def on_task(self, task: Any) -> str:
+            return "fine"
+
+    executors = Executors()
+    executor = executors.register_agent("reviewer", Reviewer())
+    assert {"reviewer", "review", "comment"} <= set(executors.agent_types)
+    assert executors.for_agent_type("comment") is executors.for_agent_type("reviewer") is executor
+    await executors.close()
+
+
 async def test_one_failing_close_does_not_keep_others_open() -> None:
     """All executors are closed, and the failure is seen."""
     executors, first, last = Executors(), _Recorded(), _Recorded()

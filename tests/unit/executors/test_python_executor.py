@@ -304,6 +304,46 @@ async def test_an_idle_child_that_dies_is_replaced(
     assert await python.execute(call("pid")) != pid
 
 
+async def test_large_results_pass(python: PythonExecutor, call: Make) -> None:
+    """Results of megabytes arrive whole, several at once."""
+    results = await asyncio.gather(*(python.execute(call("large", n=3_000_000)) for _ in range(4)))
+    assert [len(result) for result in results] == [3_000_000] * 4
+
+
+async def test_a_result_beyond_all_bounds_fails(python: PythonExecutor, call: Make) -> None:
+    """A result that would fill the worker's memory fails its task."""
+    with pytest.raises(TaskFailedError, match="more than the"):
+        await python.execute(call("large", n=70_000_000))
+
+
+async def test_cancelling_itself_is_a_failure(python: PythonExecutor, call: Make) -> None:
+    """A CancelledError that nobody asked for is the task's failure."""
+    with pytest.raises(TaskFailedError, match="CancelledError"):
+        await python.execute(call("cancel_itself"))
+
+
+async def test_closing_fails_what_still_runs(call: Make, tmp_path: Path, eventually: Any) -> None:
+    """Tasks that are still there when the executor is closed fail instead of hanging."""
+    executor = PythonExecutor(ExecutorSettings(allow_modules=(MODULE,), processes=1, stop_grace_s=0.5))
+    marks = tmp_path / "marks"
+    tasks = [
+        asyncio.create_task(executor.execute(call("block", TaskType.COMPUTE, path=str(marks))))
+        for _ in range(2)
+    ]
+    await eventually(marks.exists)
+    await executor.close()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, PlatformError) for result in results)
+
+
+async def test_prints_may_go_to_standard_error(call: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    """On request what tasks print is seen on the worker's standard error."""
+    executor = PythonExecutor(ExecutorSettings(allow_modules=(MODULE,), processes=1, child_output="stderr"))
+    await executor.execute(call("say", text="hello from a task"))
+    await executor.close()
+    assert "hello from a task" in capfd.readouterr().err
+
+
 async def test_closing_ends_the_children(call: Make, is_alive: IsAlive) -> None:
     """After close no child is left."""
     executor = PythonExecutor(ExecutorSettings(allow_modules=(MODULE,), processes=1))
