@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from talka_core.tasks import TaskFunction
 from talka_core.validation import check
@@ -140,7 +140,10 @@ def check_with_id(workflow: Workflow) -> Workflow:
 
 def derived_id(workflow: Workflow) -> str:
     """Return an id made of a checked workflow's name and the digest of all but its id and its limits."""
-    content = (workflow.name, workflow.tasks, workflow.dependencies, workflow.config, workflow.metadata)
+    # Fields one by one, because what msgspec leaves out as a default depends on object identity.
+    tasks = [asdict(task) | {"resources": asdict(task.resources)} for task in workflow.tasks]
+    edges = [(edge.from_task, edge.to_task, edge.reason) for edge in workflow.dependencies]
+    content = (workflow.name, tasks, edges, asdict(workflow.config), workflow.metadata)
     digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
     slug = re.sub(r"[^a-z0-9]+", "-", workflow.name.lower()).strip("-")[:_SLUG_MAX].strip("-")
     return f"{slug or 'workflow'}-{digest[:12]}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from talka_protocols.workflow import DEFAULT_PRIORITY, ResourceRequirements, Strategy, TaskType
 
@@ -54,7 +54,7 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
             description="The input of what runs it. ${task.field} stands for a part of another task's result "
             "and makes this one wait for it; ${input.NAME} for an input; $${ for a literal ${."
         ),
-    ] = field(default_factory=dict[str, Any])
+    ] = {}
     resources: Annotated[
         ResourceRequirements,
         Meta(description="What one attempt holds: cores, MiB, MiB, Mbit/s, GPUs, units."),
@@ -71,20 +71,18 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ] = 0
     depends_on: Annotated[
         list[str], Meta(description="Ids of tasks that must succeed first, besides those that are detected.")
-    ] = field(default_factory=list[str])
+    ] = []
     reads: Annotated[
         list[str],
         Meta(description="Artifacts (paths or names) it reads; it waits for the task that writes them."),
-    ] = field(default_factory=list[str])
+    ] = []
     writes: Annotated[
         list[str], Meta(description="Artifacts it writes; no other task may write the same.")
-    ] = field(default_factory=list[str])
+    ] = []
     estimated_seconds: Annotated[
         float | None, Meta(description="How long it probably takes.", extra_json_schema={"minimum": 0})
     ] = None
-    labels: Annotated[dict[str, str], Meta(description="Free words to find it by.")] = field(
-        default_factory=dict[str, str]
-    )
+    labels: Annotated[dict[str, str], Meta(description="Free words to find it by.")] = {}
 
 
 class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -99,7 +97,7 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
     inputs: Annotated[
         dict[str, Any],
         Meta(description="Inputs by name, with the default; null makes one required. Used as ${input.NAME}."),
-    ] = field(default_factory=dict[str, Any])
+    ] = {}
     max_parallel: Annotated[
         int | None, Meta(description="Most tasks at once.", extra_json_schema={"minimum": 1})
     ] = None
@@ -110,8 +108,8 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
     pool: Annotated[str, Meta(description="The pool of workers that runs it.")] = "default"
     metadata: Annotated[
         dict[str, Any], Meta(description="Kept with the workflow, never read by the platform.")
-    ] = field(default_factory=dict[str, Any])
+    ] = {}
     dependencies: Annotated[
         list[DependencyEntry],
         Meta(description="More dependencies, besides depends_on and the detected ones."),
-    ] = field(default_factory=list[DependencyEntry])
+    ] = []

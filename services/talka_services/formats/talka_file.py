@@ -63,10 +63,9 @@ def to_document(workflow: Workflow) -> dict[str, Any]:
     )
     document: dict[str, Any] = msgspec.to_builtins(file)
     tasks = document.pop("tasks")
-    protected = [
-        {key: value if key == "payload" else protect(value) for key, value in task.items()} for task in tasks
-    ]
-    return {key: protect(value) for key, value in document.items()} | {"tasks": protected}
+    return {key: protect(value) for key, value in document.items()} | {
+        "tasks": [_tidy(task) for task in tasks]
+    }
 
 
 def dump_yaml(workflow: Workflow) -> str:
@@ -119,6 +118,13 @@ def _task(entry: TaskEntry) -> Task:
         estimated_seconds=entry.estimated_seconds,
         labels=entry.labels,
     )
+
+
+def _tidy(task: dict[str, Any]) -> dict[str, Any]:
+    """Return a task's document without empty requirements, its references protected from inputs."""
+    resources = {name: amount for name, amount in task.pop("resources", {}).items() if amount}
+    tidy = {key: value if key == "payload" else protect(value) for key, value in task.items()}
+    return tidy | ({"resources": resources} if resources else {})
 
 
 def _entry(task: Task) -> TaskEntry:

@@ -65,7 +65,7 @@ class _Frame:
         self.place = place
         self.key: str | None = None
         self.is_merge = False
-        self.merged: list[dict[str, Any]] = []
+        self.merged: list[tuple[Any, events.Event]] = []
 
 
 class _Reader:
@@ -128,10 +128,9 @@ class _Reader:
 
     def _close(self) -> None:
         frame = self._stack.pop()
-        if frame.merged and isinstance(frame.value, dict):
-            for source in frame.merged:
-                for key, value in source.items():
-                    frame.value.setdefault(key, value)
+        if isinstance(frame.value, dict):
+            for merged, event in frame.merged:
+                self._merge(frame.value, merged, event)
         if frame.anchor:
             self._anchors[frame.anchor] = (frame.value, self._values - frame.start + 1)
 
@@ -165,16 +164,19 @@ class _Reader:
         if self._keep_places:
             frame.place.parts[key] = place
         if frame.is_merge:
-            self._merge(frame, value, event)
+            # A list of mappings is still empty here, so the merge waits for the end of its own mapping.
+            frame.merged.append((value, event))
         else:
             frame.value[key] = value
         return place
 
-    def _merge(self, frame: _Frame, value: Any, event: events.Event) -> None:
+    def _merge(self, table: dict[str, Any], value: Any, event: events.Event) -> None:
         sources = cast("list[object]", value if isinstance(value, list) else [value])
         if not sources or not all(isinstance(source, dict) for source in sources):
             raise self._error("'<<' merges mappings only.", event, "Give it an alias of a mapping.")
-        frame.merged.extend(cast("list[dict[str, Any]]", sources))
+        for source in cast("list[dict[str, Any]]", sources):
+            for key, item in source.items():
+                table.setdefault(key, item)
 
     def _alias(self, event: events.AliasEvent) -> Any:
         if event.anchor not in self._anchors:
