@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,32 +19,32 @@ from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.events import Event, ExecutionEvent, PlanEvent, PoolEvent, ShardEvent, WorkerEvent
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD, WORKER, LogName
 
-E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
 
 COMMIT_TYPE = "talka.commit.v1"
 
 
-class Decision(Struct, Generic[E], frozen=True):
+class Decision(Struct, Generic[E_co], frozen=True):
     """The events that one message led to."""
 
     cause: str
-    events: tuple[E, ...]
+    events: tuple[E_co, ...]
 
 
-class Commit(Struct, Generic[E], frozen=True, omit_defaults=True):
+class Commit(Struct, Generic[E_co], frozen=True, omit_defaults=True):
     """The body of one log message; ``epoch`` is the owner's lease epoch."""
 
     version: int
     at: int
     epoch: int
-    decisions: tuple[Decision[E], ...]
+    decisions: tuple[Decision[E_co], ...]
     previous: str = ""
     key_id: str = ""
 
     def __len__(self) -> int:
         return sum(len(decision.events) for decision in self.decisions)
 
-    def events(self) -> Iterator[tuple[int, str, E]]:
+    def events(self) -> Iterator[tuple[int, str, E_co]]:
         """Yield (version, cause, event) in order."""
         version = self.version
         for decision in self.decisions:
@@ -54,7 +54,7 @@ class Commit(Struct, Generic[E], frozen=True, omit_defaults=True):
 
 
 _encoder = msgspec.json.Encoder()
-_DECODERS: dict[str, msgspec.json.Decoder[Commit[Event]]] = {  # pyright: ignore[reportAssignmentType]
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     EXECUTION: msgspec.json.Decoder(Commit[ExecutionEvent]),
     PLAN: msgspec.json.Decoder(Commit[PlanEvent]),
     POOL: msgspec.json.Decoder(Commit[PoolEvent]),
@@ -75,12 +75,13 @@ def decode_commit(log: LogName, body: bytes) -> Commit[Event]:
         BrokenHistoryError: the bytes are no commit of this kind of log.
     """
     try:
-        return _DECODERS[log.kind].decode(body)
+        commit: Commit[Event] = _DECODERS[log.kind].decode(body)
     except (msgspec.DecodeError, KeyError) as error:
         raise BrokenHistoryError(
             f"The log {log} holds a commit that cannot be read: {error}.",
             hint="It may have been written by a newer version; upgrade, or export the log and report it.",
         ) from error
+    return commit
 
 
 def commit_id(log: LogName, version: int, epoch: int, body: bytes) -> str:

@@ -8,7 +8,7 @@ empty. Positions grow, versions (counted per event) are gapless.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -49,7 +49,7 @@ class Log(Protocol):
         """Return the names of the logs of one kind that hold at least one commit."""
         ...
 
-    def follow(self, log: LogName, after: int = 0) -> AsyncIterator[StoredCommit]:
+    def follow(self, log: LogName, after: int = 0) -> AsyncGenerator[StoredCommit]:
         """Yield the commits behind ``after`` and go on with each new one as it is appended."""
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import Struct, field
 
 DEFAULT_PRIORITY = 50
 DEFAULT_TIMEOUT_S = 3600.0
@@ -178,7 +178,7 @@ class WorkerResources(Struct, frozen=True):
     slots_free: int
     capacity: dict[str, float]
     free: dict[str, float]
-    is_draining: bool | UnsetType = UNSET
+    is_draining: bool = False
 
 
 class ResourceInventory(Struct, frozen=True):

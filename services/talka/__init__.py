@@ -1,0 +1,42 @@
+"""Talka: durable, resource-aware workflow orchestration on NATS JetStream."""
+
+from talka_core.builder import WorkflowBuilder
+from talka_core.tasks import task
+from talka_protocols.errors import TalkaError, WorkflowInvalidError
+from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
+from talka_protocols.workflow import (
+    ExecutionPlan,
+    ReservationId,
+    ResourceAllocation,
+    ResourceInventory,
+    ResourceRequirements,
+    Strategy,
+    Task,
+    TaskType,
+    Workflow,
+)
+from talka_services.client import LocalOptions, Orchestrator, ResourceManager, connect, local
+
+__all__ = [
+    "ExecutionPlan",
+    "ExecutionStatus",
+    "LocalOptions",
+    "Orchestrator",
+    "ReservationId",
+    "ResourceAllocation",
+    "ResourceInventory",
+    "ResourceManager",
+    "ResourceRequirements",
+    "Strategy",
+    "TalkaError",
+    "Task",
+    "TaskResult",
+    "TaskType",
+    "Workflow",
+    "WorkflowBuilder",
+    "WorkflowInvalidError",
+    "WorkflowResult",
+    "connect",
+    "local",
+    "task",
+]

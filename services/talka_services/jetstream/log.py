@@ -7,7 +7,7 @@ is the whole of the optimistic concurrency.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import structlog
 
@@ -122,7 +122,7 @@ class JetStreamLog:
         found = await subjects(self._connection, self._stream, self._names.logs(kind, shard))
         return [self._names.log_name(subject) for subject in sorted(found)]
 
-    async def follow(self, log: LogName, after: int = 0) -> AsyncIterator[StoredCommit]:
+    async def follow(self, log: LogName, after: int = 0) -> AsyncGenerator[StoredCommit]:
         """Yield the commits behind ``after``, then each new one; goes on after every outage."""
         feed = Feed(self._connection, self._stream, self._names.log(log), after)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from talka_protocols.errors import ConflictError
 from talka_protocols.ports import StoredCommit
@@ -57,7 +57,7 @@ class MemoryLog:
             key=lambda name: (name.shard, name.key),
         )
 
-    async def follow(self, log: LogName, after: int = 0) -> AsyncIterator[StoredCommit]:
+    async def follow(self, log: LogName, after: int = 0) -> AsyncGenerator[StoredCommit]:
         """Yield the commits behind ``after``, then each new one."""
         while True:
             appended = self._appended

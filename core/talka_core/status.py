@@ -1,0 +1,89 @@
+"""What the states of executions and pools mean to people: results, status, inventory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
+from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
+from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.workflow import ResourceInventory, WorkerResources
+
+
+def status_of(state: ExecutionRecord) -> ExecutionStatus:
+    """Return where the execution stands."""
+    counts: dict[TaskStatus, int] = {}
+    for record in state.tasks.values():
+        counts[record.status] = counts.get(record.status, 0) + 1
+    running = (task_id for task_id, record in state.tasks.items() if record.status is TaskStatus.RUNNING)
+    return ExecutionStatus(
+        state.execution_id,
+        state.name,
+        state.status or ExecutionState.ACCEPTED,
+        state.version,
+        len(state.tasks),
+        counts,
+        tuple(running),
+        _seconds(state.started_at),
+        _seconds(state.finished_at),
+        state.reason,
+    )
+
+
+def result_of(state: ExecutionRecord) -> WorkflowResult:
+    """Return how the execution ended, or how far it has come."""
+    is_timed = state.started_at and state.finished_at
+    return WorkflowResult(
+        state.execution_id,
+        state.name,
+        state.status or ExecutionState.ACCEPTED,
+        {task_id: task_result(task_id, record) for task_id, record in state.tasks.items()},
+        (state.finished_at - state.started_at) / 1000 if is_timed else None,
+        state.reason,
+    )
+
+
+def task_result(task_id: str, record: TaskRecord) -> TaskResult:
+    """Return how one task ended; a large result stays a claim check."""
+    value: Any = record.claim
+    if record.claim is None and record.result is not None:
+        value = msgspec.json.decode(record.result)
+    return TaskResult(
+        task_id,
+        record.status,
+        record.attempt,
+        value,
+        record.error,
+        _seconds(record.started_at),
+        _seconds(record.finished_at),
+        record.worker_id or None,
+    )
+
+
+def inventory_of(state: PoolRecord) -> ResourceInventory:
+    """Return what the pool offers now."""
+    workers = tuple(_worker(worker_id, entry) for worker_id, entry in sorted(state.workers.items()))
+    return ResourceInventory(state.pool, workers, len(state.waiting), len(state.reservations))
+
+
+def _worker(worker_id: str, entry: WorkerEntry) -> WorkerResources:
+    return WorkerResources(
+        worker_id,
+        entry.agent_types,
+        entry.capacity[SLOTS] // 1000,
+        entry.free[SLOTS] // 1000,
+        _amounts(entry.capacity),
+        _amounts(entry.free),
+        entry.is_draining,
+    )
+
+
+def _amounts(amounts: dict[str, int]) -> dict[str, float]:
+    return plain({name: amount for name, amount in amounts.items() if not name.startswith(SLOTS)})
+
+
+def _seconds(instant_ms: int) -> float | None:
+    return instant_ms / 1000 if instant_ms else None

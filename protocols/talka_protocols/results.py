@@ -1,0 +1,79 @@
+"""What users get back: results of tasks and workflows, and the status of an execution.
+
+Times are Unix seconds; None where something never happened.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from talka_protocols.events import TaskFailure
+from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
+
+
+class TaskResult(Struct, frozen=True):
+    """How one task ended. ``result`` is its value, or a ``ClaimCheck`` where it was not loaded."""
+
+    task_id: str
+    status: TaskStatus
+    attempts: int = 0
+    result: Any = None
+    error: TaskFailure | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    worker: str | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Tell whether the task succeeded."""
+        return self.status is TaskStatus.SUCCEEDED
+
+
+class WorkflowResult(Struct, frozen=True):
+    """How an execution ended; ``makespan_s`` is from its start to its end."""
+
+    execution_id: str
+    name: str
+    status: ExecutionState
+    tasks: dict[str, TaskResult] = field(default_factory=dict[str, TaskResult])
+    makespan_s: float | None = None
+    reason: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        """Tell whether every task succeeded."""
+        return self.status is ExecutionState.SUCCEEDED
+
+
+class ExecutionStatus(Struct, frozen=True):
+    """Where an execution stands at event ``version``."""
+
+    execution_id: str
+    name: str
+    status: ExecutionState
+    version: int
+    total: int
+    counts: dict[TaskStatus, int]
+    running: tuple[str, ...] = ()
+    started_at: float | None = None
+    finished_at: float | None = None
+    reason: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the execution is over."""
+        return self.status in FINAL_EXECUTION_STATES
+
+    @property
+    def done(self) -> int:
+        """Return how many tasks have ended, however they did."""
+        ended = (
+            TaskStatus.SUCCEEDED,
+            TaskStatus.FAILED,
+            TaskStatus.TIMED_OUT,
+            TaskStatus.CANCELLED,
+            TaskStatus.SKIPPED,
+        )
+        return sum(self.counts.get(status, 0) for status in ended)

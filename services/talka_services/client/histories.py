@@ -1,0 +1,86 @@
+"""Reads logs the way people ask for them: a state at any event, a status, an event at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from talka_core.history import FOLDS, apply
+from talka_core.resource import PoolRecord
+from talka_core.scheduler import ExecutionRecord
+from talka_protocols.commit import Commit
+from talka_protocols.errors import UnknownExecutionError
+from talka_protocols.events import Event
+from talka_protocols.ports import Blobs, Log
+from talka_protocols.states import FINAL_EXECUTION_STATES
+from talka_protocols.subjects import EXECUTION, POOL, LogName, shard_of
+from talka_services.runner.definitions import Definitions
+from talka_services.runner.journal import decoded
+
+
+class Histories:
+    """The logs of one namespace, live or exported."""
+
+    def __init__(self, log: Log, blobs: Blobs, shards: int) -> None:
+        self._log = log
+        self._definitions = Definitions(blobs)
+        self._shards = shards
+
+    def name(self, execution_id: str) -> LogName:
+        """Return the name of an execution's log."""
+        return LogName(EXECUTION, shard_of(execution_id, self._shards), execution_id)
+
+    async def commits(self, name: LogName) -> list[tuple[int, Commit[Event]]]:
+        """Return a log's commits with their positions, definitions in place."""
+        stored = await self._log.read(name)
+        return [(item.position, await decoded(item, self._definitions)) for item in stored]
+
+    async def execution(self, execution_id: str, at: int | None = None) -> ExecutionRecord:
+        """Return an execution's state at an event, or now.
+
+        Raises:
+            UnknownExecutionError: it has no log.
+            BrokenHistoryError: its log cannot be folded.
+        """
+        commits = await self.commits(self.name(execution_id))
+        if not commits:
+            raise UnknownExecutionError(execution_id)
+        state = self._fold(EXECUTION, execution_id, [commit for _, commit in commits], at)
+        assert isinstance(state, ExecutionRecord)
+        return state
+
+    async def pool(self, pool: str) -> PoolRecord:
+        """Return a pool's state now; one that nobody has used yet is empty."""
+        commits = await self.commits(LogName(POOL, "-", pool))
+        state = self._fold(POOL, pool, [commit for _, commit in commits], None)
+        assert isinstance(state, PoolRecord)
+        return state
+
+    @staticmethod
+    def _fold(kind: str, key: str, commits: list[Commit[Event]], at: int | None) -> Any:
+        fold = FOLDS[kind]
+        return apply(fold, fold.initial(key), commits, at)
+
+    async def names(self, kind: str) -> list[str]:
+        """Return the keys of all logs of a kind, sorted."""
+        return sorted(name.key for name in await self._log.names(kind))
+
+    async def follow_commits(
+        self, name: LogName, after: int = 0
+    ) -> AsyncGenerator[tuple[int, Commit[Event]]]:
+        """Yield a log's commits with their positions, and go on as they are made."""
+        async with aclosing(self._log.follow(name, after)) as feed:
+            async for stored in feed:
+                yield stored.position, await decoded(stored, self._definitions)
+
+    async def follow(self, execution_id: str) -> AsyncGenerator[ExecutionRecord]:
+        """Yield the execution's state after each commit until it is over; it is the same object each time."""
+        fold = FOLDS[EXECUTION]
+        state: ExecutionRecord = fold.initial(execution_id)
+        async with aclosing(self.follow_commits(self.name(execution_id))) as commits:
+            async for _position, commit in commits:
+                apply(fold, state, [commit])
+                yield state
+                if state.status in FINAL_EXECUTION_STATES:
+                    return

@@ -1,0 +1,84 @@
+"""The whole platform in one process, over the embedded server of a data directory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from talka_services.client.orchestrator import Orchestrator
+from talka_services.embedded import Durability, EmbeddedServer
+from talka_services.executors.agents import AgentExecutor
+from talka_services.executors.registry import Executors, ExecutorSettings
+from talka_services.service.node import Node
+from talka_services.service.worker import SLOTS, WorkerOptions, default_worker_id, machine_capacity
+
+EMBEDDED_SHARDS = 2
+
+
+class LocalOptions(Struct, frozen=True):
+    """How an embedded platform is set up.
+
+    ``capacity`` is what each worker offers (default: what the machine has);
+    ``executors`` says what tasks may do, everything by default, because they
+    run as the user who started this process.
+    """
+
+    data_dir: Path = Path(".talka")
+    durability: Durability = "power"
+    namespace: str = "default"
+    workers: int = 1
+    slots: int = SLOTS
+    capacity: dict[str, float] = field(default_factory=machine_capacity)
+    executors: ExecutorSettings = field(
+        default_factory=lambda: ExecutorSettings(allow_modules=("*",), allow_commands=("*",))
+    )
+
+
+@asynccontextmanager
+async def local(
+    options: LocalOptions | None = None, *, agents: Mapping[str, Any] | None = None, **changes: Any
+) -> AsyncGenerator[Orchestrator]:
+    """Run everything here: the embedded server, the services and the workers.
+
+    ``agents`` maps agent types to objects of the platform's agent framework;
+    ``changes`` are fields of ``LocalOptions``.
+
+    Raises:
+        DataDirectoryError: the data directory cannot be used.
+    """
+    chosen = replace(options or LocalOptions(), **changes)
+    async with EmbeddedServer(chosen.data_dir, chosen.durability) as server:
+        node = await Node.open(server.url, namespace=chosen.namespace, default_shards=EMBEDDED_SHARDS)
+        async with node:
+            node.own()
+            offers = [await _add_worker(node, chosen, agents or {}) for _ in range(chosen.workers)]
+            ceiling = {**chosen.capacity, "slots": float(chosen.slots)} if offers else None
+            agent_types = frozenset[str]().union(*offers) if offers else None
+            orchestrator = Orchestrator(node, ceiling=ceiling, agent_types=agent_types)
+            try:
+                yield orchestrator
+            finally:
+                await orchestrator.resources.close()
+
+
+async def _add_worker(node: Node, options: LocalOptions, agents: Mapping[str, Any]) -> frozenset[str]:
+    executors = Executors(options.executors)
+    slots_by_agent: dict[str, int] = {}
+    for agent_type, agent in agents.items():
+        executor = AgentExecutor(agent)
+        for served in executor.agent_types(agent_type):
+            executors.register(served, executor)
+            slots_by_agent[served] = executor.slots
+    worker = WorkerOptions(
+        worker_id=default_worker_id(),
+        slots=options.slots,
+        capacity=options.capacity,
+        slots_by_agent=slots_by_agent,
+    )
+    await node.add_worker(worker, executors)
+    return frozenset(executors.agent_types)

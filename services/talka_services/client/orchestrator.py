@@ -1,0 +1,232 @@
+"""Submitting workflows and following them; everything else the platform does by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from itertools import count, pairwise
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import msgspec
+from msgspec.structs import replace
+
+from talka_core.scheduler import ExecutionRecord
+from talka_core.status import inventory_of, result_of, status_of
+from talka_core.validation import check
+from talka_protocols.errors import CallerError, UnknownExecutionError
+from talka_protocols.messages import (
+    CancelExecution,
+    Envelope,
+    Letter,
+    Message,
+    Parcel,
+    Recipient,
+    SubmitWorkflow,
+    encode_envelope,
+)
+from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
+from talka_protocols.states import FINAL_EXECUTION_STATES
+from talka_protocols.subjects import is_token, shard_of
+from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
+from talka_services.client.histories import Histories
+from talka_services.client.resources import ResourceManager
+from talka_services.runner.definitions import stored_form
+from talka_services.service.node import Node
+
+STATUS_S = 0.1
+"""How often a watcher gets a status at the most."""
+
+
+class Orchestrator:
+    """A client of one namespace.
+
+    ``ceiling`` and ``agent_types`` are what the workers are known to offer;
+    a workflow that asks for more is refused before anything is stored.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        ceiling: Mapping[str, float] | None = None,
+        agent_types: frozenset[str] | None = None,
+    ) -> None:
+        self._node = node
+        self._ports = node.ports
+        self._ceiling = ceiling
+        self._agent_types = agent_types
+        self._client_id = f"client-{uuid4().hex[:12]}"
+        self._letters = count(1)
+        self.histories = Histories(node.ports.log, node.ports.blobs, node.ports.shards)
+        self.resources = ResourceManager(node, self._client_id)
+
+    # --- running -------------------------------------------------------------------------------
+
+    async def execute_workflow(self, workflow: Workflow) -> WorkflowResult:
+        """Run a workflow to its end and return every task's result.
+
+        Raises:
+            WorkflowInvalidError: it cannot run; nothing was stored.
+        """
+        return await self.wait(await self.submit_workflow(workflow))
+
+    async def execute_parallel(self, tasks: Sequence[Task]) -> list[TaskResult]:
+        """Run independent tasks and return their results in the order given; a failure is a result.
+
+        Raises:
+            WorkflowInvalidError: a task is invalid, or depends on another.
+        """
+        workflow = _workflow_of("parallel", tasks, ())
+        result = await self.execute_workflow(workflow)
+        return [result.tasks[task.id] for task in tasks]
+
+    async def execute_sequential(self, tasks: Sequence[Task]) -> list[TaskResult]:
+        """Run tasks one after the other; after the first that fails the rest are skipped.
+
+        Raises:
+            WorkflowInvalidError: a task is invalid.
+        """
+        edges = [Dependency(a.id, b.id) for a, b in pairwise(tasks)]
+        result = await self.execute_workflow(_workflow_of("sequential", tasks, edges))
+        return [result.tasks[task.id] for task in tasks]
+
+    async def submit_workflow(
+        self, workflow: Workflow, *, execution_id: str | None = None, key: str | None = None
+    ) -> str:
+        """Hand a workflow over and return its execution id as soon as the request is on file.
+
+        With ``key`` the id is derived from namespace and key, so the same key
+        never starts a second execution.
+
+        Raises:
+            WorkflowInvalidError: it cannot run; nothing was stored.
+            CallerError: the execution id cannot be used.
+        """
+        checked = check(workflow, agent_types=self._agent_types, ceiling=self._ceiling)
+        chosen = execution_id or self._new_id(key)
+        if not is_token(chosen):
+            raise CallerError(
+                f"The execution id {chosen!r} cannot be used.",
+                hint="Use letters, digits, '-' and '_', at most 128 of them.",
+            )
+        await self._send(Recipient.PLANNER, await self._submission(chosen, checked))
+        return chosen
+
+    def _new_id(self, key: str | None) -> str:
+        if key is None:
+            return uuid4().hex[:16]
+        named = f"{self._ports.names.namespace}\0{key}".encode()
+        return hashlib.blake2b(named, digest_size=10).hexdigest()
+
+    async def _submission(self, execution_id: str, workflow: Workflow) -> SubmitWorkflow:
+        encoded = msgspec.json.encode(workflow)
+        if len(encoded) <= self._ports.max_bytes // 4:
+            return SubmitWorkflow(execution_id, workflow)
+        return SubmitWorkflow(execution_id, workflow, await self._ports.blobs.put(encoded))
+
+    # --- following -----------------------------------------------------------------------------
+
+    async def wait(self, execution_id: str, *, load_results: bool = True) -> WorkflowResult:
+        """Return the result of an execution when it is over.
+
+        Large results are loaded unless ``load_results`` is false; then they
+        stay claim checks, for ``load``.
+        """
+        state: ExecutionRecord | None = None
+        async with aclosing(self.histories.follow(execution_id)) as states:
+            async for current in states:
+                state = current
+        assert state is not None, "following ends only with a state"
+        result = result_of(state)
+        return await self._loaded(result) if load_results else result
+
+    async def _loaded(self, result: WorkflowResult) -> WorkflowResult:
+        tasks = {
+            task_id: replace(task, result=await self.load(task.result))
+            if isinstance(task.result, ClaimCheck)
+            else task
+            for task_id, task in result.tasks.items()
+        }
+        return replace(result, tasks=tasks)
+
+    async def load(self, claim: ClaimCheck) -> Any:
+        """Return a large result by its claim check."""
+        return msgspec.json.decode(await self._ports.blobs.get(claim))
+
+    async def watch(self, execution_id: str) -> AsyncIterator[ExecutionStatus]:
+        """Yield the execution's status as it changes, at most ten times a second, and the last one."""
+        clock = asyncio.get_running_loop().time
+        due = 0.0
+        async with aclosing(self.histories.follow(execution_id)) as states:
+            async for state in states:
+                if clock() >= due or state.status in FINAL_EXECUTION_STATES:
+                    due = clock() + STATUS_S
+                    yield status_of(state)
+
+    async def get_execution_status(self, execution_id: str) -> ExecutionStatus:
+        """Return where an execution stands.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+        """
+        return status_of(await self.histories.execution(execution_id))
+
+    async def cancel_execution(self, execution_id: str, reason: str = "") -> bool:
+        """Ask an execution to stop; return whether it was still running when the request was recorded.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+        """
+        if not await self._ports.log.read(self.histories.name(execution_id)):
+            raise UnknownExecutionError(execution_id)
+        await self._send(Recipient.SCHEDULER, CancelExecution(execution_id, reason))
+        async with aclosing(self.histories.follow(execution_id)) as states:
+            async for state in states:
+                if state.is_cancelling:
+                    return True
+        return False
+
+    async def get_available_resources(self, pool: str = "default") -> ResourceInventory:
+        """Return what a pool offers now."""
+        return inventory_of(await self.histories.pool(pool))
+
+    # --- the wire ------------------------------------------------------------------------------
+
+    async def _send(self, to: Recipient, message: Message) -> None:
+        """Put a request on file at an actor; it stays there until the actor has recorded it."""
+        shard = shard_of(message.key, self._ports.shards)
+        letter = Letter(f"{self._client_id}:{next(self._letters)}", stored_form(message))
+        body = encode_envelope(Envelope((Parcel(self._client_id, 0, (letter,)),)))
+        await self._ports.post.send([(self._ports.names.requests(to.value, shard), body)])
+
+    async def close(self) -> None:
+        """Disconnect; executions go on without us."""
+        await self.resources.close()
+        await self._node.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def connect(
+    server: str | Sequence[str] = "nats://127.0.0.1:4222", *, namespace: str = "default"
+) -> Orchestrator:
+    """Connect to a running platform.
+
+    Raises:
+        ServerUnavailableError: no server with JetStream answers there.
+    """
+    return Orchestrator(await Node.open(server, namespace=namespace, name="talka client"))
+
+
+def _workflow_of(name: str, tasks: Sequence[Task], edges: Sequence[Dependency]) -> Workflow:
+    return Workflow(f"{name}-{uuid4().hex[:8]}", name, tuple(tasks), tuple(edges))

@@ -1,0 +1,168 @@
+"""Who is still there: counts the silence of workers and clients on our own monotonic clock.
+
+Silence counts only while we are connected, and everybody starts from a full
+lease after a takeover or a reconnect, so a broker outage kills no work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from talka_core.resource import PoolRecord
+from talka_protocols.errors import PlatformError
+from talka_protocols.messages import (
+    ClientLeft,
+    Envelope,
+    Letter,
+    Message,
+    Parcel,
+    Recipient,
+    RejoinWorker,
+    WorkerLeft,
+    encode_envelope,
+)
+from talka_services.jetstream.connection import Connection, Subscription
+from talka_services.jetstream.connection import Message as Wired
+from talka_services.runner.journal import Entry
+from talka_services.runner.ports import Ports
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT = "heartbeat"
+LEASE_S = 3.0
+HEARTBEAT_S = 0.75
+
+
+class Heartbeat(Struct, frozen=True, omit_defaults=True):
+    """Sent over core NATS, never stored; a client has no incarnation."""
+
+    id: str
+    incarnation: int = 0
+
+
+_decoder = msgspec.json.Decoder(Heartbeat)
+
+
+class Liveness:
+    """Watches everybody who holds something of one pool."""
+
+    def __init__(
+        self,
+        pool: str,
+        tell: Callable[[Message], None],
+        rejoin: Callable[[str, int], None],
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._pool = pool
+        self._tell = tell
+        self._rejoin = rejoin
+        self._lease_s = lease_s
+        self._heard: dict[tuple[str, int], float] = {}
+        self._strangers: set[tuple[str, int]] = set()
+        self._known: set[tuple[str, int]] = set()
+
+    def hear(self, body: bytes) -> None:
+        """Take note of a heartbeat."""
+        try:
+            beat = _decoder.decode(body)
+        except msgspec.DecodeError:
+            return
+        identity = (beat.id, beat.incarnation)
+        self._heard[identity] = _now_s()
+        if beat.incarnation and identity not in self._known:
+            self._strangers.add(identity)
+
+    def restart(self) -> None:
+        """Grant everybody a full lease, after a takeover or a reconnect."""
+        self._heard = dict.fromkeys(self._known, _now_s())
+
+    def check(self, state: PoolRecord, *, is_connected: bool) -> None:
+        """Report who has been silent for a whole lease, and tell unknown incarnations to rejoin."""
+        now_s = _now_s()
+        self._known = _expected(state)
+        if not is_connected:
+            self.restart()
+            return
+        for identity in self._known:
+            heard_at = self._heard.setdefault(identity, now_s)
+            if now_s - heard_at > self._lease_s:
+                del self._heard[identity]
+                self._report(*identity)
+        for identity in self._strangers - self._known:
+            self._rejoin(*identity)
+        self._strangers.clear()
+        self._heard = {who: at for who, at in self._heard.items() if who in self._known}
+
+    def _report(self, who: str, incarnation: int) -> None:
+        if incarnation:
+            reason = f"No sign of life for {self._lease_s:g} s."
+            self._tell(WorkerLeft(self._pool, who, incarnation, reason))
+        else:
+            self._tell(ClientLeft(self._pool, who))
+
+
+class PoolWatch:
+    """Listens to the heartbeats of one pool and feeds its actor."""
+
+    def __init__(self, pool: str, ports: Ports, connection: Connection) -> None:
+        self._pool = pool
+        self._ports = ports
+        self._connection = connection
+        self._liveness: Liveness | None = None
+        self._subscription: Subscription | None = None
+        self._stop_listening: Callable[[], None] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def open(self, tell: Callable[[Message], None]) -> None:
+        """Begin to listen, and report to the actor through ``tell``."""
+        self._liveness = liveness = Liveness(self._pool, tell, self._rejoin)
+
+        async def heard(message: Wired) -> None:
+            liveness.hear(message.data)
+
+        subject = self._connection.names.live(HEARTBEAT, self._pool)
+        self._subscription = await self._connection.wire.subscribe(subject, cb=heard)
+        self._stop_listening = self._connection.on_reconnected(liveness.restart)
+
+    def check(self, entries: dict[str, Entry]) -> None:
+        """Look at the committed state of the pool; the actor calls it between batches."""
+        if self._liveness is not None and self._pool in entries:
+            is_up = self._connection.is_up.is_set()
+            self._liveness.check(entries[self._pool].state, is_connected=is_up)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._stop_listening is not None:
+            self._stop_listening()
+        if self._subscription is not None and not self._connection.wire.is_closed:
+            await self._subscription.unsubscribe()
+
+    def _rejoin(self, worker_id: str, incarnation: int) -> None:
+        task = asyncio.create_task(self._send_rejoin(RejoinWorker(worker_id, incarnation)))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send_rejoin(self, message: RejoinWorker) -> None:
+        letter = Letter(f"liveness:{message.worker_id}:{message.incarnation}", message)
+        envelope = Envelope((Parcel(f"liveness.{self._pool}", 0, (letter,)),))
+        subject = self._ports.names.inbox(Recipient.WORKER.value, message.worker_id)
+        try:
+            await self._ports.post.send([(subject, encode_envelope(envelope))])
+        except PlatformError as error:
+            log.warning("liveness.rejoin_not_sent", worker=message.worker_id, error=str(error))
+
+
+def _expected(state: PoolRecord) -> set[tuple[str, int]]:
+    workers = {(worker_id, entry.incarnation) for worker_id, entry in state.workers.items()}
+    holders = {(g.holder.client_id, 0) for g in state.grants.values() if g.holder.client_id}
+    waiters = {(r.holder.client_id, 0) for r in state.waiting.values() if r.holder.client_id}
+    return workers | holders | waiters
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

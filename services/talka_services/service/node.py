@@ -1,0 +1,118 @@
+"""Everything of one process: its connection, its services and its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from talka_protocols.messages import Recipient
+from talka_protocols.ports import Inbox
+from talka_protocols.subjects import Names
+from talka_services.executors.registry import Executors
+from talka_services.jetstream.blobs import JetStreamBlobs
+from talka_services.jetstream.connection import Connection, connect
+from talka_services.jetstream.inbox import open_inbox
+from talka_services.jetstream.leases import JetStreamLeases
+from talka_services.jetstream.log import JetStreamLog
+from talka_services.jetstream.post import JetStreamPost
+from talka_services.jetstream.settings import ensure_settings
+from talka_services.jetstream.snapshots import JetStreamSnapshots
+from talka_services.jetstream.topology import ensure_topology
+from talka_services.runner.ports import Ports
+from talka_services.service.owner import Owner
+from talka_services.service.worker import WorkerOptions, WorkerService
+
+SHARDS = 4
+ALL_SERVICES = (Recipient.PLANNER, Recipient.SCHEDULER, Recipient.RESOURCE)
+
+
+def jetstream_ports(connection: Connection, shards: int) -> Ports:
+    """Return the ports over a connection whose topology exists."""
+
+    def open_at(kind: str, address: str, on_renewed: Callable[[], None]) -> Awaitable[Inbox]:
+        return open_inbox(connection, kind, address, on_renewed)
+
+    return Ports(
+        log=JetStreamLog(connection),
+        snapshots=JetStreamSnapshots(connection),
+        post=JetStreamPost(connection),
+        blobs=JetStreamBlobs(connection),
+        leases=JetStreamLeases(connection),
+        open_inbox=open_at,
+        names=connection.names,
+        shards=shards,
+        max_bytes=min(connection.max_bytes, 4_000_000),
+    )
+
+
+class Node:
+    """A process's share of the platform; use it as an async context manager, or ``open`` and ``close``."""
+
+    def __init__(self, connection: Connection, ports: Ports) -> None:
+        self.connection = connection
+        self.ports = ports
+        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+        self.workers: list[WorkerService] = []
+        self._owners: list[Owner] = []
+
+    @classmethod
+    async def open(
+        cls,
+        servers: str | Sequence[str],
+        *,
+        namespace: str = "default",
+        name: str = "talka",
+        shards: int | None = None,
+        default_shards: int = SHARDS,
+    ) -> Node:
+        """Connect, and make the namespace's streams on first use.
+
+        Raises:
+            ServerUnavailableError: no server answers, or it cannot be used.
+            CallerError: the namespace was made with another number of shards.
+        """
+        connection = await connect(servers, name, Names(namespace))
+        try:
+            await ensure_topology(connection)
+            settings = await ensure_settings(connection, shards, default_shards)
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection, jetstream_ports(connection, settings.shards))
+
+    def own(self, kinds: Iterable[Recipient] = ALL_SERVICES, pools: Sequence[str] = ("default",)) -> None:
+        """Begin to compete for every shard of these services, and for these pools."""
+        shards = [str(shard) for shard in range(self.ports.shards)]
+        for kind in kinds:
+            ids = pools if kind is Recipient.RESOURCE else shards
+            owner = Owner(kind, ids, self.ports, self.connection, self.holder)
+            owner.start()
+            self._owners.append(owner)
+
+    async def add_worker(self, options: WorkerOptions, executors: Executors) -> WorkerService:
+        """Start one worker."""
+        worker = WorkerService(options, executors, self.ports, self.connection)
+        await worker.start()
+        self.workers.append(worker)
+        return worker
+
+    async def close(self) -> None:
+        """Stop the workers, then the services, then the connection."""
+        await asyncio.gather(*(worker.stop() for worker in self.workers))
+        await asyncio.gather(*(owner.stop() for owner in self._owners))
+        await self.connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+__all__ = ["ALL_SERVICES", "Node", "jetstream_ports"]

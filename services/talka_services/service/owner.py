@@ -1,0 +1,147 @@
+"""Owns addresses of one kind by lease, and runs an actor at each for as long as it holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from talka_core.behaviour import Behaviour
+from talka_core.planner import PLANNER
+from talka_core.resource import RESOURCE
+from talka_core.scheduler import SCHEDULER
+from talka_protocols.errors import TalkaError
+from talka_protocols.events import PoolOwnershipTaken
+from talka_protocols.messages import Recipient
+from talka_protocols.ports import Lease
+from talka_services.jetstream.connection import Connection
+from talka_services.runner.actor import Actor, Address, LeaseLostError
+from talka_services.runner.definitions import Definitions
+from talka_services.runner.journal import StoredJournal
+from talka_services.runner.ports import Ports
+from talka_services.runner.roster import Roster
+from talka_services.service.liveness import PoolWatch
+
+BACKOFF_S = 0.2
+BACKOFF_MAX_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
+    Recipient.PLANNER: PLANNER,
+    Recipient.SCHEDULER: SCHEDULER,
+    Recipient.RESOURCE: RESOURCE,
+}
+
+
+class Owner:
+    """One service: the planner, the scheduler or the resource service of a process."""
+
+    def __init__(
+        self, kind: Recipient, ids: Iterable[str], ports: Ports, connection: Connection, holder: str
+    ) -> None:
+        self.kind = kind
+        self._ids = tuple(ids)
+        self._ports = ports
+        self._connection = connection
+        self._holder = holder
+        self._actors: set[Actor] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+
+    def start(self) -> None:
+        """Begin to compete for the addresses."""
+        self._tasks = [
+            asyncio.create_task(self._keep(Address(self.kind, id_)), name=f"own {self.kind} {id_}")
+            for id_ in self._ids
+        ]
+
+    async def stop(self) -> None:
+        """Finish what is at hand and give every address up."""
+        self._is_stopping = True
+        for actor in self._actors:
+            actor.stop()
+        waiting = [task for task in self._tasks if not task.done()]
+        if not waiting:
+            return
+        _, late = await asyncio.wait(waiting, timeout=2.0)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+    async def _keep(self, address: Address) -> None:
+        """Own one address again and again until stopped."""
+        backoff_s = BACKOFF_S
+        while not self._is_stopping:
+            lease = await self._acquire(address)
+            if lease is None:
+                return
+            try:
+                await self._own(address, lease)
+                backoff_s = BACKOFF_S
+            except LeaseLostError as error:
+                log.warning("owner.stepped_down", address=str(address), reason=str(error))
+            except TalkaError as error:
+                log.warning("owner.failed", address=str(address), error=str(error))
+            except Exception:
+                log.exception("owner.crashed", address=str(address))
+            finally:
+                await lease.release()
+            if not self._is_stopping:
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(BACKOFF_MAX_S, 2 * backoff_s)
+
+    async def _acquire(self, address: Address) -> Lease | None:
+        while not self._is_stopping:
+            try:
+                return await self._ports.leases.acquire(f"{address.kind.value}.{address.id}", self._holder)
+            except TalkaError as error:
+                log.warning("lease.not_acquired", address=str(address), error=str(error))
+                await asyncio.sleep(BACKOFF_S)
+        return None
+
+    async def _own(self, address: Address, lease: Lease) -> None:
+        """Run the actor until it is stopped or the lease is lost."""
+        watch = PoolWatch(address.id, self._ports, self._connection) if self._is_pool else None
+        actor = self._build(address, lease, watch)
+        self._actors.add(actor)
+        running = asyncio.create_task(actor.run(), name=f"run {address}")
+        losing = asyncio.create_task(lease.lost(), name=f"lease {address}")
+        try:
+            if watch is not None:
+                await watch.open(actor.tell)
+            await asyncio.wait((running, losing), return_when=asyncio.FIRST_COMPLETED)
+            if losing.done() and not running.done():
+                raise LeaseLostError(f"{address}: the lease is lost.")
+            await running
+        finally:
+            self._actors.discard(actor)
+            for task in (running, losing):
+                task.cancel()
+            await asyncio.wait((running, losing))
+            if watch is not None:
+                await watch.close()
+
+    @property
+    def _is_pool(self) -> bool:
+        return self.kind is Recipient.RESOURCE
+
+    def _build(self, address: Address, lease: Lease, watch: PoolWatch | None) -> Actor:
+        behaviour, ports = BEHAVIOURS[self.kind], self._ports
+        shard = "-" if self._is_pool else address.id
+        journal = StoredJournal(behaviour.log_kind, shard, ports, Definitions(ports.blobs))
+        roster = None if self._is_pool else Roster(self.kind.value, address.id, ports, lease.epoch)
+        return Actor(
+            behaviour,
+            address,
+            ports,
+            journal,
+            lease=lease,
+            roster=roster,
+            holder=self._holder,
+            claim=PoolOwnershipTaken if self._is_pool else None,
+            on_tick=watch.check if watch else None,
+        )
