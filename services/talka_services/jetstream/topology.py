@@ -27,7 +27,8 @@ from talka_services.jetstream.connection import Connection
 OLDEST_SERVER = (2, 12)
 DUPLICATE_WINDOW_S = 120
 INBOX_AGE_S = 3600
-INBOX_BYTES = 512 * 1024 * 1024
+# The server reserves this much memory for the stream.
+INBOX_BYTES = 128 * 1024 * 1024
 LEASE_MARKER_S = 1
 SNAPSHOTS_KEPT = 2
 CHECKED = ("storage", "subjects", "max_msgs_per_subject")
