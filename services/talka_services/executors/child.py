@@ -186,7 +186,12 @@ class Child(asyncio.Protocol):
     async def _watch(self) -> None:
         code = await self._process.wait()
         self._drain()
-        await asyncio.to_thread(families.kill, self._process.pid, self._run)
+        try:
+            await asyncio.to_thread(families.kill, self._process.pid, self._run)
+        finally:
+            self._end(code)
+
+    def _end(self, code: int) -> None:
         self._guardian.forget(self._process.pid)
         self._transport.abort()
         if not self._ready.done():

@@ -36,12 +36,16 @@ def members(leader: int, run: str) -> set[psutil.Process]:
 
 
 def signal_all(leader: int, processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to the leader's group and to each of the processes."""
+    """Send a signal to the leader's group, and to each of the processes that are outside of it.
+
+    None gets it twice: many programs take a second SIGTERM for impatience.
+    """
     signal_group(leader, number)
     for process in processes:
         try:
-            process.send_signal(number)
-        except psutil.Error:
+            if os.getpgid(process.pid) != leader:
+                process.send_signal(number)
+        except (psutil.Error, OSError):
             # It ended since we looked, which is what we want of it.
             continue
 

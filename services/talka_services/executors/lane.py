@@ -99,21 +99,24 @@ class Lane:
         if is_crowded or len(self._waiting) > crowd * len(self._starting):
             task = asyncio.create_task(self._start())
             self._starting.add(task)
-            task.add_done_callback(self._starting.discard)
 
     async def _start(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         child = Child(self._answered, self._ended)
         try:
             await child.start(self._launch)
         except (PlatformError, OSError) as error:
+            self._starting.discard(task)
             self._fail_waiting(error)
             return
+        self._starting.discard(task)
         self._children.append(child)
         self._pump()
 
     def _fail_waiting(self, error: PlatformError | OSError) -> None:
         """Fail what no child will ever run; while one lives, the jobs wait for it."""
-        if self._children or len(self._starting) > 1:
+        if self._children or self._starting:
             return
         _fail(self._waiting, PlatformError(str(error)))
         self._waiting.clear()

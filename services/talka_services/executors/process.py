@@ -48,27 +48,25 @@ async def run_process(launch: Launch, guardian: Guardian) -> Ended:
     Raises:
         TaskFailedError: the system could not start it.
     """
-    run = uuid.uuid4().hex
-    process = await _start(launch, run)
-    guardian.watch(process.pid)
+    process = _Process(launch, guardian)
+    is_cancelled = await uninterrupted(_start(process, launch))
     try:
+        if is_cancelled:
+            # It came while the process was being started, which has happened now.
+            raise asyncio.CancelledError  # noqa: TRY301
         await process.ended.wait()
         await process.finish_output()
     except asyncio.CancelledError:
         await uninterrupted(process.stop(launch.stop_grace_s))
         raise
     finally:
-        families.signal_group(process.pid, signal.SIGKILL)
-        guardian.forget(process.pid)
         process.close()
     return process.report()
 
 
-async def _start(launch: Launch, run: str) -> _Process:
-    loop = asyncio.get_running_loop()
-    process = _Process(run, launch)
+async def _start(process: _Process, launch: Launch) -> None:
     try:
-        await loop.subprocess_exec(
+        await asyncio.get_running_loop().subprocess_exec(
             lambda: process,
             *launch.argv,
             executable=launch.program,
@@ -76,7 +74,7 @@ async def _start(launch: Launch, run: str) -> _Process:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=launch.cwd,
-            env={**launch.env, RUN_VARIABLE: run},
+            env={**launch.env, RUN_VARIABLE: process.run},
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
@@ -84,16 +82,15 @@ async def _start(launch: Launch, run: str) -> _Process:
             f"The program {launch.program!r} could not be started: {error}.",
             hint="Check that it is a program for this system and that its arguments are not too long.",
         ) from error
-    return process
 
 
 class _Process(asyncio.SubprocessProtocol):
     """Receives what happens to the process from the loop."""
 
-    def __init__(self, run: str, launch: Launch) -> None:
+    def __init__(self, launch: Launch, guardian: Guardian) -> None:
         self.ended = asyncio.Event()
-        self.pid = 0
-        self._run = run
+        self.run = uuid.uuid4().hex
+        self._guardian = guardian
         self._stdin = launch.stdin
         self._streams = {
             _STDOUT: Capture(launch.output_bytes_max),
@@ -105,7 +102,8 @@ class _Process(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand over the standard input."""
         self._transport = cast("asyncio.SubprocessTransport", transport)
-        self.pid = self._transport.get_pid()
+        self._pid = self._transport.get_pid()
+        self._guardian.watch(self._pid)
         if not self._stdin:
             return
         pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(_STDIN))
@@ -130,17 +128,17 @@ class _Process(asyncio.SubprocessProtocol):
         """Wait for the rest of the output; end those that keep it open too long."""
         if await self._is_closed_within(_DRAIN_S):
             return
-        families.signal_group(self.pid, signal.SIGKILL)
+        families.signal_group(self._pid, signal.SIGKILL)
         if not await self._is_closed_within(_DRAIN_S):
-            await asyncio.to_thread(families.kill, self.pid, self._run)
+            await asyncio.to_thread(families.kill, self._pid, self.run)
             await self._is_closed_within(_DRAIN_S)
 
     async def stop(self, grace_s: float) -> None:
         """Ask the process and all it started to end, and kill what has not after the grace."""
-        known = await asyncio.to_thread(families.members, self.pid, self._run)
-        families.signal_all(self.pid, known, signal.SIGTERM)
+        known = await asyncio.to_thread(families.members, self._pid, self.run)
+        families.signal_all(self._pid, known, signal.SIGTERM)
         await asyncio.to_thread(families.wait_for_end, known, grace_s)
-        await asyncio.to_thread(families.kill, self.pid, self._run, known)
+        await asyncio.to_thread(families.kill, self._pid, self.run, known)
         await self.ended.wait()
 
     def report(self) -> Ended:
@@ -151,7 +149,9 @@ class _Process(asyncio.SubprocessProtocol):
         return Ended(code, out.text(), err.text(), out.is_truncated or err.is_truncated)
 
     def close(self) -> None:
-        """Close the pipes."""
+        """End what is left of the process group and close the pipes; only after the process ended."""
+        families.signal_group(self._pid, signal.SIGKILL)
+        self._guardian.forget(self._pid)
         self._transport.close()
 
     async def _is_closed_within(self, seconds: float) -> bool:

@@ -13,17 +13,23 @@ def is_cancelling() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Await ``work`` to its end however often the caller is cancelled meanwhile.
+async def uninterrupted(work: Coroutine[Any, Any, None]) -> bool:
+    """Await ``work`` to its end however often the caller is cancelled meanwhile; tell whether it was.
 
-    The caller is already being cancelled and raises that on afterwards, so a
-    repeated cancellation adds nothing. ``work`` must bound its own time.
+    A caller that was cancelled raises that itself when it is ready to.
+    ``work`` must bound its own time.
+
+    Raises:
+        Exception: whatever ``work`` raised.
     """
     task = asyncio.create_task(work)
+    is_cancelled = False
     while not task.done():
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             if task.cancelled():
                 raise
+            is_cancelled = True
     task.result()
+    return is_cancelled

@@ -34,6 +34,22 @@ with open(sys.argv[1], "a") as file:
 time.sleep(600)
 """
 
+CLEANS_UP = """
+import os, signal, sys, time
+seen = 0
+def on_signal(*_):
+    global seen
+    seen += 1
+signal.signal(signal.SIGTERM, on_signal)
+with open("started", "w") as file:
+    file.write(f"{os.getpid()}\\n")
+while not seen:
+    time.sleep(0.01)
+time.sleep(0.2)
+with open("cleaned", "w") as file:
+    file.write(str(seen))
+"""
+
 
 async def test_output_is_returned(command: CommandExecutor, attempt: Make) -> None:
     """Both streams and the exit code come back, in exactly the fields that are declared."""
@@ -197,17 +213,19 @@ async def test_a_background_process_does_not_outlive_its_task(
     await eventually(lambda: not is_alive(left))
 
 
-async def test_cancelling_asks_first(
-    command: CommandExecutor, attempt: Make, tmp_path: Path, eventually: Any, pid_in: PidIn
-) -> None:
-    """A cancelled program gets SIGTERM and the time to clean up before we return."""
-    line = "trap 'echo 1 > cleaned; exit' TERM; echo $$ > started; while :; do sleep 0.05; done"
-    task = asyncio.create_task(command.execute(attempt(shell=line)))
+async def test_cancelling_asks_first(attempt: Make, tmp_path: Path, eventually: Any, pid_in: PidIn) -> None:
+    """A cancelled program gets SIGTERM, once, and the time to clean up before we return."""
+    settings = ExecutorSettings(allow_commands=("*",), work_dir=str(tmp_path), stop_grace_s=30)
+    executor = CommandExecutor(settings)
+    program = tmp_path / "program.py"
+    program.write_text(CLEANS_UP)
+    task = asyncio.create_task(executor.execute(attempt(argv=[sys.executable, str(program)])))
     await eventually(lambda: pid_in(tmp_path / "started"))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (tmp_path / "cleaned").exists()
+    assert (tmp_path / "cleaned").read_text() == "1"
+    await executor.close()
 
 
 async def test_cancelling_kills_what_does_not_listen(
@@ -259,3 +277,25 @@ async def test_many_at_once(command: CommandExecutor, attempt: Make) -> None:
     """Fifty programs at once each return their own output."""
     results = await asyncio.gather(*(command.execute(attempt(argv=["echo", n])) for n in range(50)))
     assert [result["stdout"] for result in results] == [f"{n}\n" for n in range(50)]
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_cancelling_during_the_start(
+    command: CommandExecutor, attempt: Make, tmp_path: Path, turns: int
+) -> None:
+    """However early the cancellation comes, nothing is left of a program that was just being started."""
+    key = f"early-{tmp_path.name}-{turns}"
+    task = asyncio.create_task(command.execute(attempt(task_id=key, shell="sleep 600 & wait")))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not [process.pid for process in psutil.process_iter() if key in _task_of(process)]
+
+
+def _task_of(process: psutil.Process) -> str:
+    try:
+        return process.environ().get("TALKA_TASK_ID", "") if process.status() != "zombie" else ""
+    except (psutil.Error, OSError):
+        return ""
