@@ -9,10 +9,10 @@ workflow gives the same answers everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
 
 from msgspec import Struct
 
+from talka_core.limits import SECONDS_MAX
 from talka_protocols.workflow import ExecutionPlan, ResourceRequirements, Task, Workflow
 
 DEFAULT_TASK_SECONDS = 1.0
@@ -147,7 +147,7 @@ def duration_of(task: Task) -> float:
     if task.estimated_seconds is not None:
         return task.estimated_seconds
     seconds = task.payload.get("seconds") if task.agent_type == "sleep" else None
-    if isinstance(seconds, int | float) and isfinite(seconds) and seconds >= 0:
+    if isinstance(seconds, int | float) and 0 <= seconds <= SECONDS_MAX:
         return float(seconds)
     return DEFAULT_TASK_SECONDS
 

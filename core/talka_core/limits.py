@@ -37,17 +37,18 @@ class Bound(NamedTuple):
 
     def admits(self, value: object) -> bool:
         """Return whether ``value`` is a number inside the range; true and false are no numbers."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             return False
-        if self.is_whole and value != int(value):
+        # The range comes first: it refuses NaN, infinity and whole numbers beyond any float.
+        if not self.low <= value <= self.high or (self.is_open and value == self.low):
             return False
-        return self.low <= value <= self.high and not (self.is_open and value == self.low)
+        return not self.is_whole or value == int(value)
 
     def __str__(self) -> str:
         kind = "a whole number" if self.is_whole else "a number"
         start = f"above {self.low:g}" if self.is_open else f"from {self.low:g}"
         return (
-            f"{kind} {start} to {self.high:,g}" if self.high < AMOUNT_MAX else f"{kind} {start}, and finite"
+            f"{kind} {start} to {self.high:,.0f}" if self.high < AMOUNT_MAX else f"{kind} {start}, and finite"
         )
 
 

@@ -32,6 +32,7 @@ _WORDS = {
     "bool": "true or false",
     "null": "nothing",
 }
+_GIVEN = {"float": "a number with decimals"}
 
 
 def convert(value: Mapping[str, Any]) -> WorkflowFile:
@@ -129,7 +130,7 @@ def _in_words(message: str, value: Mapping[str, Any]) -> WorkflowInvalidError:
     if mismatch:
         hint = _type_hint(mismatch[1], mismatch[2])
         return WorkflowInvalidError(
-            f"{what} must be {_spoken(mismatch[1])}, not {_spoken(mismatch[2])}.",
+            f"{what} must be {_spoken(mismatch[1])}, not {_GIVEN.get(mismatch[2], _spoken(mismatch[2]))}.",
             hint=hint,
             code="wrong_type",
             path=path,

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import networkx as nx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -45,6 +45,7 @@ def workflows(draw: st.DrawFn, max_size: int = 12) -> Workflow:
     return Workflow(id="generated", name="generated", tasks=tasks, dependencies=dependencies)
 
 
+@settings(deadline=None)
 @given(workflows())
 def test_levels_respect_edges(workflow: Workflow) -> None:
     """Every task stands after all it needs, as early as possible, as networkx says too."""
@@ -55,6 +56,7 @@ def test_levels_respect_edges(workflow: Workflow) -> None:
     assert [set(stage) for stage in analysis.stages] == [set(g) for g in nx.topological_generations(graph)]
 
 
+@settings(deadline=None)
 @given(workflows())
 def test_paths_and_bounds(workflow: Workflow) -> None:
     """The critical path is a path of the graph, takes what it says, and no bound is below it."""
@@ -70,6 +72,7 @@ def test_paths_and_bounds(workflow: Workflow) -> None:
     assert analysis.critical_seconds <= plan(workflow, {"cpu_cores": 1.0}).lower_bound
 
 
+@settings(deadline=None)
 @given(workflows(), st.data())
 def test_planted_cycle_is_found(workflow: Workflow, data: st.DataObject) -> None:
     """An edge that closes a path is always found, and the cycle that is named is one."""
@@ -85,6 +88,7 @@ def test_planted_cycle_is_found(workflow: Workflow, data: st.DataObject) -> None
     assert len(set(cycle)) == len(cycle) - 1
 
 
+@settings(deadline=None)
 @given(workflows())
 def test_detection_is_idempotent(workflow: Workflow) -> None:
     """A checked workflow checks to itself, and what its tasks imply need not be written down."""
@@ -94,6 +98,7 @@ def test_detection_is_idempotent(workflow: Workflow) -> None:
     assert undetectable(check(replace(checked, dependencies=()))) == ()
 
 
+@settings(deadline=None)
 @given(workflows(), st.data())
 def test_workflow_with_a_planted_cycle(workflow: Workflow, data: st.DataObject) -> None:
     """Whatever edge closes a path, the workflow is refused as cyclic and not run for ever."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talka_core.references import (
@@ -109,6 +109,7 @@ def test_extract_fails(path: tuple[str, ...], message: str) -> None:
         extract({"exit_code": 0, "list": [1], "none": None}, path)
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_escape_round_trip(value: Any) -> None:
     """What was escaped holds no reference and resolves to itself."""
@@ -117,6 +118,7 @@ def test_escape_round_trip(value: Any) -> None:
     assert resolve(escaped, {}) == value
 
 
+@settings(deadline=None)
 @given(json_values, st.text(st.sampled_from("abc.-_/:"), min_size=1))
 def test_reference_round_trip(value: Any, text: str) -> None:
     """A whole-string reference gives back any value unchanged, and is found."""

@@ -98,8 +98,10 @@ def test_examples(path: Path) -> None:
     assert _fits(read_file(path).value)
 
 
-def test_python_example() -> None:
+def test_python_example(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Python example finds its dependencies in parameter names."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     workflow = load("docs.examples.neighbours:workflow", inputs={"upto": 3})
     assert [(edge.from_task, edge.to_task) for edge in workflow.dependencies] == [
         ("numbers", "squares"),
