@@ -146,9 +146,9 @@ def _grant_waiting(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
 
 def _withdraw_permits(state: PoolRecord, execution_id: str) -> Iterator[PoolEvent]:
     """Call back what other executions may hand on among themselves while this one waits."""
-    for allocation_id, grant in state.grants.items():
-        if grant.hands and grant.holder.execution_id != execution_id:
-            yield AllocationPermitWithdrawn(allocation_id)
+    others = [permits for owner, permits in state.permits.items() if owner != execution_id]
+    for allocation_id in [allocation_id for permits in others for allocation_id in permits]:
+        yield AllocationPermitWithdrawn(allocation_id)
 
 
 def _holder(state: PoolRecord, allocation_id: str) -> Holder:

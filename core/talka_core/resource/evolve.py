@@ -34,10 +34,13 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
             _queue(state, event)
         case e.AllocationHolderChanged():
             grant = state.grants[event.allocation_id]
-            grant.hands -= event.fence - grant.fence
+            hands = grant.hands - (event.fence - grant.fence)
+            if grant.hands > 0 >= hands:
+                _end_permit(state, event.allocation_id, grant)
+            grant.hands = max(0, hands)
             grant.holder, grant.fence = event.holder, event.fence
         case e.AllocationPermitWithdrawn():
-            state.grants[event.allocation_id].hands = 0
+            _end_permit(state, event.allocation_id, state.grants[event.allocation_id])
         case e.AllocationRevoked():
             state.grants[event.allocation_id].revoked = event.reason or "The worker is gone."
         case e.WorkerJoined() | e.WorkerDraining() | e.WorkerLost():
@@ -69,8 +72,19 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
         event.hands_until,
         granted_at=at,
     )
+    if event.hands:
+        state.permits.setdefault(event.holder.execution_id, {})[event.allocation_id] = None
     state.next_fence = event.fence + event.hands + 1
     _take(state, event.worker_id, event.agent_type, event.amounts)
+
+
+def _end_permit(state: PoolRecord, allocation_id: str, grant: Grant) -> None:
+    permits = state.permits.get(grant.holder.execution_id)
+    if permits is not None:
+        permits.pop(allocation_id, None)
+        if not permits:
+            del state.permits[grant.holder.execution_id]
+    grant.hands = 0
 
 
 def _free(state: PoolRecord, allocation_id: str) -> None:
@@ -78,6 +92,7 @@ def _free(state: PoolRecord, allocation_id: str) -> None:
     if grant is None:
         _leave_queue(state, allocation_id)
         return
+    _end_permit(state, allocation_id, grant)
     entry = state.workers.get(grant.worker_id)
     if entry is not None and entry.incarnation == grant.incarnation:
         _take(state, grant.worker_id, grant.agent_type, grant.amounts, sign=-1)

@@ -92,7 +92,7 @@ Place = tuple[tuple[float, ...], int, str]
 
 
 class PoolRecord(Struct):
-    """One pool's state."""
+    """One pool's state; ``permits`` are the allocations that each execution may hand on."""
 
     pool: str
     version: int = 0
@@ -102,6 +102,7 @@ class PoolRecord(Struct):
     waiting: dict[str, Request] = field(default_factory=dict[str, Request])
     queues: dict[str, list[Place]] = field(default_factory=dict[str, list[Place]])
     reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
+    permits: dict[str, dict[str, None]] = field(default_factory=dict[str, dict[str, None]])
     arrivals: int = 0
     next_fence: int = 1
     epoch: int = 0

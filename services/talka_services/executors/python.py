@@ -67,6 +67,7 @@ class PythonExecutor:
         self._guardian = Guardian()
         self._numbers = itertools.count(1)
         self._allowed_calls: set[str] = set()
+        self._functions: dict[str, Function] = {}
         processes = max(1, settings.processes)
         self._shared = self._lane(
             LaneLimits(processes, SHARED_CAPACITY, _SHARED_CROWD, processes), settings.threads
@@ -196,12 +197,18 @@ class PythonExecutor:
         else:
             self._alone.submit(job)
 
-    async def _run_here(self, payload: PythonPayload, attempt: Attempt) -> Any:
+    async def _find(self, call: str) -> Function:
+        """Import a function off the loop, once: its module stays as it was first imported."""
         place = work_directory(self._settings.work_dir)
         if place not in sys.path:
             sys.path.append(place)
+        function = await asyncio.to_thread(find_function, call, self._settings.allow_modules)
+        self._functions[call] = function
+        return function
+
+    async def _run_here(self, payload: PythonPayload, attempt: Attempt) -> Any:
         try:
-            function = await asyncio.to_thread(find_function, payload.call, self._settings.allow_modules)
+            function = self._functions.get(payload.call) or await self._find(payload.call)
             arguments = payload.arguments
             if function.wants_context and "context" not in arguments:
                 arguments = {**arguments, "context": context_of(attempt)}
