@@ -38,6 +38,7 @@ ACK_WAIT_S = 60
 IN_FLIGHT = 20_000
 INACTIVE_S = 30
 RETRY_S = 0.5
+CLOSE_S = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +61,7 @@ class _Source:
         self._purged = 0
         self._connection = connection
         self._stream = connection.names.stream(what)
+        self._purge = f"STREAM.PURGE.{self._stream}"
         self._subject = subject
         self._prefix = f"{address}="
         self._index = index
@@ -102,14 +104,24 @@ class _Source:
         await self._connection.publish(f"{PREFIX}.CONSUMER.DELETE.{self._stream}.{name}")
 
     async def purge(self) -> None:
-        """Remove from the stream what has been acknowledged since the last time."""
+        """Have what was acknowledged since the last time removed, without waiting for it."""
         if self.acknowledged > self._purged and self._connection.is_up.is_set():
-            self._purged = self.acknowledged
-            request = {"filter": self._subject, "seq": self._purged + 1}
-            # Nobody waits for the answer: what stays is purged with the next batch, or delivered again.
+            # What stays is purged with the next batch, or delivered again.
             await self._connection.publish(
-                f"{PREFIX}.STREAM.PURGE.{self._stream}", msgspec.json.encode(request)
+                f"{PREFIX}.{self._purge}", msgspec.json.encode(self._purge_request())
             )
+
+    async def purge_at_last(self) -> None:
+        """Remove what was acknowledged, so that the next owner begins right behind it."""
+        if self.acknowledged > self._purged and self._connection.is_up.is_set():
+            try:
+                await call(self._connection, self._purge, self._purge_request(), wait_s=CLOSE_S)
+            except (RefusedError, ServerUnavailableError) as error:
+                log.info("inbox.not_purged", subject=self._subject, error=str(error))
+
+    def _purge_request(self) -> dict[str, Any]:
+        self._purged = self.acknowledged
+        return {"filter": self._subject, "seq": self._purged + 1}
 
     async def _create(self, name: str, deliver: str) -> None:
         try:
@@ -227,7 +239,7 @@ class JetStreamInbox:
             self._watch.cancel()
             await asyncio.wait([self._watch])
         for source in self._sources:
-            await source.purge()
+            await source.purge_at_last()
             await source.leave()
 
     def _take(self) -> list[Delivery]:

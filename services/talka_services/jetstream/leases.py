@@ -16,7 +16,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
-from talka_protocols.errors import ServerUnavailableError
+from talka_protocols.errors import PlatformError, ServerUnavailableError
 from talka_services.jetstream.api import (
     EXPECTED_LAST,
     UNAVAILABLE,
@@ -85,6 +85,14 @@ class JetStreamLease:
         await asyncio.wait([self._renewal])
 
     async def _renew(self) -> None:
+        try:
+            await self._renew_until_lost()
+        except PlatformError as error:
+            log.warning("lease.not_renewed", name=self._name, error=str(error))
+        finally:
+            self._lost.set()
+
+    async def _renew_until_lost(self) -> None:
         interval_s = self._leases.ttl_s / 3
         pause_s = interval_s
         while True:
@@ -104,7 +112,6 @@ class JetStreamLease:
             self._deadline = self._leases.deadline(started)
             pause_s = max(0.0, started + interval_s - time.monotonic())
         log.warning("lease.lost", name=self._name, epoch=self._epoch)
-        self._lost.set()
 
 
 class JetStreamLeases:
