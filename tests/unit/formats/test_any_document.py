@@ -99,9 +99,11 @@ def damaged(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a document with up to three values replaced, removed or added."""
     document: dict[str, Any] = copy.deepcopy(draw(st.sampled_from([TALKA, TRACE])))
     for _ in range(draw(st.integers(1, 3))):
-        container = draw(st.sampled_from(_containers(document)))
+        container: Any = draw(st.sampled_from(_containers(document)))
         is_table = isinstance(container, dict)
-        keys: list[Any] = sorted(container) if is_table else list(range(len(container)))
+        keys: list[Any] = (
+            sorted(cast("dict[str, Any]", container)) if is_table else list(range(len(container)))
+        )
         action = draw(st.sampled_from(["replace", "remove", "add"]))
         value = copy.deepcopy(draw(odd_values))
         if action != "add" and keys:
