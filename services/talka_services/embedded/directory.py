@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -163,8 +164,8 @@ class DataDirectory:
 
 
 def write_whole(place: Path, content: bytes) -> None:
-    """Replace a file's content at once, so that nobody reads half of it."""
-    draft = place.with_name(place.name + ".new")
+    """Replace a file's content at once, so that nobody reads half of it; several may do so at a time."""
+    draft = place.with_name(f"{place.name}.{uuid4().hex}")
     draft.write_bytes(content)
     draft.replace(place)
 
