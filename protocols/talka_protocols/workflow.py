@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 DEFAULT_PRIORITY = 50
 DEFAULT_TIMEOUT_S = 3600.0
@@ -50,7 +50,7 @@ class ResourceRequirements(Struct, frozen=True, omit_defaults=True, forbid_unkno
     disk_mb: float = 0.0
     network_bandwidth_mbps: float = 0.0
     gpu_count: int = 0
-    custom_resources: dict[str, float] = field(default_factory=dict[str, float])
+    custom_resources: dict[str, float] = {}
 
     def amounts(self) -> dict[str, float]:
         """Return the non-zero amounts by resource name, custom ones under their own names."""
@@ -79,7 +79,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     agent_type: str
     name: str = ""
     type: TaskType = TaskType.IO
-    payload: dict[str, Any] = field(default_factory=dict[str, Any])
+    payload: dict[str, Any] = {}
     resources: ResourceRequirements = ResourceRequirements()
     priority: int = DEFAULT_PRIORITY
     timeout: float | None = None
@@ -88,7 +88,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     estimated_seconds: float | None = None
-    labels: dict[str, str] = field(default_factory=dict[str, str])
+    labels: dict[str, str] = {}
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
@@ -123,7 +123,7 @@ class Workflow(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     tasks: tuple[Task, ...]
     dependencies: tuple[Dependency, ...] = ()
     config: WorkflowConfig = WorkflowConfig()
-    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    metadata: dict[str, Any] = {}
     constraints: WorkflowConstraints = WorkflowConstraints()
 
 

@@ -17,11 +17,12 @@ from talka_protocols.events import PoolOwnershipTaken
 from talka_protocols.messages import Recipient
 from talka_protocols.ports import Lease
 from talka_services.jetstream.connection import Connection
-from talka_services.runner.actor import Actor, Address, LeaseLostError
+from talka_services.runner.actor import Actor, Address
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import StoredJournal
 from talka_services.runner.ports import Ports
 from talka_services.runner.roster import Roster
+from talka_services.runner.states import LeaseLostError
 from talka_services.service.liveness import PoolWatch
 
 BACKOFF_S = 0.2

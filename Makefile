@@ -1,0 +1,47 @@
+# The two commands that matter: `make demo` shows Talka at work, `make test` tests it.
+# Each installs what it needs into .venv first.
+
+PYTHON ?= python3
+UV = .venv/bin/uv
+
+.PHONY: demo test check chaos bench clean
+
+demo: .venv/run
+	.venv/bin/talka run docs/examples/quickstart.yaml --data-dir .talka-demo
+	@echo
+	@echo "Where to look next:"
+	@echo "  .venv/bin/talka --help                                what else there is"
+	@echo "  .venv/bin/talka list --data-dir .talka-demo           what has run, with ids"
+	@echo "  .venv/bin/talka events ID --data-dir .talka-demo      every transition of one run"
+	@echo "  .venv/bin/talka replay ID --verify --data-dir .talka-demo"
+	@echo "  docs/examples/quickstart.yaml                         the workflow itself"
+
+test: .venv/dev
+	.venv/bin/pytest -q -n 2 --dist loadgroup -m "not slow"
+
+check: .venv/dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/pyright
+	.venv/bin/lint-imports
+
+chaos: .venv/dev
+	.venv/bin/python -m talka_chaos --seeds 200
+
+bench: .venv/run
+	.venv/bin/talka bench
+
+# Marker files say what is installed, so that a second call costs nothing.
+.venv/run: pyproject.toml uv.lock
+	test -x $(UV) || ($(PYTHON) -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check "uv>=0.9,<1")
+	$(UV) sync --quiet --locked --no-dev --inexact
+	touch $@
+
+.venv/dev: pyproject.toml uv.lock
+	test -x $(UV) || ($(PYTHON) -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check "uv>=0.9,<1")
+	$(UV) sync --quiet --locked --all-groups
+	touch $@ .venv/run
+
+clean:
+	rm -rf .venv .talka-demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

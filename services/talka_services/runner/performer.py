@@ -1,0 +1,99 @@
+"""Carries effects out: messages, timers, and what only the process itself can do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from talka_core.behaviour import Effect, Send, SetTimer
+from talka_protocols.errors import PlatformError
+from talka_protocols.messages import TimerFired
+from talka_protocols.ports import Lease
+from talka_services.runner.mail import Sorter
+from talka_services.runner.ports import Ports
+from talka_services.runner.states import LeaseLostError, Outbox
+
+log = structlog.get_logger(__name__)
+
+
+class Performer:
+    """Performs for one address; ``sender`` and ``epoch`` stand on every parcel."""
+
+    def __init__(
+        self,
+        sender: str,
+        ports: Ports,
+        lease: Lease | None,
+        fire: Callable[[TimerFired], None],
+        perform_local: Callable[[Effect], None] | None,
+    ) -> None:
+        self.epoch = lease.epoch if lease else 0
+        self._sender = sender
+        self._ports = ports
+        self._lease = lease
+        self._fire = fire
+        self._perform_local = perform_local
+        self._sorter = Sorter(ports.names, ports.shards, ports.max_bytes)
+        self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
+
+    async def perform(self, outbox: Outbox) -> bool:
+        """Carry effects out; return False when the server did not take the messages.
+
+        Raises:
+            LeaseLostError: we may not speak for this address any more.
+        """
+        if not outbox:
+            return True
+        self.check_lease()
+        sends: list[tuple[str, Send]] = []
+        for letter_id, effect in outbox:
+            if isinstance(effect, Send):
+                sends.append((letter_id, effect))
+            elif isinstance(effect, SetTimer):
+                self._set_timer(effect)
+            else:
+                assert self._perform_local is not None, f"nobody performs {type(effect).__name__} here"
+                self._perform_local(effect)
+        if not sends:
+            return True
+        try:
+            await self._ports.post.send(self._sorter.envelopes(self._sender, self.epoch, sends))
+        except PlatformError as error:
+            log.warning("post.not_sent", actor=self._sender, error=str(error))
+            return False
+        return True
+
+    def check_lease(self) -> None:
+        """Step down unless the lease is surely held.
+
+        Raises:
+            LeaseLostError: it is not.
+        """
+        if self._lease is not None and not self._lease.is_held():
+            raise LeaseLostError(f"{self._sender}: the lease ran out.")
+
+    def _set_timer(self, timer: SetTimer) -> None:
+        """Fire on the loop's monotonic clock, so a jump of the wall clock expires nothing."""
+        identity = (timer.key, timer.name)
+        if (known := self._timers.pop(identity, None)) is not None:
+            known.cancel()
+        delay_s = max(0.0, (timer.due_at - self._ports.clock.now_ms()) / 1000)
+        loop = asyncio.get_running_loop()
+        self._timers[identity] = loop.call_later(delay_s, self._ring, identity)
+
+    def _ring(self, identity: tuple[str, str]) -> None:
+        self._timers.pop(identity, None)
+        self._fire(TimerFired(*identity))
+
+    def forget(self, keys: list[str]) -> None:
+        """Cancel the timers of states that are over."""
+        for identity in [identity for identity in self._timers if identity[0] in keys]:
+            self._timers.pop(identity).cancel()
+
+    def close(self) -> None:
+        """Cancel every timer."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()

@@ -1,0 +1,169 @@
+"""The states of one address: loading, deciding, appending, and forgetting what is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+import structlog
+
+from talka_core.behaviour import Behaviour, Effect, step
+from talka_protocols.commit import Decision
+from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError
+from talka_protocols.messages import Message
+from talka_services.runner.definitions import Definitions
+from talka_services.runner.journal import Entry, Journal
+from talka_services.runner.ports import Clock
+from talka_services.runner.roster import Roster
+
+log = structlog.get_logger(__name__)
+
+Cause = tuple[str, Message]
+"""A message under the id that events name as their cause."""
+Outbox = list[tuple[str, Effect]]
+"""Effects under their letter ids, in order."""
+
+
+class LeaseLostError(PlatformError):
+    """The address has, or may have, a new owner; this one steps down."""
+
+    code = "lease_lost"
+
+
+class States:
+    """Entries by key, and the journal that makes what is decided on them lasting."""
+
+    def __init__(
+        self,
+        behaviour: Behaviour[Any, Any, Any],
+        journal: Journal,
+        definitions: Definitions,
+        clock: Clock,
+        roster: Roster | None,
+    ) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.broken: dict[str, str] = {}
+        self._behaviour = behaviour
+        self._journal = journal
+        self._definitions = definitions
+        self._clock = clock
+        self._roster = roster
+
+    async def load(self, key: str) -> None:
+        """Fold a log; one that cannot be folded is set aside alone."""
+        try:
+            self.entries[key] = await self._journal.load(key)
+        except BrokenHistoryError as error:
+            self.broken[key] = str(error)
+            log.error("log.broken", key=key, error=str(error))
+
+    async def reload(self, keys: Iterable[str]) -> None:
+        """Throw provisional states away and fold their logs again."""
+        for key in keys:
+            self.entries.pop(key, None)
+            await self.load(key)
+
+    async def prepare(self, causes: list[Cause]) -> list[Cause]:
+        """Load what the messages need; leave out those for broken logs."""
+        prepared: list[Cause] = []
+        for cause, message in causes:
+            key = message.key
+            if key not in self.entries and key not in self.broken:
+                await self.load(key)
+            if key in self.entries:
+                prepared.append((cause, await self._complete(message)))
+        return prepared
+
+    async def _complete(self, message: Message) -> Message:
+        if getattr(message, "definition", None) is None:
+            return message
+        return await self._definitions.complete(message)
+
+    def decide(self, causes: list[Cause]) -> list[str]:
+        """Step every state, provisionally; return the keys that were touched, in order."""
+        now_ms = self._clock.now_ms()
+        touched: dict[str, None] = {}
+        for cause, message in causes:
+            key = message.key
+            entry = self.entries[key]
+            touched[key] = None
+            first = entry.state.version + 1
+            events, effects = step(self._behaviour, entry.state, message, entry.begin(now_ms))
+            if events:
+                entry.decisions.append(Decision(cause, tuple(events)))
+            for place, (index, effect) in enumerate(effects):
+                entry.effects.append((f"{entry.name}:{first + index}:{place}", effect))
+        return list(touched)
+
+    async def append(self, touched: list[str], epoch: int) -> set[str]:
+        """Commit every log that changed; return the keys of those that were refused.
+
+        Raises:
+            LeaseLostError: the shard's own log was refused.
+        """
+        changed = [key for key in touched if self.entries[key].decisions]
+        opened = [key for key in changed if self.entries[key].is_new] if self._roster else []
+        if len(changed) == 1 and not opened:
+            # The common case is spared the cost of gathering.
+            try:
+                await self._journal.commit(self.entries[changed[0]], epoch)
+            except ConflictError:
+                return {changed[0]}
+            return set()
+        appends: list[Awaitable[None]] = [self._journal.commit(self.entries[key], epoch) for key in changed]
+        if opened and self._roster:
+            appends.append(self._roster.open(opened))
+        outcomes = await asyncio.gather(*appends, return_exceptions=True)
+        refused: set[str] = set()
+        for place, outcome in enumerate(outcomes):
+            if isinstance(outcome, ConflictError):
+                if place >= len(changed):
+                    raise LeaseLostError("The shard's log was refused: it has a new owner.") from outcome
+                refused.add(changed[place])
+            elif outcome is not None:
+                raise outcome
+        return refused
+
+    async def record(self, key: str, event: Any, epoch: int) -> None:
+        """Commit one event that no message led to."""
+        entry = self.entries[key]
+        self._behaviour.evolve(entry.state, event, entry.begin(self._clock.now_ms()))
+        entry.decisions = [Decision("takeover", (event,))]
+        await self._journal.commit(entry, epoch)
+
+    def take_outbox(self, touched: Iterable[str], refused: set[str]) -> Outbox:
+        """Return the effects of what was just committed; those of refused logs are thrown away."""
+        outbox: Outbox = []
+        for key in touched:
+            effects = self.entries[key].take_effects()
+            if key not in refused:
+                outbox += effects
+        return outbox
+
+    def owed(self, keys: Iterable[str]) -> Outbox:
+        """Return everything that these states still owe."""
+        outbox: Outbox = []
+        for key in keys:
+            entry = self.entries.get(key)
+            if entry is not None:
+                outbox += letters(entry, self._behaviour.resume(entry.state))
+        return outbox
+
+    def retire(self, touched: Iterable[str]) -> list[str]:
+        """Forget states that are over or never began, and return their keys; only logs remain."""
+        retired: list[str] = []
+        if self._roster is None:
+            return retired
+        for key in touched:
+            entry = self.entries[key]
+            if entry.is_new or self._behaviour.is_over(entry.state):
+                self._roster.close(key)
+                del self.entries[key]
+                retired.append(key)
+        return retired
+
+
+def letters(entry: Entry, effects: Iterable[Effect]) -> Outbox:
+    """Return effects that no new event calls for, under ids that tell them from first ones."""
+    return [(f"{entry.name}:{entry.state.version}:r{i}", effect) for i, effect in enumerate(effects)]
