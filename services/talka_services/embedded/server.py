@@ -17,11 +17,11 @@ from uuid import uuid4
 
 import msgspec
 import psutil
-import structlog
 from msgspec import Struct
 
 from talka_protocols.errors import DataDirectoryError, ServerUnavailableError, TalkaError
 from talka_services.embedded.directory import DataDirectory, Durability, ServerFacts
+from talka_services.telemetry import get_logger
 
 READY_S = 15.0
 ANSWER_S = 1.0
@@ -30,7 +30,7 @@ POLL_S = 0.005
 WATCH_S = 1.0
 HOST = "127.0.0.1"
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class _Info(Struct, frozen=True):

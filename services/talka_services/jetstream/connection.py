@@ -13,7 +13,6 @@ from itertools import count
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
-import structlog
 from nats.aio.client import Client
 from nats.errors import (
     AuthorizationError,
@@ -27,6 +26,7 @@ from nats.js import JetStreamContext
 
 from talka_protocols.errors import ServerUnavailableError
 from talka_protocols.subjects import Names
+from talka_services.telemetry import get_logger
 
 RECONNECT_WAIT_S = 0.1
 CONNECT_TIMEOUT_S = 2.0
@@ -38,7 +38,7 @@ PING_INTERVAL_S = 20
 
 NO_RESPONDERS = "503"
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Message(Protocol):

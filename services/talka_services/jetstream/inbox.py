@@ -16,7 +16,6 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from talka_protocols.errors import PlatformError, ServerUnavailableError
@@ -31,6 +30,7 @@ from talka_services.jetstream.api import (
 )
 from talka_services.jetstream.connection import Connection, Message, Subscription
 from talka_services.jetstream.feed import HEARTBEAT_S, SILENCE_S, UNLIMITED, Place, is_control
+from talka_services.telemetry import get_logger
 
 BATCH = 512
 BATCH_BYTES = 4 * 1024 * 1024
@@ -40,7 +40,7 @@ INACTIVE_S = 30
 RETRY_S = 0.5
 CLOSE_S = 2.0
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Token(Struct, frozen=True):

@@ -14,7 +14,6 @@ import time
 from uuid import uuid4
 
 import msgspec
-import structlog
 
 from talka_protocols.errors import PlatformError, ServerUnavailableError
 from talka_services.jetstream.api import (
@@ -30,13 +29,14 @@ from talka_services.jetstream.api import (
 )
 from talka_services.jetstream.connection import Connection, NoAnswerError, NobodyThereError
 from talka_services.jetstream.feed import Feed
+from talka_services.telemetry import get_logger
 
 TTL_S = 2.0
 MARGIN = 0.2
 KV_OPERATION = "KV-Operation"
 MARKER = "Nats-Marker-Reason"
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class _Taken(msgspec.Struct, frozen=True):

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
-import structlog
-
 from talka_protocols.errors import CallerError, ConflictError
 from talka_protocols.ports import StoredCommit
 from talka_protocols.subjects import LogName
@@ -26,10 +24,11 @@ from talka_services.jetstream.api import (
 )
 from talka_services.jetstream.connection import Connection, Message
 from talka_services.jetstream.feed import Feed
+from talka_services.telemetry import get_logger
 
 MESSAGE_ID = "Nats-Msg-Id"
 
-log_ = structlog.get_logger(__name__)
+log_ = get_logger(__name__)
 
 
 class JetStreamLog:

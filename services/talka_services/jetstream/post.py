@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import structlog
-
 from talka_protocols.errors import CallerError, ServerUnavailableError
 from talka_services.jetstream.api import UNAVAILABLE, Failure, RefusedError, pause, read_answer, refused
 from talka_services.jetstream.connection import Connection, Message, NoAnswerError, is_nobody_there
+from talka_services.telemetry import get_logger
 
 ANSWER_S = 3.0
 PATIENCE_S = 15.0
 WINDOW = 1000
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class _Window:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from talka_core.behaviour import Behaviour, Effect
@@ -27,8 +26,9 @@ from talka_services.runner.performer import Performer
 from talka_services.runner.ports import Ports
 from talka_services.runner.roster import Roster
 from talka_services.runner.states import Cause, LeaseLostError, Outbox, States, letters
+from talka_services.telemetry import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 TRIES = 5
 

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import structlog
 from msgspec.structs import replace
 
 from talka_core.behaviour import Effect
@@ -21,8 +20,9 @@ from talka_protocols.ports import Snapshot, StoredCommit
 from talka_protocols.subjects import LogName
 from talka_services.runner.definitions import WITH_DEFINITION, Definitions, stored_form
 from talka_services.runner.ports import Ports
+from talka_services.telemetry import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Entry:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from talka_core.behaviour import Effect, Send, SetTimer
 from talka_protocols.errors import PlatformError
 from talka_protocols.messages import TimerFired
@@ -14,8 +12,9 @@ from talka_protocols.ports import Lease
 from talka_services.runner.mail import Sorter
 from talka_services.runner.ports import Ports
 from talka_services.runner.states import LeaseLostError, Outbox
+from talka_services.telemetry import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Performer:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
-import structlog
-
 from talka_core.behaviour import Behaviour, Effect, step
 from talka_protocols.commit import Decision
 from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError
@@ -16,8 +14,9 @@ from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import Entry, Journal
 from talka_services.runner.ports import Clock
 from talka_services.runner.roster import Roster
+from talka_services.telemetry import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Cause = tuple[str, Message]
 """A message under the id that events name as their cause."""

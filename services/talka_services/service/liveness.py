@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from talka_core.resource import PoolRecord
@@ -30,8 +29,9 @@ from talka_services.jetstream.connection import Connection, Subscription
 from talka_services.jetstream.connection import Message as Wired
 from talka_services.runner.journal import Entry
 from talka_services.runner.ports import Ports
+from talka_services.telemetry import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HEARTBEAT = "heartbeat"
 LEASE_S = 3.0

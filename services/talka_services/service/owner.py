@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-import structlog
-
 from talka_core.behaviour import Behaviour
 from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
@@ -24,11 +22,12 @@ from talka_services.runner.ports import Ports
 from talka_services.runner.roster import Roster
 from talka_services.runner.states import LeaseLostError
 from talka_services.service.liveness import PoolWatch
+from talka_services.telemetry import get_logger
 
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 5.0
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
     Recipient.PLANNER: PLANNER,

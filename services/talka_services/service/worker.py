@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import msgspec
 import psutil
-import structlog
 from msgspec import Struct, field
 
 from talka_core.behaviour import Effect, Enlist, Launch, Stop
@@ -36,12 +35,13 @@ from talka_services.runner.journal import VolatileJournal
 from talka_services.runner.ports import Ports
 from talka_services.service.launcher import Launcher
 from talka_services.service.liveness import HEARTBEAT, HEARTBEAT_S, Heartbeat
+from talka_services.telemetry import get_logger
 
 SLOTS = 256
 DRAIN_S = 10.0
 POLL_S = 0.02
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def default_worker_id() -> str:
