@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ class LocalOptions(Struct, frozen=True):
     """How an embedded platform is set up.
 
     ``capacity`` is what each worker offers (default: what the machine has);
-    ``executors`` says what tasks may do, everything by default, because they
-    run as the user who started this process.
+    ``offers``, one for each worker, takes the place of both ``workers`` and
+    ``capacity`` where workers differ. ``executors`` says what tasks may do,
+    everything by default, because they run as the user who started this process.
     """
 
     data_dir: Path = Path(".talka")
@@ -34,6 +35,7 @@ class LocalOptions(Struct, frozen=True):
     workers: int = 1
     slots: int = SLOTS
     capacity: dict[str, float] = field(default_factory=machine_capacity)
+    offers: tuple[dict[str, float], ...] = ()
     executors: ExecutorSettings = field(
         default_factory=lambda: ExecutorSettings(allow_modules=("*",), allow_commands=("*",))
     )
@@ -56,9 +58,10 @@ async def local(
         node = await Node.open(server.url, namespace=chosen.namespace, default_shards=EMBEDDED_SHARDS)
         async with node:
             node.own()
-            offers = [await _add_worker(node, chosen, agents or {}) for _ in range(chosen.workers)]
-            ceiling = {**chosen.capacity, "slots": float(chosen.slots)} if offers else None
-            agent_types = frozenset[str]().union(*offers) if offers else None
+            offers = chosen.offers or (chosen.capacity,) * chosen.workers
+            served = [await _add_worker(node, chosen, offer, agents or {}) for offer in offers]
+            ceiling = {**largest_offer(offers), "slots": float(chosen.slots)} if offers else None
+            agent_types = frozenset[str]().union(*served) if served else None
             orchestrator = Orchestrator(node, ceiling=ceiling, agent_types=agent_types)
             try:
                 yield orchestrator
@@ -66,7 +69,15 @@ async def local(
                 await orchestrator.resources.close()
 
 
-async def _add_worker(node: Node, options: LocalOptions, agents: Mapping[str, Any]) -> frozenset[str]:
+def largest_offer(offers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the most of each resource that one worker offers."""
+    names = {name: None for offer in offers for name in offer}
+    return {name: max(offer.get(name, 0.0) for offer in offers) for name in names}
+
+
+async def _add_worker(
+    node: Node, options: LocalOptions, capacity: dict[str, float], agents: Mapping[str, Any]
+) -> frozenset[str]:
     executors = Executors(options.executors)
     slots_by_agent: dict[str, int] = {}
     for agent_type, agent in agents.items():
@@ -77,7 +88,7 @@ async def _add_worker(node: Node, options: LocalOptions, agents: Mapping[str, An
     worker = WorkerOptions(
         worker_id=default_worker_id(),
         slots=options.slots,
-        capacity=options.capacity,
+        capacity=capacity,
         slots_by_agent=slots_by_agent,
     )
     await node.add_worker(worker, executors)

@@ -1,0 +1,115 @@
+"""A workflow from the command line: the file or function, its inputs and limits, and who could run it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from talka_core.spelling import did_you_mean
+from talka_core.validation import check
+from talka_protocols.errors import TalkaError, WorkflowInvalidError
+from talka_protocols.workflow import Strategy, Task, Workflow
+from talka_services.cli.outcome import UsageError
+from talka_services.formats import Source, is_function, load_function, machines, parse_inputs, read_file
+from talka_services.formats import workflow_of as workflow_of_source
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: FILE and the flags that change the workflow."""
+
+    file: str
+    inputs: Sequence[str] = ()
+    max_tasks: int | None = None
+    max_seconds: float | None = None
+    strategy: str | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checked workflow, and what the machines of its trace offered (empty if it is none)."""
+
+    workflow: Workflow
+    machines: Sequence[dict[str, float]] = ()
+    source: Source | None = field(default=None, repr=False)
+
+    def check(self, agent_types: frozenset[str] | None, ceiling: Mapping[str, float] | None) -> None:
+        """Refuse what these workers can never run.
+
+        Raises:
+            WorkflowInvalidError: with the place in the file.
+        """
+        try:
+            check(self.workflow, agent_types=agent_types, ceiling=ceiling)
+        except WorkflowInvalidError as error:
+            raise (self.source.located(error) if self.source else error) from None
+
+    def scaled(self, scale: float) -> Loaded:
+        """Return it with the run times of its ``sleep`` tasks multiplied in the definition itself."""
+        tasks = tuple(_scaled(task, scale) for task in self.workflow.tasks)
+        return replace(self, workflow=msgspec.structs.replace(self.workflow, tasks=tasks))
+
+
+def load_workflow(request: Request) -> Loaded:
+    """Read and check a workflow; nothing is started or stored.
+
+    Raises:
+        WorkflowInvalidError: it is invalid, with the place where.
+        UsageError: the strategy does not exist.
+    """
+    inputs = parse_inputs(request.inputs)
+    if is_function(request.file):
+        workflow, source = _call(request, inputs), None
+    else:
+        source = read_file(request.file)
+        workflow = workflow_of_source(
+            source, max_tasks=request.max_tasks, max_seconds=request.max_seconds, inputs=inputs
+        )
+    if request.strategy is not None:
+        config = msgspec.structs.replace(workflow.config, strategy=_strategy(request.strategy))
+        workflow = msgspec.structs.replace(workflow, config=config)
+    offered = machines(source.value) if source is not None and source.is_wfformat else []
+    return Loaded(workflow, offered, source)
+
+
+def _call(request: Request, inputs: Mapping[str, Any]) -> Workflow:
+    """Call the user's function; what it raises is the user's to read, without our frames."""
+    try:
+        return load_function(
+            request.file, max_tasks=request.max_tasks, max_seconds=request.max_seconds, inputs=inputs
+        )
+    except TalkaError:
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise WorkflowInvalidError(
+            f"{request.file} raised {type(error).__name__}: {error}.",
+            hint="Correct the function, or give it its arguments with --input.",
+            code="function_raised",
+            file=frame.filename,
+            line=frame.lineno,
+        ) from error
+
+
+def _strategy(name: str) -> Strategy:
+    try:
+        return Strategy(name)
+    except ValueError:
+        hint = did_you_mean(name, [strategy.value for strategy in Strategy], label="Strategies")
+        raise UsageError(f"There is no strategy {name!r}.", hint=hint) from None
+
+
+def _scaled(task: Task, scale: float) -> Task:
+    seconds = task.payload.get("seconds")
+    if task.agent_type != "sleep" or not isinstance(seconds, int | float):
+        return task
+    estimated = task.estimated_seconds
+    return msgspec.structs.replace(
+        task,
+        payload={**task.payload, "seconds": seconds * scale},
+        estimated_seconds=None if estimated is None else estimated * scale,
+    )

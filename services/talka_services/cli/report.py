@@ -1,0 +1,87 @@
+"""What a finished execution looks like: the JSON of ``run``, and the summary for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from talka_protocols.results import TaskResult, WorkflowResult
+from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.workflow import ClaimCheck
+from talka_services.cli.outcome import ExitCode
+from talka_services.cli.screen import coloured, console, duration, plain, print_table
+
+SHOWN = 10
+FAULTS = frozenset({TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.CANCELLED})
+
+
+def result_document(result: WorkflowResult) -> dict[str, Any]:
+    """Return an execution's result as the object that ``--json`` prints; see docs/cli.md."""
+    document: dict[str, Any] = {
+        "execution_id": result.execution_id,
+        "status": result.status.value,
+        "makespan_s": result.makespan_s,
+        "tasks": {task_id: task_document(task) for task_id, task in result.tasks.items()},
+    }
+    return document | ({"reason": result.reason} if result.reason else {})
+
+
+def task_document(task: TaskResult) -> dict[str, Any]:
+    """Return one task's result as JSON has it: times in Unix seconds, null if never."""
+    document: dict[str, Any] = {
+        "status": task.status.value,
+        "attempts": task.attempts,
+        "started_at": task.started_at,
+        "finished_at": task.finished_at,
+        "worker": task.worker,
+    }
+    if task.error is not None:
+        error = task.error
+        return document | {"error": {"code": error.code, "message": error.message, "detail": error.detail}}
+    value = task.result
+    if isinstance(value, ClaimCheck):
+        value = {"ref": value.ref, "bytes": value.bytes, "sha256": value.sha256}
+    return document | {"result": value}
+
+
+def exit_code(status: ExecutionState) -> ExitCode:
+    """Return the exit code for an execution's last state."""
+    match status:
+        case ExecutionState.SUCCEEDED:
+            return ExitCode.SUCCEEDED
+        case ExecutionState.REJECTED:
+            return ExitCode.REFUSED
+        case _:
+            return ExitCode.NOT_SUCCEEDED
+
+
+def print_summary(result: WorkflowResult, *, where: str = "") -> None:
+    """Print how an execution ended, which tasks did not succeed and why, and where to look next."""
+    screen = console()
+    counts = Counter(task.status for task in result.tasks.values())
+    tally = ", ".join(f"{count} {coloured(status.value)}" for status, count in counts.items())
+    screen.print(f"{plain(result.name)}  {coloured(result.status.value)} in {duration(result.makespan_s)}")
+    screen.print(f"  {len(result.tasks)} tasks: {tally}" if tally else "  no tasks")
+    if result.reason:
+        screen.print(f"  {plain(result.reason)}")
+    _print_faults([task for task in result.tasks.values() if task.status in FAULTS])
+    screen.print(f"  execution {result.execution_id}")
+    screen.print(f"  look: talka events {result.execution_id}{where}")
+    screen.print(f"        talka replay {result.execution_id} --verify{where}")
+
+
+def _print_faults(faults: list[TaskResult]) -> None:
+    if not faults:
+        return
+    rows = [
+        (
+            plain(task.task_id),
+            coloured(task.status.value),
+            str(task.attempts),
+            plain(task.error.message if task.error else ""),
+        )
+        for task in faults[:SHOWN]
+    ]
+    print_table(("task", "status", "attempts", "reason"), rows, right=("attempts",))
+    if len(faults) > SHOWN:
+        console().print(f"  and {len(faults) - SHOWN} more")

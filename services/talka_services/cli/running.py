@@ -1,0 +1,238 @@
+"""``talka run`` and ``talka submit``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from talka_services.cli.command import Target, command
+from talka_services.cli.embedding import Flags
+from talka_services.cli.outcome import ExitCode, RejectedError, UsageError
+from talka_services.cli.pairs import parse_amounts
+from talka_services.cli.screen import console, print_json
+
+if TYPE_CHECKING:
+    from talka_protocols.results import WorkflowResult
+    from talka_services.cli.loading import Loaded, Request
+    from talka_services.cli.presence import Presence
+    from talka_services.client import LocalOptions, Orchestrator
+
+SUBMIT_S = 5.0
+
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A Talka file, a WfFormat instance, or module:function.")
+]
+Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="K=V", help="A value for an input.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Embedded workers (a trace: its machines).")]
+Capacity = Annotated[
+    list[str] | None,
+    typer.Option("--capacity", metavar="K=V", help="What each worker offers, e.g. cpu_cores=16."),
+]
+TimeScale = Annotated[float, typer.Option("--time-scale", help="Multiplies the run times of sleep tasks.")]
+StrategyName = Annotated[
+    str | None, typer.Option("--strategy", help="The order in which ready tasks are offered.")
+]
+MaxTasks = Annotated[int | None, typer.Option("--max-tasks", help="Raises the limit of 1,000 tasks.")]
+MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Raises the limit of an hour.")]
+Durability = Annotated[
+    str | None, typer.Option("--durability", help="power (default) survives power loss; process is faster.")
+]
+AllowModules = Annotated[
+    list[str] | None, typer.Option("--allow-module", help="A module that python tasks may use; '*' is all.")
+]
+AllowCommands = Annotated[
+    list[str] | None, typer.Option("--allow-command", help="A program that tasks may run; '*' is all.")
+]
+Key = Annotated[str | None, typer.Option("--key", help="The same key never starts a second execution.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Print the id and leave it running.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "run")(run)
+    command(app, "submit")(submit)
+
+
+def run(
+    target: Target,
+    file: File,
+    inputs: Inputs = None,
+    workers: Workers = None,
+    capacity: Capacity = None,
+    time_scale: TimeScale = 1.0,
+    strategy: StrategyName = None,
+    max_tasks: MaxTasks = None,
+    max_seconds: MaxSeconds = None,
+    durability: Durability = None,
+    allow_module: AllowModules = None,
+    allow_command: AllowCommands = None,
+    key: Key = None,
+    detach: Detach = False,
+) -> None:
+    """Run a workflow to its end and show how it goes.
+
+    Without --server everything is embedded: the server, the services and the
+    workers, with the log in --data-dir. If `talka up` runs there, it is used.
+    """
+    from talka_services.cli.loading import Request
+
+    flags = Flags(
+        workers,
+        parse_amounts(capacity or ()),
+        time_scale,
+        durability,
+        tuple(allow_module or ()),
+        tuple(allow_command or ()),
+    )
+    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy)
+    _run(target, request, flags, key, is_detached=detach)
+
+
+def submit(
+    target: Target,
+    file: File,
+    inputs: Inputs = None,
+    time_scale: TimeScale = 1.0,
+    strategy: StrategyName = None,
+    max_tasks: MaxTasks = None,
+    max_seconds: MaxSeconds = None,
+    key: Key = None,
+) -> None:
+    """Hand a workflow to a running platform, print its execution id and leave."""
+    from talka_services.cli.loading import Request
+
+    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy)
+    _run(target, request, Flags(time_scale=time_scale), key, is_detached=True)
+
+
+def _run(target: Target, request: Request, flags: Flags, key: str | None, *, is_detached: bool) -> None:
+    from talka_services.cli.loading import load_workflow
+    from talka_services.cli.presence import who_is_present
+
+    loaded = load_workflow(request)
+    present = None if target.server else who_is_present(target.data_dir, target.namespace)
+    if target.server or present:
+        _refuse_embedded_flags(target, flags)
+        _use_platform(target, loaded.scaled(flags.time_scale), present, key, is_detached=is_detached)
+    elif is_detached:
+        raise UsageError(
+            f"Nobody would run it: no `talka up` runs on {target.data_dir}.",
+            hint="Start `talka up`, name a platform with --server, or leave --detach out.",
+        )
+    else:
+        _embed(target, loaded, flags, key)
+
+
+def _refuse_embedded_flags(target: Target, flags: Flags) -> None:
+    if given := flags.given():
+        where = f"the platform at {target.server}" if target.server else f"`talka up` on {target.data_dir}"
+        raise UsageError(
+            f"{', '.join(given)} cannot be used here: {where} runs it, with its own workers.",
+            hint="Leave the flag out, or name another directory with --data-dir.",
+        )
+
+
+def _embed(target: Target, loaded: Loaded, flags: Flags, key: str | None) -> None:
+    """Run it in this process; what no embedded worker can do is refused before anything is touched."""
+    from talka_services.cli.embedding import local_options
+    from talka_services.client.local import largest_offer
+    from talka_services.executors.registry import Executors
+
+    options = local_options(target, flags, loaded.machines)
+    loaded.check(frozenset(Executors(options.executors).agent_types), largest_offer(options.offers))
+    result = asyncio.run(_run_embedded(target, options, loaded, key))
+    _finish(target, result)
+
+
+async def _run_embedded(
+    target: Target, options: LocalOptions, loaded: Loaded, key: str | None
+) -> WorkflowResult:
+    from talka_services.cli.following import follow_to_end, interrupts
+    from talka_services.cli.logs import configure_logs
+    from talka_services.client import local
+
+    configure_logs(is_verbose=target.is_verbose)
+    async with local(options) as orchestrator:
+        with interrupts() as taken:
+            execution_id = await orchestrator.submit_workflow(loaded.workflow, key=key)
+            return await follow_to_end(orchestrator, execution_id, taken, is_quiet=target.is_json)
+
+
+def _use_platform(
+    target: Target, loaded: Loaded, present: Presence | None, key: str | None, *, is_detached: bool
+) -> None:
+    """Run it where a platform runs; what ``talka up`` can never do is refused here."""
+    if present is not None:
+        loaded.check(frozenset(present.agent_types), present.ceiling)
+    execution_id, result = asyncio.run(_run_there(target, loaded, key, is_detached=is_detached))
+    if result is not None:
+        _finish(target, result)
+    elif target.is_json:
+        print_json({"execution_id": execution_id, "status": "accepted"})
+    else:
+        sys.stdout.write(f"{execution_id}\n")
+
+
+async def _run_there(
+    target: Target, loaded: Loaded, key: str | None, *, is_detached: bool
+) -> tuple[str, WorkflowResult | None]:
+    from talka_services.cli.following import follow_to_end, interrupts
+    from talka_services.cli.reach import reach
+
+    async with reach(target) as orchestrator:
+        with interrupts() as taken:
+            execution_id = await orchestrator.submit_workflow(loaded.workflow, key=key)
+            if is_detached:
+                return execution_id, await _refusal(orchestrator, execution_id)
+            return execution_id, await follow_to_end(
+                orchestrator, execution_id, taken, is_quiet=target.is_json
+            )
+
+
+async def _refusal(orchestrator: Orchestrator, execution_id: str) -> WorkflowResult | None:
+    """Return the result if the planner refuses at once; who is slow to answer is not waited for."""
+    from contextlib import aclosing
+
+    from talka_core.status import result_of
+    from talka_protocols.states import ExecutionState
+
+    try:
+        async with asyncio.timeout(SUBMIT_S), aclosing(orchestrator.histories.follow(execution_id)) as states:
+            async for state in states:
+                return result_of(state) if state.status is ExecutionState.REJECTED else None
+    except TimeoutError:
+        console(is_error=True).print("it is on file; no planner has answered yet")
+    return None
+
+
+def _finish(target: Target, result: WorkflowResult) -> None:
+    """Print the result and leave with its exit code."""
+    from talka_services.cli.report import exit_code, print_summary, result_document
+
+    code = exit_code(result.status)
+    if code is ExitCode.REFUSED:
+        raise RejectedError(result.reason or "The planner refused the workflow.")
+    if target.is_json:
+        print_json(result_document(result))
+    else:
+        print_summary(result, where=_where(target))
+    raise typer.Exit(code)
+
+
+def _where(target: Target) -> str:
+    """Return the options with which a later command finds the execution."""
+    from shlex import quote
+
+    from talka_services.cli.command import DATA_DIR
+
+    parts: list[str] = []
+    if target.server:
+        parts.append(f" --server {quote(target.server)}")
+    elif target.data_dir != DATA_DIR:
+        parts.append(f" --data-dir {quote(str(target.data_dir))}")
+    if target.namespace != "default":
+        parts.append(f" --namespace {target.namespace}")
+    return "".join(parts)
