@@ -24,7 +24,7 @@ M = TypeVar("M")
 E = TypeVar("E")
 
 
-class Send(Struct, frozen=True):
+class Send(Struct, frozen=True, gc=False):
     """Send a message; a ``notice`` is not owed."""
 
     to: Recipient

@@ -24,7 +24,7 @@ E_co = TypeVar("E_co", covariant=True)
 COMMIT_TYPE = "talka.commit.v1"
 
 
-class Decision(Struct, Generic[E_co], frozen=True):
+class Decision(Struct, Generic[E_co], frozen=True, gc=False):
     """The events that one message led to."""
 
     cause: str

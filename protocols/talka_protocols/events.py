@@ -3,7 +3,8 @@
 An event's id is ``<kind>.<key>:<version>``; its version, time, cause and
 correlation come from the commit that holds it (see ``commit``). Stored tags
 are the class names for ever: nothing stored is renamed, new fields have
-defaults. Instants are milliseconds since the epoch.
+defaults. Instants are milliseconds since the epoch. Events and messages are
+built of immutable data, so no cycle can hold them: the collector skips them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from msgspec import Raw, Struct
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
-class Fact(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+class Fact(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
     """Root of all events."""
 
 
@@ -28,14 +29,14 @@ class TaskFailure(Struct, frozen=True, omit_defaults=True):
 # --- execution.<id>, written by the scheduler ---------------------------------------------------
 
 
-class ExecutionAccepted(Fact, frozen=True):
+class ExecutionAccepted(Fact, frozen=True, gc=False):
     """The planner handed over a checked workflow; a large one is named by its claim check."""
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
 
 
-class ExecutionRejected(Fact, frozen=True):
+class ExecutionRejected(Fact, frozen=True, gc=False):
     """The planner refused the workflow for a reason only it could see."""
 
     code: str
@@ -43,25 +44,25 @@ class ExecutionRejected(Fact, frozen=True):
     name: str = ""
 
 
-class ExecutionStarted(Fact, frozen=True):
+class ExecutionStarted(Fact, frozen=True, gc=False):
     """Dispatch begins."""
 
 
-class TaskReady(Fact, frozen=True):
+class TaskReady(Fact, frozen=True, gc=False):
     """Everything the task needs has happened; a smaller rank goes first."""
 
     task_id: str
     rank: tuple[float, ...] = ()
 
 
-class TaskQueued(Fact, frozen=True):
+class TaskQueued(Fact, frozen=True, gc=False):
     """The pool is asked for the task's resources."""
 
     task_id: str
     attempt: int
 
 
-class TaskScheduled(Fact, frozen=True):
+class TaskScheduled(Fact, frozen=True, gc=False):
     """The attempt has its resources and goes to a worker.
 
     ``pool_version`` is the pool's version at the grant; ``hands`` is how often
@@ -78,7 +79,7 @@ class TaskScheduled(Fact, frozen=True):
     hands_until: int = 0
 
 
-class TaskStarted(Fact, frozen=True):
+class TaskStarted(Fact, frozen=True, gc=False):
     """The worker began to run the attempt."""
 
     task_id: str
@@ -86,7 +87,7 @@ class TaskStarted(Fact, frozen=True):
     started_at: int
 
 
-class TaskSucceeded(Fact, frozen=True):
+class TaskSucceeded(Fact, frozen=True, gc=False):
     """The attempt returned; a large result is named by its claim check.
 
     ``extracts`` holds those paths of a large result that later tasks refer to.
@@ -100,7 +101,7 @@ class TaskSucceeded(Fact, frozen=True):
     extracts: dict[str, Raw] = {}
 
 
-class TaskFailed(Fact, frozen=True):
+class TaskFailed(Fact, frozen=True, gc=False):
     """The task failed for good."""
 
     task_id: str
@@ -109,7 +110,7 @@ class TaskFailed(Fact, frozen=True):
     error: TaskFailure
 
 
-class TaskTimedOut(Fact, frozen=True):
+class TaskTimedOut(Fact, frozen=True, gc=False):
     """The last attempt ran past the task's time-out and was stopped."""
 
     task_id: str
@@ -118,7 +119,7 @@ class TaskTimedOut(Fact, frozen=True):
     error: TaskFailure
 
 
-class TaskRetrying(Fact, frozen=True):
+class TaskRetrying(Fact, frozen=True, gc=False):
     """The attempt failed and another one follows at ``due_at``."""
 
     task_id: str
@@ -128,7 +129,7 @@ class TaskRetrying(Fact, frozen=True):
     error: TaskFailure
 
 
-class TaskAttemptLost(Fact, frozen=True):
+class TaskAttemptLost(Fact, frozen=True, gc=False):
     """The attempt's worker is gone or gave it back; it does not count against the retries."""
 
     task_id: str
@@ -136,14 +137,14 @@ class TaskAttemptLost(Fact, frozen=True):
     reason: str
 
 
-class TaskCancelRequested(Fact, frozen=True):
+class TaskCancelRequested(Fact, frozen=True, gc=False):
     """The attempt is to be stopped by its worker."""
 
     task_id: str
     attempt: int
 
 
-class TaskCancelled(Fact, frozen=True):
+class TaskCancelled(Fact, frozen=True, gc=False):
     """The task will not run, or was stopped on request."""
 
     task_id: str
@@ -151,14 +152,14 @@ class TaskCancelled(Fact, frozen=True):
     finished_at: int = 0
 
 
-class TaskSkipped(Fact, frozen=True):
+class TaskSkipped(Fact, frozen=True, gc=False):
     """The task cannot run because ``because`` did not succeed."""
 
     task_id: str
     because: str
 
 
-class AllocationHandedOn(Fact, frozen=True):
+class AllocationHandedOn(Fact, frozen=True, gc=False):
     """A finished task's allocation passes to a successor without asking the pool again."""
 
     allocation_id: str
@@ -168,64 +169,64 @@ class AllocationHandedOn(Fact, frozen=True):
     fence: int
 
 
-class AllocationReleased(Fact, frozen=True):
+class AllocationReleased(Fact, frozen=True, gc=False):
     """The execution gives an allocation back; the pool is told until it has recorded it."""
 
     allocation_id: str
 
 
-class AllocationRequestWithdrawn(Fact, frozen=True):
+class AllocationRequestWithdrawn(Fact, frozen=True, gc=False):
     """The execution no longer wants what it asked for, granted or not."""
 
     allocation_id: str
 
 
-class AllocationSettled(Fact, frozen=True):
+class AllocationSettled(Fact, frozen=True, gc=False):
     """The pool has recorded the return of the allocation."""
 
     allocation_id: str
 
 
-class HandOnSettled(Fact, frozen=True):
+class HandOnSettled(Fact, frozen=True, gc=False):
     """The pool has recorded the hand-ons of the allocation up to ``fence``."""
 
     allocation_id: str
     fence: int
 
 
-class PermitWithdrawn(Fact, frozen=True):
+class PermitWithdrawn(Fact, frozen=True, gc=False):
     """The pool wants the allocation back at the next chance: somebody better waits."""
 
     allocation_id: str
 
 
-class ExecutionCancelRequested(Fact, frozen=True):
+class ExecutionCancelRequested(Fact, frozen=True, gc=False):
     """Somebody asked to cancel the execution."""
 
     reason: str = ""
 
 
-class ExecutionTimeoutReached(Fact, frozen=True):
+class ExecutionTimeoutReached(Fact, frozen=True, gc=False):
     """The execution's time limit passed; what runs is stopped and all results are kept."""
 
     limit_ms: int
 
 
-class ExecutionSucceeded(Fact, frozen=True):
+class ExecutionSucceeded(Fact, frozen=True, gc=False):
     """Every task succeeded."""
 
 
-class ExecutionFailed(Fact, frozen=True):
+class ExecutionFailed(Fact, frozen=True, gc=False):
     """Every task is final and at least one did not succeed."""
 
     failed: tuple[str, ...] = ()
 
 
-class ExecutionTimedOut(Fact, frozen=True):
+class ExecutionTimedOut(Fact, frozen=True, gc=False):
     """The execution ended because of its time limit."""
 
 
-class ExecutionCancelled(Fact, frozen=True):
+class ExecutionCancelled(Fact, frozen=True, gc=False):
     """The execution ended on request."""
 
 
@@ -263,7 +264,7 @@ ExecutionEvent = (
 # --- plan.<id>, written by the planner -----------------------------------------------------------
 
 
-class PlanAccepted(Fact, frozen=True):
+class PlanAccepted(Fact, frozen=True, gc=False):
     """The workflow can run; the figures say what was found out about it (seconds)."""
 
     workflow: Workflow | None = None
@@ -274,7 +275,7 @@ class PlanAccepted(Fact, frozen=True):
     lower_bound: float = 0.0
 
 
-class PlanRejected(Fact, frozen=True):
+class PlanRejected(Fact, frozen=True, gc=False):
     """The workflow cannot run."""
 
     code: str
@@ -282,7 +283,7 @@ class PlanRejected(Fact, frozen=True):
     name: str = ""
 
 
-class PlanHandedOver(Fact, frozen=True):
+class PlanHandedOver(Fact, frozen=True, gc=False):
     """The scheduler has recorded the plan."""
 
 
@@ -292,7 +293,7 @@ PlanEvent = PlanAccepted | PlanRejected | PlanHandedOver
 # --- pool.<pool>, written by the resource actor --------------------------------------------------
 
 
-class Holder(Struct, frozen=True, omit_defaults=True):
+class Holder(Struct, frozen=True, omit_defaults=True, gc=False):
     """Who holds or wants resources: a task's attempt, or a client under a name of its own."""
 
     execution_id: str = ""
@@ -301,14 +302,14 @@ class Holder(Struct, frozen=True, omit_defaults=True):
     client_id: str = ""
 
 
-class PoolOwnershipTaken(Fact, frozen=True):
+class PoolOwnershipTaken(Fact, frozen=True, gc=False):
     """A resource service took the pool over."""
 
     epoch: int
     holder: str = ""
 
 
-class WorkerJoined(Fact, frozen=True):
+class WorkerJoined(Fact, frozen=True, gc=False):
     """A worker's incarnation offers its capacity."""
 
     worker_id: str
@@ -319,14 +320,14 @@ class WorkerJoined(Fact, frozen=True):
     slots_by_agent: dict[str, int] = {}
 
 
-class WorkerDraining(Fact, frozen=True):
+class WorkerDraining(Fact, frozen=True, gc=False):
     """The worker takes nothing new."""
 
     worker_id: str
     incarnation: int
 
 
-class WorkerLost(Fact, frozen=True):
+class WorkerLost(Fact, frozen=True, gc=False):
     """The incarnation fell silent or left; its capacity leaves with it."""
 
     worker_id: str
@@ -334,7 +335,7 @@ class WorkerLost(Fact, frozen=True):
     reason: str = ""
 
 
-class AllocationQueued(Fact, frozen=True):
+class AllocationQueued(Fact, frozen=True, gc=False):
     """A request waits."""
 
     allocation_id: str
@@ -344,7 +345,7 @@ class AllocationQueued(Fact, frozen=True):
     rank: tuple[float, ...] = ()
 
 
-class AllocationGranted(Fact, frozen=True):
+class AllocationGranted(Fact, frozen=True, gc=False):
     """A request got its resources on a worker; ``fence`` grows with every grant."""
 
     allocation_id: str
@@ -358,7 +359,7 @@ class AllocationGranted(Fact, frozen=True):
     hands_until: int = 0
 
 
-class AllocationHolderChanged(Fact, frozen=True):
+class AllocationHolderChanged(Fact, frozen=True, gc=False):
     """An execution handed its allocation on to another of its tasks."""
 
     allocation_id: str
@@ -366,27 +367,27 @@ class AllocationHolderChanged(Fact, frozen=True):
     fence: int
 
 
-class AllocationPermitWithdrawn(Fact, frozen=True):
+class AllocationPermitWithdrawn(Fact, frozen=True, gc=False):
     """The allocation may not be handed on any more: a better rank waits."""
 
     allocation_id: str
 
 
-class AllocationFreed(Fact, frozen=True):
+class AllocationFreed(Fact, frozen=True, gc=False):
     """The allocation, or the waiting request, is gone and its amounts are free."""
 
     allocation_id: str
     holder: Holder
 
 
-class AllocationRevoked(Fact, frozen=True):
+class AllocationRevoked(Fact, frozen=True, gc=False):
     """The allocation's worker is gone; its holder is told until it gives the allocation back."""
 
     allocation_id: str
     reason: str = ""
 
 
-class ReservationMade(Fact, frozen=True):
+class ReservationMade(Fact, frozen=True, gc=False):
     """Amounts are kept on a worker until used, cancelled or expired."""
 
     reservation_id: str
@@ -396,7 +397,7 @@ class ReservationMade(Fact, frozen=True):
     expires_at: int
 
 
-class ReservationEnded(Fact, frozen=True):
+class ReservationEnded(Fact, frozen=True, gc=False):
     """The reservation's amounts are free again."""
 
     reservation_id: str
@@ -422,14 +423,14 @@ PoolEvent = (
 # --- worker.<id>, written by the worker ----------------------------------------------------------
 
 
-class WorkerRegistered(Fact, frozen=True):
+class WorkerRegistered(Fact, frozen=True, gc=False):
     """A new incarnation of the worker begins; two processes cannot both record the same one."""
 
     incarnation: int
     pool: str
 
 
-class WorkerStopped(Fact, frozen=True):
+class WorkerStopped(Fact, frozen=True, gc=False):
     """The incarnation ended with nothing left to do."""
 
     incarnation: int
@@ -441,20 +442,20 @@ WorkerEvent = WorkerRegistered | WorkerStopped
 # --- shard.<n>, written by the owner of a shard of executions or plans ---------------------------
 
 
-class OwnershipTaken(Fact, frozen=True):
+class OwnershipTaken(Fact, frozen=True, gc=False):
     """A service took the shard over."""
 
     epoch: int
     holder: str = ""
 
 
-class LogsOpened(Fact, frozen=True):
+class LogsOpened(Fact, frozen=True, gc=False):
     """These logs are live: a takeover folds them."""
 
     keys: tuple[str, ...]
 
 
-class LogsClosed(Fact, frozen=True):
+class LogsClosed(Fact, frozen=True, gc=False):
     """Nothing is owed by these logs any more."""
 
     keys: tuple[str, ...]

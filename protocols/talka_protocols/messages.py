@@ -26,11 +26,11 @@ class Recipient(StrEnum):
     CLIENT = "client"
 
 
-class Say(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+class Say(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
     """Root of all messages."""
 
 
-class ToExecution(Say, frozen=True):
+class ToExecution(Say, frozen=True, gc=False):
     """For the planner or the scheduler: about one execution."""
 
     execution_id: str
@@ -41,7 +41,7 @@ class ToExecution(Say, frozen=True):
         return self.execution_id
 
 
-class ToPool(Say, frozen=True):
+class ToPool(Say, frozen=True, gc=False):
     """For the resource actor: about one pool."""
 
     pool: str
@@ -52,7 +52,7 @@ class ToPool(Say, frozen=True):
         return self.pool
 
 
-class ToWorker(Say, frozen=True):
+class ToWorker(Say, frozen=True, gc=False):
     """For one worker."""
 
     worker_id: str
@@ -63,7 +63,7 @@ class ToWorker(Say, frozen=True):
         return self.worker_id
 
 
-class ToClient(Say, frozen=True):
+class ToClient(Say, frozen=True, gc=False):
     """For one client."""
 
     client_id: str
@@ -77,14 +77,14 @@ class ToClient(Say, frozen=True):
 # --- to the planner ------------------------------------------------------------------------------
 
 
-class SubmitWorkflow(ToExecution, frozen=True):
+class SubmitWorkflow(ToExecution, frozen=True, gc=False):
     """A client asks for an execution under an id of its choice."""
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
 
 
-class ExecutionRecorded(ToExecution, frozen=True):
+class ExecutionRecorded(ToExecution, frozen=True, gc=False):
     """The scheduler has recorded what the planner handed over."""
 
 
@@ -98,7 +98,7 @@ class Refusal(Struct, frozen=True):
     message: str
 
 
-class StartExecution(ToExecution, frozen=True):
+class StartExecution(ToExecution, frozen=True, gc=False):
     """The planner hands over a checked workflow, or its refusal."""
 
     workflow: Workflow | None = None
@@ -107,13 +107,13 @@ class StartExecution(ToExecution, frozen=True):
     name: str = ""
 
 
-class CancelExecution(ToExecution, frozen=True):
+class CancelExecution(ToExecution, frozen=True, gc=False):
     """Somebody wants the execution to stop."""
 
     reason: str = ""
 
 
-class GrantAllocation(ToExecution, frozen=True):
+class GrantAllocation(ToExecution, frozen=True, gc=False):
     """The pool's answer to a request; see ``AllocationGranted``."""
 
     task_id: str
@@ -126,33 +126,33 @@ class GrantAllocation(ToExecution, frozen=True):
     hands_until: int = 0
 
 
-class RevokeAllocation(ToExecution, frozen=True):
+class RevokeAllocation(ToExecution, frozen=True, gc=False):
     """The allocation's worker is gone."""
 
     allocation_id: str
     reason: str = ""
 
 
-class ConfirmRelease(ToExecution, frozen=True):
+class ConfirmRelease(ToExecution, frozen=True, gc=False):
     """The pool has recorded the return of an allocation or of a waiting request."""
 
     allocation_id: str
 
 
-class ConfirmHandOn(ToExecution, frozen=True):
+class ConfirmHandOn(ToExecution, frozen=True, gc=False):
     """The pool has recorded who holds the allocation since ``fence``."""
 
     allocation_id: str
     fence: int
 
 
-class WithdrawPermit(ToExecution, frozen=True):
+class WithdrawPermit(ToExecution, frozen=True, gc=False):
     """The allocation must come back instead of being handed on."""
 
     allocation_id: str
 
 
-class AttemptStarted(ToExecution, frozen=True):
+class AttemptStarted(ToExecution, frozen=True, gc=False):
     """A worker began to run an attempt; times are the worker's, in Unix milliseconds."""
 
     task_id: str
@@ -171,7 +171,7 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
-class AttemptFinished(ToExecution, frozen=True):
+class AttemptFinished(ToExecution, frozen=True, gc=False):
     """A worker is done with an attempt; re-sent until the outcome is settled."""
 
     task_id: str
@@ -189,7 +189,7 @@ class AttemptFinished(ToExecution, frozen=True):
 # --- to the resource actor -----------------------------------------------------------------------
 
 
-class RequestAllocation(ToPool, frozen=True):
+class RequestAllocation(ToPool, frozen=True, gc=False):
     """Somebody wants amounts on one worker that can run ``agent_type``."""
 
     allocation_id: str
@@ -200,7 +200,7 @@ class RequestAllocation(ToPool, frozen=True):
     reservation_id: str = ""
 
 
-class ReleaseAllocation(ToPool, frozen=True):
+class ReleaseAllocation(ToPool, frozen=True, gc=False):
     """The holder gives an allocation back, or no longer wants what it asked for."""
 
     allocation_id: str
@@ -208,7 +208,7 @@ class ReleaseAllocation(ToPool, frozen=True):
     fence: int = 0
 
 
-class RecordHandOn(ToPool, frozen=True):
+class RecordHandOn(ToPool, frozen=True, gc=False):
     """An execution handed an allocation on."""
 
     allocation_id: str
@@ -216,7 +216,7 @@ class RecordHandOn(ToPool, frozen=True):
     fence: int
 
 
-class RegisterWorker(ToPool, frozen=True):
+class RegisterWorker(ToPool, frozen=True, gc=False):
     """A worker's incarnation offers its capacity and names the allocations it still runs."""
 
     worker_id: str
@@ -228,14 +228,14 @@ class RegisterWorker(ToPool, frozen=True):
     running: tuple[str, ...] = ()
 
 
-class DrainWorker(ToPool, frozen=True):
+class DrainWorker(ToPool, frozen=True, gc=False):
     """The worker takes nothing new."""
 
     worker_id: str
     incarnation: int
 
 
-class WorkerLeft(ToPool, frozen=True):
+class WorkerLeft(ToPool, frozen=True, gc=False):
     """The worker's incarnation has ended, or has been silent for its whole lease."""
 
     worker_id: str
@@ -243,13 +243,13 @@ class WorkerLeft(ToPool, frozen=True):
     reason: str = ""
 
 
-class ClientLeft(ToPool, frozen=True):
+class ClientLeft(ToPool, frozen=True, gc=False):
     """A client that held allocations or reservations has been silent for its whole lease."""
 
     client_id: str
 
 
-class ReserveResources(ToPool, frozen=True):
+class ReserveResources(ToPool, frozen=True, gc=False):
     """A client wants amounts kept for it; ``ttl_ms`` counts from the grant."""
 
     reservation_id: str
@@ -259,7 +259,7 @@ class ReserveResources(ToPool, frozen=True):
     ttl_ms: int = 60_000
 
 
-class EndReservation(ToPool, frozen=True):
+class EndReservation(ToPool, frozen=True, gc=False):
     """The client no longer needs its reservation."""
 
     reservation_id: str
@@ -276,7 +276,7 @@ class Excerpt(Struct, frozen=True):
     path: tuple[str, ...] = ()
 
 
-class StartTask(ToWorker, frozen=True):
+class StartTask(ToWorker, frozen=True, gc=False):
     """Run one attempt.
 
     ``inputs`` maps each reference in the payload to its value, and ``excerpts``
@@ -294,7 +294,7 @@ class StartTask(ToWorker, frozen=True):
     extract: dict[str, tuple[str, ...]] = {}
 
 
-class CancelTask(ToWorker, frozen=True):
+class CancelTask(ToWorker, frozen=True, gc=False):
     """Stop an attempt, or never start it."""
 
     execution_id: str
@@ -302,7 +302,7 @@ class CancelTask(ToWorker, frozen=True):
     attempt: int
 
 
-class SettleReport(ToWorker, frozen=True):
+class SettleReport(ToWorker, frozen=True, gc=False):
     """The execution's log holds the outcome, or wants none: stop reporting the attempt."""
 
     execution_id: str
@@ -310,14 +310,14 @@ class SettleReport(ToWorker, frozen=True):
     attempt: int
 
 
-class AdmitWorker(ToWorker, frozen=True):
+class AdmitWorker(ToWorker, frozen=True, gc=False):
     """The pool has recorded the incarnation; allocations in ``stop`` are no longer its own."""
 
     incarnation: int
     stop: tuple[str, ...] = ()
 
 
-class RejoinWorker(ToWorker, frozen=True):
+class RejoinWorker(ToWorker, frozen=True, gc=False):
     """The pool gave this incarnation up; a new one must register."""
 
     incarnation: int
@@ -326,7 +326,7 @@ class RejoinWorker(ToWorker, frozen=True):
 # --- to a client ---------------------------------------------------------------------------------
 
 
-class AllocationAnswered(ToClient, frozen=True):
+class AllocationAnswered(ToClient, frozen=True, gc=False):
     """A client's request was granted."""
 
     allocation_id: str
@@ -336,13 +336,13 @@ class AllocationAnswered(ToClient, frozen=True):
     granted_at: int
 
 
-class ReleaseAnswered(ToClient, frozen=True):
+class ReleaseAnswered(ToClient, frozen=True, gc=False):
     """A client's release was recorded."""
 
     allocation_id: str
 
 
-class ReservationAnswered(ToClient, frozen=True):
+class ReservationAnswered(ToClient, frozen=True, gc=False):
     """A client's reservation was made, or refused with a reason."""
 
     reservation_id: str
@@ -353,14 +353,14 @@ class ReservationAnswered(ToClient, frozen=True):
 # --- within one actor ----------------------------------------------------------------------------
 
 
-class TimerFired(Say, frozen=True):
+class TimerFired(Say, frozen=True, gc=False):
     """A timer that the state asked for ran out on a monotonic clock."""
 
     key: str
     name: str
 
 
-class AttemptBegan(ToWorker, frozen=True):
+class AttemptBegan(ToWorker, frozen=True, gc=False):
     """The executor has begun; ``started_at`` in Unix milliseconds."""
 
     execution_id: str
@@ -369,25 +369,25 @@ class AttemptBegan(ToWorker, frozen=True):
     started_at: int
 
 
-class AttemptEnded(ToWorker, frozen=True):
+class AttemptEnded(ToWorker, frozen=True, gc=False):
     """The executor has ended, or was stopped, and nothing of it runs any more."""
 
     report: AttemptFinished
 
 
-class Enlisted(ToWorker, frozen=True):
+class Enlisted(ToWorker, frozen=True, gc=False):
     """The worker's log holds its new incarnation."""
 
     incarnation: int
 
 
-class Drain(ToWorker, frozen=True):
+class Drain(ToWorker, frozen=True, gc=False):
     """Take nothing new; with ``hand_back`` stop what runs and give it back."""
 
     hand_back: bool = False
 
 
-class Advance(Say, frozen=True):
+class Advance(Say, frozen=True, gc=False):
     """Do whatever the recorded state calls for; said after every fold."""
 
     key: str
@@ -436,7 +436,7 @@ ClientMessage = AllocationAnswered | ReleaseAnswered | ReservationAnswered
 Message = PlannerMessage | SchedulerMessage | ResourceMessage | WorkerMessage | ClientMessage
 
 
-class Letter(Struct, frozen=True, array_like=True):
+class Letter(Struct, frozen=True, array_like=True, gc=False):
     """One message under its id, ``<log>:<version>:<position>`` of the event that called for it."""
 
     id: str

@@ -58,7 +58,7 @@ FINAL_EXECUTION_STATES = frozenset(
 TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _T.PENDING: frozenset({_T.READY, _T.SKIPPED, _T.CANCELLED}),
     _T.READY: frozenset({_T.QUEUED, _T.SCHEDULED, _T.SKIPPED, _T.CANCELLED}),
-    _T.QUEUED: frozenset({_T.SCHEDULED, _T.FAILED, _T.CANCELLED}),
+    _T.QUEUED: frozenset({_T.SCHEDULED, _T.READY, _T.FAILED, _T.CANCELLED}),
     _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.CANCELLED}),
     _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
@@ -66,7 +66,8 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
 """Which status may follow which; a status that is missing here is final in this version.
 
 READY to SCHEDULED is a hand-on: a finished task's allocation goes straight to
-its successor. SCHEDULED or RUNNING to READY is a lost attempt.
+its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
+one is lost when its worker is gone before the grant arrived.
 """
 
 EXECUTION_TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {

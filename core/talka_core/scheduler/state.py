@@ -20,7 +20,7 @@ LOST_MAX = 10
 """Attempts that may be lost with their workers before the task itself is blamed."""
 
 
-class TaskRecord(Struct):
+class TaskRecord(Struct, gc=False):
     """One task's state; instants are milliseconds since the epoch, 0 for never."""
 
     status: TaskStatus = TaskStatus.PENDING
