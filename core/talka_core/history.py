@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -18,8 +19,10 @@ from talka_core.scheduler.index import WorkflowIndex
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.events import Event, ExecutionEvent
-from talka_protocols.states import TASK_TRANSITIONS, TaskStatus
+from talka_protocols.states import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD
+
+Status = TypeVar("Status", bound=StrEnum)
 
 
 @dataclass(frozen=True)
@@ -84,17 +87,21 @@ def unpacked(fold: Fold, body: bytes) -> Any:
 
 
 def violations(state: ExecutionRecord, commits: Iterable[Commit[ExecutionEvent]]) -> Iterator[str]:
-    """Yield a sentence for every task transition of a history that the table does not allow.
+    """Yield a sentence for every transition of a history that the tables do not allow.
 
     ``state`` must be initial; it is folded on the way.
     """
     for commit in commits:
         for version, _cause, event in commit.events():
-            task_id = getattr(event, "task_id", None)
-            before = state.tasks[task_id].status if task_id in state.tasks else None
+            task_id: str = getattr(event, "task_id", "")
+            task = state.tasks.get(task_id)
+            was, before = state.status, task.status if task else None
             SCHEDULER.evolve(state, event, commit.at)
-            if task_id is None or before is None:
-                continue
-            after = state.tasks[task_id].status
-            if after is not before and after not in TASK_TRANSITIONS.get(before, frozenset[TaskStatus]()):
-                yield f"event {version}: task {task_id!r} went from {before} to {after}"
+            if was is not None and not _may_follow(EXECUTION_TRANSITIONS, was, state.status):
+                yield f"event {version}: the execution went from {was} to {state.status}"
+            if task and before and not _may_follow(TASK_TRANSITIONS, before, task.status):
+                yield f"event {version}: task {getattr(event, 'task_id', '')!r} went from {before} to {task.status}"
+
+
+def _may_follow(table: Mapping[Status, frozenset[Status]], before: Status, after: object) -> bool:
+    return after is before or after in table.get(before, frozenset())

@@ -25,7 +25,7 @@ from talka_services.runner.mail import Reminder
 from talka_services.runner.performer import Performer
 from talka_services.runner.ports import Ports
 from talka_services.runner.roster import Roster
-from talka_services.runner.states import Cause, LeaseLostError, Outbox, States, letters
+from talka_services.runner.states import Cause, LeaseLostError, Outbox, States
 from talka_services.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -67,7 +67,6 @@ class Actor:
         on_tick: Callable[[dict[str, Entry]], None] | None = None,
     ) -> None:
         self.address = address
-        self._behaviour = behaviour
         self._ports = ports
         self._roster = roster
         self._holder = holder
@@ -137,10 +136,10 @@ class Actor:
 
     async def _resume(self, keys: Iterable[str]) -> None:
         """Perform everything that these states still owe."""
-        keys = list(keys)
-        for key in keys:
+        owed = self._states.owed(keys)
+        for key in owed:
             self._reminders.pop(key, None)
-        await self._performer.perform(self._states.owed(keys))
+        await self._performer.perform([item for outbox in owed.values() for item in outbox])
 
     # --- one batch -----------------------------------------------------------------------------
 
@@ -262,12 +261,12 @@ class Actor:
         self._next_tick = now_s + self._ports.resend_s
         self._performer.check_lease()
         outbox: Outbox = []
-        for key, entry in self._states.entries.items():
+        for key, owed in self._states.owed(self._states.entries).items():
             reminder = self._reminders.get(key)
             if reminder is None:
                 reminder = Reminder(self._ports.resend_s, self._ports.resend_max_s)
                 self._reminders[key] = reminder
-            outbox += letters(entry, reminder.overdue(self._behaviour.resume(entry.state), now_s))
+            outbox += reminder.overdue(owed, now_s)
         await self._performer.perform(outbox)
         if self._roster is not None:
             await self._roster.flush()

@@ -78,17 +78,17 @@ class Reminder:
         self._most_s = most_s
         self._due: dict[bytes, _Due] = {}
 
-    def overdue(self, owed: Iterable[Effect], now_s: float) -> list[Effect]:
-        """Return the effects whose time has come; those not owed any more are forgotten."""
+    def overdue(self, owed: Iterable[tuple[str, Effect]], now_s: float) -> list[tuple[str, Effect]]:
+        """Return the messages whose time has come; those not owed any more are forgotten."""
         kept: dict[bytes, _Due] = {}
-        overdue: list[Effect] = []
-        for effect in owed:
+        overdue: list[tuple[str, Effect]] = []
+        for letter_id, effect in owed:
             if not isinstance(effect, Send):
                 continue
             identity = msgspec.json.encode(stored_form(effect.message))
             due = self._due.get(identity) or _Due(now_s + self._first_s, self._first_s)
             if due.at_s <= now_s:
-                overdue.append(effect)
+                overdue.append((letter_id, effect))
                 due.delay_s = min(self._most_s, 2 * due.delay_s)
                 due.at_s = now_s + due.delay_s
             kept[identity] = due

@@ -54,8 +54,13 @@ class States:
         try:
             self.entries[key] = await self._journal.load(key)
         except BrokenHistoryError as error:
-            self.broken[key] = str(error)
-            log.error("log.broken", key=key, error=str(error))
+            self._quarantine(key, error)
+
+    def _quarantine(self, key: str, error: Exception) -> None:
+        """Set one log aside; its shard goes on, and a restart of the service tries it again."""
+        self.entries.pop(key, None)
+        self.broken[key] = str(error)
+        log.error("log.broken", key=key, error=repr(error))
 
     async def reload(self, keys: Iterable[str]) -> None:
         """Throw provisional states away and fold their logs again."""
@@ -140,14 +145,21 @@ class States:
                 outbox += effects
         return outbox
 
-    def owed(self, keys: Iterable[str]) -> Outbox:
-        """Return everything that these states still owe."""
-        outbox: Outbox = []
-        for key in keys:
+    def owed(self, keys: Iterable[str]) -> dict[str, Outbox]:
+        """Return everything that these states still owe, by key; one that cannot say is set aside."""
+        owed: dict[str, Outbox] = {}
+        for key in list(keys):
             entry = self.entries.get(key)
-            if entry is not None:
-                outbox += letters(entry, self._behaviour.resume(entry.state))
-        return outbox
+            if entry is None:
+                continue
+            try:
+                effects = list(self._behaviour.resume(entry.state))
+            except Exception as error:  # noqa: BLE001  (whatever is wrong with one log must not stop the others)
+                self._quarantine(key, error)
+                continue
+            prefix = f"{entry.name}:{entry.state.version}"
+            owed[key] = [(f"{prefix}:r{i}", effect) for i, effect in enumerate(effects)]
+        return owed
 
     def retire(self, touched: Iterable[str]) -> list[str]:
         """Forget states that are over or never began, and return their keys; only logs remain."""
@@ -161,8 +173,3 @@ class States:
                 del self.entries[key]
                 retired.append(key)
         return retired
-
-
-def letters(entry: Entry, effects: Iterable[Effect]) -> Outbox:
-    """Return effects that no new event calls for, under ids that tell them from first ones."""
-    return [(f"{entry.name}:{entry.state.version}:r{i}", effect) for i, effect in enumerate(effects)]

@@ -26,6 +26,7 @@ from talka_services.telemetry import get_logger
 
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 5.0
+STOP_S = 2.0
 
 log = get_logger(__name__)
 
@@ -47,26 +48,29 @@ class Owner:
         self._ports = ports
         self._connection = connection
         self._holder = holder
-        self._actors: set[Actor] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._actors: dict[Address, Actor] = {}
+        self._tasks: dict[Address, asyncio.Task[None]] = {}
         self._is_stopping = False
 
     def start(self) -> None:
         """Begin to compete for the addresses."""
-        self._tasks = [
-            asyncio.create_task(self._keep(Address(self.kind, id_)), name=f"own {self.kind} {id_}")
-            for id_ in self._ids
-        ]
+        addresses = [Address(self.kind, id_) for id_ in self._ids]
+        self._tasks = {
+            address: asyncio.create_task(self._keep(address), name=f"own {address}") for address in addresses
+        }
 
     async def stop(self) -> None:
         """Finish what is at hand and give every address up."""
         self._is_stopping = True
-        for actor in self._actors:
-            actor.stop()
-        waiting = [task for task in self._tasks if not task.done()]
-        if not waiting:
+        for address, task in self._tasks.items():
+            actor = self._actors.get(address)
+            if actor is None:
+                task.cancel()
+            else:
+                actor.stop()
+        if not self._tasks:
             return
-        _, late = await asyncio.wait(waiting, timeout=2.0)
+        _, late = await asyncio.wait(self._tasks.values(), timeout=STOP_S)
         for task in late:
             task.cancel()
         if late:
@@ -107,7 +111,7 @@ class Owner:
         """Run the actor until it is stopped or the lease is lost."""
         watch = PoolWatch(address.id, self._ports, self._connection) if self._is_pool else None
         actor = self._build(address, lease, watch)
-        self._actors.add(actor)
+        self._actors[address] = actor
         running = asyncio.create_task(actor.run(), name=f"run {address}")
         losing = asyncio.create_task(lease.lost(), name=f"lease {address}")
         try:
@@ -118,7 +122,7 @@ class Owner:
                 raise LeaseLostError(f"{address}: the lease is lost.")
             await running
         finally:
-            self._actors.discard(actor)
+            del self._actors[address]
             for task in (running, losing):
                 task.cancel()
             await asyncio.wait((running, losing))
