@@ -60,5 +60,8 @@ _RANKS: dict[Strategy, Callable[[Task, Position], Rank]] = {
 
 
 def rank(strategy: Strategy, task: Task, position: Position) -> Rank:
-    """Return the task's rank under a strategy; smaller goes first."""
-    return _RANKS[strategy](task, position)
+    """Return the task's rank under a strategy; smaller goes first.
+
+    All parts are floats, as they are read back from a log, so a replayed state has the same bytes.
+    """
+    return tuple(map(float, _RANKS[strategy](task, position)))

@@ -24,6 +24,7 @@ from talka_protocols.messages import AttemptFinished, AttemptStarted, Outcome, R
 from talka_protocols.states import TaskStatus
 
 _LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
+_HOLDING = (TaskStatus.QUEUED, *_LIVE)
 _UNKNOWN = TaskFailure("unknown", "The worker gave no reason.")
 
 
@@ -60,9 +61,13 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
 
 
 def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> Iterator[ExecutionEvent]:
-    """Take an attempt for lost when its allocation is gone with its worker."""
+    """Take an attempt for lost when its allocation is gone with its worker.
+
+    That holds also where the grant itself never arrived: asking again under the
+    same allocation id would let a late grant of the lost worker be taken for the new one.
+    """
     for task_id, record in state.tasks.items():
-        if record.allocation_id == message.allocation_id and record.status in _LIVE:
+        if record.allocation_id == message.allocation_id and record.status in _HOLDING:
             yield from _lost(state, task_id, record, message.reason, now_ms)
             yield AllocationReleased(message.allocation_id)
             yield from dispatch(state)
@@ -71,10 +76,16 @@ def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> I
 
 
 def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
-    """Give back what an ended task still holds because a commit was cut short."""
+    """Give back what nobody needs any more because a commit was cut short.
+
+    That is what an ended task still holds, and what was handed on to a task that never got it.
+    """
     for record in state.tasks.values():
-        if record.allocation_id and record.status not in (*_LIVE, TaskStatus.QUEUED):
+        if record.allocation_id and record.status not in _HOLDING:
             yield AllocationReleased(record.allocation_id)
+    held = {record.allocation_id for record in state.tasks.values()}
+    for allocation_id in [a for a in state.handing if a not in held]:
+        yield AllocationReleased(allocation_id)
 
 
 def _succeeded(state: ExecutionRecord, message: AttemptFinished) -> Iterator[ExecutionEvent]:

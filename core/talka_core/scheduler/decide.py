@@ -95,6 +95,8 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
     record = state.tasks.get(message.task_id)
     if record is None or record.status is not TaskStatus.QUEUED or record.attempt != message.attempt:
         return
+    if record.allocation_id != message.allocation_id:
+        return
     yield TaskScheduled(
         message.task_id,
         message.attempt,
@@ -141,6 +143,6 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
             if record.status is TaskStatus.PENDING and record.waits_for == 0:
                 yield from make_ready(state, task_id)
         yield from endings.skip_orphans(state)
-        yield from attempts.return_strays(state)
-        yield from dispatch(state)
+    yield from attempts.return_strays(state)
+    yield from dispatch(state)
     yield from endings.conclude(state)

@@ -55,7 +55,7 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
         yield _timeout(state)
     for task_id, record in state.tasks.items():
         match record.status:
-            case TaskStatus.QUEUED:
+            case TaskStatus.QUEUED if record.allocation_id:
                 yield _request(state, task_id, record)
             case TaskStatus.SCHEDULED:
                 yield _start(state, task_id, record)
@@ -83,8 +83,7 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
                 )
                 yield Send(Recipient.WORKER, cancel, notice=True)
         case m.GrantAllocation():
-            record = state.tasks.get(message.task_id)
-            if record is None or record.allocation_id != message.allocation_id:
+            if not _is_held(state, message.allocation_id):
                 holder = Holder(message.execution_id, message.task_id, message.attempt)
                 yield _release(state, message.allocation_id, Return(holder, message.fence), notice=True)
         case m.RevokeAllocation():
@@ -99,6 +98,11 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
 def is_over(state: ExecutionRecord) -> bool:
     """Tell whether the execution has ended and nothing is on its way back to the pool."""
     return state.status in FINAL_EXECUTION_STATES and not state.returning and not state.handing
+
+
+def _is_held(state: ExecutionRecord, allocation: str) -> bool:
+    """Tell whether any task has the allocation: a repeated grant may come after it was handed on."""
+    return any(record.allocation_id == allocation for record in state.tasks.values())
 
 
 def _is_wanted(record: TaskRecord | None, attempt: int) -> bool:

@@ -45,7 +45,8 @@ def stop_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
             case TaskStatus.PENDING | TaskStatus.READY | TaskStatus.RETRYING:
                 yield TaskCancelled(task_id, record.attempt, now_ms)
             case TaskStatus.QUEUED:
-                yield AllocationRequestWithdrawn(record.allocation_id)
+                if record.allocation_id:
+                    yield AllocationRequestWithdrawn(record.allocation_id)
                 yield TaskCancelled(task_id, record.attempt, now_ms)
             case TaskStatus.SCHEDULED | TaskStatus.RUNNING if not record.is_stopping:
                 yield TaskCancelRequested(task_id, record.attempt)

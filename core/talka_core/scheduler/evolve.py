@@ -145,7 +145,8 @@ def _leave_ready(state: ExecutionRecord, task_id: str) -> None:
 
 
 def _return(state: ExecutionRecord, allocation: str) -> None:
-    state.handing.pop(allocation, None)
+    if handing := state.handing.pop(allocation, None):
+        state.returning[allocation] = handing
     for task_id, record in _holding(state, allocation):
         holder = Holder(state.execution_id, task_id, record.attempt)
         state.returning[allocation] = Return(holder, record.fence)

@@ -1,0 +1,107 @@
+"""Goal: what late, repeated and cut-short things must not do to an execution.
+
+Method: each is a short sequence that generated histories once failed on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from talka_core.behaviour import Effect, Send, step
+from talka_core.scheduler import SCHEDULER, ExecutionRecord
+from talka_core.strategies import Position, rank
+from talka_protocols import events as e
+from talka_protocols import messages as m
+from talka_protocols.messages import Outcome
+from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.workflow import Dependency, Strategy, Task, Workflow, WorkflowConfig
+
+
+def _started(*dependencies: Dependency, max_parallel: int | None = None) -> ExecutionRecord:
+    tasks = (Task("a", "work"), Task("b", "work"))
+    config = WorkflowConfig(max_parallel=max_parallel)
+    state = SCHEDULER.initial("e")
+    _tell(state, m.StartExecution("e", Workflow("w", "w", tasks, dependencies, config)))
+    return state
+
+
+def _tell(state: ExecutionRecord, message: Any, now_ms: int = 1_000) -> tuple[list[Any], list[Effect]]:
+    events, effects = step(SCHEDULER, state, message, now_ms)
+    return events, [effect for _, effect in effects]
+
+
+def _grant(task_id: str, *, attempt: int = 1, fence: int = 1, hands: int = 0) -> m.GrantAllocation:
+    allocation_id = f"e/{task_id}/{attempt}"
+    return m.GrantAllocation("e", task_id, attempt, allocation_id, "w1", fence, 1, hands, 9_999)
+
+
+def _finished(task_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> m.AttemptFinished:
+    return m.AttemptFinished("e", task_id, 1, "w1", 1_000, 2_000, outcome)
+
+
+def _fold(state: ExecutionRecord, *events: Any) -> None:
+    for event in events:
+        SCHEDULER.evolve(state, event, 1_000)
+
+
+def test_late_grant_after_hand_on_frees_nothing() -> None:
+    """A grant that is repeated after its allocation was handed on does not give it back under the heir."""
+    state = _started(Dependency("a", "b"))
+    _tell(state, _grant("a", hands=8))
+    events, _ = _tell(state, _finished("a"))
+    assert any(isinstance(event, e.AllocationHandedOn) for event in events)
+    assert _tell(state, _grant("a", hands=8)) == ([], [])
+
+
+def test_revoked_before_granted_takes_a_new_allocation() -> None:
+    """A revocation that overtakes its grant ends the attempt, so the grant is too late when it comes."""
+    state = _started(Dependency("a", "b"))
+    events, _ = _tell(state, m.RevokeAllocation("e", "e/a/1"))
+    assert [type(event) for event in events] == [e.TaskAttemptLost, e.AllocationReleased, e.TaskQueued]
+    events, effects = _tell(state, _grant("a"))
+    assert not events
+    assert [type(effect.message) for effect in effects if isinstance(effect, Send)] == [m.ReleaseAllocation]
+
+
+def test_withdrawal_cut_short_is_completed() -> None:
+    """A cancellation cut between withdrawing a request and cancelling its task owes nothing nameless."""
+    state = _started()
+    _fold(state, e.ExecutionCancelRequested(), e.AllocationRequestWithdrawn("e/a/1"))
+    asked = [x.message for x in SCHEDULER.resume(state) if isinstance(x, Send)]
+    assert all(ask.allocation_id for ask in asked if isinstance(ask, m.RequestAllocation))
+    events, _ = _tell(state, m.Advance("e"))
+    assert e.AllocationRequestWithdrawn("") not in events
+    assert state.status is ExecutionState.CANCELLED
+
+
+def test_strays_of_a_stopping_execution_are_returned() -> None:
+    """What an ended task still holds goes back to the pool although the execution is being cancelled."""
+    state = _started()
+    _tell(state, _grant("a"))
+    _tell(state, m.CancelExecution("e"))
+    _fold(state, e.TaskStarted("a", 1, 1_000), e.TaskSucceeded("a", 1, 2_000))
+    events, _ = _tell(state, m.Advance("e"))
+    assert e.AllocationReleased("e/a/1") in events
+
+
+def test_hand_on_cut_short_is_returned() -> None:
+    """An allocation whose heir never got it, because the commit was cut, goes back to the pool."""
+    state = _started(Dependency("a", "b"))
+    _tell(state, _grant("a", hands=8))
+    events, _ = _tell(state, _finished("a"))
+    kept = [event for event in events if not (isinstance(event, e.TaskScheduled))]
+    fresh = _started(Dependency("a", "b"))
+    _tell(fresh, _grant("a", hands=8))
+    _fold(fresh, *kept)
+    events, effects = _tell(fresh, m.Advance("e"))
+    assert e.AllocationReleased("e/a/1") in events
+    assert any(isinstance(x, Send) and isinstance(x.message, m.ReleaseAllocation) for x in effects)
+    assert fresh.tasks["b"].status is TaskStatus.QUEUED
+
+
+def test_ranks_are_floats() -> None:
+    """Ranks are floats from the start, so a state decided here and one replayed have the same bytes."""
+    for strategy in Strategy:
+        assert all(
+            type(part) is float for part in rank(strategy, Task("a", "work"), Position(1, 2.0, 3.0, 4))
+        )
