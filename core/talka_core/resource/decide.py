@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.resource.placement import place
+from talka_core.resource.placement import fits, place
 from talka_core.resource.state import (
     HANDS,
     HANDS_MS,
@@ -93,18 +93,22 @@ def _request(state: PoolRecord, message: RequestAllocation, now_ms: int) -> Iter
     shape = shape_of(message.agent_type, message.amounts)
     request = Request(message.holder, message.agent_type, message.amounts, message.rank, shape)
     worker_id = None
-    if message.reservation_id:
-        reservation = state.reservations.get(message.reservation_id)
-        if reservation is not None and reservation.client_id == message.holder.client_id:
-            yield ReservationEnded(message.reservation_id, "used")
+    reservation = state.reservations.get(message.reservation_id)
+    if reservation is not None and reservation.client_id == message.holder.client_id:
+        yield ReservationEnded(message.reservation_id, "used")
+        if fits(state, reservation.worker_id, message.agent_type, message.amounts):
             worker_id = reservation.worker_id
-    elif not state.queues.get(shape):
+    if worker_id is None and not state.queues.get(shape):
         worker_id = place(state, message.agent_type, message.amounts)
-    if worker_id is not None and worker_id in state.workers:
+    if worker_id is not None:
         yield _granted(state, allocation_id, request, worker_id, now_ms)
-        return
-    yield AllocationQueued(allocation_id, message.holder, message.agent_type, message.amounts, message.rank)
-    yield from _withdraw_permits(state, message.holder.execution_id)
+    else:
+        yield AllocationQueued(
+            allocation_id, message.holder, message.agent_type, message.amounts, message.rank
+        )
+        yield from _withdraw_permits(state, message.holder.execution_id)
+    if reservation is not None:
+        yield from _grant_waiting(state, now_ms)
 
 
 def _granted(

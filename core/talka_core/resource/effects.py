@@ -71,8 +71,21 @@ def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
             yield from _answer_worker(state, message)
         case m.ReserveResources():
             yield _answer_reservation(state, message)
+        case m.Advance():
+            yield from _remind(state)
         case _:
             pass
+
+
+def _remind(state: PoolRecord) -> Iterator[Effect]:
+    """Tell every execution what it holds, so that it gives back what it knows nothing of.
+
+    A request that arrives again after its allocation was freed is granted once more; if the answer
+    to that is lost, nobody else would ever ask.
+    """
+    for allocation_id, grant in state.grants.items():
+        if grant.holder.execution_id and not grant.is_revoked:
+            yield _grant(state, allocation_id, grant)
 
 
 def is_over(state: PoolRecord) -> bool:

@@ -145,4 +145,4 @@ def _worker(state: PoolRecord, event: e.WorkerJoined | e.WorkerDraining | e.Work
             del state.workers[event.worker_id]
             state.lost[event.worker_id] = event.incarnation
             if len(state.lost) > LOST_KEPT:
-                del state.lost[next(iter(state.lost))]
+                del state.lost[min(state.lost)]

@@ -35,6 +35,14 @@ def place(state: PoolRecord, agent_type: str, amounts: dict[str, float]) -> str 
     return best[1] if best else None
 
 
+def fits(state: PoolRecord, worker_id: str, agent_type: str, amounts: dict[str, float]) -> bool:
+    """Tell whether one worker can take the request now, draining or not."""
+    entry = state.workers.get(worker_id)
+    if entry is None or (agent_type and agent_type not in entry.agent_types):
+        return False
+    return _load(entry, claim_of(entry, agent_type, amounts)) is not None
+
+
 def _load(entry: WorkerEntry, claim: Amounts) -> float | None:
     load = 0.0
     for name, amount in claim.items():

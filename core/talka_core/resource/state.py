@@ -9,6 +9,8 @@ R3 every live allocation is on a worker of the inventory, or is revoked.
 
 from __future__ import annotations
 
+from math import ceil
+
 from msgspec import Struct, field
 
 from talka_protocols.events import Holder
@@ -24,8 +26,11 @@ Amounts = dict[str, int]
 
 
 def thousandths(amounts: dict[str, float]) -> Amounts:
-    """Return amounts in whole thousandths, rounded up so that less is never held than asked."""
-    return {name: -int(-amount * 1000 // 1) for name, amount in amounts.items()}
+    """Return amounts in whole thousandths, rounded up so that less is never held than asked.
+
+    The noise of binary fractions is taken off first: 1.1 is 1100, not 1101.
+    """
+    return {name: ceil(round(amount * 1000, 6)) for name, amount in amounts.items()}
 
 
 def plain(amounts: Amounts) -> dict[str, float]:
@@ -115,4 +120,4 @@ def initial(pool: str) -> PoolRecord:
 
 def shape_of(agent_type: str, amounts: dict[str, float]) -> str:
     """Name what decides where a request fits, so that equal requests share one queue."""
-    return agent_type + "".join(f"|{name}={amounts[name]:g}" for name in sorted(amounts))
+    return agent_type + "".join(f"|{name}={float(amounts[name])!r}" for name in sorted(amounts))
