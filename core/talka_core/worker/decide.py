@@ -16,6 +16,7 @@ from talka_core.worker.state import (
     DrainBegan,
     EnlistingBegan,
     IncarnationBegan,
+    TaskKey,
     WorkerFact,
     WorkerRecord,
 )
@@ -68,6 +69,7 @@ def decide(state: WorkerRecord, message: WorkerMessage, now_ms: int) -> Iterator
         case Enlisted():
             if message.incarnation > state.incarnation:
                 yield IncarnationBegan(message.incarnation)
+                yield from _stop_running(state, is_handed_back=True)
         case Drain():
             if not state.is_draining:
                 yield DrainBegan()
@@ -81,13 +83,18 @@ def _start(state: WorkerRecord, message: StartTask, now_ms: int) -> Iterator[Wor
     key = (message.execution_id, message.task.id)
     if state.seen.get(key, 0) >= message.attempt:
         return
-    older = state.attempts.get(key)
-    if older is not None and older.is_running:
-        yield AttemptStopping(key, older.attempt)
+    yield from _stop_older(state, key)
     if state.is_draining or state.is_enlisting:
         yield AttemptReported(_never_ran(state, message, now_ms))
     else:
         yield AttemptAccepted(message)
+
+
+def _stop_older(state: WorkerRecord, key: TaskKey) -> Iterator[WorkerFact]:
+    """Stop the attempt that the record of a newer one is about to replace."""
+    older = state.attempts.get(key)
+    if older is not None and older.is_running and not older.is_stopping:
+        yield AttemptStopping(key, older.attempt)
 
 
 def _never_ran(state: WorkerRecord, message: StartTask, now_ms: int) -> AttemptFinished:
@@ -128,6 +135,7 @@ def _cancel(state: WorkerRecord, message: CancelTask, now_ms: int) -> Iterator[W
     key = (message.execution_id, message.task_id)
     seen = state.seen.get(key, 0)
     if message.attempt > seen:
+        yield from _stop_older(state, key)
         yield AttemptReported(
             AttemptFinished(
                 message.execution_id,

@@ -134,7 +134,7 @@ def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
         case EnlistingBegan():
             state.is_enlisting, state.is_admitted = True, False
         case IncarnationBegan():
-            state.incarnation, state.is_enlisting = fact.incarnation, False
+            state.incarnation, state.is_enlisting, state.is_admitted = fact.incarnation, False, False
         case Admitted():
             state.is_admitted = True
         case DrainBegan():

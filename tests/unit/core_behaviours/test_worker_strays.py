@@ -1,0 +1,54 @@
+"""Goal: a worker loses sight of nothing that runs on it.
+
+Method: each is a short sequence that generated histories once failed on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from talka_core.behaviour import Effect, Send, Stop, step
+from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
+from talka_protocols import messages as m
+from talka_protocols.workflow import Task
+
+OFFER = m.RegisterWorker("p", "w1", 0, ("work",), 8, {"cpu_cores": 4.0})
+
+
+def _tell(state: WorkerRecord, message: Any) -> list[Effect]:
+    return [effect for _, effect in step(WORKER_BEHAVIOUR, state, message, 1_000)[1]]
+
+
+def _start(attempt: int) -> m.StartTask:
+    return m.StartTask("w1", "e", attempt, attempt, f"e/a/{attempt}", Task("a", "work"))
+
+
+def _worker() -> WorkerRecord:
+    state = WorkerRecord("w1", offer=OFFER)
+    _tell(state, m.Enlisted("w1", 1))
+    _tell(state, m.AdmitWorker("w1", 1))
+    return state
+
+
+def test_cancelling_a_later_attempt_stops_the_earlier_one() -> None:
+    """A cancellation that overtakes its start still stops the earlier attempt that it replaces."""
+    state = _worker()
+    _tell(state, _start(1))
+    assert Stop("e", "a", 1) in _tell(state, m.CancelTask("w1", "e", "a", 2))
+
+
+def test_stopping_attempt_is_not_stopped_twice() -> None:
+    """A newer start does not stop again what is being stopped already."""
+    state = _worker()
+    _tell(state, _start(1))
+    _tell(state, m.CancelTask("w1", "e", "a", 1))
+    assert not [effect for effect in _tell(state, _start(2)) if isinstance(effect, Stop)]
+
+
+def test_every_incarnation_asks_to_be_admitted() -> None:
+    """A further incarnation owes its registration, and hands back what the one before it ran."""
+    state = _worker()
+    _tell(state, _start(1))
+    assert Stop("e", "a", 1) in _tell(state, m.Enlisted("w1", 2))
+    owed = [x.message for x in WORKER_BEHAVIOUR.resume(state) if isinstance(x, Send)]
+    assert [message.incarnation for message in owed if isinstance(message, m.RegisterWorker)] == [2]
