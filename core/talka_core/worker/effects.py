@@ -57,8 +57,10 @@ def answer(state: WorkerRecord, message: m.WorkerMessage) -> Iterable[Effect]:
             key = (message.execution_id, message.task.id)
             yield from _repeat(state, key, message.attempt)
         case m.CancelTask():
-            key = (message.execution_id, message.task_id)
-            yield from _repeat(state, key, message.attempt)
+            # Never answered with the start: that is answered with a cancellation, and so on for ever.
+            record = state.attempts.get((message.execution_id, message.task_id))
+            if record is not None and record.attempt == message.attempt and record.report is not None:
+                yield Send(Recipient.SCHEDULER, record.report, notice=True)
         case m.Drain():
             yield from _drain(state)
         case _:

@@ -52,3 +52,12 @@ def test_every_incarnation_asks_to_be_admitted() -> None:
     assert Stop("e", "a", 1) in _tell(state, m.Enlisted("w1", 2))
     owed = [x.message for x in WORKER_BEHAVIOUR.resume(state) if isinstance(x, Send)]
     assert [message.incarnation for message in owed if isinstance(message, m.RegisterWorker)] == [2]
+
+
+def test_repeated_cancellation_is_not_answered_with_a_start() -> None:
+    """While an attempt is being stopped a repeated cancellation calls for nothing, or both sides never rest."""
+    state = _worker()
+    _tell(state, _start(1))
+    _tell(state, m.AttemptBegan("w1", "e", "a", 1, 1_000))
+    _tell(state, m.CancelTask("w1", "e", "a", 1))
+    assert not _tell(state, m.CancelTask("w1", "e", "a", 1))
