@@ -100,7 +100,7 @@ def violations(state: ExecutionRecord, commits: Iterable[Commit[ExecutionEvent]]
             if was is not None and not _may_follow(EXECUTION_TRANSITIONS, was, state.status):
                 yield f"event {version}: the execution went from {was} to {state.status}"
             if task and before and not _may_follow(TASK_TRANSITIONS, before, task.status):
-                yield f"event {version}: task {getattr(event, 'task_id', '')!r} went from {before} to {task.status}"
+                yield f"event {version}: task {task_id!r} went from {before} to {task.status}"
 
 
 def _may_follow(table: Mapping[Status, frozenset[Status]], before: Status, after: object) -> bool:

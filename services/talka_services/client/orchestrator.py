@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from itertools import count, pairwise
 from types import TracebackType
@@ -29,7 +29,6 @@ from talka_protocols.messages import (
     encode_envelope,
 )
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
-from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import is_token, shard_of
 from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
 from talka_services.client.histories import Histories
@@ -157,15 +156,33 @@ class Orchestrator:
         """Return a large result by its claim check."""
         return msgspec.json.decode(await self._ports.blobs.get(claim))
 
-    async def watch(self, execution_id: str) -> AsyncIterator[ExecutionStatus]:
+    async def watch(self, execution_id: str) -> AsyncGenerator[ExecutionStatus]:
         """Yield the execution's status as it changes, at most ten times a second, and the last one."""
-        clock = asyncio.get_running_loop().time
-        due = 0.0
-        async with aclosing(self.histories.follow(execution_id)) as states:
-            async for state in states:
-                if clock() >= due or state.status in FINAL_EXECUTION_STATES:
-                    due = clock() + STATUS_S
-                    yield status_of(state)
+        news = asyncio.Event()
+        latest: list[ExecutionRecord] = []
+
+        async def follow() -> None:
+            async with aclosing(self.histories.follow(execution_id)) as states:
+                async for state in states:
+                    latest[:] = [state]
+                    news.set()
+
+        following = asyncio.create_task(follow(), name=f"watch {execution_id}")
+        following.add_done_callback(lambda _task: news.set())
+        try:
+            while not (following.done() and not following.cancelled() and following.exception()):
+                await news.wait()
+                news.clear()
+                if latest:
+                    status = status_of(latest[0])
+                    yield status
+                    if status.is_final:
+                        return
+                await asyncio.sleep(STATUS_S)
+            await following
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
 
     async def get_execution_status(self, execution_id: str) -> ExecutionStatus:
         """Return where an execution stands.
