@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+PIPE_WIDTH = 2_000
+
 STYLES = {
     "succeeded": "green",
     "running": "cyan",
@@ -34,7 +36,11 @@ def console(*, is_error: bool = False) -> Console:
     """Return a console for people."""
     from rich.console import Console
 
-    return Console(stderr=is_error, highlight=False, soft_wrap=True)
+    screen = Console(stderr=is_error, highlight=False, soft_wrap=True)
+    if not screen.is_terminal:
+        # Whoever reads a pipe wants whole ids, however long the line.
+        screen.width = PIPE_WIDTH
+    return screen
 
 
 def coloured(status: str) -> str:

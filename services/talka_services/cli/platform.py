@@ -1,0 +1,281 @@
+"""``talka up`` and ``talka service``: what stays until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from talka_protocols.messages import Recipient
+from talka_services.cli.command import Target, command
+from talka_services.cli.embedding import Flags
+from talka_services.cli.outcome import UsageError
+from talka_services.cli.pairs import parse_amounts, parse_objects
+from talka_services.cli.running import AllowCommands, AllowModules, Capacity, Durability, TimeScale, Workers
+from talka_services.cli.screen import print_json
+
+if TYPE_CHECKING:
+    from talka_services.client import LocalOptions
+
+Pools = Annotated[list[str] | None, typer.Option("--pool", help="A pool to own; repeatable.")]
+OnePool = Annotated[str, typer.Option("--pool", help="The pool to work for.")]
+WorkerId = Annotated[
+    str | None, typer.Option("--worker-id", help="Default: the host's name and random digits.")
+]
+Slots = Annotated[int, typer.Option("--slots", min=1, help="The most attempts at once.")]
+Agents = Annotated[
+    list[str] | None,
+    typer.Option("--agent", metavar="TYPE=module:object", help="An agent that runs this type's tasks."),
+]
+Processes = Annotated[
+    int | None, typer.Option("--processes", min=1, help="Child processes for python tasks (default: cores).")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "up")(up)
+    services = typer.Typer(
+        name="service", help="Run one service as this process, until SIGTERM.", no_args_is_help=True
+    )
+    command(services, "planner")(planner)
+    command(services, "scheduler")(scheduler)
+    command(services, "resource")(resource)
+    command(services, "worker")(worker)
+    app.add_typer(services)
+
+
+# --- up ------------------------------------------------------------------------------------------
+
+
+def up(
+    target: Target,
+    workers: Workers = None,
+    capacity: Capacity = None,
+    time_scale: TimeScale = 1.0,
+    durability: Durability = None,
+    allow_module: AllowModules = None,
+    allow_command: AllowCommands = None,
+    processes: Processes = None,
+) -> None:
+    """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
+
+    Unfinished executions of the directory go on. Other commands with the same
+    --data-dir use it.
+    """
+    if target.server:
+        raise UsageError(
+            "`talka up` embeds its own server, so --server (or TALKA_SERVER) cannot be given.",
+            hint="Run `talka service ...` processes against that server.",
+        )
+    from talka_services.cli.embedding import local_options
+
+    flags = Flags(
+        workers,
+        parse_amounts(capacity or ()),
+        time_scale,
+        durability,
+        tuple(allow_module or ()),
+        tuple(allow_command or ()),
+        processes,
+    )
+    asyncio.run(_up(target, local_options(target, flags)))
+
+
+async def _up(target: Target, options: LocalOptions) -> None:
+    from talka_services.cli.logs import configure_logs
+    from talka_services.cli.presence import Presence, present
+    from talka_services.client import local
+    from talka_services.client.local import largest_offer
+    from talka_services.embedded import EmbeddedServer
+    from talka_services.executors.registry import Executors
+
+    configure_logs(is_verbose=target.is_verbose)
+    offer = Presence(
+        os.getpid(),
+        target.namespace,
+        largest_offer(options.offers),
+        Executors(options.executors).agent_types,
+    )
+    stopped = _stopped()
+    # The server is joined first, so that two at once meet at the lock and not half started.
+    async with EmbeddedServer(options.data_dir, options.durability) as server:
+        with present(options.data_dir, offer):
+            async with local(options):
+                _tell_ready(
+                    target,
+                    f"talka is up at {server.url}, data in {options.data_dir}",
+                    {
+                        "ready": "up",
+                        "server": server.url,
+                        "data_dir": str(options.data_dir),
+                        "pid": os.getpid(),
+                    },
+                )
+                await stopped
+
+
+# --- service -------------------------------------------------------------------------------------
+
+
+def planner(target: Target) -> None:
+    """Own plans: is a workflow valid, and what follows from it."""
+    asyncio.run(_own(target, Recipient.PLANNER, ("default",)))
+
+
+def scheduler(target: Target) -> None:
+    """Own executions: which task is ready, late, retried or over."""
+    asyncio.run(_own(target, Recipient.SCHEDULER, ("default",)))
+
+
+def resource(target: Target, pool: Pools = None) -> None:
+    """Own pools: who gets which resources."""
+    asyncio.run(_own(target, Recipient.RESOURCE, tuple(pool or ("default",))))
+
+
+def worker(
+    target: Target,
+    pool: OnePool = "default",
+    worker_id: WorkerId = None,
+    slots: Slots = 256,
+    capacity: Capacity = None,
+    allow_module: AllowModules = None,
+    allow_command: AllowCommands = None,
+    agent: Agents = None,
+    processes: Processes = None,
+    time_scale: TimeScale = 1.0,
+) -> None:
+    """Offer this machine to a pool and run what it is given.
+
+    Nothing is allowed unless told: --allow-module, --allow-command, '*' for all.
+    """
+    from talka_services.executors.registry import ExecutorSettings
+
+    changes: dict[str, Any] = {} if processes is None else {"processes": processes}
+    settings = ExecutorSettings(
+        allow_modules=tuple(allow_module or ()),
+        allow_commands=tuple(allow_command or ()),
+        time_scale=Flags(time_scale=time_scale).time_scale,
+        **changes,
+    )
+    offer = _Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()))
+    asyncio.run(_work(target, offer, settings))
+
+
+async def _own(target: Target, kind: Recipient, pools: tuple[str, ...]) -> None:
+    from talka_services.cli.reach import reach_node
+
+    stopped = _stopped()
+    async with reach_node(target, create=True) as node:
+        node.own((kind,), pools)
+        _tell_ready(
+            target,
+            f"{kind.value} is ready",
+            {"ready": kind.value, "namespace": target.namespace, "pid": os.getpid()},
+        )
+        await stopped
+
+
+class _Offer:
+    """What ``service worker`` was told to offer."""
+
+    def __init__(
+        self, pool: str, worker_id: str | None, slots: int, capacity: dict[str, float], agents: dict[str, str]
+    ) -> None:
+        self.pool = pool
+        self.worker_id = worker_id
+        self.slots = slots
+        self.capacity = capacity
+        self.agents = {name: _imported(place) for name, place in agents.items()}
+
+
+async def _work(target: Target, offer: _Offer, settings: Any) -> None:
+    from talka_services.cli.reach import reach_node
+    from talka_services.executors.registry import Executors
+    from talka_services.service.worker import WorkerOptions, default_worker_id, machine_capacity
+
+    executors = Executors(settings)
+    slots_by_agent: dict[str, int] = {}
+    for agent_type, agent in offer.agents.items():
+        executor = executors.register_agent(agent_type, agent)
+        slots_by_agent |= dict.fromkeys(executor.agent_types(agent_type), executor.slots)
+    options = WorkerOptions(
+        worker_id=offer.worker_id or default_worker_id(),
+        pool=offer.pool,
+        slots=offer.slots,
+        capacity={**machine_capacity(), **offer.capacity},
+        slots_by_agent=slots_by_agent,
+    )
+    stopped = _stopped()
+    async with reach_node(target, create=True) as node:
+        service = await node.add_worker(options, executors)
+        _tell_ready(
+            target,
+            f"worker {options.worker_id} is ready",
+            {"ready": "worker", "worker_id": options.worker_id, "pool": options.pool, "pid": os.getpid()},
+        )
+        await _first(stopped, service.failed())
+
+
+async def _first(stopped: asyncio.Future[None], failing: Awaitable[None]) -> None:
+    """Return when told to stop.
+
+    Raises:
+        Exception: what ended the worker before.
+    """
+    failed = asyncio.ensure_future(failing)
+    try:
+        await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            failed.result()
+            raise UsageError(
+                "The worker has ended by itself: another process uses its --worker-id.",
+                hint="Give each worker an id of its own.",
+            )
+    finally:
+        failed.cancel()
+
+
+def _imported(place: str) -> object:
+    """Return the object at ``module:object``; the current directory is searched too.
+
+    Raises:
+        UsageError: there is none, or its module cannot be imported.
+    """
+    import importlib
+
+    module, _, attribute = place.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"The agent {place!r} cannot be loaded: {error}.", hint="Check --agent.") from error
+
+
+def _stopped() -> asyncio.Future[None]:
+    """Return what is done as soon as SIGTERM or SIGINT comes."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[None] = loop.create_future()
+
+    def stop() -> None:
+        if not stopped.done():
+            stopped.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return stopped
+
+
+def _tell_ready(target: Target, sentence: str, document: dict[str, Any]) -> None:
+    """Say once that it is ready: a sentence on standard error, or a line of JSON on standard output."""
+    if target.is_json:
+        print_json(document)
+    else:
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()

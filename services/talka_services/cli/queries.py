@@ -1,0 +1,243 @@
+"""``talka list``, ``status``, ``workers`` and ``pools``: what there is now."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from talka_services.cli.command import Target, command
+from talka_services.cli.outcome import UsageError
+from talka_services.cli.screen import (
+    coloured,
+    console,
+    duration,
+    local_time,
+    plain,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from talka_core.scheduler import ExecutionRecord
+    from talka_protocols.results import ExecutionStatus
+    from talka_protocols.workflow import ResourceInventory
+    from talka_services.client.histories import Histories
+
+AT_ONCE = 8
+
+ExecutionId = Annotated[
+    str, typer.Argument(metavar="ID", help="An execution id, or an exported FILE (or FILE#ID).")
+]
+StatusFilter = Annotated[str | None, typer.Option("--status", help="Only executions in this state.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="The most executions to show.")]
+Pool = Annotated[str | None, typer.Option("--pool", help="Only this pool.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "list")(list_executions)
+    command(app, "status")(status)
+    command(app, "workers")(workers)
+    command(app, "pools")(pools)
+
+
+def status_document(status: ExecutionStatus) -> dict[str, Any]:
+    """Return a status as JSON: times in Unix seconds, null if never."""
+    return {
+        "execution_id": status.execution_id,
+        "name": status.name,
+        "status": status.status.value,
+        "version": status.version,
+        "done": status.done,
+        "total": status.total,
+        "counts": {task_status.value: count for task_status, count in status.counts.items()},
+        "running": list(status.running),
+        "started_at": status.started_at,
+        "finished_at": status.finished_at,
+        "reason": status.reason,
+    }
+
+
+# --- list and status -----------------------------------------------------------------------------
+
+
+def list_executions(target: Target, status: StatusFilter = None, limit: Limit = 50) -> None:
+    """List all executions, newest first."""
+    from talka_core.status import status_of
+    from talka_protocols.states import ExecutionState
+
+    if status is not None and status not in list(ExecutionState):
+        raise UsageError(
+            f"There is no state {status!r}.",
+            hint=f"States: {', '.join(state.value for state in ExecutionState)}.",
+        )
+    states = asyncio.run(_executions(target))
+    states.sort(key=lambda state: (-(state.accepted_at or state.started_at), state.execution_id))
+    statuses = [status_of(state) for state in states]
+    chosen = [item for item in statuses if status is None or item.status == status][:limit]
+    if target.is_json:
+        print_json({"executions": [status_document(item) for item in chosen]})
+        return
+    rows = (
+        (
+            plain(item.execution_id),
+            plain(item.name),
+            coloured(item.status.value),
+            f"{item.done}/{item.total}",
+            local_time(item.started_at),
+            _elapsed(item),
+        )
+        for item in chosen
+    )
+    print_table(("execution", "name", "status", "tasks", "started", "took"), rows, right=("tasks", "took"))
+
+
+async def _executions(target: Target) -> list[ExecutionRecord]:
+    from talka_protocols.subjects import EXECUTION
+    from talka_services.cli.records import open_records
+
+    async with open_records(target) as records:
+        histories = records.histories
+        some = asyncio.Semaphore(AT_ONCE)
+
+        async def one(execution_id: str) -> ExecutionRecord:
+            async with some:
+                return await histories.execution(execution_id)
+
+        return list(await asyncio.gather(*map(one, await histories.names(EXECUTION))))
+
+
+def status(target: Target, execution_id: ExecutionId) -> None:
+    """Show where an execution stands, with every task."""
+    from talka_core.status import result_of, status_of
+    from talka_services.cli.report import task_document
+
+    state = asyncio.run(_execution(target, execution_id))
+    current, result = status_of(state), result_of(state)
+    if target.is_json:
+        tasks = {task_id: task_document(task) for task_id, task in result.tasks.items()}
+        print_json(status_document(current) | {"makespan_s": result.makespan_s, "tasks": tasks})
+        return
+    console().print(
+        f"{plain(current.name)}  {coloured(current.status.value)}  {current.done}/{current.total} tasks"
+        f"  started {local_time(current.started_at)}  took {_elapsed(current)}"
+    )
+    if current.reason:
+        console().print(f"  {plain(current.reason)}")
+    rows = (
+        (
+            plain(task.task_id),
+            coloured(task.status.value),
+            str(task.attempts),
+            plain(task.worker or "-"),
+            duration(_between(task.started_at, task.finished_at)),
+            plain(task.error.message if task.error else ""),
+        )
+        for task in result.tasks.values()
+    )
+    columns = ("task", "status", "attempts", "worker", "took", "reason")
+    print_table(columns, rows, right=("attempts", "took"))
+
+
+async def _execution(target: Target, wanted: str) -> ExecutionRecord:
+    from talka_services.cli.records import open_execution
+
+    async with open_execution(target, wanted) as (records, execution_id):
+        return await records.histories.execution(execution_id)
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else end - start
+
+
+def _elapsed(status: ExecutionStatus) -> str:
+    return duration(_between(status.started_at, status.finished_at))
+
+
+# --- workers and pools ---------------------------------------------------------------------------
+
+
+def workers(target: Target, pool: Pool = None) -> None:
+    """Show the workers that are there, and what is free on each."""
+    inventories = asyncio.run(_inventories(target, pool))
+    if target.is_json:
+        found = [
+            {"pool": inventory.pool, **_plain_struct(worker)}
+            for inventory in inventories
+            for worker in inventory.workers
+        ]
+        print_json({"workers": found})
+        return
+    rows = (
+        (
+            plain(worker.worker_id),
+            inventory.pool,
+            f"{worker.slots_free}/{worker.slots}",
+            plain(_amounts(worker.free, worker.capacity)),
+            plain(", ".join(worker.agent_types)),
+            "draining" if worker.is_draining else "",
+        )
+        for inventory in inventories
+        for worker in inventory.workers
+    )
+    columns = ("worker", "pool", "slots free", "free/offered", "agent types", "")
+    print_table(columns, rows, right=("slots free",))
+
+
+def pools(target: Target) -> None:
+    """Show the pools: their workers, what is free, and what waits."""
+    inventories = asyncio.run(_inventories(target, None))
+    if target.is_json:
+        print_json({"pools": [_plain_struct(inventory) for inventory in inventories]})
+        return
+    rows = (
+        (
+            inventory.pool,
+            str(len(inventory.workers)),
+            plain(_amounts(*_totals(inventory))),
+            str(inventory.waiting),
+            str(inventory.reservations),
+        )
+        for inventory in inventories
+    )
+    columns = ("pool", "workers", "free/offered", "waiting", "reservations")
+    print_table(columns, rows, right=("workers", "waiting", "reservations"))
+
+
+async def _inventories(target: Target, pool: str | None) -> list[ResourceInventory]:
+    from talka_core.status import inventory_of
+    from talka_services.cli.records import open_records
+
+    async with open_records(target) as records:
+        histories = records.histories
+        names = await _pool_names(histories) if pool is None else [pool]
+        return [inventory_of(await histories.pool(name)) for name in names]
+
+
+async def _pool_names(histories: Histories) -> list[str]:
+    from talka_protocols.subjects import POOL
+
+    return await histories.names(POOL)
+
+
+def _plain_struct(value: object) -> dict[str, Any]:
+    from msgspec import to_builtins
+
+    found: dict[str, Any] = to_builtins(value)
+    return found
+
+
+def _totals(inventory: ResourceInventory) -> tuple[dict[str, float], dict[str, float]]:
+    free: dict[str, float] = {}
+    offered: dict[str, float] = {}
+    for worker in inventory.workers:
+        for name, amount in worker.capacity.items():
+            offered[name] = offered.get(name, 0.0) + amount
+            free[name] = free.get(name, 0.0) + worker.free.get(name, 0.0)
+    return free, offered
+
+
+def _amounts(free: dict[str, float], offered: dict[str, float]) -> str:
+    return ", ".join(f"{name} {free.get(name, 0.0):g}/{amount:g}" for name, amount in sorted(offered.items()))

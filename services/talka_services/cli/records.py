@@ -1,0 +1,85 @@
+"""Where histories are read from: a running platform, a data directory, or an exported file.
+
+Wherever an execution id is asked for, ``FILE`` or ``FILE#ID`` names an export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from talka_protocols.errors import UnknownExecutionError
+from talka_services.cli.command import Target
+from talka_services.cli.logs import configure_logs
+from talka_services.cli.reach import reach_node
+
+if TYPE_CHECKING:
+    from talka_protocols.ports import Blobs, Log, Snapshots
+    from talka_services.client.histories import Histories
+
+
+@dataclass(frozen=True)
+class Records:
+    """The ports that hold histories, read or followed, and how many shards they were made with."""
+
+    log: Log
+    blobs: Blobs
+    snapshots: Snapshots
+    shards: int
+    namespace: str
+    is_live: bool
+
+    @property
+    def histories(self) -> Histories:
+        """Return the histories in them."""
+        from talka_services.client.histories import Histories
+
+        return Histories(self.log, self.blobs, self.shards)
+
+
+@asynccontextmanager
+async def open_records(target: Target) -> AsyncGenerator[Records]:
+    """Open the histories of a platform or a data directory.
+
+    Raises:
+        ServerUnavailableError: no server answers at the address.
+        DataDirectoryError: there is no such directory, or it cannot be used.
+    """
+    async with reach_node(target) as node:
+        ports = node.ports
+        yield Records(ports.log, ports.blobs, ports.snapshots, ports.shards, target.namespace, is_live=True)
+
+
+@asynccontextmanager
+async def open_execution(target: Target, wanted: str) -> AsyncGenerator[tuple[Records, str]]:
+    """Open where an execution is recorded, and return its id with it.
+
+    Raises:
+        UnknownExecutionError: the file holds another execution.
+        ArchiveError: the file is no export.
+    """
+    file, name = _exported(wanted)
+    if file is None:
+        async with open_records(target) as records:
+            yield records, wanted
+        return
+    configure_logs(is_verbose=target.is_verbose)
+    from talka_services.exports import Archive
+
+    with Archive(file) as archive:
+        held = archive.manifest
+        if name not in ("", held.execution_id):
+            raise UnknownExecutionError(name)
+        records = Records(
+            archive.log, archive.blobs, archive.snapshots, held.shards, held.namespace, is_live=False
+        )
+        yield records, held.execution_id
+
+
+def _exported(wanted: str) -> tuple[Path | None, str]:
+    """Return the file and the id that ``FILE#ID`` names, or None if it names no file."""
+    file, _, name = wanted.partition("#")
+    return (Path(file), name) if Path(file).is_file() else (None, wanted)

@@ -1,0 +1,83 @@
+"""``talka validate``: everything that ``run`` checks before it starts anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from talka_services.cli.command import Target, command
+from talka_services.cli.pairs import parse_amounts
+from talka_services.cli.running import Capacity, File, Inputs, MaxSeconds, MaxTasks
+from talka_services.cli.screen import console, duration, plain, print_json
+
+if TYPE_CHECKING:
+    from talka_services.cli.loading import Loaded
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "validate")(validate)
+
+
+def validate(
+    target: Target,
+    file: File,
+    inputs: Inputs = None,
+    capacity: Capacity = None,
+    max_tasks: MaxTasks = None,
+    max_seconds: MaxSeconds = None,
+) -> None:
+    """Check a workflow as `run` would here, and show its shape; nothing is started.
+
+    With --server, agent types and resources are left to that platform.
+    """
+    from talka_services.cli.loading import Request, load_workflow
+
+    amounts = parse_amounts(capacity or ())
+    loaded = load_workflow(Request(file, tuple(inputs or ()), max_tasks, max_seconds))
+    if not target.server:
+        _check_here(target, loaded, amounts)
+    document = _shape(loaded)
+    if target.is_json:
+        print_json(document)
+        return
+    console().print(
+        f"{plain(document['name'])} is valid: {document['tasks']} tasks, "
+        f"{document['dependencies']} dependencies, {document['stages']} stages"
+    )
+    console().print(f"  critical path: about {duration(document['estimated_s'])}")
+
+
+def _check_here(target: Target, loaded: Loaded, capacity: Mapping[str, float]) -> None:
+    """Check it against ``talka up`` on this directory, else against what ``run`` would embed."""
+    from talka_services.cli.embedding import Flags, shapes
+    from talka_services.cli.presence import who_is_present
+    from talka_services.client.local import largest_offer
+    from talka_services.executors.registry import Executors
+    from talka_services.service.worker import machine_capacity
+
+    present = who_is_present(target.data_dir, target.namespace)
+    if present is not None:
+        loaded.check(frozenset(present.agent_types), present.ceiling)
+        return
+    offers = shapes(Flags(capacity=capacity), loaded.machines, machine_capacity())
+    loaded.check(frozenset(Executors().agent_types), largest_offer(offers))
+
+
+def _shape(loaded: Loaded) -> dict[str, Any]:
+    from talka_core.graph import plan
+
+    workflow = loaded.workflow
+    planned = plan(workflow)
+    return {
+        "valid": True,
+        "name": workflow.name,
+        "workflow_id": workflow.id,
+        "tasks": len(workflow.tasks),
+        "dependencies": len(workflow.dependencies),
+        "stages": len(planned.stages),
+        "critical_path": list(planned.critical_path),
+        "estimated_s": planned.estimated_duration,
+    }

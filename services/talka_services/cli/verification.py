@@ -1,0 +1,123 @@
+"""What ``replay --verify`` holds a recorded history against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from talka_core.history import FOLDS, apply, packed, violations
+from talka_protocols.commit import Commit
+from talka_protocols.errors import BrokenHistoryError, UnknownExecutionError
+from talka_protocols.events import Event, ExecutionEvent
+from talka_protocols.states import EXECUTION_TRANSITIONS, FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
+from talka_protocols.subjects import EXECUTION
+
+if TYPE_CHECKING:
+    from talka_core.scheduler import ExecutionRecord
+    from talka_services.cli.records import Records
+
+FOLD = FOLDS[EXECUTION]
+UNENDED = frozenset({TaskStatus.QUEUED, TaskStatus.SCHEDULED, TaskStatus.RUNNING, TaskStatus.RETRYING})
+Commits = Sequence[tuple[int, Commit[Event]]]
+
+
+class Verdict(NamedTuple):
+    """What was found: a sentence for each violation, and what was checked."""
+
+    violations: tuple[str, ...]
+    checks: str
+
+
+async def verify_execution(records: Records, execution_id: str) -> Verdict:
+    """Fold an execution's whole log again and check it.
+
+    Versions have no gaps; time does not go back; every transition is one that
+    the tables allow; two folds give the same state, and so does the stored
+    snapshot at its version; and the final status fits the tasks'.
+
+    Raises:
+        UnknownExecutionError: there is no such execution.
+    """
+    name = records.histories.name(execution_id)
+    try:
+        commits = await records.histories.commits(name)
+    except BrokenHistoryError as error:
+        return Verdict((str(error),), "nothing could be read")
+    if not commits:
+        raise UnknownExecutionError(execution_id)
+    found = list(_order(commits))
+    count = sum(len(commit) for _, commit in commits)
+    try:
+        state = _fold(execution_id, commits)
+        if packed(FOLD, state) != packed(FOLD, _fold(execution_id, commits)):
+            found.append("two folds of the same log give different states")
+        found += _transitions(execution_id, commits)
+        found += _ending(state)
+        has_snapshot = await _compare_snapshot(records, execution_id, commits, found)
+    except BrokenHistoryError as error:
+        return Verdict((*found, str(error)), f"{count} events in {len(commits)} commits")
+    compared = "the stored snapshot" if has_snapshot else "no stored snapshot"
+    return Verdict(tuple(found), f"{count} events in {len(commits)} commits, {compared}")
+
+
+def _fold(execution_id: str, commits: Commits, until: int | None = None) -> ExecutionRecord:
+    bodies = [commit for _, commit in commits]
+    return cast("ExecutionRecord", apply(FOLD, FOLD.initial(execution_id), bodies, until))
+
+
+def _order(commits: Commits) -> Iterator[str]:
+    """Check what the fold does not look at: positions, numbering across commits, and time."""
+    expected = 1
+    for _, commit in commits:
+        if commit.version != expected:
+            yield f"the commit at event {commit.version} should begin at event {expected}"
+        expected = commit.version + len(commit)
+    for (position, earlier), (next_position, later) in pairwise(commits):
+        if next_position <= position:
+            yield f"the commit at event {later.version} lies before the one at event {earlier.version}"
+        if later.at < earlier.at:
+            yield f"time goes back by {earlier.at - later.at} ms at event {later.version}"
+
+
+def _transitions(execution_id: str, commits: Commits) -> Iterator[str]:
+    """Check every step of every task, and of the execution itself."""
+    bodies: Any = [commit for _, commit in commits]
+    yield from violations(cast("ExecutionRecord", FOLD.initial(execution_id)), bodies)
+    state: Any = FOLD.initial(execution_id)
+    for _, commit in commits:
+        for version, _cause, event in cast("Commit[ExecutionEvent]", commit).events():
+            before: ExecutionState | None = state.status
+            FOLD.evolve(state, event, commit.at)
+            after: ExecutionState | None = state.status
+            if before is after or before is None:
+                continue
+            if after not in EXECUTION_TRANSITIONS.get(before, frozenset[ExecutionState]()):
+                yield f"event {version}: the execution went from {before} to {after}"
+
+
+def _ending(state: ExecutionRecord) -> Iterator[str]:
+    """Check that a final status says what the tasks say."""
+    if state.status not in FINAL_EXECUTION_STATES:
+        return
+    for task_id, task in state.tasks.items():
+        if task.status in UNENDED:
+            yield f"the execution is {state.status}, but task {task_id!r} is {task.status}"
+        elif state.status is ExecutionState.SUCCEEDED and task.status is not TaskStatus.SUCCEEDED:
+            yield f"the execution succeeded, but task {task_id!r} is {task.status}"
+    faults = [task for task in state.tasks.values() if task.status is not TaskStatus.SUCCEEDED]
+    if state.status is ExecutionState.FAILED and not faults:
+        yield "the execution failed, but every task succeeded"
+
+
+async def _compare_snapshot(records: Records, execution_id: str, commits: Commits, found: list[str]) -> bool:
+    """Compare the stored snapshot with the fold up to its version; tell whether there is one."""
+    snapshot = await records.snapshots.load(records.histories.name(execution_id))
+    if snapshot is None:
+        return False
+    there = _fold(execution_id, commits, snapshot.version)
+    if there.version != snapshot.version:
+        found.append(f"the stored snapshot is of event {snapshot.version}, which the log does not have")
+    elif packed(FOLD, there) != snapshot.body:
+        found.append(f"the stored snapshot of event {snapshot.version} differs from the state folded there")
+    return True

@@ -1,0 +1,234 @@
+"""The file of an exported execution: one SQLite file of the library ``eventsourcing``.
+
+Everything is a stored event of its recorder (table ``talka_events``, ids are
+text), so that library, or anything that reads SQLite, opens it:
+
+================================  ===================  ==============================  ====================
+originator id                     originator version   topic                           state
+================================  ===================  ==============================  ====================
+``manifest.-.talka``              1                    ``talka.manifest:1``            `Manifest` as JSON
+``execution.<shard>.<id>``        position in its log  ``talka.commit:<commit id>``    the commit's bytes
+``plan.<shard>.<id>``             position in its log  ``talka.commit:<commit id>``    the commit's bytes
+``pool.-.<pool>``                 position in its log  ``talka.commit:<commit id>``    the commit's bytes
+``snapshot.<shard>.<id>``         position in its log  ``talka.snapshot:<version>``    the folded state
+``object.-.<sha256>``             1                    ``talka.object``                the value's bytes
+================================  ===================  ==============================  ====================
+
+Commits keep their bytes, ids and positions. The execution's log and its plan
+are complete; of the pool's log only those commits are there that concern the
+execution, whole, so its versions have gaps and it is shown, not folded. A
+reader opens the file as immutable and writes nothing beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import msgspec
+from eventsourcing.persistence import PersistenceError, StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
+from msgspec import Struct
+
+from talka_protocols.errors import BrokenHistoryError, CallerError
+from talka_protocols.ports import Snapshot, StoredCommit
+from talka_protocols.subjects import EXECUTION, PLAN, LogName
+from talka_protocols.workflow import ClaimCheck
+from talka_services.recorder_log import EVENTS_TABLE, TOPIC, RecorderLog, originator
+
+FORMAT = 1
+MANIFEST = LogName("manifest", "-", "talka")
+MANIFEST_TOPIC = "talka.manifest:1"
+OBJECT = "object"
+OBJECT_TOPIC = "talka.object"
+SNAPSHOT = "snapshot"
+SNAPSHOT_TOPIC = "talka.snapshot:"
+
+
+class Manifest(Struct, frozen=True):
+    """What a file holds: the execution, where it ran, and the format; times are Unix seconds."""
+
+    execution_id: str
+    namespace: str
+    shards: int
+    pool: str
+    exported_at: float
+    talka: str
+    format: int = FORMAT
+
+
+class ArchiveError(CallerError):
+    """The file is no exported execution, or a newer version wrote it."""
+
+    code = "bad_archive"
+
+
+class Archive:
+    """A file opened for reading: the ports of the execution in it. Use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        location = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
+        self._datastore = SQLiteDatastore(location, originator_id_type="text")
+        self._recorder = SQLiteApplicationRecorder(self._datastore, events_table_name=EVENTS_TABLE)
+        self.log = RecorderLog(self._recorder, close=self._datastore.close)
+        self.blobs = ArchivedBlobs(self._recorder)
+        self.snapshots = ArchivedSnapshots(self._recorder)
+        try:
+            self.manifest = self._read_manifest()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            events = self._recorder.select_events(originator(MANIFEST))
+        except PersistenceError as error:
+            raise ArchiveError(
+                f"{self.path} is not an exported execution: {error}.",
+                hint="Name a file made by `talka export`.",
+            ) from error
+        try:
+            manifest = msgspec.json.decode(events[-1].state, type=Manifest)
+        except (IndexError, msgspec.DecodeError) as error:
+            raise ArchiveError(
+                f"{self.path} holds no exported execution.", hint="Name a file made by `talka export`."
+            ) from error
+        if manifest.format > FORMAT:
+            raise ArchiveError(
+                f"{self.path} has format {manifest.format}; this Talka knows formats up to {FORMAT}.",
+                hint="Upgrade Talka.",
+            )
+        return manifest
+
+    def names(self) -> list[LogName]:
+        """Return the logs that an import brings back: the execution's and its plan's."""
+        found = self._datastore_originators((EXECUTION, PLAN))
+        return sorted(found, key=str)
+
+    def _datastore_originators(self, kinds: Sequence[str]) -> list[LogName]:
+        # The recorder has no query for ids alone, and reading every object to learn its name would be slow.
+        statement = f"SELECT DISTINCT originator_id FROM {EVENTS_TABLE}"  # noqa: S608  (a constant)
+        with self._datastore.transaction(commit=False) as cursor:
+            cursor.execute(statement, ())
+            ids = [str(row["originator_id"]) for row in cursor.fetchall()]
+        names = [LogName(*text.split(".", 2)) for text in ids]
+        return [name for name in names if name.kind in kinds]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._datastore.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ArchivedBlobs:
+    """The `Blobs` port over a file that is only read."""
+
+    def __init__(self, recorder: SQLiteApplicationRecorder) -> None:
+        self._recorder = recorder
+
+    async def put(self, data: bytes) -> ClaimCheck:
+        """Refuse: an export is complete.
+
+        Raises:
+            ArchiveError: always.
+        """
+        raise ArchiveError(f"An exported execution takes no new value of {len(data)} bytes.")
+
+    async def get(self, claim: ClaimCheck) -> bytes:
+        """Return the bytes, their digest verified.
+
+        Raises:
+            BrokenHistoryError: the file does not hold them, or holds others.
+        """
+        name = originator(LogName(OBJECT, "-", claim.sha256))
+        events = await asyncio.to_thread(self._recorder.select_events, name)
+        if not events or sha256(events[0].state).hexdigest() != claim.sha256:
+            raise BrokenHistoryError(
+                f"The exported file holds no intact value {claim.ref} ({claim.bytes} bytes).",
+                hint="Export the execution again.",
+            )
+        return events[0].state
+
+
+class ArchivedSnapshots:
+    """The `Snapshots` port over a file that is only read."""
+
+    def __init__(self, recorder: SQLiteApplicationRecorder) -> None:
+        self._recorder = recorder
+
+    async def save(self, log: LogName, snapshot: Snapshot) -> None:
+        """Refuse: an export is complete.
+
+        Raises:
+            ArchiveError: always.
+        """
+        raise ArchiveError(f"An exported execution takes no snapshot of {log} at {snapshot.version}.")
+
+    async def load(self, log: LogName) -> Snapshot | None:
+        """Return the snapshot that was the newest at the export, or None."""
+        name = originator(LogName(SNAPSHOT, log.shard, log.key))
+        events = await asyncio.to_thread(self._recorder.select_events, name)
+        if not events:
+            return None
+        newest = events[-1]
+        version = int(newest.topic.removeprefix(SNAPSHOT_TOPIC))
+        return Snapshot(newest.originator_version, version, newest.state)
+
+
+def write_archive(path: Path, events: Sequence[StoredEvent]) -> None:
+    """Write a whole file at once; an existing one is replaced only when the new one is complete.
+
+    Raises:
+        CallerError: the file cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.unlink(missing_ok=True)
+        datastore = SQLiteDatastore(str(draft), originator_id_type="text")
+        try:
+            recorder = SQLiteApplicationRecorder(datastore, events_table_name=EVENTS_TABLE)
+            recorder.create_table()
+            recorder.insert_events(events)
+        finally:
+            datastore.close()
+        draft.replace(path)
+    except (OSError, PersistenceError) as error:
+        raise CallerError(
+            f"{path} cannot be written: {error}.", hint="Name another file with --output, or make room."
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def commit_event(commit: StoredCommit) -> StoredEvent:
+    """Return a commit as it is recorded."""
+    return StoredEvent(originator(commit.log), commit.position, TOPIC + commit.commit_id, commit.body)
+
+
+def snapshot_event(log: LogName, snapshot: Snapshot) -> StoredEvent:
+    """Return a log's snapshot as it is recorded."""
+    name = originator(LogName(SNAPSHOT, log.shard, log.key))
+    return StoredEvent(name, snapshot.position, f"{SNAPSHOT_TOPIC}{snapshot.version}", snapshot.body)
+
+
+def object_event(claim: ClaimCheck, data: bytes) -> StoredEvent:
+    """Return a large value as it is recorded."""
+    return StoredEvent(originator(LogName(OBJECT, "-", claim.sha256)), 1, OBJECT_TOPIC, data)
+
+
+def manifest_event(manifest: Manifest) -> StoredEvent:
+    """Return the manifest as it is recorded."""
+    return StoredEvent(originator(MANIFEST), 1, MANIFEST_TOPIC, msgspec.json.encode(manifest))

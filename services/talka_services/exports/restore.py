@@ -1,0 +1,75 @@
+"""Brings an exported execution back into a namespace, as history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from talka_core.scheduler import ExecutionRecord
+from talka_protocols.errors import CallerError
+from talka_protocols.ports import Blobs, Log, StoredCommit
+from talka_protocols.states import FINAL_EXECUTION_STATES
+from talka_protocols.subjects import LogName, shard_of
+from talka_services.client.histories import Histories
+from talka_services.exports.archive import Archive, ArchiveError
+from talka_services.exports.collect import claims_of
+
+
+class ExecutionExistsError(CallerError):
+    """An execution id, once used, is never used again."""
+
+    code = "execution_exists"
+
+
+class Move(NamedTuple):
+    """One log on its way: where it ends here, and what is still to be appended."""
+
+    name: LogName
+    position: int
+    missing: Sequence[StoredCommit]
+
+
+async def import_execution(archive: Archive, *, log: Log, blobs: Blobs, shards: int) -> ExecutionRecord:
+    """Append the execution's log and its plan's, after their values; the pool's commits stay in the file.
+
+    Only finished executions come in: an unfinished one would wait for ever
+    for allocations that its pool no longer knows.
+
+    Raises:
+        ExecutionExistsError: the namespace has an execution with this id.
+        ArchiveError: the execution in the file is not finished.
+        BrokenHistoryError: the file is damaged.
+    """
+    execution_id = archive.manifest.execution_id
+    state = await Histories(archive.log, archive.blobs, archive.manifest.shards).execution(execution_id)
+    if state.status not in FINAL_EXECUTION_STATES:
+        raise ArchiveError(
+            f"Execution {execution_id!r} was {state.status} when it was exported; it cannot go on here.",
+            hint=f"Read it where it is: talka status {archive.path}.",
+        )
+    moves = [await _move(archive, name, log, shards) for name in archive.names()]
+    if not any(move.missing for move in moves):
+        raise ExecutionExistsError(
+            f"There is an execution {execution_id!r} here already.",
+            hint="Import it into another --namespace or --data-dir.",
+        )
+    for claim in claims_of([commit for move in moves for commit in move.missing]):
+        await blobs.put(await archive.blobs.get(claim))
+    for move in moves:
+        position = move.position
+        for commit in move.missing:
+            position = await log.append(move.name, position, commit.body, commit.commit_id)
+    return state
+
+
+async def _move(archive: Archive, name: LogName, log: Log, shards: int) -> Move:
+    """Compare a log with what is here; an import that was broken off left the beginning of it."""
+    there = list(await archive.log.read(name))
+    here_name = LogName(name.kind, shard_of(name.key, shards), name.key)
+    here = await log.read(here_name)
+    if [commit.body for commit in here] != [commit.body for commit in there[: len(here)]]:
+        raise ExecutionExistsError(
+            f"There is another execution {name.key!r} here.",
+            hint="Import it into another --namespace or --data-dir.",
+        )
+    return Move(here_name, here[-1].position if here else 0, there[len(here) :])
