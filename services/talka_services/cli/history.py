@@ -86,13 +86,17 @@ async def _events(
     follow: bool,
 ) -> None:
     from talka_protocols.errors import UnknownExecutionError
+    from talka_protocols.subjects import POOL
     from talka_services.cli.records import open_execution
 
     kind, wanted = _kind_of(log_id)
     async with open_execution(target, wanted) as (records, execution_id):
-        name = _log_name(records, kind, execution_id)
+        key = records.pool if kind == POOL and not records.is_live else execution_id
+        name = _log_name(records, kind, key)
         if not await records.log.read(name):
-            raise UnknownExecutionError(execution_id)
+            raise (
+                UsageError(f"There is no pool {key!r} here.") if kind == POOL else UnknownExecutionError(key)
+            )
         is_following = follow and records.is_live
         async with aclosing(_commits(records, name, is_following=is_following)) as commits:
             async for position, commit in commits:

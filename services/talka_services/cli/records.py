@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Records:
-    """The ports that hold histories, read or followed, and how many shards they were made with."""
+    """The ports that hold histories, and how many shards they were made with.
+
+    ``pool`` is the one whose commits an export holds; what is not live cannot be followed.
+    """
 
     log: Log
     blobs: Blobs
     snapshots: Snapshots
     shards: int
     namespace: str
-    is_live: bool
+    pool: str = "default"
+    is_live: bool = True
 
     @property
     def histories(self) -> Histories:
@@ -50,7 +54,7 @@ async def open_records(target: Target) -> AsyncGenerator[Records]:
     """
     async with reach_node(target) as node:
         ports = node.ports
-        yield Records(ports.log, ports.blobs, ports.snapshots, ports.shards, target.namespace, is_live=True)
+        yield Records(ports.log, ports.blobs, ports.snapshots, ports.shards, target.namespace)
 
 
 @asynccontextmanager
@@ -74,7 +78,13 @@ async def open_execution(target: Target, wanted: str) -> AsyncGenerator[tuple[Re
         if name not in ("", held.execution_id):
             raise UnknownExecutionError(name)
         records = Records(
-            archive.log, archive.blobs, archive.snapshots, held.shards, held.namespace, is_live=False
+            archive.log,
+            archive.blobs,
+            archive.snapshots,
+            held.shards,
+            held.namespace,
+            held.pool,
+            is_live=False,
         )
         yield records, held.execution_id
 

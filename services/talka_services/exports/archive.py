@@ -23,6 +23,7 @@ reader opens the file as immutable and writes nothing beside it.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -42,6 +43,7 @@ from talka_protocols.workflow import ClaimCheck
 from talka_services.recorder_log import EVENTS_TABLE, TOPIC, RecorderLog, originator
 
 FORMAT = 1
+MAGIC = b"SQLite format 3\0"
 MANIFEST = LogName("manifest", "-", "talka")
 MANIFEST_TOPIC = "talka.manifest:1"
 OBJECT = "object"
@@ -73,6 +75,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        _check_kind(path)
         location = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
         self._datastore = SQLiteDatastore(location, originator_id_type="text")
         self._recorder = SQLiteApplicationRecorder(self._datastore, events_table_name=EVENTS_TABLE)
@@ -88,7 +91,7 @@ class Archive:
     def _read_manifest(self) -> Manifest:
         try:
             events = self._recorder.select_events(originator(MANIFEST))
-        except PersistenceError as error:
+        except (PersistenceError, sqlite3.Error) as error:
             raise ArchiveError(
                 f"{self.path} is not an exported execution: {error}.",
                 hint="Name a file made by `talka export`.",
@@ -188,6 +191,20 @@ class ArchivedSnapshots:
         return Snapshot(newest.originator_version, version, newest.state)
 
 
+def _check_kind(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MAGIC))
+    except OSError as error:
+        raise ArchiveError(
+            f"{path} cannot be read: {error.strerror}.", hint="Check its name and permissions."
+        ) from error
+    if head != MAGIC:
+        raise ArchiveError(
+            f"{path} is not an exported execution.", hint="Name a file made by `talka export`."
+        )
+
+
 def write_archive(path: Path, events: Sequence[StoredEvent]) -> None:
     """Write a whole file at once; an existing one is replaced only when the new one is complete.
 
@@ -205,7 +222,7 @@ def write_archive(path: Path, events: Sequence[StoredEvent]) -> None:
         finally:
             datastore.close()
         draft.replace(path)
-    except (OSError, PersistenceError) as error:
+    except (OSError, PersistenceError, sqlite3.Error) as error:
         raise CallerError(
             f"{path} cannot be written: {error}.", hint="Name another file with --output, or make room."
         ) from error
