@@ -169,6 +169,14 @@ class AllocationHandedOn(Fact, frozen=True, gc=False):
     fence: int
 
 
+class AllocationKept(Fact, frozen=True, gc=False):
+    """An ended task's allocation waits until ``until`` for a task that becomes ready at the same moment."""
+
+    allocation_id: str
+    task_id: str
+    until: int
+
+
 class AllocationReleased(Fact, frozen=True, gc=False):
     """The execution gives an allocation back; the pool is told until it has recorded it."""
 
@@ -239,6 +247,7 @@ ExecutionEvent = (
     | AllocationReleased
     | AllocationSettled
     | AllocationHandedOn
+    | AllocationKept
     | HandOnSettled
     | TaskFailed
     | TaskTimedOut

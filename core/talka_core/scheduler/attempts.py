@@ -56,7 +56,7 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
             yield from _failed(state, message, record, now_ms)
     if record.allocation_id:
         yield from give_up(state, message.task_id, now_ms)
-    yield from dispatch(state)
+    yield from dispatch(state, now_ms)
     yield from endings.conclude(state)
 
 
@@ -70,9 +70,11 @@ def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> I
         if record.allocation_id == message.allocation_id and record.status in _HOLDING:
             yield from _lost(state, task_id, record, message.reason, now_ms)
             yield AllocationReleased(message.allocation_id)
-            yield from dispatch(state)
+            yield from dispatch(state, now_ms)
             yield from endings.conclude(state)
             return
+    if message.allocation_id in state.kept:
+        yield AllocationReleased(message.allocation_id)
 
 
 def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
@@ -81,7 +83,8 @@ def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
     That is what an ended task still holds, and what was handed on to a task that never got it.
     """
     for record in state.tasks.values():
-        if record.allocation_id and record.status not in _HOLDING:
+        is_kept = record.allocation_id in state.kept
+        if record.allocation_id and record.status not in _HOLDING and not is_kept:
             yield AllocationReleased(record.allocation_id)
     held = {record.allocation_id for record in state.tasks.values()}
     for allocation_id in [a for a in state.handing if a not in held]:

@@ -14,6 +14,7 @@ from talka_core.scheduler import attempts, endings
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import (
+    AllocationReleased,
     AllocationSettled,
     ExecutionAccepted,
     ExecutionCancelRequested,
@@ -43,6 +44,7 @@ from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskS
 
 TIMEOUT = "timeout"
 RETRY = "retry/"
+KEPT = "kept/"
 
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -68,7 +70,9 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
-            if any(record.hands for record in _holders(state, message.allocation_id)):
+            if message.allocation_id in state.kept:
+                yield AllocationReleased(message.allocation_id)
+            elif any(record.hands for record in _holders(state, message.allocation_id)):
                 yield PermitWithdrawn(message.allocation_id)
         case TimerFired():
             yield from _timer(state, message, now_ms)
@@ -124,11 +128,16 @@ def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator
             yield from endings.stop_all(state, now_ms)
             yield from endings.conclude(state)
         return
+    if message.name.startswith(KEPT):
+        allocation_id = message.name.removeprefix(KEPT)
+        if allocation_id in state.kept:
+            yield AllocationReleased(allocation_id)
+        return
     task_id, _, attempt = message.name.removeprefix(RETRY).rpartition("/")
     record = state.tasks.get(task_id)
     if record and record.status is TaskStatus.RETRYING and record.attempt == int(attempt):
         yield from make_ready(state, task_id)
-        yield from dispatch(state)
+        yield from dispatch(state, now_ms)
 
 
 def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -144,5 +153,5 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
                 yield from make_ready(state, task_id)
         yield from endings.skip_orphans(state)
     yield from attempts.return_strays(state)
-    yield from dispatch(state)
+    yield from dispatch(state, now_ms)
     yield from endings.conclude(state)

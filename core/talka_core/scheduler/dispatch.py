@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_core.scheduler.state import KEEP_MS, ExecutionRecord
 from talka_protocols.events import (
     AllocationHandedOn,
+    AllocationKept,
     AllocationReleased,
     ExecutionEvent,
     TaskQueued,
@@ -20,46 +21,65 @@ def make_ready(state: ExecutionRecord, task_id: str) -> Iterator[ExecutionEvent]
     yield TaskReady(task_id, state.index.ranks[task_id])
 
 
-def dispatch(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
-    """Ask the pool for as many ready tasks as the workflow's limit allows, best rank first."""
+def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Start as many ready tasks as the workflow's limit allows, best rank first.
+
+    A task gets an allocation that is kept, or else the pool is asked.
+    """
     while state.ready and not state.is_stopping and _has_room(state):
         task_id = state.ready[0][1]
-        yield TaskQueued(task_id, state.tasks[task_id].attempt + 1)
+        source = _kept_for(state, task_id, now_ms)
+        if source is None:
+            yield TaskQueued(task_id, state.tasks[task_id].attempt + 1)
+        else:
+            yield from _hand_on(state, source, task_id)
 
 
 def give_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
-    """Pass the ended task's allocation to the best ready task, or return it to the pool.
+    """Pass the ended task's allocation to the best ready task, keep it for a moment, or return it.
 
-    It is handed on only under a live permit, to a task that needs exactly the
-    same, and never past a task of ours that the pool already knows of.
+    It stays with the execution only under a live permit and never past a task
+    of ours that waits in the pool's queue. An heir needs exactly the same.
     """
     record = state.tasks[task_id]
-    allocation_id = record.allocation_id
-    if not allocation_id:
-        return
-    heir = _heir(state, task_id, record, now_ms)
-    if heir is None:
+    is_permitted = record.hands > 0 and now_ms < record.hands_until
+    if is_permitted and state.queued == 0 and not state.is_stopping:
+        heir = state.ready[0][1] if state.ready and _has_room(state) else None
+        if heir is not None and _needs_the_same(state, task_id, heir):
+            yield from _hand_on(state, task_id, heir)
+            return
+        if state.active and state.unfinished > state.active + len(state.ready):
+            yield AllocationKept(record.allocation_id, task_id, now_ms + KEEP_MS)
+            return
+    yield AllocationReleased(record.allocation_id)
+
+
+def release_kept(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
+    """Return every allocation that waits for an heir."""
+    for allocation_id in list(state.kept):
         yield AllocationReleased(allocation_id)
-        return
+
+
+def _hand_on(state: ExecutionRecord, task_id: str, heir: str) -> Iterator[ExecutionEvent]:
+    record = state.tasks[task_id]
     attempt = state.tasks[heir].attempt + 1
-    worker_id, fence = record.worker_id, record.fence + 1
+    allocation_id, worker_id, fence = record.allocation_id, record.worker_id, record.fence + 1
     hands, hands_until = record.hands - 1, record.hands_until
     yield AllocationHandedOn(allocation_id, task_id, heir, attempt, fence)
     yield TaskScheduled(heir, attempt, worker_id, allocation_id, fence, hands=hands, hands_until=hands_until)
 
 
-def _heir(state: ExecutionRecord, task_id: str, record: TaskRecord, now_ms: int) -> str | None:
-    is_permitted = record.hands > 0 and now_ms < record.hands_until
-    if not (is_permitted and state.ready and state.queued == 0) or state.is_stopping:
-        return None
-    if not _has_room(state):
-        return None
-    heir = state.ready[0][1]
-    is_same = (
-        state.index.tasks[heir].agent_type == state.index.tasks[task_id].agent_type
-        and state.index.amounts[heir] == state.index.amounts[task_id]
-    )
-    return heir if is_same else None
+def _kept_for(state: ExecutionRecord, heir: str, now_ms: int) -> str | None:
+    """Return the ended task whose kept allocation is what ``heir`` needs."""
+    for kept in state.kept.values():
+        if now_ms < state.tasks[kept.task_id].hands_until and _needs_the_same(state, kept.task_id, heir):
+            return kept.task_id
+    return None
+
+
+def _needs_the_same(state: ExecutionRecord, task_id: str, heir: str) -> bool:
+    tasks, amounts = state.index.tasks, state.index.amounts
+    return tasks[heir].agent_type == tasks[task_id].agent_type and amounts[heir] == amounts[task_id]
 
 
 def _has_room(state: ExecutionRecord) -> bool:

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from talka_core.behaviour import Effect, Send, SetTimer
 from talka_core.references import Reference, UnresolvedReferenceError, extract
-from talka_core.scheduler.decide import RETRY, TIMEOUT
+from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -37,6 +37,8 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
         case e.AllocationReleased() | e.AllocationRequestWithdrawn():
             if returning := state.returning.get(event.allocation_id):
                 yield _release(state, event.allocation_id, returning)
+        case e.AllocationKept():
+            yield _kept_timer(state, event.allocation_id, event.until)
         case e.AllocationHandedOn():
             yield _record_hand_on(state, event.allocation_id, state.handing[event.allocation_id])
         case e.TaskCancelRequested():
@@ -65,6 +67,8 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
                 pass
         if record.is_stopping and record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING):
             yield _cancel(state, task_id, record)
+    for allocation_id, kept in state.kept.items():
+        yield _kept_timer(state, allocation_id, kept.until)
     for allocation_id, returning in state.returning.items():
         yield _release(state, allocation_id, returning)
     for allocation_id, handing in state.handing.items():
@@ -194,6 +198,10 @@ def _cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
 
 def _retry_timer(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
     return SetTimer(state.execution_id, f"{RETRY}{task_id}/{record.attempt}", record.due_at)
+
+
+def _kept_timer(state: ExecutionRecord, allocation: str, until: int) -> Effect:
+    return SetTimer(state.execution_id, f"{KEPT}{allocation}", until)
 
 
 def _timeout(state: ExecutionRecord) -> Effect:

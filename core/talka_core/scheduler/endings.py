@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from talka_core.scheduler.dispatch import release_kept
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.events import (
     AllocationRequestWithdrawn,
@@ -40,6 +41,7 @@ def skip_orphans(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
 
 def stop_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     """Cancel what has not begun, and ask the workers to stop what runs."""
+    yield from release_kept(state)
     for task_id, record in state.tasks.items():
         match record.status:
             case TaskStatus.PENDING | TaskStatus.READY | TaskStatus.RETRYING:
@@ -58,6 +60,7 @@ def conclude(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
     """End the execution when every task has ended."""
     if state.unfinished or state.status is not ExecutionState.RUNNING:
         return
+    yield from release_kept(state)
     if not any(record.status in _UNSUCCESSFUL for record in state.tasks.values()):
         yield ExecutionSucceeded()
     elif state.is_timing_out:

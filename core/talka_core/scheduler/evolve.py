@@ -6,7 +6,7 @@ from heapq import heapify, heappop, heappush
 from typing import assert_never
 
 from talka_core.scheduler.index import index_of
-from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord, allocation_id
+from talka_core.scheduler.state import ExecutionRecord, Kept, Return, TaskRecord, allocation_id
 from talka_protocols import events as e
 from talka_protocols.events import ExecutionEvent, Holder
 from talka_protocols.states import ExecutionState, TaskStatus
@@ -24,6 +24,8 @@ def evolve(state: ExecutionRecord, event: ExecutionEvent, at: int) -> None:
             _ended(state, event, at)
         case e.AllocationReleased() | e.AllocationRequestWithdrawn():
             _return(state, event.allocation_id)
+        case e.AllocationKept():
+            state.kept[event.allocation_id] = Kept(event.task_id, event.until)
         case e.AllocationSettled():
             state.returning.pop(event.allocation_id, None)
         case e.HandOnSettled():
@@ -77,6 +79,7 @@ def _schedule(state: ExecutionRecord, record: TaskRecord, event: e.TaskScheduled
 
 
 def _hand_on(state: ExecutionRecord, event: e.AllocationHandedOn) -> None:
+    state.kept.pop(event.allocation_id, None)
     _let_go(state.tasks[event.from_task])
     holder = Holder(state.execution_id, event.to_task, event.attempt)
     state.handing[event.allocation_id] = Return(holder, event.fence)
@@ -145,6 +148,7 @@ def _leave_ready(state: ExecutionRecord, task_id: str) -> None:
 
 
 def _return(state: ExecutionRecord, allocation: str) -> None:
+    state.kept.pop(allocation, None)
     if handing := state.handing.pop(allocation, None):
         state.returning[allocation] = handing
     for task_id, record in _holding(state, allocation):

@@ -4,7 +4,8 @@ Invariants, checked by the property tests:
 S1 a task is READY or further only when everything it needs SUCCEEDED;
 S2 ``active`` counts the tasks that are QUEUED, SCHEDULED or RUNNING;
 S3 every allocation that the execution was granted is held by exactly one
-   active task or is in ``returning`` until the pool has recorded its return.
+   active task, or is ``kept`` for a moment on the ended task that held it, or is
+   in ``returning`` until the pool has recorded its return.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from talka_core.scheduler.index import WorkflowIndex
 from talka_protocols.events import Holder, TaskFailure
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Workflow
+
+KEEP_MS = 20
+"""How long an allocation waits for an heir: tasks of one level end within milliseconds of each other."""
 
 LOST_MAX = 10
 """Attempts that may be lost with their workers before the task itself is blamed."""
@@ -55,6 +59,13 @@ class Return(Struct, frozen=True):
     fence: int
 
 
+class Kept(Struct, frozen=True):
+    """An allocation that waits for an heir on the ended task that held it."""
+
+    task_id: str
+    until: int
+
+
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots."""
 
@@ -71,6 +82,7 @@ class ExecutionRecord(Struct):
     unfinished: int = 0
     returning: dict[str, Return] = field(default_factory=dict[str, Return])
     handing: dict[str, Return] = field(default_factory=dict[str, Return])
+    kept: dict[str, Kept] = field(default_factory=dict[str, Kept])
     failed: list[str] = field(default_factory=list[str])
     accepted_at: int = 0
     started_at: int = 0
