@@ -49,7 +49,7 @@ def result_of(state: ExecutionRecord) -> WorkflowResult:
 def task_result(task_id: str, record: TaskRecord) -> TaskResult:
     """Return how one task ended; a large result stays a claim check."""
     value: Any = record.claim
-    if record.claim is None and record.result is not None:
+    if record.claim is None:
         value = msgspec.json.decode(record.result)
     return TaskResult(
         task_id,

@@ -161,10 +161,9 @@ def _provide(
             inputs[reference.text] = source.extracts[reference.text]
         else:
             excerpts[reference.text] = m.Excerpt(source.claim, reference.path)
-    elif source.result is not None:
-        if not reference.path:
-            inputs[reference.text] = source.result
-            return
+    elif not reference.path:
+        inputs[reference.text] = source.result
+    else:
         try:
             value = extract(msgspec.json.decode(source.result), reference.path)
         except UnresolvedReferenceError:

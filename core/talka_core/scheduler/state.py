@@ -45,7 +45,7 @@ class TaskRecord(Struct, gc=False):
     started_at: int = 0
     finished_at: int = 0
     due_at: int = 0
-    result: Raw | None = None
+    result: Raw = Raw(b"null")  # msgspec cannot read an optional Raw back
     claim: ClaimCheck | None = None
     extracts: dict[str, Raw] = field(default_factory=dict[str, Raw])
     error: TaskFailure | None = None
