@@ -54,6 +54,10 @@ class MemoryPost:
         subjects = (self.names.inbox(kind, address), self.names.requests(kind, address))
         return MemoryInbox([self.mailbox(subject) for subject in subjects], on_renewed)
 
+    def subjects(self) -> list[str]:
+        """Return every subject that was ever used, sorted."""
+        return sorted(self._mailboxes)
+
     def mailbox(self, subject: str) -> _Mailbox:
         """Return the mailbox of a subject, a new one if there is none yet."""
         return self._mailboxes.setdefault(subject, _Mailbox())

@@ -1,0 +1,128 @@
+"""Judges a world that has come to rest by its logs alone; each finding carries its label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from talka_chaos.invariants import check_pool, check_strays
+from talka_chaos.world import World, at_once
+from talka_core.history import FOLDS, apply, packed, unpacked, violations
+from talka_core.scheduler import SCHEDULER
+from talka_protocols import events as e
+from talka_protocols.commit import Commit, decode_commit, encode_commit
+from talka_protocols.states import FINAL_EXECUTION_STATES
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
+
+_OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
+
+
+def unrest(world: World, submitted: int) -> str:
+    """L1 say why the world has not come to rest yet; empty when everything is over and given back."""
+    executions = world.book.of_kind(EXECUTION)
+    if len(executions) < submitted:
+        return f"L1 {len(executions)} of {submitted} executions were begun"
+    for key, state in executions.items():
+        if state.status not in FINAL_EXECUTION_STATES:
+            return f"L1 execution {key} is {state.status}: {_where(state)}"
+        if not SCHEDULER.is_over(state):
+            return f"L1 execution {key} waits for {[*state.returning, *state.handing]} to be settled"
+    for key, state in world.book.of_kind(PLAN).items():
+        if not state.is_handed_over:
+            return f"L1 plan {key} is not handed over"
+    for key, state in world.book.of_kind(POOL).items():
+        if state.grants or state.waiting:
+            return f"L2 pool {key} still holds {sorted(state.grants)}, and {sorted(state.waiting)} wait"
+    return ""
+
+
+def _where(state: Any) -> dict[str, str]:
+    return {
+        task_id: f"{record.status} {record.attempt} on {record.worker_id}"
+        for task_id, record in state.tasks.items()
+    }
+
+
+def findings(world: World) -> Iterator[str]:
+    """Yield everything that is wrong with a world at rest."""
+    yield from world.book.violations
+    yield from world.surprises
+    for log, commits in world.book.commits.items():
+        if log.kind == EXECUTION:
+            yield from _execution(log, commits)
+        if log.kind in FOLDS:
+            yield from _replay(world, log, commits)
+    for state in world.book.of_kind(POOL).values():
+        try:
+            check_pool(state)
+        except AssertionError as error:
+            yield str(error)
+    yield from _acknowledged(world)
+    for subject in world.post.subjects():
+        if ".dead." in subject:
+            yield f"P1 a message was set aside: {world.post.mailbox(subject).unsettled[0].body!r}"
+
+
+def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    events = [event for commit in commits for _, _, event in commit.events()]
+    outcomes = Counter(event.task_id for event in events if isinstance(event, _OUTCOMES))
+    for task_id, count in outcomes.items():
+        if count != 1:
+            yield f"O1 {log}: task {task_id} has {count} recorded outcomes"
+    yield from _dependencies(log, events)
+    for sentence in violations(SCHEDULER.initial(log.key), commits):
+        yield f"S5 {log}: {sentence}"
+    state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
+    if len(outcomes) != len(state.tasks):
+        yield f"O1 {log}: {len(outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
+    try:
+        check_strays(state)
+    except AssertionError as error:
+        yield f"{log}: {error}"
+
+
+def _dependencies(log: LogName, events: list[Any]) -> Iterator[str]:
+    needs: dict[str, set[str]] = {}
+    done: set[str] = set()
+    for event in events:
+        match event:
+            case e.ExecutionAccepted() if event.workflow is not None:
+                for edge in event.workflow.dependencies:
+                    needs.setdefault(edge.to_task, set()).add(edge.from_task)
+            case e.TaskSucceeded():
+                done.add(event.task_id)
+            case e.TaskScheduled():
+                if missing := needs.get(event.task_id, set()) - done:
+                    yield f"D1 {log}: task {event.task_id} was scheduled before {sorted(missing)}"
+            case _:
+                pass
+
+
+def _replay(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    fold = FOLDS[log.kind]
+    whole = packed(fold, apply(fold, fold.initial(log.key), commits))
+    if packed(fold, world.book.states[log]) != whole:
+        yield f"F1 {log} folds to another state the second time"
+    stored = at_once(world.log.read(log))
+    if [encode_commit(decode_commit(log, item.body)) for item in stored] != [item.body for item in stored]:
+        yield f"F1 {log} is not the same after reading and writing it"
+    snapshot = at_once(world.snapshots.load(log))
+    if snapshot is None:
+        return
+    state = unpacked(fold, snapshot.body)
+    fold.restore(state)
+    tail = [decode_commit(log, item.body) for item in stored if item.position > snapshot.position]
+    if packed(fold, apply(fold, state, tail)) != whole:
+        yield f"F2 {log}: its snapshot at {snapshot.version} and the rest fold to another state"
+
+
+def _acknowledged(world: World) -> Iterator[str]:
+    present = {
+        (log, item.position, item.commit_id)
+        for log in world.book.commits
+        for item in at_once(world.log.read(log))
+    }
+    for log, position, commit_id in world.acknowledged:
+        if (log, position, commit_id) not in present:
+            yield f"A1 {log}: the acknowledged commit {commit_id} at {position} is gone"

@@ -1,0 +1,136 @@
+"""The invariants of states, by label: S1 to S3 of an execution, R1 to R3 of a pool, X1 between both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from talka_core.resource import PoolRecord
+from talka_core.resource.placement import claim_of
+from talka_core.scheduler import ExecutionRecord
+from talka_protocols import events as e
+from talka_protocols.states import (
+    ACTIVE_TASK_STATUSES,
+    EXECUTION_TRANSITIONS,
+    FINAL_EXECUTION_STATES,
+    FINAL_TASK_STATUSES,
+    TASK_TRANSITIONS,
+    ExecutionState,
+    TaskStatus,
+)
+
+LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
+_UNTOUCHED = (TaskStatus.PENDING, TaskStatus.SKIPPED, TaskStatus.CANCELLED)
+SETTLEMENTS = (e.AllocationSettled, e.HandOnSettled, e.AllocationReleased, e.PermitWithdrawn)
+
+
+def check_execution(state: ExecutionRecord) -> None:
+    """S1 dependencies first; S2 the count of active tasks and its limit; S3 one holder an allocation."""
+    for task_id, record in state.tasks.items():
+        if record.status not in _UNTOUCHED:
+            needed = [state.tasks[need].status for need in state.index.predecessors[task_id]]
+            is_met = all(status is TaskStatus.SUCCEEDED for status in needed)
+            assert is_met, f"S1 {task_id} is {record.status} while what it needs is {needed}"
+    active = sum(record.status in ACTIVE_TASK_STATUSES for record in state.tasks.values())
+    assert state.active == active, f"S2 active is {state.active}, not {active}"
+    queued = sum(record.status is TaskStatus.QUEUED for record in state.tasks.values())
+    assert state.queued == queued, f"S2 queued is {state.queued}, not {queued}"
+    limit = state.workflow.config.max_parallel if state.workflow else None
+    assert limit is None or active <= limit, f"S2 {active} tasks are active at a limit of {limit}"
+    unfinished = sum(record.status not in FINAL_TASK_STATUSES for record in state.tasks.values())
+    assert state.unfinished == unfinished, f"S2 unfinished is {state.unfinished}, not {unfinished}"
+    ready = sorted(task_id for task_id, record in state.tasks.items() if record.status is TaskStatus.READY)
+    assert sorted(task_id for _, task_id in state.ready) == ready, "S2 the ready queue differs"
+    held = Counter(record.allocation_id for record in state.tasks.values() if record.allocation_id)
+    assert all(count == 1 for count in held.values()), f"S3 held more than once: {held}"
+    assert not held.keys() & state.returning.keys(), "S3 an allocation is held and on its way back"
+
+
+def check_strays(state: ExecutionRecord) -> None:
+    """S3 nothing is held by a task that is not active, once a commit is whole."""
+    idle = [
+        task_id
+        for task_id, record in state.tasks.items()
+        if record.allocation_id and record.status not in ACTIVE_TASK_STATUSES
+    ]
+    assert not idle, f"S3 tasks that are not active hold something: {idle}"
+
+
+def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
+    """R1 nothing lost or made; R2 fences unique and below the next; R3 grants stand on live workers.
+
+    R3 holds once a commit is whole: a large one may be stored in parts.
+    """
+    fences: set[int] = set()
+    for worker_id, entry in state.workers.items():
+        used: Counter[str] = Counter()
+        for grant in state.grants.values():
+            if grant.worker_id == worker_id and grant.incarnation == entry.incarnation:
+                used.update(claim_of(entry, grant.agent_type, grant.amounts))
+        for reservation in state.reservations.values():
+            if reservation.worker_id == worker_id:
+                used.update(claim_of(entry, "", reservation.amounts))
+        for name, capacity in entry.capacity.items():
+            free = entry.free[name]
+            assert free >= 0, f"R1 {worker_id} has {free} thousandths of {name} free"
+            assert free + used[name] == capacity, (
+                f"R1 {worker_id} {name}: {free} + {used[name]} != {capacity}"
+            )
+    for allocation_id, grant in state.grants.items():
+        assert grant.fence < state.next_fence, f"R2 {allocation_id} has a fence of the future"
+        assert grant.fence not in fences, f"R2 the fence of {allocation_id} is used twice"
+        fences.add(grant.fence)
+        on = state.workers.get(grant.worker_id)
+        is_standing = on is not None and on.incarnation == grant.incarnation
+        assert is_standing or grant.is_revoked or not is_whole, (
+            f"R3 {allocation_id} stands on a worker that is gone"
+        )
+    assert sorted(place[2] for q in state.queues.values() for place in q) == sorted(state.waiting), (
+        "R1 the queues hold other requests than those that wait"
+    )
+
+
+def check_held(execution: ExecutionRecord, pool: PoolRecord) -> None:
+    """X1 the pool has granted, on the same worker, whatever a live task of the execution holds."""
+    for task_id, record in execution.tasks.items():
+        if record.status in LIVE:
+            grant = pool.grants.get(record.allocation_id)
+            assert grant is not None, f"X1 {task_id} runs on {record.allocation_id}, which the pool has not"
+            assert grant.worker_id == record.worker_id, f"X1 {task_id} runs elsewhere than was granted"
+
+
+Statuses = tuple[ExecutionState | None, dict[str, TaskStatus]]
+
+
+def statuses_of(state: Any) -> Statuses | None:
+    """Return the statuses of an execution and its tasks; None of any other state."""
+    if not isinstance(state, ExecutionRecord):
+        return None
+    return state.status, {task_id: record.status for task_id, record in state.tasks.items()}
+
+
+def check_transition(before: Statuses | None, state: Any, events: Iterable[Any]) -> None:
+    """S4 the execution's status moved as its table allows, and after its end only settlements follow."""
+    if before is None:
+        return
+    was, tasks = before
+    if was in FINAL_EXECUTION_STATES:
+        late = [event for event in events if not isinstance(event, SETTLEMENTS)]
+        assert not late, f"S4 after the end: {late}"
+    for task_id, status in tasks.items():
+        if status in FINAL_TASK_STATUSES:
+            now = state.tasks[task_id].status
+            assert now is status, f"S4 the outcome of {task_id} changed from {status} to {now}"
+
+
+def check_event(before: Statuses, state: ExecutionRecord, event: Any) -> None:
+    """S5 one event moves statuses only along the tables."""
+    was, tasks = before
+    for task_id, status in tasks.items():
+        now = state.tasks[task_id].status
+        is_allowed = now is status or now in TASK_TRANSITIONS.get(status, frozenset())
+        assert is_allowed, f"S5 {event}: {task_id} went from {status} to {now}"
+    if was is not None and state.status is not was:
+        allowed = EXECUTION_TRANSITIONS.get(was, frozenset())
+        assert state.status in allowed, f"S5 {event}: the execution went from {was} to {state.status}"

@@ -1,0 +1,149 @@
+"""What settles an owed effect: the other half of the resume law B1.
+
+An owed effect is settled by a recorded fact, never by having been sent. This
+module says which fact settles which effect, from the contents alone, without
+asking any behaviour; so it can be held against every behaviour's ``resume``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from talka_core.behaviour import Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
+from talka_core.resource.decide import RESERVATION
+from talka_core.scheduler.decide import RETRY, TIMEOUT
+from talka_core.worker import state as f
+from talka_protocols import events as e
+from talka_protocols import messages as m
+
+_ATTEMPT_OVER = (
+    e.TaskSucceeded,
+    e.TaskFailed,
+    e.TaskTimedOut,
+    e.TaskRetrying,
+    e.TaskAttemptLost,
+    e.TaskCancelled,
+)
+_EXECUTION_STOPS = (
+    e.ExecutionCancelRequested,
+    e.ExecutionTimeoutReached,
+    e.ExecutionSucceeded,
+    e.ExecutionFailed,
+    e.ExecutionTimedOut,
+    e.ExecutionCancelled,
+)
+
+
+def is_settled(effect: Effect, event: Any) -> bool:
+    """Tell whether the fact settles the effect."""
+    match effect:
+        case Send():
+            return _is_message_settled(effect.message, event)
+        case SetTimer():
+            return _is_timer_settled(effect.name, event)
+        case Launch():
+            return _key(event) == (effect.start.execution_id, effect.start.task.id)
+        case Stop():
+            return _key(event) == (effect.execution_id, effect.task_id)
+        case Enlist():
+            return isinstance(event, f.IncarnationBegan)
+
+
+def _is_timer_settled(name: str, event: Any) -> bool:
+    if name == TIMEOUT:
+        return isinstance(event, _EXECUTION_STOPS)
+    if name.startswith(RETRY):
+        task_id = name.removeprefix(RETRY).rpartition("/")[0]
+        return isinstance(event, e.TaskReady | e.TaskCancelled) and event.task_id == task_id
+    return isinstance(event, e.ReservationEnded) and name == RESERVATION + event.reservation_id
+
+
+def _is_message_settled(message: m.Message, event: Any) -> bool:
+    match message:
+        case m.RequestAllocation():
+            return _is_request_settled(message, event)
+        case m.StartTask():
+            is_begun = isinstance(event, e.TaskStarted) and event.task_id == message.task.id
+            return is_begun or _is_over(event, message.task.id)
+        case m.CancelTask():
+            return _is_over(event, message.task_id)
+        case m.ReleaseAllocation():
+            return isinstance(event, e.AllocationSettled) and event.allocation_id == message.allocation_id
+        case m.RecordHandOn():
+            return _is_hand_on_settled(message, event)
+        case m.StartExecution():
+            return isinstance(event, e.PlanHandedOver)
+        case m.RevokeAllocation():
+            return isinstance(event, e.AllocationFreed) and event.allocation_id == message.allocation_id
+        case m.AttemptFinished():
+            return _key(event) == (message.execution_id, message.task_id)
+        case m.RegisterWorker():
+            return isinstance(event, f.Admitted | f.EnlistingBegan | f.IncarnationBegan)
+        case _:
+            raise AssertionError(f"{type(message).__name__} is owed, and nothing says what settles it")
+
+
+def _is_request_settled(message: m.RequestAllocation, event: Any) -> bool:
+    if isinstance(event, e.AllocationRequestWithdrawn | e.AllocationReleased):
+        return event.allocation_id == message.allocation_id
+    is_granted = isinstance(event, e.TaskScheduled) and event.task_id == message.holder.task_id
+    return is_granted or _is_over(event, message.holder.task_id)
+
+
+def _is_hand_on_settled(message: m.RecordHandOn, event: Any) -> bool:
+    match event:
+        case e.HandOnSettled():
+            return event.allocation_id == message.allocation_id and event.fence >= message.fence
+        case e.AllocationReleased() | e.AllocationHandedOn():
+            return event.allocation_id == message.allocation_id
+        case _:
+            return False
+
+
+def _is_over(event: Any, task_id: str) -> bool:
+    return isinstance(event, _ATTEMPT_OVER) and event.task_id == task_id
+
+
+def _key(event: Any) -> tuple[str, str] | None:
+    """Return the task whose earlier attempt a worker's fact replaces or ends."""
+    match event:
+        case f.AttemptAccepted():
+            return (event.start.execution_id, event.start.task.id)
+        case f.AttemptReported():
+            return (event.report.execution_id, event.report.task_id)
+        case f.AttemptSettled():
+            return event.key
+        case _:
+            return None
+
+
+class Ledger:
+    """The effects that a history's facts called for and that no later fact settled."""
+
+    def __init__(self) -> None:
+        self.owed: list[Effect] = []
+
+    def record(self, event: Any, effects: Iterable[Effect]) -> None:
+        """Take one fact and what it called for."""
+        self.owed = [effect for effect in self.owed if not is_settled(effect, event)]
+        self.owed += [effect for effect in effects if is_owed(effect)]
+
+    def difference(self, resumed: Iterable[Effect]) -> str:
+        """Return what one side has and the other has not; empty when the law B1 holds."""
+        ours, theirs = Counter(map(_identity, self.owed)), Counter(map(_identity, resumed))
+        missing, extra = ours - theirs, theirs - ours
+        if not missing and not extra:
+            return ""
+        return f"owed but not resumed: {dict(missing)}; resumed but not owed: {dict(extra)}"
+
+
+def _identity(effect: Effect) -> tuple[str, str]:
+    """Name an effect by type and content; what a worker runs now is said anew in each registration."""
+    if isinstance(effect, Send) and isinstance(effect.message, m.RegisterWorker):
+        effect = replace(effect, message=replace(effect.message, running=()))
+    return type(effect).__name__, msgspec.json.encode(effect).decode()

@@ -1,0 +1,323 @@
+"""The four behaviours closed into one loop, without a runner, a clock or a network.
+
+Whoever drives the model chooses what happens next: which message arrives, in
+which order and how often, who crashes and after which event of a decision.
+After every single event the model holds the behaviours to their laws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace as replaced
+from typing import Any
+
+from msgspec.structs import replace
+
+from talka_chaos.graphs import AGENT_TYPE
+from talka_chaos.invariants import (
+    check_event,
+    check_execution,
+    check_held,
+    check_pool,
+    check_strays,
+    check_transition,
+    statuses_of,
+)
+from talka_chaos.laws import Ledger
+from talka_core.behaviour import Behaviour, Effect, Enlist, Launch, Send, SetTimer, Stop, step
+from talka_core.history import FOLDS, apply, packed, unpacked
+from talka_core.planner import PLANNER
+from talka_core.resource import RESOURCE
+from talka_core.scheduler import SCHEDULER, ExecutionRecord
+from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
+from talka_protocols import messages as m
+from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
+from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.states import FINAL_TASK_STATUSES
+from talka_protocols.subjects import LogName
+from talka_protocols.workflow import Workflow
+
+POOL_NAME = "default"
+Run = tuple[str, str, str, int]
+"""Worker, execution, task, attempt."""
+
+BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
+    Recipient.PLANNER: PLANNER,
+    Recipient.SCHEDULER: SCHEDULER,
+    Recipient.RESOURCE: RESOURCE,
+    Recipient.WORKER: WORKER_BEHAVIOUR,
+}
+
+
+class Player:
+    """One actor of the model: its state, its log and what it owes."""
+
+    def __init__(self, kind: Recipient, key: str, state: Any = None) -> None:
+        self.kind = kind
+        self.key = key
+        self.behaviour = BEHAVIOURS[kind]
+        self.state = self.behaviour.initial(key) if state is None else state
+        self.ledger = Ledger()
+        self.commits: list[bytes] = []
+        self.statuses = statuses_of(self.state)
+        self.watched = replaced(self.behaviour, react=self._react)
+
+    def _react(self, state: Any, event: Any) -> list[Effect]:
+        effects = list(self.behaviour.react(state, event))
+        self.ledger.record(event, effects)
+        difference = self.ledger.difference(self.behaviour.resume(state))
+        assert not difference, f"B1 {self.kind} {self.key} after {event}: {difference}"
+        now = statuses_of(state)
+        if self.statuses is not None:
+            check_event(self.statuses, state, event)
+        self.statuses = now
+        return effects
+
+    @property
+    def name(self) -> LogName:
+        """Name the log."""
+        return LogName(self.behaviour.log_kind, "-", self.key)
+
+    def take(self, message: Any, now_ms: int, cut: int | None) -> list[Effect]:
+        """Decide; with ``cut`` only so many events are stored before a crash, and nothing is performed."""
+        before = self.state.version
+        earlier = statuses_of(self.state)
+        events, effects = step(self.watched, self.state, message, now_ms)
+        kept = events if cut is None else events[:cut]
+        if kept and self.kind is not Recipient.WORKER:
+            commit: Commit[Any] = Commit(before + 1, now_ms, 1, (Decision("model", tuple(kept)),))
+            self.commits.append(encode_commit(commit))
+        check_transition(earlier, self.state, events)
+        if cut is None:
+            return [effect for _, effect in effects]
+        return self.recover(now_ms)
+
+    def recover(self, now_ms: int) -> list[Effect]:
+        """Fold the log again, do what the record calls for, and return what is owed."""
+        self.state, self.ledger = self.behaviour.initial(self.key), Ledger()
+        self.statuses = statuses_of(self.state)
+        for body in self.commits:
+            commit = decode_commit(self.name, body)
+            for _, _, event in commit.events():
+                self.behaviour.evolve(self.state, event, commit.at)
+                self._react(self.state, event)
+        effects = self.take(m.Advance(self.key), now_ms, None)
+        return [*effects, *self.behaviour.resume(self.state)]
+
+    def check_replay(self) -> None:
+        """The log folds to the state that decided it, also by way of a snapshot."""
+        fold = FOLDS[self.name.kind]
+        commits = [decode_commit(self.name, body) for body in self.commits]
+        assert [encode_commit(commit) for commit in commits] == self.commits, "decoding loses something"
+        whole = packed(fold, apply(fold, fold.initial(self.key), commits))
+        assert whole == packed(fold, self.state), f"{self.name}: the log folds to another state"
+        middle = len(commits) // 2
+        early = unpacked(fold, packed(fold, apply(fold, fold.initial(self.key), commits[:middle])))
+        fold.restore(early)
+        assert packed(fold, apply(fold, early, commits[middle:])) == whole, f"{self.name}: snapshot differs"
+
+
+class Model:
+    """A planner, a scheduler, a pool and workers, and every message that was ever sent."""
+
+    def __init__(self, workers: dict[str, float]) -> None:
+        self.now_ms = 1_700_000_000_000
+        self.players: dict[tuple[Recipient, str], Player] = {}
+        self.soup: list[tuple[Recipient, m.Message]] = []
+        self.archive: list[tuple[Recipient, m.Message]] = []
+        self.timers: dict[tuple[Recipient, str, str], int] = {}
+        self.running: dict[Run, bool] = {}
+        self.incarnations: dict[str, int] = {}
+        for worker_id, cores in workers.items():
+            self.start_worker(worker_id, cores)
+
+    # --- what may happen -----------------------------------------------------------------------
+
+    def start_worker(self, worker_id: str, cores: float) -> None:
+        """Start a worker's process, or start it again after a crash: it remembers nothing."""
+        offer = m.RegisterWorker(POOL_NAME, worker_id, 0, (AGENT_TYPE,), 4, {"cpu_cores": cores})
+        state = WorkerRecord(worker_id, offer=offer)
+        self.players[Recipient.WORKER, worker_id] = Player(Recipient.WORKER, worker_id, state)
+        self.running = {run: stopping for run, stopping in self.running.items() if run[0] != worker_id}
+        self._enlist(worker_id)
+
+    def crash_worker(self, worker_id: str) -> None:
+        """Let a worker's process die and start anew."""
+        offer = self.players[Recipient.WORKER, worker_id].state.offer
+        self.start_worker(worker_id, offer.capacity["cpu_cores"])
+
+    def submit(self, workflow: Workflow) -> None:
+        """Ask for an execution under the workflow's id."""
+        self._post(Recipient.PLANNER, m.SubmitWorkflow(workflow.id, workflow))
+
+    def deliver(self, index: int, *, is_kept: bool = False, cut: int | None = None) -> None:
+        """Deliver one waiting message; a kept one is delivered again some time."""
+        to, message = self.soup[index] if is_kept else self.soup.pop(index)
+        self.tell(to, message, cut)
+
+    def drop(self, index: int) -> None:
+        """Lose one waiting message; what a process tells itself is never lost."""
+        if not isinstance(self.soup[index][1], m.Enlisted):
+            del self.soup[index]
+
+    def tell(self, to: Recipient, message: Any, cut: int | None = None) -> None:
+        """Let one actor take one message; only a stored history can be cut short."""
+        if to is Recipient.CLIENT:
+            return
+        player = self.players.get((to, message.key))
+        if player is None:
+            player = self.players[to, message.key] = Player(to, message.key)
+        self._perform(player, player.take(message, self.now_ms, None if to is Recipient.WORKER else cut))
+        self.check(player)
+
+    def crash(self, kind: Recipient, key: str) -> None:
+        """Let an actor's process die and another one take over."""
+        if kind is Recipient.WORKER:
+            self.crash_worker(key)
+            return
+        player = self.players[kind, key]
+        player.check_replay()
+        self._perform(player, player.recover(self.now_ms))
+        self.check(player)
+
+    def resume(self, kind: Recipient, key: str) -> None:
+        """Repeat everything that an actor owes."""
+        player = self.players[kind, key]
+        self._perform(player, player.behaviour.resume(player.state))
+
+    def fire(self, timer: tuple[Recipient, str, str]) -> None:
+        """Let a timer run out."""
+        self.now_ms = max(self.now_ms, self.timers.pop(timer))
+        self.tell(timer[0], m.TimerFired(timer[1], timer[2]))
+
+    def begin(self, run: Run) -> None:
+        """Let an executor say that it has begun."""
+        self.tell(Recipient.WORKER, m.AttemptBegan(*run, self.now_ms))
+
+    def end(self, run: Run, outcome: Outcome) -> None:
+        """Let an attempt end."""
+        worker_id, execution_id, task_id, attempt = run
+        if self.running.pop(run):
+            outcome = Outcome.CANCELLED
+        report = m.AttemptFinished(
+            execution_id, task_id, attempt, worker_id, self.now_ms, self.now_ms, outcome
+        )
+        self.tell(Recipient.WORKER, m.AttemptEnded(worker_id, report))
+
+    def silence(self, worker_id: str) -> None:
+        """Let the pool's owner take a worker for dead, rightly or not."""
+        pool = self.players.get((Recipient.RESOURCE, POOL_NAME))
+        if pool is not None and worker_id in pool.state.workers:
+            incarnation = pool.state.workers[worker_id].incarnation
+            self.tell(Recipient.RESOURCE, m.WorkerLeft(POOL_NAME, worker_id, incarnation))
+
+    # --- how it is carried out -----------------------------------------------------------------
+
+    def _post(self, to: Recipient, message: Any) -> None:
+        self.soup.append((to, message))
+        self.archive.append((to, message))
+
+    def _perform(self, player: Player, effects: Any) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    self._post(effect.to, effect.message)
+                case SetTimer():
+                    self.timers[player.kind, effect.key, effect.name] = effect.due_at
+                case Launch():
+                    start = effect.start
+                    self.running.setdefault(
+                        (player.key, start.execution_id, start.task.id, start.attempt), False
+                    )
+                case Stop():
+                    run = (player.key, effect.execution_id, effect.task_id, effect.attempt)
+                    if run in self.running:
+                        self.running[run] = True
+                case Enlist():
+                    self._enlist(effect.worker_id)
+                case _:
+                    raise AssertionError(effect)
+
+    def _enlist(self, worker_id: str) -> None:
+        self.incarnations[worker_id] = self.incarnations.get(worker_id, 0) + 1
+        self.soup.append((Recipient.WORKER, m.Enlisted(worker_id, self.incarnations[worker_id])))
+
+    # --- what must hold ------------------------------------------------------------------------
+
+    @property
+    def executions(self) -> list[ExecutionRecord]:
+        """Return the states of all executions."""
+        return [p.state for (kind, _), p in self.players.items() if kind is Recipient.SCHEDULER]
+
+    def check(self, player: Player) -> None:
+        """Hold one actor's state, and what two logs say together, to the invariants."""
+        if player.kind is Recipient.SCHEDULER:
+            check_execution(player.state)
+            check_strays(player.state)
+        if player.kind is Recipient.RESOURCE:
+            check_pool(player.state)
+        pool = self.players.get((Recipient.RESOURCE, POOL_NAME))
+        if pool is not None:
+            for execution in self.executions:
+                check_held(execution, pool.state)
+
+    def is_quiet(self) -> bool:
+        """Tell whether every execution is over and the pool holds nothing."""
+        pool = self.players.get((Recipient.RESOURCE, POOL_NAME))
+        is_free = pool is None or not (pool.state.grants or pool.state.waiting)
+        ended = [SCHEDULER.is_over(record) for record in self.executions]
+        planned = [p for (kind, _), p in self.players.items() if kind is Recipient.PLANNER]
+        return is_free and bool(ended) and all(ended) and all(p.state.is_handed_over for p in planned)
+
+    def finish(self, rounds: int = 400) -> None:
+        """Let everything happen in good order until every execution is over.
+
+        Raises:
+            AssertionError: it never comes to an end, or something is left behind.
+        """
+        for _ in range(rounds):
+            self._drain()
+            if self.is_quiet() and not self.soup:
+                break
+            for kind, key in list(self.players):
+                self.resume(kind, key)
+            self._rejoin_strangers()
+            retries = [timer for timer in self.timers if timer[2] != "timeout"]
+            for timer in sorted(retries, key=lambda t: self.timers[t]):
+                self.fire(timer)
+            self.tell(Recipient.RESOURCE, m.Advance(POOL_NAME))
+            self.now_ms += 1_000
+        assert self.is_quiet(), self._complaint()
+        for player in self.players.values():
+            if player.kind is not Recipient.WORKER:
+                player.check_replay()
+        for execution in self.executions:
+            assert all(task.status in FINAL_TASK_STATUSES for task in execution.tasks.values())
+
+    def _drain(self) -> None:
+        for _ in range(20_000):
+            if self.soup:
+                self.deliver(0)
+            elif self.running:
+                run = next(iter(self.running))
+                if not self.running[run]:
+                    self.begin(run)
+                self.end(run, Outcome.SUCCEEDED)
+            else:
+                return
+        raise AssertionError("The actors keep each other busy for ever.")
+
+    def _rejoin_strangers(self) -> None:
+        """Tell admitted workers that the pool does not know to register anew, as their heartbeats do."""
+        pool = self.players.get((Recipient.RESOURCE, POOL_NAME))
+        for (kind, key), player in list(self.players.items()):
+            if kind is Recipient.WORKER and player.state.is_admitted and pool is not None:
+                entry = pool.state.workers.get(key)
+                if entry is None or entry.incarnation != player.state.incarnation:
+                    self.tell(kind, m.RejoinWorker(key, player.state.incarnation))
+
+    def _complaint(self) -> str:
+        tasks = [
+            {task_id: replace(record, rank=()) for task_id, record in execution.tasks.items()}
+            for execution in self.executions
+        ]
+        return f"not quiet: {tasks}, pool {self.players.get((Recipient.RESOURCE, POOL_NAME))}"

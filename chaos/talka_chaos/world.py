@@ -1,0 +1,126 @@
+"""One world: logs, inboxes and leases in memory that fail as one seed says.
+
+What is sent to a log or an inbox is on its way by itself: it arrives although
+its sender has died meanwhile, as packets do. Everything that happens goes into
+one digest, so that two runs of a seed can be compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from talka_chaos.ledger import LogBook
+from talka_chaos.swarm import Faults, draw
+from talka_protocols.subjects import LogName, Names
+from talka_services.memory import MemoryBlobs, MemoryLog, MemoryPost, MemorySnapshots
+
+EPOCH_MS = 1_700_000_000_000
+TAIL_S = 4.0
+
+
+def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits")
+
+
+class World:
+    """What all processes share, and the only source of chance."""
+
+    def __init__(self, seed: int, faults: Faults | None = None) -> None:
+        self.random = Random(seed)
+        self.faults = faults or draw(self.random)
+        self.names = Names("sim")
+        self.log = MemoryLog()
+        self.post = MemoryPost(self.names)
+        self.snapshots = MemorySnapshots()
+        self.blobs = MemoryBlobs()
+        self.book = LogBook()
+        self.is_stormy = True
+        self.surprises: list[str] = []
+        self.acknowledged: list[tuple[LogName, int, str]] = []
+        self.listeners: dict[str, Callable[[bytes], None]] = {}
+        self.happenings = 0
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._arrivals: dict[str, float] = {}
+
+    # --- chance --------------------------------------------------------------------------------
+
+    def strikes(self, probability: float) -> bool:
+        """Tell whether a fault happens now."""
+        return self.is_stormy and self.random.random() < probability
+
+    def delay_s(self) -> float:
+        """Draw how long something takes: mostly little, sometimes very long."""
+        if not self.is_stormy:
+            return 0.001
+        if self.strikes(self.faults.tail):
+            return self.random.uniform(0.0, TAIL_S)
+        return self.random.expovariate(1.0 / self.faults.delay_s)
+
+    # --- time ----------------------------------------------------------------------------------
+
+    @staticmethod
+    def now_s() -> float:
+        """Return the virtual time."""
+        return asyncio.get_running_loop().time()
+
+    def now_ms(self) -> int:
+        """Return virtual milliseconds since the epoch."""
+        return EPOCH_MS + int(self.now_s() * 1000)
+
+    # --- what happens --------------------------------------------------------------------------
+
+    def note(self, *what: object) -> None:
+        """Add one happening to the digest."""
+        self.happenings += 1
+        self._digest.update(f"{self.now_s():.6f} {what}\n".encode())
+
+    @property
+    def digest(self) -> str:
+        """Name everything that has happened so far."""
+        return self._digest.hexdigest()
+
+    def store(self, log: LogName, after: int, body: bytes, commit_id: str) -> int:
+        """Append a commit at this moment.
+
+        Raises:
+            ConflictError: the log ends elsewhere.
+        """
+        position: int = at_once(self.log.append(log, after, body, commit_id))
+        if self.book.take(log, position, body, self.now_s()):
+            self.note("append", str(log), position, commit_id)
+        return position
+
+    def dispatch(self, subject: str, body: bytes) -> None:
+        """Put an envelope on its way: later, twice, or past others."""
+        copies = 2 if self.strikes(self.faults.duplicate) else 1
+        for _ in range(copies):
+            at = self.now_s() + self.delay_s()
+            if not self.strikes(self.faults.reorder):
+                at = self._arrivals[subject] = max(at, self._arrivals.get(subject, 0.0))
+            asyncio.get_running_loop().call_at(at, self._arrive, subject, body)
+
+    def _arrive(self, subject: str, body: bytes) -> None:
+        self.note("deliver", subject, hashlib.blake2b(body, digest_size=6).hexdigest())
+        at_once(self.post.send([(subject, body)]))
+
+    def request(self, kind: str, address: str, body: bytes) -> None:
+        """Put a client's envelope where it stays until it is recorded."""
+        self._arrive(self.names.requests(kind, address), body)
+
+    def lose_inbox(self, subject: str) -> None:
+        """Let an inbox's memory be lost, and its owner notice that the stream is new."""
+        self.note("inbox lost", subject)
+        mailbox = self.post.mailbox(subject)
+        mailbox.unsettled.clear()
+        mailbox.delivered = 0
+        if mailbox.owner is not None and mailbox.owner.on_renewed is not None:
+            mailbox.owner.on_renewed()
