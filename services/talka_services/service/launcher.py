@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -67,7 +68,16 @@ class Launcher:
         """Begin an attempt; one that runs already is left alone."""
         key = (start.execution_id, start.task.id, start.attempt)
         if key not in self._running:
-            self._running[key] = asyncio.create_task(self._run(key, start), name="/".join(map(str, key)))
+            task = asyncio.create_task(self._run(key, start), name="/".join(map(str, key)))
+            task.add_done_callback(partial(self._never_began, key))
+            self._running[key] = task
+
+    def _never_began(self, key: Key, task: asyncio.Task[None]) -> None:
+        """Report an attempt that was stopped before its first step, so that ``_run`` never saw it."""
+        if task.cancelled() and self._running.pop(key, None) is not None:
+            now_ms = self._clock.now_ms()
+            report = AttemptFinished(*key, self._worker_id, 0, now_ms, Outcome.CANCELLED)
+            self._tell(AttemptEnded(self._worker_id, report))
 
     def stop(self, execution_id: str, task_id: str, attempt: int) -> None:
         """Have an attempt stopped; it reports when nothing of it runs any more."""

@@ -23,6 +23,7 @@ from talka_services.jetstream.settings import ensure_settings
 from talka_services.jetstream.snapshots import JetStreamSnapshots
 from talka_services.jetstream.topology import ensure_topology
 from talka_services.runner.ports import Ports
+from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
 from talka_services.service.worker import WorkerOptions, WorkerService
 
@@ -36,13 +37,14 @@ def jetstream_ports(connection: Connection, shards: int) -> Ports:
     def open_at(kind: str, address: str, on_renewed: Callable[[], None]) -> Awaitable[Inbox]:
         return open_inbox(connection, kind, address, on_renewed)
 
+    neighbours = Neighbours(JetStreamPost(connection), open_at, connection.names)
     return Ports(
         log=JetStreamLog(connection),
         snapshots=JetStreamSnapshots(connection),
-        post=JetStreamPost(connection),
+        post=neighbours,
         blobs=JetStreamBlobs(connection),
         leases=JetStreamLeases(connection),
-        open_inbox=open_at,
+        open_inbox=neighbours.open_inbox,
         names=connection.names,
         shards=shards,
         max_bytes=min(connection.max_bytes, 4_000_000),

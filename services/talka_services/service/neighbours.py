@@ -1,0 +1,101 @@
+"""Actors of one process hand each other envelopes directly; everybody else goes through the server.
+
+That is safe because no message between actors needs to survive its receiver:
+whoever sent it repeats it until it is settled. What must survive, commits and
+clients' requests, always goes through the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from talka_protocols.ports import Delivery, Inbox, Post
+from talka_protocols.subjects import Names
+from talka_services.runner.ports import OpenInbox
+
+
+class Neighbours:
+    """The `Post` of one process, which knows the inboxes that are open in it."""
+
+    def __init__(self, post: Post, open_inbox: OpenInbox, names: Names) -> None:
+        self._post = post
+        self._open_inbox = open_inbox
+        self._names = names
+        self._inboxes: dict[str, NeighbourInbox] = {}
+
+    async def send(self, envelopes: Sequence[tuple[str, bytes]]) -> None:
+        """Hand over what stays in this process, and publish the rest, each in order."""
+        away: list[tuple[str, bytes]] = []
+        for subject, body in envelopes:
+            inbox = self._inboxes.get(subject)
+            if inbox is None:
+                away.append((subject, body))
+            else:
+                inbox.hand_over(body)
+        if away:
+            await self._post.send(away)
+
+    async def open_inbox(self, kind: str, address: str, on_renewed: Callable[[], None]) -> Inbox:
+        """Open the inbox of an address, for neighbours and for everybody else."""
+        subject = self._names.inbox(kind, address)
+        inbox = NeighbourInbox(await self._open_inbox(kind, address, on_renewed), subject, self._inboxes)
+        self._inboxes[subject] = inbox
+        return inbox
+
+
+class NeighbourInbox:
+    """What neighbours handed over, and what came through the server."""
+
+    def __init__(self, outer: Inbox, subject: str, open_here: dict[str, NeighbourInbox]) -> None:
+        self._outer = outer
+        self._subject = subject
+        self._open_here = open_here
+        self._handed: deque[Delivery] = deque()
+        self._wake = asyncio.Event()
+        self._receiving: asyncio.Task[Sequence[Delivery]] | None = None
+
+    def hand_over(self, body: bytes) -> None:
+        """Take an envelope from a neighbour."""
+        self._handed.append(Delivery(body))
+        self._wake.set()
+
+    async def receive(self) -> Sequence[Delivery]:
+        """Wait for at least one delivery and return all that are there."""
+        while True:
+            batch = self._take()
+            if batch:
+                return batch
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _take(self) -> list[Delivery]:
+        batch = list(self._handed)
+        self._handed.clear()
+        if self._receiving is not None and self._receiving.done():
+            batch += self._receiving.result()
+            self._receiving = None
+        if self._receiving is None:
+            self._receiving = asyncio.create_task(_receive(self._outer))
+            self._receiving.add_done_callback(lambda _task: self._wake.set())
+        return batch
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle those that came through the server."""
+        stored = [delivery for delivery in deliveries if delivery.token is not None]
+        if stored:
+            await self._outer.acknowledge(stored)
+
+    async def close(self) -> None:
+        """Stop receiving; what neighbours handed over is theirs to repeat."""
+        if self._open_here.get(self._subject) is self:
+            del self._open_here[self._subject]
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.wait([self._receiving])
+        await self._outer.close()
+
+
+async def _receive(inbox: Inbox) -> Sequence[Delivery]:
+    return await inbox.receive()

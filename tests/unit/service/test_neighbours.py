@@ -1,0 +1,59 @@
+"""Envelopes between actors of one process take the short way; all others go through the post."""
+
+from __future__ import annotations
+
+import asyncio
+
+from talka_protocols.subjects import Names
+from talka_services.memory.post import MemoryPost
+from talka_services.service.neighbours import Neighbours
+
+NAMES = Names("test")
+
+
+def neighbours(post: MemoryPost) -> Neighbours:
+    """Return the neighbours of one process around an office that others use too."""
+
+    async def open_inbox(kind: str, address: str, on_renewed: object) -> object:
+        del on_renewed
+        return post.open_inbox(kind, address)
+
+    return Neighbours(post, open_inbox, NAMES)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def test_an_envelope_for_a_neighbour_never_reaches_the_post() -> None:
+    """What is handed over needs no acknowledgement, and leaves nothing behind."""
+    post = MemoryPost(NAMES)
+    here = neighbours(post)
+    inbox = await here.open_inbox("worker", "w1", lambda: None)
+    await here.send([(NAMES.inbox("worker", "w1"), b"one"), (NAMES.inbox("worker", "w1"), b"two")])
+    deliveries = await inbox.receive()
+    assert [delivery.body for delivery in deliveries] == [b"one", b"two"]
+    await inbox.acknowledge(deliveries)
+    assert not post.mailbox(NAMES.inbox("worker", "w1")).unsettled
+    await inbox.close()
+
+
+async def test_what_comes_through_the_server_is_received_and_acknowledged() -> None:
+    """The outer inbox is served too, and only its deliveries are acknowledged."""
+    post = MemoryPost(NAMES)
+    here = neighbours(post)
+    inbox = await here.open_inbox("worker", "w1", lambda: None)
+    receiving = asyncio.create_task(inbox.receive())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await post.send([(NAMES.inbox("worker", "w1"), b"from afar")])
+    deliveries = await receiving
+    assert [delivery.body for delivery in deliveries] == [b"from afar"]
+    await here.send([(NAMES.inbox("worker", "w1"), b"from here")])
+    await inbox.acknowledge([*deliveries, *(await inbox.receive())])
+    assert not post.mailbox(NAMES.inbox("worker", "w1")).unsettled
+    await inbox.close()
+
+
+async def test_a_closed_inbox_is_no_neighbour_any_more() -> None:
+    """After an actor has gone, its envelopes go through the server to whoever follows it."""
+    post = MemoryPost(NAMES)
+    here = neighbours(post)
+    inbox = await here.open_inbox("worker", "w1", lambda: None)
+    await inbox.close()
+    await here.send([(NAMES.inbox("worker", "w1"), b"later")])
+    assert [delivery.body for delivery in post.mailbox(NAMES.inbox("worker", "w1")).unsettled] == [b"later"]
