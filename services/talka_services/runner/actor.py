@@ -191,6 +191,7 @@ class Actor:
         states = self._states
         for _ in range(TRIES):
             causes = await states.prepare(causes)
+            await self._resume(states.take_adopted())
             try:
                 touched = states.decide(causes)
             except Exception:
@@ -205,7 +206,9 @@ class Actor:
             log.warning("log.refused", actor=str(self.address), keys=sorted(refused))
             await states.reload(refused)
             await self._resume(refused)
+            # What is in the log now may be part of a commit that was cut short.
             causes = [cause for cause in causes if cause[1].key in refused]
+            causes = [("reload", Advance(key)) for key in sorted(refused)] + causes
         raise LeaseLostError(f"{self.address}: a log was refused {TRIES} times; another owner writes to it.")
 
     async def _settle_singly(self, causes: list[Cause]) -> bool:

@@ -46,6 +46,17 @@ class Roster:
         if events:
             await self._record(*events)
 
+    async def adopt(self, key: str) -> None:
+        """Record a live log that was missed when it was opened, or that was closed too early.
+
+        Raises:
+            ConflictError: the shard has a new owner.
+        """
+        if key in self._closing:
+            self._closing.remove(key)
+        if self._entry is not None and key not in self._entry.state.live:
+            await self.open([key])
+
     async def flush(self) -> None:
         """Record the logs that have ended."""
         await self.open([])

@@ -9,7 +9,7 @@ from typing import Any
 from talka_core.behaviour import Behaviour, Effect, step
 from talka_protocols.commit import Decision
 from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError
-from talka_protocols.messages import Message
+from talka_protocols.messages import Advance, Message
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import Entry, Journal
 from talka_services.runner.ports import Clock
@@ -43,6 +43,7 @@ class States:
     ) -> None:
         self.entries: dict[str, Entry] = {}
         self.broken: dict[str, str] = {}
+        self._adopted: list[str] = []
         self._behaviour = behaviour
         self._journal = journal
         self._definitions = definitions
@@ -75,9 +76,29 @@ class States:
             key = message.key
             if key not in self.entries and key not in self.broken:
                 await self.load(key)
+                if await self._adopt(key):
+                    prepared.append(("adopted", Advance(key)))
             if key in self.entries:
                 prepared.append((cause, await self._complete(message)))
         return prepared
+
+    async def _adopt(self, key: str) -> bool:
+        """Keep a live log that the roster does not know, and tell whether it was one.
+
+        An owner that died between the first commit of a log and that of the
+        roster left it behind; only a message that comes again tells of it.
+        """
+        entry = self.entries.get(key)
+        if self._roster is None or entry is None or entry.is_new or self._behaviour.is_over(entry.state):
+            return False
+        await self._roster.adopt(key)
+        self._adopted.append(key)
+        return True
+
+    def take_adopted(self) -> list[str]:
+        """Return the keys of logs found by a message, whose states owe everything; and forget them."""
+        adopted, self._adopted = self._adopted, []
+        return adopted
 
     async def _complete(self, message: Message) -> Message:
         if getattr(message, "definition", None) is None:
