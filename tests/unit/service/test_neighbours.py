@@ -39,7 +39,7 @@ async def test_what_comes_through_the_server_is_received_and_acknowledged() -> N
     post = MemoryPost(NAMES)
     here = neighbours(post)
     inbox = await here.open_inbox("worker", "w1", lambda: None)
-    receiving = asyncio.create_task(inbox.receive())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    receiving = asyncio.ensure_future(inbox.receive())
     await post.send([(NAMES.inbox("worker", "w1"), b"from afar")])
     deliveries = await receiving
     assert [delivery.body for delivery in deliveries] == [b"from afar"]
