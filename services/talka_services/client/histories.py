@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from talka_core.history import FOLDS, apply
 from talka_core.resource import PoolRecord
@@ -12,18 +11,19 @@ from talka_core.scheduler import ExecutionRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import UnknownExecutionError
 from talka_protocols.events import Event
-from talka_protocols.ports import Blobs, Log
+from talka_protocols.ports import Blobs, Log, Snapshots
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, POOL, LogName, shard_of
 from talka_services.runner.definitions import Definitions
-from talka_services.runner.journal import decoded
+from talka_services.runner.journal import decoded, newest
 
 
 class Histories:
     """The logs of one namespace, live or exported."""
 
-    def __init__(self, log: Log, blobs: Blobs, shards: int) -> None:
+    def __init__(self, log: Log, blobs: Blobs, shards: int, snapshots: Snapshots | None = None) -> None:
         self._log = log
+        self._snapshots = snapshots
         self._definitions = Definitions(blobs)
         self._shards = shards
 
@@ -43,24 +43,22 @@ class Histories:
             UnknownExecutionError: it has no log.
             BrokenHistoryError: its log cannot be folded.
         """
-        commits = await self.commits(self.name(execution_id))
-        if not commits:
+        name = self.name(execution_id)
+        if at is None:
+            entry = await newest(name, self._log, self._snapshots, self._definitions)
+            state: ExecutionRecord = entry.state
+        else:
+            commits = [commit for _, commit in await self.commits(name)]
+            state = apply(FOLDS[EXECUTION], FOLDS[EXECUTION].initial(execution_id), commits, at)
+        if state.version == 0 and at != 0:
             raise UnknownExecutionError(execution_id)
-        state = self._fold(EXECUTION, execution_id, [commit for _, commit in commits], at)
-        assert isinstance(state, ExecutionRecord)
         return state
 
     async def pool(self, pool: str) -> PoolRecord:
         """Return a pool's state now; one that nobody has used yet is empty."""
-        commits = await self.commits(LogName(POOL, "-", pool))
-        state = self._fold(POOL, pool, [commit for _, commit in commits], None)
-        assert isinstance(state, PoolRecord)
+        entry = await newest(LogName(POOL, "-", pool), self._log, self._snapshots, self._definitions)
+        state: PoolRecord = entry.state
         return state
-
-    @staticmethod
-    def _fold(kind: str, key: str, commits: list[Commit[Event]], at: int | None) -> Any:
-        fold = FOLDS[kind]
-        return apply(fold, fold.initial(key), commits, at)
 
     async def names(self, kind: str) -> list[str]:
         """Return the keys of all logs of a kind, sorted."""

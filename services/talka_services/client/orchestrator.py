@@ -60,8 +60,8 @@ class Orchestrator:
         self._agent_types = agent_types
         self._client_id = f"client-{uuid4().hex[:12]}"
         self._letters = count(1)
-        self.histories = Histories(node.ports.log, node.ports.blobs, node.ports.shards)
-        self.resources = ResourceManager(node, self._client_id)
+        self.histories = Histories(node.ports.log, node.ports.blobs, node.ports.shards, node.ports.snapshots)
+        self.resources = ResourceManager(node, self.histories, self._client_id)
 
     # --- running -------------------------------------------------------------------------------
 

@@ -10,10 +10,8 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
-from talka_core.history import FOLDS, apply
 from talka_core.resource.placement import shortage
 from talka_core.status import inventory_of
-from talka_protocols.commit import decode_commit
 from talka_protocols.errors import ResourcesUnavailable, ServerUnavailableError
 from talka_protocols.events import Holder
 from talka_protocols.messages import (
@@ -31,7 +29,6 @@ from talka_protocols.messages import (
     decode_envelope,
     encode_envelope,
 )
-from talka_protocols.subjects import POOL, LogName
 from talka_protocols.workflow import (
     DEFAULT_TIMEOUT_S,
     ReservationId,
@@ -40,6 +37,7 @@ from talka_protocols.workflow import (
     ResourceRequirements,
     Task,
 )
+from talka_services.client.histories import Histories
 from talka_services.jetstream.connection import Message as Wired
 from talka_services.jetstream.connection import Subscription
 from talka_services.service.liveness import HEARTBEAT, HEARTBEAT_S, Heartbeat
@@ -56,8 +54,9 @@ A = TypeVar("A", bound=Struct)
 class ResourceManager:
     """Allocations and reservations held by this client; they end when it stops renewing them."""
 
-    def __init__(self, node: Node, client_id: str, pool: str = "default") -> None:
+    def __init__(self, node: Node, histories: Histories, client_id: str, pool: str = "default") -> None:
         self._node = node
+        self._histories = histories
         self._client_id = client_id
         self._pool = pool
         self._letters = count(1)
@@ -110,10 +109,7 @@ class ResourceManager:
 
     async def get_available_resources(self) -> ResourceInventory:
         """Return what the pool offers now."""
-        state = FOLDS[POOL].initial(self._pool)
-        stored = await self._node.ports.log.read(LogName(POOL, "-", self._pool))
-        apply(FOLDS[POOL], state, [decode_commit(item.log, item.body) for item in stored])
-        return inventory_of(state)
+        return inventory_of(await self._histories.pool(self._pool))
 
     async def reserve_resources(
         self, requirements: ResourceRequirements, *, seconds: float = RESERVED_S
@@ -209,7 +205,4 @@ class ResourceManager:
             await asyncio.sleep(HEARTBEAT_S)
 
     async def _shortage(self, agent_type: str, amounts: dict[str, float]) -> str:
-        state = FOLDS[POOL].initial(self._pool)
-        stored = await self._node.ports.log.read(LogName(POOL, "-", self._pool))
-        apply(FOLDS[POOL], state, [decode_commit(item.log, item.body) for item in stored])
-        return shortage(state, agent_type, amounts)
+        return shortage(await self._histories.pool(self._pool), agent_type, amounts)

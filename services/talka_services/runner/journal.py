@@ -6,23 +6,22 @@ A ``VolatileJournal`` keeps states that live and die with the process.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from msgspec.structs import replace
 
 from talka_core.behaviour import Effect
-from talka_core.history import FOLDS, apply, packed, unpacked
+from talka_core.history import FOLDS, Fold, apply, packed, unpacked
 from talka_protocols.commit import Commit, Decision, commit_id, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError, PlatformError
 from talka_protocols.events import Event
-from talka_protocols.ports import Snapshot, StoredCommit
+from talka_protocols.ports import Log, Snapshot, Snapshots, StoredCommit
 from talka_protocols.subjects import LogName
 from talka_services.runner.definitions import WITH_DEFINITION, Definitions, stored_form
 from talka_services.runner.ports import Ports
 from talka_services.telemetry import get_logger
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class Entry:
@@ -108,31 +107,7 @@ class StoredJournal:
             BrokenHistoryError: the log cannot be folded; it alone is to be set aside.
         """
         name = LogName(self._kind, self._shard, key)
-        entry = Entry(name, self._fold.initial(key))
-        snapshot = await self._ports.snapshots.load(name)
-        if snapshot is not None:
-            entry.state = await self._restore(snapshot)
-            entry.position = snapshot.position
-            entry.snapshot_version = snapshot.version
-        stored = await self._ports.log.read(name, entry.position)
-        commits = await self.decode(stored)
-        apply(self._fold, entry.state, commits)
-        if stored:
-            entry.position, entry.last_at = stored[-1].position, commits[-1].at
-        entry.is_new = entry.position == 0
-        return entry
-
-    async def _restore(self, snapshot: Snapshot) -> Any:
-        state = unpacked(self._fold, snapshot.body)
-        definition = getattr(state, "definition", None)
-        if definition is not None and state.workflow is None:
-            state.workflow = await self._definitions.load(definition)
-        self._fold.restore(state)
-        return state
-
-    async def decode(self, stored: Sequence[StoredCommit]) -> list[Commit[Event]]:
-        """Return commits with every definition in place."""
-        return [await decoded(commit, self._definitions) for commit in stored]
+        return await newest(name, self._ports.log, self._ports.snapshots, self._definitions)
 
     async def commit(self, entry: Entry, epoch: int) -> None:
         """Append the entry's decisions as one commit, or as several when they are too large for one.
@@ -173,7 +148,7 @@ class StoredJournal:
         try:
             await self._ports.snapshots.save(name, snapshot)
         except PlatformError as error:
-            log.warning("snapshot.not_saved", log=str(name), error=str(error))
+            logger.warning("snapshot.not_saved", log=str(name), error=str(error))
 
 
 def _stored(decision: Decision[Any]) -> Decision[Any]:
@@ -189,6 +164,36 @@ def _halves(decisions: list[Decision[Any]]) -> tuple[list[Decision[Any]], list[D
     only = decisions[0]
     middle = len(only.events) // 2
     return [Decision(only.cause, only.events[:middle])], [Decision(only.cause, only.events[middle:])]
+
+
+async def newest(name: LogName, log: Log, snapshots: Snapshots | None, definitions: Definitions) -> Entry:
+    """Fold a log from its newest snapshot on.
+
+    Raises:
+        BrokenHistoryError: it cannot be folded.
+    """
+    fold = FOLDS[name.kind]
+    entry = Entry(name, fold.initial(name.key))
+    snapshot = await snapshots.load(name) if snapshots else None
+    if snapshot is not None:
+        entry.state = await _restored(fold, snapshot, definitions)
+        entry.position, entry.snapshot_version = snapshot.position, snapshot.version
+    stored = await log.read(name, entry.position)
+    commits = [await decoded(commit, definitions) for commit in stored]
+    apply(fold, entry.state, commits)
+    if stored:
+        entry.position, entry.last_at = stored[-1].position, commits[-1].at
+    entry.is_new = entry.position == 0
+    return entry
+
+
+async def _restored(fold: Fold, snapshot: Snapshot, definitions: Definitions) -> Any:
+    state = unpacked(fold, snapshot.body)
+    definition = getattr(state, "definition", None)
+    if definition is not None and state.workflow is None:
+        state.workflow = await definitions.load(definition)
+    fold.restore(state)
+    return state
 
 
 async def decoded(stored: StoredCommit, definitions: Definitions) -> Commit[Event]:
@@ -207,4 +212,4 @@ async def decoded(stored: StoredCommit, definitions: Definitions) -> Commit[Even
     return replace(commit, decisions=tuple(decisions))
 
 
-__all__ = ["BrokenHistoryError", "Entry", "Journal", "StoredJournal", "VolatileJournal", "decoded"]
+__all__ = ["BrokenHistoryError", "Entry", "Journal", "StoredJournal", "VolatileJournal", "decoded", "newest"]
