@@ -1,0 +1,1 @@
+"""``talka bench``: the workloads that the README's figures come from."""
