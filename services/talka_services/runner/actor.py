@@ -31,6 +31,8 @@ from talka_services.telemetry import get_logger
 log = get_logger(__name__)
 
 TRIES = 5
+ADVANCE_S = 30.0
+"""How often every state is asked to do what its record calls for, and a pool to say who holds what."""
 
 
 class Address(Struct, frozen=True):
@@ -83,6 +85,7 @@ class Actor:
         self._is_stopping = False
         self._must_resume = False
         self._next_tick = 0.0
+        self._next_advance = 0.0
 
     @property
     def epoch(self) -> int:
@@ -111,6 +114,7 @@ class Actor:
         """
         self._inbox = await self._ports.open_inbox(self.address.kind.value, self.address.id, self._on_renewed)
         self._next_tick = self._now_s() + self._ports.resend_s
+        self._next_advance = self._now_s() + ADVANCE_S
         tick = asyncio.create_task(self._wake_for_ticks(), name=f"tick {self.address}")
         try:
             await self._take_over()
@@ -263,6 +267,9 @@ class Actor:
         now_s = self._now_s()
         self._next_tick = now_s + self._ports.resend_s
         self._performer.check_lease()
+        if now_s >= self._next_advance:
+            self._next_advance = now_s + ADVANCE_S
+            self._local += [("round", Advance(key)) for key in self._states.entries]
         outbox: Outbox = []
         for key, owed in self._states.owed(self._states.entries).items():
             reminder = self._reminders.get(key)
