@@ -1,0 +1,47 @@
+"""Fixtures for tests on real processes: clusters that show their logs when a test fails."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from talka_chaos.processes import Cluster
+
+_alive: list[Cluster] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the ends of the logs of all clusters to the report of a failed test."""
+    report = yield
+    if report.failed:
+        report.sections.extend((f"logs in {cluster.directory}", cluster.tail()) for cluster in _alive)
+    return report
+
+
+@contextmanager
+def _living(directory: Path) -> Generator[Cluster]:
+    cluster = Cluster(directory)
+    _alive.append(cluster)
+    try:
+        yield cluster
+    finally:
+        cluster.discard()
+        _alive.remove(cluster)
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster for all tests of a module; each puts right what it breaks. Nothing of it is started."""
+    with _living(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of the test's own. Nothing of it is started."""
+    with _living(tmp_path) as cluster:
+        yield cluster
