@@ -14,7 +14,7 @@ from talka_services.client.orchestrator import Orchestrator
 from talka_services.embedded import Durability, EmbeddedServer
 from talka_services.executors.agents import AgentExecutor
 from talka_services.executors.registry import Executors, ExecutorSettings
-from talka_services.service.node import Node
+from talka_services.service.node import SNAPSHOT_EVERY, Node
 from talka_services.service.worker import SLOTS, WorkerOptions, default_worker_id, machine_capacity
 
 EMBEDDED_SHARDS = 2
@@ -36,6 +36,7 @@ class LocalOptions(Struct, frozen=True):
     slots: int = SLOTS
     capacity: dict[str, float] = field(default_factory=machine_capacity)
     offers: tuple[dict[str, float], ...] = ()
+    snapshot_every: int = SNAPSHOT_EVERY
     executors: ExecutorSettings = field(
         default_factory=lambda: ExecutorSettings(allow_modules=("*",), allow_commands=("*",))
     )
@@ -55,7 +56,12 @@ async def local(
     """
     chosen = replace(options or LocalOptions(), **changes)
     async with EmbeddedServer(chosen.data_dir, chosen.durability) as server:
-        node = await Node.open(server.url, namespace=chosen.namespace, default_shards=EMBEDDED_SHARDS)
+        node = await Node.open(
+            server.url,
+            namespace=chosen.namespace,
+            default_shards=EMBEDDED_SHARDS,
+            snapshot_every=chosen.snapshot_every,
+        )
         async with node:
             node.own()
             offers = chosen.offers or (chosen.capacity,) * chosen.workers

@@ -54,7 +54,7 @@ class Orchestrator:
         ceiling: Mapping[str, float] | None = None,
         agent_types: frozenset[str] | None = None,
     ) -> None:
-        self._node = node
+        self.node = node
         self._ports = node.ports
         self._ceiling = ceiling
         self._agent_types = agent_types
@@ -223,7 +223,7 @@ class Orchestrator:
     async def close(self) -> None:
         """Disconnect; executions go on without us."""
         await self.resources.close()
-        await self._node.close()
+        await self.node.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -138,8 +138,6 @@ class StoredJournal:
     def _snapshot(self, entry: Entry) -> None:
         snapshot = Snapshot(entry.position, entry.state.version, packed(self._fold, entry.state))
         entry.snapshot_version = entry.state.version
-        if len(snapshot.body) > self._ports.max_bytes:
-            return
         task = asyncio.create_task(self._save(entry.name, snapshot))
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)

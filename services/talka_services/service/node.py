@@ -28,10 +28,11 @@ from talka_services.service.owner import Owner
 from talka_services.service.worker import WorkerOptions, WorkerService
 
 SHARDS = 4
+SNAPSHOT_EVERY = 5_000
 ALL_SERVICES = (Recipient.PLANNER, Recipient.SCHEDULER, Recipient.RESOURCE)
 
 
-def jetstream_ports(connection: Connection, shards: int) -> Ports:
+def jetstream_ports(connection: Connection, shards: int, snapshot_every: int = SNAPSHOT_EVERY) -> Ports:
     """Return the ports over a connection whose topology exists."""
 
     def open_at(kind: str, address: str, on_renewed: Callable[[], None]) -> Awaitable[Inbox]:
@@ -47,6 +48,7 @@ def jetstream_ports(connection: Connection, shards: int) -> Ports:
         open_inbox=neighbours.open_inbox,
         names=connection.names,
         shards=shards,
+        snapshot_every=snapshot_every,
         max_bytes=min(connection.max_bytes, 4_000_000),
     )
 
@@ -70,6 +72,7 @@ class Node:
         name: str = "talka",
         shards: int | None = None,
         default_shards: int = SHARDS,
+        snapshot_every: int = SNAPSHOT_EVERY,
     ) -> Node:
         """Connect, and make the namespace's streams on first use.
 
@@ -84,7 +87,7 @@ class Node:
         except BaseException:
             await connection.close()
             raise
-        return cls(connection, jetstream_ports(connection, settings.shards))
+        return cls(connection, jetstream_ports(connection, settings.shards, snapshot_every))
 
     def own(self, kinds: Iterable[Recipient] = ALL_SERVICES, pools: Sequence[str] = ("default",)) -> None:
         """Begin to compete for every shard of these services, and for these pools."""
