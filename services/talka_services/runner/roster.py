@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from talka_core.roster import evolve_roster
 from talka_protocols.commit import Decision
+from talka_protocols.errors import ConflictError
 from talka_protocols.events import LogsClosed, LogsOpened, OwnershipTaken, ShardEvent
 from talka_protocols.subjects import SHARD
 from talka_services.runner.definitions import Definitions
@@ -26,9 +27,14 @@ class Roster:
         """Record the new owner and return the keys of the live logs.
 
         Raises:
-            ConflictError: another owner is doing the same at this moment.
+            ConflictError: another owner is doing the same at this moment, or has done so after us.
         """
         self._entry = await self._journal.load(self._key)
+        if self._entry.state.epoch > self._epoch:
+            raise ConflictError(
+                f"Shard {self._key} was taken over in epoch {self._entry.state.epoch}, after ours of {self._epoch}.",
+                hint="This owner was too slow and steps down; nothing needs to be done.",
+            )
         await self._record(OwnershipTaken(self._epoch, holder))
         return list(self._entry.state.live)
 

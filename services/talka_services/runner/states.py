@@ -151,8 +151,17 @@ class States:
         return refused
 
     async def record(self, key: str, event: Any, epoch: int) -> None:
-        """Commit one event that no message led to."""
+        """Commit one event that no message led to: that a new owner took over.
+
+        Raises:
+            LeaseLostError: an owner after us has taken over already.
+            ConflictError: another owner is doing the same at this moment.
+        """
         entry = self.entries[key]
+        if entry.state.epoch > epoch:
+            raise LeaseLostError(
+                f"{entry.name} was taken over in epoch {entry.state.epoch}, after ours of {epoch}."
+            )
         self._behaviour.evolve(entry.state, event, entry.begin(self._clock.now_ms()))
         entry.decisions = [Decision("takeover", (event,))]
         await self._journal.commit(entry, epoch)
