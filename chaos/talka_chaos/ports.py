@@ -100,10 +100,16 @@ class SimPost:
 class SimInbox:
     """An inbox whose acknowledgements get lost, so that deliveries come again."""
 
-    def __init__(self, world: World, process: Mortal, inner: MemoryInbox) -> None:
+    def __init__(self, world: World, process: Mortal, subjects: Sequence[str], inner: MemoryInbox) -> None:
         self._world = world
         self._process = process
+        self._subjects = subjects
         self._inner = inner
+        self._readers.append(inner)
+
+    @property
+    def _readers(self) -> list[MemoryInbox]:
+        return self._world.readers.setdefault(self._subjects[0], [])
 
     async def receive(self) -> Sequence[Delivery]:
         """Wait for deliveries."""
@@ -120,8 +126,14 @@ class SimInbox:
         await self._inner.acknowledge(deliveries)
 
     async def close(self) -> None:
-        """Stop receiving."""
+        """Stop receiving; another owner that reads the same inbox goes on."""
         at_once(self._inner.close())
+        self._readers.remove(self._inner)
+        for subject in self._subjects if self._readers else ():
+            mailbox = self._world.post.mailbox(subject)
+            if mailbox.owner is None:
+                mailbox.owner, mailbox.delivered = self._readers[-1], 0
+                mailbox.owner.wake.set()
 
 
 def inbox_opener(world: World, process: Mortal) -> Callable[[str, str, Callable[[], None]], object]:
@@ -129,7 +141,8 @@ def inbox_opener(world: World, process: Mortal) -> Callable[[str, str, Callable[
 
     async def open_inbox(kind: str, address: str, on_renewed: Callable[[], None]) -> SimInbox:
         await asyncio.sleep(world.delay_s())
-        return SimInbox(world, process, world.post.open_inbox(kind, address, on_renewed))
+        subjects = (world.names.inbox(kind, address), world.names.requests(kind, address))
+        return SimInbox(world, process, subjects, world.post.open_inbox(kind, address, on_renewed))
 
     return open_inbox
 

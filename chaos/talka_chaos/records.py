@@ -20,6 +20,7 @@ from talka_protocols.events import (
     TaskSucceeded,
     TaskTimedOut,
 )
+from talka_protocols.states import TaskStatus
 from talka_protocols.subjects import EXECUTION
 from talka_services.client import Orchestrator
 
@@ -98,3 +99,13 @@ async def pool_is_empty(orchestrator: Orchestrator, within_s: float, pool: str =
         if time.monotonic() > deadline:
             return f"grants: {sorted(state.grants)[:5]}, waiting: {sorted(state.waiting)[:5]}"
         await asyncio.sleep(POLL_S)
+
+
+async def until_started(orchestrator: Orchestrator, execution_id: str, task_id: str, attempt: int = 1) -> str:
+    """Return the worker of a task's attempt as soon as it is recorded that it runs there."""
+    async with aclosing(orchestrator.histories.follow(execution_id)) as states:
+        async for state in states:
+            task = state.tasks.get(task_id)
+            if task is not None and task.attempt >= attempt and task.status is TaskStatus.RUNNING:
+                return task.worker_id
+    raise AssertionError(f"attempt {attempt} of task {task_id!r} never ran")

@@ -16,7 +16,7 @@ from typing import Any
 from talka_chaos.ledger import LogBook
 from talka_chaos.swarm import Faults, draw
 from talka_protocols.subjects import LogName, Names
-from talka_services.memory import MemoryBlobs, MemoryLog, MemoryPost, MemorySnapshots
+from talka_services.memory import MemoryBlobs, MemoryInbox, MemoryLog, MemoryPost, MemorySnapshots
 
 EPOCH_MS = 1_700_000_000_000
 TAIL_S = 4.0
@@ -35,7 +35,7 @@ class World:
     """What all processes share, and the only source of chance."""
 
     def __init__(self, seed: int, faults: Faults | None = None) -> None:
-        self.random = Random(seed)
+        self.random = Random(seed)  # noqa: S311  (faults are no secret)
         self.faults = faults or draw(self.random)
         self.names = Names("sim")
         self.log = MemoryLog()
@@ -47,6 +47,7 @@ class World:
         self.surprises: list[str] = []
         self.acknowledged: list[tuple[LogName, int, str]] = []
         self.listeners: dict[str, Callable[[bytes], None]] = {}
+        self.readers: dict[str, list[MemoryInbox]] = {}
         self.happenings = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._arrivals: dict[str, float] = {}
