@@ -135,7 +135,10 @@ class WorkerService:
         Raises:
             Exception: what ended it.
         """
-        await self._tasks[0]
+        running = self._tasks[0]
+        # To await the task itself would cancel it with whoever stops waiting here.
+        await asyncio.wait([running])
+        running.result()
 
     async def _wait_until_idle(self, at_most_s: float) -> None:
         """Wait until nothing runs and every report is settled."""
