@@ -44,6 +44,11 @@ def check_execution(state: ExecutionRecord) -> None:
     assert sorted(task_id for _, task_id in state.ready) == ready, "S2 the ready queue differs"
     held = Counter(record.allocation_id for record in state.tasks.values() if record.allocation_id)
     assert all(count == 1 for count in held.values()), f"S3 held more than once: {held}"
+    for allocation_id, kept in state.kept.items():
+        holds = state.tasks[kept.task_id].allocation_id
+        assert holds == allocation_id, (
+            f"S3 {kept.task_id} holds {holds!r} and not {allocation_id}, which is kept"
+        )
     assert not held.keys() & state.returning.keys(), "S3 an allocation is held and on its way back"
 
 
@@ -52,7 +57,9 @@ def check_strays(state: ExecutionRecord) -> None:
     idle = [
         task_id
         for task_id, record in state.tasks.items()
-        if record.allocation_id and record.status not in ACTIVE_TASK_STATUSES
+        if record.allocation_id
+        and record.status not in ACTIVE_TASK_STATUSES
+        and record.allocation_id not in state.kept
     ]
     assert not idle, f"S3 tasks that are not active hold something: {idle}"
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from talka_core.behaviour import Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
 from talka_core.resource.decide import RESERVATION
-from talka_core.scheduler.decide import RETRY, TIMEOUT
+from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT
 from talka_core.worker import state as f
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -60,6 +60,9 @@ def _is_timer_settled(name: str, event: Any) -> bool:
     if name.startswith(RETRY):
         task_id = name.removeprefix(RETRY).rpartition("/")[0]
         return isinstance(event, e.TaskReady | e.TaskCancelled) and event.task_id == task_id
+    if name.startswith(KEPT):
+        is_passed = isinstance(event, e.AllocationReleased | e.AllocationHandedOn)
+        return is_passed and name == KEPT + event.allocation_id
     return isinstance(event, e.ReservationEnded) and name == RESERVATION + event.reservation_id
 
 
