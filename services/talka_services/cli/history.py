@@ -33,7 +33,7 @@ From = Annotated[int, typer.Option("--from", min=1, metavar="N", help="Begin at 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the execution is over.")]
 Type = Annotated[list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")]
 OfTask = Annotated[list[str] | None, typer.Option("--task", help="Only events of this task; repeatable.")]
-At = Annotated[int | None, typer.Option("--at", min=0, metavar="N", help="The state after event N.")]
+At = Annotated[int | None, typer.Option("--at", min=1, metavar="N", help="The state after event N.")]
 Verify = Annotated[
     bool, typer.Option("--verify", help="Check the whole history; exit code 1 if it is broken.")
 ]

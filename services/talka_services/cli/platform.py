@@ -14,7 +14,7 @@ import typer
 from talka_protocols.messages import Recipient
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
-from talka_services.cli.outcome import UsageError
+from talka_services.cli.outcome import ExitCode, UsageError
 from talka_services.cli.pairs import parse_amounts, parse_objects
 from talka_services.cli.running import AllowCommands, AllowModules, Capacity, Durability, TimeScale, Workers
 from talka_services.cli.screen import print_json
@@ -34,6 +34,11 @@ Agents = Annotated[
 ]
 Processes = Annotated[
     int | None, typer.Option("--processes", min=1, help="Child processes for python tasks (default: cores).")
+]
+
+Drain = Annotated[
+    float,
+    typer.Option("--drain", min=0.0, help="Seconds that running tasks get to end in when the worker stops."),
 ]
 
 
@@ -149,6 +154,7 @@ def worker(
     agent: Agents = None,
     processes: Processes = None,
     time_scale: TimeScale = 1.0,
+    drain: Drain = 10.0,
 ) -> None:
     """Offer this machine to a pool and run what it is given.
 
@@ -163,7 +169,7 @@ def worker(
         time_scale=Flags(time_scale=time_scale).time_scale,
         **changes,
     )
-    offer = _Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()))
+    offer = _Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()), drain)
     asyncio.run(_work(target, offer, settings))
 
 
@@ -185,12 +191,19 @@ class _Offer:
     """What ``service worker`` was told to offer."""
 
     def __init__(
-        self, pool: str, worker_id: str | None, slots: int, capacity: dict[str, float], agents: dict[str, str]
+        self,
+        pool: str,
+        worker_id: str | None,
+        slots: int,
+        capacity: dict[str, float],
+        agents: dict[str, str],
+        drain_s: float,
     ) -> None:
         self.pool = pool
         self.worker_id = worker_id
         self.slots = slots
         self.capacity = capacity
+        self.drain_s = drain_s
         self.agents = {name: _imported(place) for name, place in agents.items()}
 
 
@@ -210,6 +223,7 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
         slots=offer.slots,
         capacity={**machine_capacity(), **offer.capacity},
         slots_by_agent=slots_by_agent,
+        drain_s=offer.drain_s,
     )
     stopped = _stopped()
     async with reach_node(target, create=True) as node:
@@ -259,13 +273,14 @@ def _imported(place: str) -> object:
 
 
 def _stopped() -> asyncio.Future[None]:
-    """Return what is done as soon as SIGTERM or SIGINT comes."""
+    """Return what is done as soon as SIGTERM or SIGINT comes; the second one ends the process at once."""
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[None] = loop.create_future()
 
     def stop() -> None:
-        if not stopped.done():
-            stopped.set_result(None)
+        if stopped.done():
+            os._exit(ExitCode.NOT_SUCCEEDED)
+        stopped.set_result(None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)

@@ -41,7 +41,7 @@ class Records:
         """Return the histories in them."""
         from talka_services.client.histories import Histories
 
-        return Histories(self.log, self.blobs, self.shards)
+        return Histories(self.log, self.blobs, self.shards, self.snapshots)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from talka_protocols.results import TaskResult, WorkflowResult
-from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck
 from talka_services.cli.outcome import ExitCode
 from talka_services.cli.screen import coloured, console, duration, plain, print_table
@@ -60,7 +60,11 @@ def print_summary(result: WorkflowResult, *, where: str = "") -> None:
     screen = console()
     counts = Counter(task.status for task in result.tasks.values())
     tally = ", ".join(f"{count} {coloured(status.value)}" for status, count in counts.items())
-    screen.print(f"{plain(result.name)}  {coloured(result.status.value)} in {duration(result.makespan_s)}")
+    state = coloured(result.status.value)
+    if result.status in FINAL_EXECUTION_STATES:
+        screen.print(f"{plain(result.name)}  {state} in {duration(result.makespan_s)}")
+    else:
+        screen.print(f"{plain(result.name)}  {state}; left unfinished, and continued by the next run or up")
     screen.print(f"  {len(result.tasks)} tasks: {tally}" if tally else "  no tasks")
     if result.reason:
         screen.print(f"  {plain(result.reason)}")

@@ -155,8 +155,8 @@ async def _run_embedded(
     from talka_services.client import local
 
     configure_logs(is_verbose=target.is_verbose)
-    async with local(options) as orchestrator:
-        with interrupts() as taken:
+    with interrupts() as taken:
+        async with local(options) as orchestrator:
             execution_id = await orchestrator.submit_workflow(loaded.workflow, key=key)
             return await follow_to_end(orchestrator, execution_id, taken, is_quiet=target.is_json)
 
@@ -182,8 +182,8 @@ async def _run_there(
     from talka_services.cli.following import follow_to_end, interrupts
     from talka_services.cli.reach import reach
 
-    async with reach(target) as orchestrator:
-        with interrupts() as taken:
+    with interrupts() as taken:
+        async with reach(target) as orchestrator:
             execution_id = await orchestrator.submit_workflow(loaded.workflow, key=key)
             if is_detached:
                 return execution_id, await _refusal(orchestrator, execution_id)
