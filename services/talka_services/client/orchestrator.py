@@ -19,6 +19,7 @@ from talka_core.status import inventory_of, result_of, status_of
 from talka_core.validation import check
 from talka_protocols.errors import CallerError, UnknownExecutionError
 from talka_protocols.messages import (
+    Advance,
     CancelExecution,
     Envelope,
     Letter,
@@ -206,6 +207,18 @@ class Orchestrator:
                 if state.is_cancelling:
                     return True
         return False
+
+    async def release_execution(self, execution_id: str) -> ExecutionStatus:
+        """Have the services try again to fold an execution's log that they set aside as broken.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            BrokenHistoryError: its log still cannot be folded; it says why.
+        """
+        status = await self.get_execution_status(execution_id)
+        await self._send(Recipient.PLANNER, Advance(execution_id))
+        await self._send(Recipient.SCHEDULER, Advance(execution_id))
+        return status
 
     async def get_available_resources(self, pool: str = "default") -> ResourceInventory:
         """Return what a pool offers now."""

@@ -70,10 +70,12 @@ class States:
             await self.load(key)
 
     async def prepare(self, causes: list[Cause]) -> list[Cause]:
-        """Load what the messages need; leave out those for broken logs."""
+        """Load what the messages need; leave out those for broken logs, unless one says to try again."""
         prepared: list[Cause] = []
         for cause, message in causes:
             key = message.key
+            if isinstance(message, Advance):
+                self.broken.pop(key, None)
             if key not in self.entries and key not in self.broken:
                 await self.load(key)
                 if await self._adopt(key):
