@@ -70,6 +70,7 @@ def decide(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
             entry = state.workers.get(message.worker_id)
             if entry and entry.incarnation == message.incarnation and not entry.is_draining:
                 yield WorkerDraining(message.worker_id, message.incarnation)
+                yield from _withdraw_permits_on(state, message.worker_id)
         case WorkerLeft():
             yield from _lose(state, message.worker_id, message.incarnation, message.reason)
         case ClientLeft():
@@ -153,6 +154,14 @@ def _withdraw_permits(state: PoolRecord, execution_id: str) -> Iterator[PoolEven
     others = [permits for owner, permits in state.permits.items() if owner != execution_id]
     for allocation_id in [allocation_id for permits in others for allocation_id in permits]:
         yield AllocationPermitWithdrawn(allocation_id)
+
+
+def _withdraw_permits_on(state: PoolRecord, worker_id: str) -> Iterator[PoolEvent]:
+    """Call back what may be handed on at a worker that is about to leave."""
+    permitted = [allocation_id for permits in state.permits.values() for allocation_id in permits]
+    for allocation_id in permitted:
+        if state.grants[allocation_id].worker_id == worker_id:
+            yield AllocationPermitWithdrawn(allocation_id)
 
 
 def _holder(state: PoolRecord, allocation_id: str) -> Holder:

@@ -15,6 +15,7 @@ from talka_core.worker.state import (
     AttemptStopping,
     DrainBegan,
     EnlistingBegan,
+    HandBackBegan,
     IncarnationBegan,
     TaskKey,
     WorkerFact,
@@ -74,6 +75,8 @@ def decide(state: WorkerRecord, message: WorkerMessage, now_ms: int) -> Iterator
             if not state.is_draining:
                 yield DrainBegan()
             if message.hand_back:
+                if not state.is_handing_back:
+                    yield HandBackBegan()
                 yield from _stop_running(state, is_handed_back=True)
         case Advance():
             pass
@@ -84,7 +87,7 @@ def _start(state: WorkerRecord, message: StartTask, now_ms: int) -> Iterator[Wor
     if state.seen.get(key, 0) >= message.attempt:
         return
     yield from _stop_older(state, key)
-    if state.is_draining or state.is_enlisting:
+    if state.is_handing_back or state.is_enlisting:
         yield AttemptReported(_never_ran(state, message, now_ms))
     else:
         yield AttemptAccepted(message)

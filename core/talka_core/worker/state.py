@@ -40,6 +40,7 @@ class WorkerRecord(Struct):
     is_admitted: bool = False
     is_enlisting: bool = False
     is_draining: bool = False
+    is_handing_back: bool = False
     attempts: dict[TaskKey, AttemptRecord] = field(default_factory=dict[TaskKey, AttemptRecord])
     seen: dict[TaskKey, int] = field(default_factory=dict[TaskKey, int])
 
@@ -93,7 +94,11 @@ class Admitted(Struct, frozen=True):
 
 
 class DrainBegan(Struct, frozen=True):
-    """The worker takes nothing new."""
+    """The worker asks the pool for nothing new; what is on its way to it still runs."""
+
+
+class HandBackBegan(Struct, frozen=True):
+    """The worker gives back what runs and whatever still comes."""
 
 
 WorkerFact = (
@@ -106,6 +111,7 @@ WorkerFact = (
     | IncarnationBegan
     | Admitted
     | DrainBegan
+    | HandBackBegan
 )
 
 
@@ -139,6 +145,8 @@ def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
             state.is_admitted = True
         case DrainBegan():
             state.is_draining = True
+        case HandBackBegan():
+            state.is_handing_back = True
         case _:
             assert_never(fact)
 
