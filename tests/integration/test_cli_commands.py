@@ -1,0 +1,331 @@
+"""Every documented command as its own process, on real data directories and a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from talka_protocols.workflow import ClaimCheck
+from talka_services.exports import Archive
+
+MODULE = """
+import os, signal, time
+
+def fine():
+    return {"x": 1}
+
+def raises():
+    raise ValueError("as it should")
+
+def unencodable():
+    return object()
+
+def leaves():
+    os._exit(7)
+
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def hangs():
+    time.sleep(600)
+
+def large():
+    return {"text": "x" * (5 * 1024 * 1024)}
+"""
+
+HARD = """
+talka: 1
+name: hard
+tasks:
+  - {id: prints, agent_type: command, payload: {argv: [head, -c, "1073741824", /dev/zero]}}
+  - {id: raises, agent_type: python, payload: {call: "hard_tasks:raises"}}
+  - {id: unencodable, agent_type: python, payload: {call: "hard_tasks:unencodable"}}
+  - {id: leaves, agent_type: python, payload: {call: "hard_tasks:leaves"}}
+  - {id: dies, agent_type: python, payload: {call: "hard_tasks:dies"}}
+  - {id: hangs, agent_type: python, payload: {call: "hard_tasks:hangs"}, timeout_seconds: 1}
+  - {id: fine, agent_type: python, payload: {call: "hard_tasks:fine"}}
+  - {id: after_fine, agent_type: sleep, payload: {seconds: 0}, depends_on: [fine]}
+  - {id: after_raises, agent_type: sleep, payload: {seconds: 0}, depends_on: [raises]}
+"""
+
+GOOD = """
+talka: 1
+name: good
+inputs: {pause: 0}
+tasks:
+  - {id: first, agent_type: sleep, payload: {seconds: "${input.pause}", result: {n: 5}}}
+  - {id: second, agent_type: command, payload: {argv: [echo, "${first.n}"]}, resources: {cpu_cores: 1}}
+  - {id: large, agent_type: python, payload: {call: "hard_tasks:large"}}
+"""
+
+LONG = """
+talka: 1
+name: long
+tasks:
+  - {id: a, agent_type: sleep, payload: {seconds: 300}}
+  - {id: b, agent_type: sleep, payload: {seconds: 1}, depends_on: [a]}
+"""
+
+
+class Shell:
+    """Runs the command in one directory, with an environment that names no platform."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TALKA_")}
+        self.environment = {**kept, "PYTHONPATH": str(directory), "NO_COLOR": "1"}
+
+    def start(self, *words: str, out: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        """Start a command."""
+        command = [sys.executable, "-m", "talka", *words]
+        return subprocess.Popen(
+            command, cwd=self.directory, env=self.environment, stdout=out, stderr=subprocess.PIPE
+        )
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """Run a command to its end and return its standard output."""
+        process = self.start(*words)
+        out, errors = process.communicate(timeout=60)
+        assert process.returncode == code, (words, out[-2000:], errors[-2000:])
+        assert b"Traceback" not in errors
+        return out.decode()
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        """Run a command with --json and return the one object that it printed."""
+        return json.loads(self.run(*words, "--json", code=code))
+
+
+def wait_for(process: subprocess.Popen[bytes], number: int) -> int:
+    """Send a signal and return the exit code."""
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A directory with workflows in it."""
+    directory = tmp_path_factory.mktemp("cli")
+    files = {"hard_tasks.py": MODULE, "hard.yaml": HARD, "good.yaml": GOOD, "long.yaml": LONG}
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    return Shell(directory)
+
+
+@pytest.fixture(scope="module")
+def good(shell: Shell) -> dict[str, Any]:
+    """The result of a workflow that succeeded, in the default data directory."""
+    result: dict[str, Any] = shell.json("run", "good.yaml", "--workers", "2", "--input", "pause=0.01")
+    return result
+
+
+def test_run_answers_in_the_documented_shape(good: dict[str, Any]) -> None:
+    """The JSON of run has exactly the documented keys, times in Unix seconds, large results by digest."""
+    assert set(good) == {"execution_id", "status", "makespan_s", "tasks"}
+    assert good["status"] == "succeeded"
+    second = good["tasks"]["second"]
+    assert set(second) == {"status", "attempts", "started_at", "finished_at", "worker", "result"}
+    assert second["result"]["stdout"] == "5\n"
+    assert abs(second["finished_at"] - time.time()) < 600
+    assert good["tasks"]["first"]["finished_at"] <= second["started_at"]
+    assert set(good["tasks"]["large"]["result"]) == {"ref", "bytes", "sha256"}
+
+
+def test_hard_tasks_are_recorded_failures_and_the_others_go_on(shell: Shell) -> None:
+    """Whatever a task does to its process is a recorded failure with a reason; the rest runs."""
+    result = shell.json("run", "hard.yaml", "--data-dir", "hard", code=1)
+    tasks = result["tasks"]
+    assert result["status"] == "failed"
+    assert tasks["prints"]["status"] == "succeeded"
+    assert tasks["prints"]["result"]["bytes"] < 1024 * 1024, "what is kept of the output is bounded"
+    assert (tasks["fine"]["status"], tasks["fine"]["result"]) == ("succeeded", {"x": 1})
+    assert tasks["after_fine"]["status"] == "succeeded"
+    assert tasks["after_raises"]["status"] == "skipped"
+    assert tasks["hangs"]["status"] == "timed_out"
+    for name in ("raises", "unencodable", "leaves", "dies"):
+        assert tasks[name]["status"] == "failed", name
+        assert tasks[name]["error"]["message"], name
+    assert "as it should" in tasks["raises"]["error"]["message"]
+    verdict = shell.json("replay", result["execution_id"], "--verify", "--data-dir", "hard")
+    assert (verdict["verified"], verdict["violations"]) == (True, [])
+    assert "as it should" in shell.run("status", result["execution_id"], "--data-dir", "hard")
+
+
+def test_events_are_one_object_a_line_without_gaps(shell: Shell, good: dict[str, Any]) -> None:
+    """Events are numbered from 1 without gaps, and can be chosen by number, type and task."""
+    name = good["execution_id"]
+    lines = [json.loads(line) for line in shell.run("events", name, "--json").splitlines()]
+    assert [line["version"] for line in lines] == list(range(1, len(lines) + 1))
+    assert all(line["execution_id"] == name and line["at"] > 1e9 for line in lines)
+    chosen = shell.run("events", name, "--json", "--from", "3", "--type", "TaskSucceeded", "--task", "second")
+    (only,) = [json.loads(line) for line in chosen.splitlines()]
+    assert (only["type"], only["task_id"]) == ("TaskSucceeded", "second")
+    assert only["version"] >= 3
+    assert "TaskStarted" in shell.run("events", name, "--follow")
+    assert "PlanAccepted" in shell.run("events", f"plan:{name}")
+    assert "AllocationGranted" in shell.run("events", "pool:default")
+
+
+def test_replay_shows_the_state_at_any_event(shell: Shell, good: dict[str, Any]) -> None:
+    """The state after an early event is that of then, with its allocations."""
+    name = good["execution_id"]
+    lines = [json.loads(line) for line in shell.run("events", name, "--json").splitlines()]
+    scheduled = next(line for line in lines if line["type"] == "TaskScheduled")
+    state = shell.json("replay", name, "--at", str(scheduled["version"]))
+    assert (state["version"], state["status"]) == (scheduled["version"], "running")
+    assert scheduled["allocation_id"] in {item["allocation_id"] for item in state["allocations"]}
+    assert shell.json("replay", name, "--at", "99999", code=2)["error"]["code"] == "usage"
+    assert "verified" in shell.run("replay", name, "--verify")
+
+
+def test_lists_and_status_look_without_continuing_anything(shell: Shell, good: dict[str, Any]) -> None:
+    """List, status, workers and pools answer from a directory that nobody serves."""
+    name = good["execution_id"]
+    (listed,) = shell.json("list", "--status", "succeeded", "--limit", "5")["executions"]
+    assert (listed["execution_id"], listed["done"], listed["total"]) == (name, 3, 3)
+    assert name in shell.run("list")
+    assert shell.json("status", name)["tasks"]["first"]["result"] == {"n": 5}
+    assert shell.json("workers") == {"workers": []}
+    assert [pool["pool"] for pool in shell.json("pools")["pools"]] == ["default"]
+    assert shell.json("watch", name)["status"] == "succeeded"
+    assert shell.json("cancel", name)["cancelled"] is False
+    for command in ("status", "replay", "events", "watch", "cancel", "export"):
+        assert shell.json(command, "nobody", code=2)["error"]["code"] == "unknown_execution"
+
+
+def test_an_export_is_read_without_its_directory_and_imported_once(
+    shell: Shell, good: dict[str, Any]
+) -> None:
+    """One file holds the whole execution, a 5 MB result included, when its data directory is gone."""
+    name = good["execution_id"]
+    shutil.copytree(
+        shell.directory / ".talka", shell.directory / "gone", ignore=shutil.ignore_patterns("*.lock")
+    )
+    before = shell.run("events", name, "--json", "--data-dir", "gone")
+    exported = shell.json("export", name, "-o", "one.sqlite", "--data-dir", "gone")
+    assert exported["bytes"] > 5 * 1024 * 1024
+    shutil.rmtree(shell.directory / "gone")
+
+    assert shell.json("status", "one.sqlite", "--data-dir", "gone")["status"] == "succeeded"
+    assert shell.run("events", f"one.sqlite#{name}", "--json", "--data-dir", "gone") == before
+    assert shell.json("replay", "one.sqlite", "--verify", "--data-dir", "gone")["verified"] is True
+    assert "AllocationGranted" in shell.run("events", "pool:one.sqlite", "--data-dir", "gone")
+    assert shell.json("status", "one.sqlite#other", code=2)["error"]["code"] == "unknown_execution"
+    assert not (shell.directory / "gone").exists()
+
+    assert shell.json("import", "one.sqlite", "--namespace", "other")["execution_id"] == name
+    assert shell.json("import", "one.sqlite", "--namespace", "other", code=2)["error"]["code"] == (
+        "execution_exists"
+    )
+    assert shell.json("replay", name, "--verify", "--namespace", "other")["verified"] is True
+
+
+async def test_an_export_holds_large_values_whole(shell: Shell, good: dict[str, Any]) -> None:
+    """The 5 MB result is in the file, byte for byte by its digest."""
+    shell.run("export", good["execution_id"], "-o", "values.sqlite")
+    with Archive(shell.directory / "values.sqlite") as archive:
+        value = await archive.blobs.get(ClaimCheck(**good["tasks"]["large"]["result"]))
+    assert len(json.loads(value)["text"]) == 5 * 1024 * 1024
+
+
+def test_other_exports_run_again(shell: Shell, good: dict[str, Any]) -> None:
+    """The YAML and the trace of an execution are valid workflows."""
+    name = good["execution_id"]
+    shell.run("export", name, "--format", "yaml", "-o", "again.yaml")
+    shell.run("export", name, "--format", "wfformat", "-o", "trace.json")
+    assert shell.json("validate", "again.yaml")["tasks"] == 3
+    assert shell.json("validate", "trace.json", "--capacity", "cpu_cores=4")["tasks"] == 3
+    assert "talka: 1" in shell.run("export", name, "--format", "yaml", "-o", "-")
+
+
+def test_ctrl_c_cancels_and_sigterm_leaves_it_to_the_next_run(shell: Shell) -> None:
+    """SIGINT cancels in good order; SIGTERM leaves the execution unfinished; both exit with 1."""
+    for number, status in ((signal.SIGINT, "cancelled"), (signal.SIGTERM, "running")):
+        data_dir = f"stop{number}"
+        process = shell.start("run", "long.yaml", "--json", "--data-dir", data_dir, "--key", "k")
+        deadline = time.monotonic() + 30
+        while not _is_running(shell, data_dir):
+            assert time.monotonic() < deadline
+        process.send_signal(number)
+        if number == signal.SIGTERM:
+            # The second signal does not wait for what still runs.
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 1
+        (left,) = shell.json("list", "--data-dir", data_dir)["executions"]
+        assert left["status"] == status
+    waiting = shell.json("cancel", left["execution_id"], "--reason", "enough", "--data-dir", data_dir)
+    assert waiting["cancelled"] is False, "nobody runs there, so the request waits"
+    result = shell.json("run", "long.yaml", "--key", "k", "--data-dir", data_dir, code=1)
+    assert (result["execution_id"], result["status"]) == (left["execution_id"], "cancelled")
+
+
+def _is_running(shell: Shell, data_dir: str) -> bool:
+    if not (shell.directory / data_dir / "server.json").exists():
+        return False
+    listed = shell.json("list", "--data-dir", data_dir)["executions"]
+    return any(execution["counts"].get("running") for execution in listed)
+
+
+@pytest.fixture
+def platform(shell: Shell) -> Iterator[dict[str, Any]]:
+    """`talka up` on a directory of its own, until the test is over."""
+    process = shell.start("up", "--workers", "2", "--capacity", "cpu_cores=2", "--json", "--data-dir", "up")
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, process.communicate()
+    yield json.loads(line)
+    assert wait_for(process, signal.SIGTERM) == 0
+
+
+def test_other_commands_use_the_platform_that_is_up(shell: Shell, platform: dict[str, Any]) -> None:
+    """While `talka up` runs, run, submit, watch and cancel use it, by directory or by address."""
+    here = ("--data-dir", "up")
+    assert len(shell.json("workers", *here)["workers"]) == 2
+    assert shell.json("up", *here, code=2)["error"]["code"] == "data_directory"
+    assert shell.json("run", "good.yaml", *here, "--workers", "3", code=2)["error"]["code"] == "usage"
+    assert shell.json("run", "good.yaml", *here)["status"] == "succeeded"
+    first = shell.json("submit", "long.yaml", *here)["execution_id"]
+    second = shell.run("run", "long.yaml", "--detach", "--server", platform["server"]).strip()
+    again = shell.json("submit", "good.yaml", "--server", platform["server"], "--key", "x")["execution_id"]
+    assert shell.json("watch", again, *here)["status"] == "succeeded"
+    assert shell.json("submit", "good.yaml", *here, "--key", "x")["execution_id"] == again
+    for name in (first, second):
+        assert shell.json("cancel", name, *here)["cancelled"] is True
+        assert shell.json("watch", name, *here, code=1)["status"] == "cancelled"
+
+
+def test_services_as_processes_of_their_own(shell: Shell, nats_server: Any) -> None:
+    """Planner, scheduler, resource and worker run as four processes, and stop in good order."""
+    there = ("--server", nats_server.url, "--namespace", f"cli_{os.getpid()}")
+    roles = (
+        ("planner",),
+        ("scheduler",),
+        ("resource", "--pool", "default"),
+        ("worker", "--worker-id", "w1", "--slots", "8", "--allow-command", "echo", "--processes", "1"),
+    )
+    processes = [shell.start("service", *role, "--json", *there) for role in roles]
+    for process, role in zip(processes, roles, strict=True):
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["ready"] == role[0]
+    result = shell.json("run", "good.yaml", *there, code=1)
+    assert result["tasks"]["second"]["status"] == "succeeded"
+    assert result["tasks"]["large"]["error"]["code"] == "not_allowed"
+    assert [wait_for(process, signal.SIGTERM) for process in reversed(processes)] == [0, 0, 0, 0]
+
+
+def test_completion_can_be_shown(shell: Shell) -> None:
+    """The shell's completion script is printed."""
+    shell.environment["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
+    assert "talka" in shell.run("--show-completion", "bash")
