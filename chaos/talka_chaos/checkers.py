@@ -92,6 +92,8 @@ def _dependencies(log: LogName, events: list[Any]) -> Iterator[str]:
                     needs.setdefault(edge.to_task, set()).add(edge.from_task)
             case e.TaskSucceeded():
                 done.add(event.task_id)
+                if bytes(event.result) != str(event.attempt).encode():
+                    yield f"T1 {log}: attempt {event.attempt} of {event.task_id} has the result of another"
             case e.TaskScheduled():
                 if missing := needs.get(event.task_id, set()) - done:
                     yield f"D1 {log}: task {event.task_id} was scheduled before {sorted(missing)}"

@@ -27,6 +27,7 @@ from talka_protocols.messages import (
     Enlisted,
     Envelope,
     Letter,
+    Message,
     Parcel,
     Recipient,
     RegisterWorker,
@@ -150,7 +151,11 @@ class OwnerProcess(Process):
         kind, behaviour, ports = self._address.kind, BEHAVIOURS[self._address.kind], self.ports()
         is_pool = kind is Recipient.RESOURCE
         shard = "-" if is_pool else self._address.id
-        watch = Liveness(self._address.id, lambda message: actor.tell(message), self._rejoin)
+
+        def tell(message: Message) -> None:
+            actor.tell(message)
+
+        watch = Liveness(self._address.id, tell, self._rejoin)
         if is_pool:
             self.world.listeners[self.name] = watch.hear
         actor = Actor(
@@ -183,7 +188,7 @@ class PassingTime:
         self._world = world
 
     async def execute(self, attempt: Attempt) -> int:
-        """Let the time pass; stopping takes a while too."""
+        """Let the time pass and return the attempt's number; stopping takes a while too."""
         try:
             await asyncio.sleep(attempt.task.estimated_seconds or 0.0)
         except asyncio.CancelledError:

@@ -79,12 +79,18 @@ def _is_message_settled(message: m.Message, event: Any) -> bool:
             return isinstance(event, e.AllocationSettled) and event.allocation_id == message.allocation_id
         case m.RecordHandOn():
             return _is_hand_on_settled(message, event)
+        case m.AttemptFinished():
+            return _key(event) == (message.execution_id, message.task_id)
+        case _:
+            return _is_conversation_settled(message, event)
+
+
+def _is_conversation_settled(message: m.Message, event: Any) -> bool:
+    match message:
         case m.StartExecution():
             return isinstance(event, e.PlanHandedOver)
         case m.RevokeAllocation():
             return isinstance(event, e.AllocationFreed) and event.allocation_id == message.allocation_id
-        case m.AttemptFinished():
-            return _key(event) == (message.execution_id, message.task_id)
         case m.RegisterWorker():
             return isinstance(event, f.Admitted | f.EnlistingBegan | f.IncarnationBegan)
         case _:

@@ -50,7 +50,7 @@ def attempt_ignored() -> AbstractContextManager[Any]:
     """A report of any attempt is taken for one of the current attempt."""
     real = attempts.finished
 
-    def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[Any]:
+    def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Any:
         record = state.tasks.get(message.task_id)
         attempt = record.attempt if record else 0
         return real(state, replace(message, attempt=attempt), now_ms)
@@ -73,19 +73,27 @@ def stale_grant_accepted() -> AbstractContextManager[Any]:
 
 def capacity_ignored() -> AbstractContextManager[Any]:
     """Every request fits on every worker."""
-    return patch.object(placement, "_load", lambda _entry, _claim: 0.0)
+
+    def load(_entry: Any, _claim: Any) -> float:
+        return 0.0
+
+    return patch.object(placement, "_load", load)
 
 
 def resume_forgotten() -> AbstractContextManager[Any]:
     """A scheduler that takes over, or gets no answer, repeats nothing."""
     behaviour = hosts.BEHAVIOURS[Recipient.SCHEDULER]
-    forgetful = replaced(behaviour, resume=lambda _state: ())
+
+    def resume(_state: Any) -> tuple[()]:
+        return ()
+
+    forgetful = replaced(behaviour, resume=resume)
     return patch.dict(hosts.BEHAVIOURS, {Recipient.SCHEDULER: forgetful})
 
 
 def acknowledged_too_early() -> AbstractContextManager[Any]:
     """Deliveries are settled before what they led to is recorded."""
-    real = Actor._next  # noqa: SLF001  (a mutant changes what nobody else may)
+    real: Any = vars(Actor)["_next"]
 
     async def hasty(self: Actor, inbox: Inbox) -> Any:
         deliveries = await real(self, inbox)
@@ -142,7 +150,11 @@ def orphans_left_behind() -> AbstractContextManager[Any]:
 
 def early_stop_unreported() -> AbstractContextManager[Any]:
     """An attempt that is stopped before its first step is never reported."""
-    return patch.object(Launcher, "_never_began", lambda _self, _key, _task: None)
+
+    def never_began(_self: Any, _key: Any, _task: Any) -> None:
+        """Say nothing."""
+
+    return patch.object(Launcher, "_never_began", never_began)
 
 
 MUTANTS: dict[str, Mutant] = {

@@ -21,7 +21,7 @@ from talka_protocols.events import (
     TaskTimedOut,
 )
 from talka_protocols.states import TaskStatus
-from talka_protocols.subjects import EXECUTION
+from talka_protocols.subjects import EXECUTION, POOL, LogName
 from talka_services.client import Orchestrator
 
 OUTCOMES = (TaskSucceeded, TaskFailed, TaskTimedOut, TaskCancelled, TaskSkipped)
@@ -109,3 +109,9 @@ async def until_started(orchestrator: Orchestrator, execution_id: str, task_id: 
             if task is not None and task.attempt >= attempt and task.status is TaskStatus.RUNNING:
                 return task.worker_id
     raise AssertionError(f"attempt {attempt} of task {task_id!r} never ran")
+
+
+async def pool_events(orchestrator: Orchestrator, pool: str = "default") -> list[Event]:
+    """Return everything that was ever recorded of a pool."""
+    commits = await orchestrator.histories.commits(LogName(POOL, "-", pool))
+    return [event for _position, commit in commits for _version, _cause, event in commit.events()]

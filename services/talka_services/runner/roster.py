@@ -32,7 +32,7 @@ class Roster:
         self._entry = await self._journal.load(self._key)
         if self._entry.state.epoch > self._epoch:
             raise ConflictError(
-                f"Shard {self._key} was taken over in epoch {self._entry.state.epoch}, after ours of {self._epoch}.",
+                f"Shard {self._key} is in epoch {self._entry.state.epoch}, after ours of {self._epoch}.",
                 hint="This owner was too slow and steps down; nothing needs to be done.",
             )
         await self._record(OwnershipTaken(self._epoch, holder))

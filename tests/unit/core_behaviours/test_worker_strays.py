@@ -55,7 +55,7 @@ def test_every_incarnation_asks_to_be_admitted() -> None:
 
 
 def test_repeated_cancellation_is_not_answered_with_a_start() -> None:
-    """While an attempt is being stopped a repeated cancellation calls for nothing, or both sides never rest."""
+    """A repeated cancellation of what is being stopped calls for nothing, or both sides never rest."""
     state = _worker()
     _tell(state, _start(1))
     _tell(state, m.AttemptBegan("w1", "e", "a", 1, 1_000))

@@ -1,0 +1,153 @@
+"""Records golden histories: ``python tests/replay/record.py`` writes those that are not there yet.
+
+A history that exists is never written again: what was stored once must be readable for ever.
+Each line is a commit of one log; the last lines hold the states that the logs fold to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from talka_chaos.graphs import AGENT_TYPE
+from talka_chaos.model import Model
+from talka_core.history import FOLDS, packed
+from talka_protocols import messages as m
+from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
+
+HISTORIES = Path(__file__).parent / "histories"
+CORE = ResourceRequirements(cpu_cores=1.0)
+
+
+def _workflow(*edges: tuple[str, str], retries: int = 0, config: WorkflowConfig | None = None) -> Workflow:
+    tasks = tuple(Task(id_, AGENT_TYPE, resources=CORE, retries=retries) for id_ in "abcd")
+    dependencies = tuple(Dependency(*edge) for edge in edges)
+    return Workflow("golden", "golden", tasks, dependencies, config or WorkflowConfig(max_parallel=2))
+
+
+DIAMOND = (("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"))
+
+
+def _begun(workflow: Workflow, workers: dict[str, float] | None = None) -> Model:
+    model = Model(workers or {"w1": 2.0})
+    model.submit(workflow)
+    _deliver_all(model)
+    return model
+
+
+def _deliver_all(model: Model) -> None:
+    while model.soup:
+        model.deliver(0)
+    model.now_ms += 7
+
+
+def _end(model: Model, task_id: str, outcome: Outcome) -> None:
+    run = next(run for run in model.running if run[2] == task_id)
+    model.begin(run)
+    model.end(run, outcome)
+    _deliver_all(model)
+
+
+def success() -> Model:
+    """Four tasks in a diamond succeed."""
+    return _begun(_workflow(*DIAMOND))
+
+
+def failure_and_skip() -> Model:
+    """A task fails for good, and what needs it is skipped."""
+    model = _begun(_workflow(*DIAMOND))
+    _end(model, "a", Outcome.SUCCEEDED)
+    _end(model, "b", Outcome.FAILED)
+    return model
+
+
+def retry() -> Model:
+    """A task fails once and succeeds the second time."""
+    model = _begun(_workflow(*DIAMOND, retries=1))
+    _end(model, "a", Outcome.FAILED)
+    return model
+
+
+def cancel() -> Model:
+    """The execution is cancelled while two tasks run."""
+    model = _begun(_workflow())
+    model.tell(Recipient.SCHEDULER, m.CancelExecution("golden", "asked to"))
+    return model
+
+
+def time_limit() -> Model:
+    """The execution's time limit passes, and a task had run past its own."""
+    model = _begun(_workflow())
+    _end(model, "a", Outcome.TIMED_OUT)
+    model.fire((Recipient.SCHEDULER, "golden", "timeout"))
+    return model
+
+
+def hand_on() -> Model:
+    """A chain of tasks hands one allocation from each to the next."""
+    return _begun(_workflow(("a", "b"), ("b", "c"), ("c", "d")), {"w1": 1.0})
+
+
+def worker_lost() -> Model:
+    """A worker dies with two attempts on it and comes back as a new incarnation."""
+    model = _begun(_workflow())
+    model.crash_worker("w1")
+    return model
+
+
+def commit_cut_short() -> Model:
+    """The scheduler dies with half a decision stored, and the next owner completes it."""
+    model = _begun(_workflow(*DIAMOND))
+    _end(model, "a", Outcome.SUCCEEDED)
+    run = next(iter(model.running))
+    model.end(run, Outcome.SUCCEEDED)
+    model.deliver(0, cut=1)
+    return model
+
+
+SCENARIOS: dict[str, Callable[[], Model]] = {
+    scenario.__name__: scenario
+    for scenario in (
+        success,
+        failure_and_skip,
+        retry,
+        cancel,
+        time_limit,
+        hand_on,
+        worker_lost,
+        commit_cut_short,
+    )
+}
+
+
+def lines(model: Model) -> list[bytes]:
+    """Return a finished model's logs and states as lines of JSON."""
+    players = [player for player in model.players.values() if player.kind is not Recipient.WORKER]
+    commits: list[dict[str, Any]] = [
+        {"log": player.name, "commit": Raw(body)} for player in players for body in player.commits
+    ]
+    states: list[dict[str, Any]] = [
+        {"log": player.name, "state": Raw(packed(FOLDS[player.name.kind], player.state))}
+        for player in players
+    ]
+    return [msgspec.json.encode(line) for line in commits + states]
+
+
+def main() -> None:
+    """Write every history that does not exist yet."""
+    HISTORIES.mkdir(exist_ok=True)
+    for name, scenario in SCENARIOS.items():
+        path = HISTORIES / f"{name}.jsonl"
+        if not path.exists():
+            model = scenario()
+            model.finish()
+            path.write_bytes(b"\n".join(lines(model)) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
