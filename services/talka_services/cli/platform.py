@@ -45,14 +45,12 @@ Drain = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app, "up")(up)
-    services = typer.Typer(
-        name="service", help="Run one service as this process, until SIGTERM.", no_args_is_help=True
-    )
+    services = typer.Typer(help="Run one service as this process, until SIGTERM.", no_args_is_help=True)
     command(services, "planner")(planner)
     command(services, "scheduler")(scheduler)
     command(services, "resource")(resource)
     command(services, "worker")(worker)
-    app.add_typer(services)
+    app.add_typer(services, name="service")
 
 
 # --- up ------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def test_a_function_that_raises_is_the_callers_error(
 ) -> None:
     """What a workflow's function raises is told with its own place, without a traceback."""
     (empty / "broken_flow.py").write_text("def make():\n    return 1 / 0\n")
-    monkeypatch.syspath_prepend(empty)
+    monkeypatch.setattr("sys.path", [*sys.path])
     exit_code, out = talka(monkeypatch, capsys, "run", "broken_flow:make", "--json")
     error = json.loads(out)["error"]
     assert exit_code == 2
