@@ -85,6 +85,7 @@ class WorkerService:
         self._ports = ports
         self._connection = connection
         self._name = LogName(WORKER, "-", options.worker_id)
+        self._process = f"worker {socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._position = 0
         self._version = 0
         offer = RegisterWorker(
@@ -117,17 +118,24 @@ class WorkerService:
         ]
 
     async def stop(self) -> None:
-        """Take nothing new, let what runs end, hand the rest back, and leave the pool."""
+        """Take nothing new, let what runs end, hand the rest back, and leave the pool.
+
+        A worker whose id another process has taken only stops what it runs.
+        """
+        if not self._tasks[0].done():
+            await self._drain()
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        await self._launcher.close()
+
+    async def _drain(self) -> None:
         self._actor.tell(Drain(self.options.worker_id))
         await self._wait_until_idle(self.options.drain_s)
         self._actor.tell(Drain(self.options.worker_id, hand_back=True))
         await self._wait_until_idle(self.options.drain_s)
         await self._leave()
         self._actor.stop()
-        for task in self._tasks[1:]:
-            task.cancel()
-        await asyncio.wait(self._tasks)
-        await self._launcher.close()
 
     async def failed(self) -> None:
         """Return when the worker has ended by itself, which it never should.
@@ -179,15 +187,24 @@ class WorkerService:
                 raise AssertionError(f"a worker performs no {type(effect).__name__}")
 
     async def _enlist(self) -> None:
-        """Record the next incarnation in the worker's log; two processes cannot both do so."""
+        """Record the next incarnation in the worker's log; two processes cannot both do so.
+
+        Raises:
+            ConflictError: another process has taken the worker's id since our last incarnation.
+        """
         stored = await self._ports.log.read(self._name)
-        last = 0
+        last, holder = 0, ""
         for item in stored:
             commit = decode_commit(item.log, item.body)
-            for version, _cause, event in commit.events():
+            for version, cause, event in commit.events():
                 self._version = version
                 if isinstance(event, WorkerRegistered):
-                    last = event.incarnation
+                    last, holder = event.incarnation, cause
+        if self._state.incarnation and holder != self._process:
+            raise ConflictError(
+                f"Worker {self.options.worker_id!r} was started by another process: {holder}.",
+                hint="Give each worker an id of its own.",
+            )
         self._position = stored[-1].position if stored else 0
         incarnation = max(last, self._state.incarnation) + 1
         await self._record(WorkerRegistered(incarnation, self.options.pool))
@@ -198,8 +215,8 @@ class WorkerService:
         while True:
             try:
                 await self._enlist()
-            except ConflictError:
-                log.exception("worker.twice", worker=self.options.worker_id)
+            except ConflictError as error:
+                log.error("worker.twice", worker=self.options.worker_id, error=str(error))
                 self._actor.stop()
                 return
             except PlatformError as error:
@@ -210,7 +227,7 @@ class WorkerService:
 
     async def _record(self, event: WorkerEvent) -> None:
         commit: Commit[WorkerEvent] = Commit(
-            self._version + 1, self._ports.clock.now_ms(), 0, (Decision("worker", (event,)),)
+            self._version + 1, self._ports.clock.now_ms(), 0, (Decision(self._process, (event,)),)
         )
         body = encode_commit(commit)
         identity = commit_id(self._name, commit.version, 0, body)
