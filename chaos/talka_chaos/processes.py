@@ -32,7 +32,7 @@ jetstream {{
   store_dir: "{store}"
   sync_interval: always
   max_memory_store: 2GB
-  max_file_store: {file_bytes}
+  max_file_store: 1GB
 }}
 """
 
@@ -134,16 +134,16 @@ class Program:
 class Cluster:
     """A nats-server, the three services and any number of workers; the logs are in ``directory``.
 
-    ``store`` is where the server keeps its streams, and ``file_bytes`` how much it may keep there.
+    ``store`` is where the server keeps its streams.
     """
 
-    def __init__(self, directory: Path, *, store: Path | None = None, file_bytes: str = "4GB") -> None:
+    def __init__(self, directory: Path, *, store: Path | None = None) -> None:
         self.directory = directory
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.programs: dict[str, Program] = {}
         configuration = directory / "nats.conf"
-        text = CONFIGURATION.format(port=self.port, store=store or directory / "store", file_bytes=file_bytes)
+        text = CONFIGURATION.format(port=self.port, store=store or directory / "store")
         configuration.write_text(text)
         self._add(NATS, [str(server_binary()), "-c", str(configuration)], "Server is ready")
         for name in SERVICES:

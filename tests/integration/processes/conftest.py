@@ -23,8 +23,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @contextmanager
-def _living(directory: Path) -> Generator[Cluster]:
-    cluster = Cluster(directory)
+def _living(cluster: Cluster) -> Generator[Cluster]:
     _alive.append(cluster)
     try:
         yield cluster
@@ -36,12 +35,18 @@ def _living(directory: Path) -> Generator[Cluster]:
 @pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster for all tests of a module; each puts right what it breaks. Nothing of it is started."""
-    with _living(tmp_path_factory.mktemp("cluster")) as cluster:
+    with _living(Cluster(tmp_path_factory.mktemp("cluster"))) as cluster:
         yield cluster
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def store(tmp_path: Path) -> Path:
+    """Where the server of ``cluster`` keeps its streams."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, store: Path) -> Iterator[Cluster]:
     """A cluster of the test's own. Nothing of it is started."""
-    with _living(tmp_path) as cluster:
+    with _living(Cluster(tmp_path, store=store)) as cluster:
         yield cluster
