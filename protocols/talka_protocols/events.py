@@ -77,6 +77,7 @@ class TaskScheduled(Fact, frozen=True, gc=False):
     pool_version: int = 0
     hands: int = 0
     hands_until: int = 0
+    incarnation: int = 0
 
 
 class TaskStarted(Fact, frozen=True, gc=False):

@@ -124,6 +124,7 @@ class GrantAllocation(ToExecution, frozen=True, gc=False):
     pool_version: int = 0
     hands: int = 0
     hands_until: int = 0
+    incarnation: int = 0
 
 
 class RevokeAllocation(ToExecution, frozen=True, gc=False):
@@ -282,6 +283,7 @@ class StartTask(ToWorker, frozen=True, gc=False):
     ``inputs`` maps each reference in the payload to its value, and ``excerpts``
     those whose value must be taken out of a stored object. ``extract`` names
     the paths of this task's own result that others refer to, by reference.
+    ``incarnation`` is the one the allocation stands on; another one must not run the attempt.
     """
 
     execution_id: str
@@ -292,6 +294,7 @@ class StartTask(ToWorker, frozen=True, gc=False):
     inputs: dict[str, Raw] = {}
     excerpts: dict[str, Excerpt] = {}
     extract: dict[str, tuple[str, ...]] = {}
+    incarnation: int = 0
 
 
 class CancelTask(ToWorker, frozen=True, gc=False):

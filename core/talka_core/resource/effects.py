@@ -135,6 +135,7 @@ def _grant(state: PoolRecord, allocation_id: str, grant: Grant) -> Effect:
         state.version,
         grant.hands,
         grant.hands_until,
+        grant.incarnation,
     )
     return Send(Recipient.SCHEDULER, message, notice=True)
 

@@ -110,6 +110,7 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
         message.pool_version,
         message.hands,
         message.hands_until,
+        message.incarnation,
     )
 
 

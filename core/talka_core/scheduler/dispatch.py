@@ -66,7 +66,16 @@ def _hand_on(state: ExecutionRecord, task_id: str, heir: str) -> Iterator[Execut
     allocation_id, worker_id, fence = record.allocation_id, record.worker_id, record.fence + 1
     hands, hands_until = record.hands - 1, record.hands_until
     yield AllocationHandedOn(allocation_id, task_id, heir, attempt, fence)
-    yield TaskScheduled(heir, attempt, worker_id, allocation_id, fence, hands=hands, hands_until=hands_until)
+    yield TaskScheduled(
+        heir,
+        attempt,
+        worker_id,
+        allocation_id,
+        fence,
+        hands=hands,
+        hands_until=hands_until,
+        incarnation=record.incarnation,
+    )
 
 
 def _kept_for(state: ExecutionRecord, heir: str, now_ms: int) -> str | None:

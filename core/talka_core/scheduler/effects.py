@@ -141,6 +141,7 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         inputs,
         excerpts,
         state.index.extracts.get(task_id, {}),
+        record.incarnation,
     )
     return Send(Recipient.WORKER, message)
 

@@ -34,6 +34,7 @@ class TaskRecord(Struct, gc=False):
     lost: int = 0
     rank: tuple[float, ...] = ()
     worker_id: str = ""
+    incarnation: int = 0
     allocation_id: str = ""
     fence: int = 0
     hands: int = 0

@@ -38,6 +38,7 @@ from talka_protocols.messages import (
     WorkerMessage,
 )
 
+_STALE = TaskFailure("worker_restarted", "The worker was restarted before the attempt arrived.")
 _DRAINING = TaskFailure("worker_draining", "The worker is shutting down and gave the attempt back.")
 
 
@@ -87,8 +88,11 @@ def _start(state: WorkerRecord, message: StartTask, now_ms: int) -> Iterator[Wor
     if state.seen.get(key, 0) >= message.attempt:
         return
     yield from _stop_older(state, key)
-    if state.is_handing_back or state.is_enlisting:
-        yield AttemptReported(_never_ran(state, message, now_ms))
+    # An allocation of an earlier incarnation is gone with it, and its amounts are granted to others.
+    is_stale = message.incarnation not in (0, state.incarnation)
+    if state.is_handing_back or state.is_enlisting or is_stale:
+        error = _STALE if is_stale else _DRAINING
+        yield AttemptReported(_never_ran(state, message, now_ms, error))
     else:
         yield AttemptAccepted(message)
 
@@ -100,7 +104,7 @@ def _stop_older(state: WorkerRecord, key: TaskKey) -> Iterator[WorkerFact]:
         yield AttemptStopping(key, older.attempt)
 
 
-def _never_ran(state: WorkerRecord, message: StartTask, now_ms: int) -> AttemptFinished:
+def _never_ran(state: WorkerRecord, message: StartTask, now_ms: int, error: TaskFailure) -> AttemptFinished:
     return AttemptFinished(
         message.execution_id,
         message.task.id,
@@ -109,7 +113,7 @@ def _never_ran(state: WorkerRecord, message: StartTask, now_ms: int) -> AttemptF
         0,
         now_ms,
         Outcome.LOST,
-        error=_DRAINING,
+        error=error,
     )
 
 

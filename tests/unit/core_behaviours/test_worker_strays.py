@@ -61,3 +61,11 @@ def test_repeated_cancellation_is_not_answered_with_a_start() -> None:
     _tell(state, m.AttemptBegan("w1", "e", "a", 1, 1_000))
     _tell(state, m.CancelTask("w1", "e", "a", 1))
     assert not _tell(state, m.CancelTask("w1", "e", "a", 1))
+
+
+def test_start_for_an_earlier_incarnation_is_given_back() -> None:
+    """An attempt whose allocation stood on an earlier incarnation is reported lost and never runs."""
+    state = _worker()
+    late = m.StartTask("w1", "e", 1, 1, "e/a/1", Task("a", "work"), incarnation=9)
+    reports = [x.message for x in _tell(state, late) if isinstance(x, Send)]
+    assert [r.outcome for r in reports if isinstance(r, m.AttemptFinished)] == [m.Outcome.LOST]
