@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
 
 import typer
 
@@ -16,6 +17,7 @@ from talka_services.cli.outcome import UsageError
 P = ParamSpec("P")
 
 DATA_DIR = Path(".talka")
+SCHEMES = ("nats", "tls", "ws", "wss")
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,31 @@ class Target:
     is_verbose: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a namespace that cannot stand in a subject.
+        """Refuse a namespace that cannot stand in a subject, and what is no address.
 
         Raises:
-            UsageError: it holds odd characters.
+            UsageError: one of them is wrong.
         """
+        for address in self.server.split(",") if self.server else ():
+            _check_address(address)
         if not is_token(self.namespace):
             raise UsageError(
                 f"The namespace {self.namespace!r} cannot be used.",
                 hint="Use letters, digits, '-' and '_', at most 128 of them.",
             )
+
+
+def _check_address(address: str) -> None:
+    try:
+        parts = urlsplit(address if "//" in address else f"nats://{address}")
+        is_usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise UsageError(
+            "--server (or TALKA_SERVER) holds what is no address of a NATS server.",
+            hint="Write nats://host:port or tls://host:port; several are separated by commas.",
+        )
 
 
 Server = Annotated[

@@ -38,15 +38,12 @@ def watch(target: Target, execution_id: ExecutionId) -> None:
 
 
 async def _watch(target: Target, execution_id: str) -> WorkflowResult:
-    from talka_services.cli.following import progress
+    from talka_services.cli.following import follow
     from talka_services.cli.reach import reach
 
     async with reach(target) as orchestrator:
         await orchestrator.get_execution_status(execution_id)
-        with progress(is_shown=not target.is_json) as show:
-            async for status in orchestrator.watch(execution_id):
-                show(status)
-        return await orchestrator.wait(execution_id, load_results=False)
+        return await follow(orchestrator, execution_id, is_quiet=target.is_json)
 
 
 def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "") -> None:

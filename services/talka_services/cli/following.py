@@ -6,17 +6,17 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import aclosing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from talka_core.status import result_of, status_of
 from talka_protocols.results import ExecutionStatus, WorkflowResult
-from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_services.cli.outcome import ExitCode
 from talka_services.cli.screen import console, plain
 
 if TYPE_CHECKING:
+    from talka_core.scheduler import ExecutionRecord
     from talka_services.client import Orchestrator
 
 SHOW_S = 0.1
@@ -64,7 +64,7 @@ async def follow_to_end(
     orchestrator: Orchestrator, execution_id: str, taken: Interrupts, *, is_quiet: bool
 ) -> WorkflowResult:
     """Return the result when the execution is over, or how far it has come when told to leave."""
-    following = asyncio.create_task(_follow(orchestrator, execution_id, is_quiet=is_quiet))
+    following = asyncio.create_task(follow(orchestrator, execution_id, is_quiet=is_quiet))
     asking = asyncio.create_task(taken.asked.wait())
     try:
         await asyncio.wait((following, asking), return_when=asyncio.FIRST_COMPLETED)
@@ -81,23 +81,37 @@ async def follow_to_end(
         await asyncio.wait((following, asking))
 
 
-async def _follow(orchestrator: Orchestrator, execution_id: str, *, is_quiet: bool) -> WorkflowResult:
-    clock = asyncio.get_running_loop().time
-    due = 0.0
+async def follow(orchestrator: Orchestrator, execution_id: str, *, is_quiet: bool) -> WorkflowResult:
+    """Show how an execution goes and return its result when it is over."""
+    state: ExecutionRecord | None = None
     with progress(is_shown=not is_quiet) as show:
         async with aclosing(orchestrator.histories.follow(execution_id)) as states:
-            async for state in states:
-                if clock() >= due:
-                    due = clock() + SHOW_S
-                    show(status_of(state))
-                if state.status in FINAL_EXECUTION_STATES:
-                    show(status_of(state))
-                    return result_of(state)
-    raise AssertionError("following ends only with the execution")
+            showing: asyncio.Task[None] | None = None
+            try:
+                # Each state is the same object, folded further, so it is enough to look at it now and then.
+                async for state in states:
+                    if showing is None and not is_quiet:
+                        showing = asyncio.create_task(_show(state, show), name="progress")
+            finally:
+                if showing is not None:
+                    showing.cancel()
+                    await asyncio.wait([showing])
+    assert state is not None, "following ends only with the execution"
+    return result_of(state)
+
+
+async def _show(state: ExecutionRecord, show: Callable[[ExecutionStatus], None]) -> None:
+    """Show the state again whenever it has changed, ten times a second at the most."""
+    shown = 0
+    while True:
+        if state.version != shown:
+            shown = state.version
+            show(status_of(state))
+        await asyncio.sleep(SHOW_S)
 
 
 @contextmanager
-def progress(*, is_shown: bool) -> Generator[Any]:
+def progress(*, is_shown: bool) -> Generator[Callable[[ExecutionStatus], None]]:
     """Show a bar, what runs and the time that has passed; yields what takes each status."""
     screen = console(is_error=True)
     if not is_shown or not screen.is_terminal:
