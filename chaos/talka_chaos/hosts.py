@@ -18,6 +18,7 @@ from talka_chaos.world import World
 from talka_core.behaviour import Behaviour, Effect, Enlist, Launch, Stop
 from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
+from talka_core.resource.state import thousandths
 from talka_core.scheduler import SCHEDULER
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols.commit import Commit, Decision, commit_id, decode_commit, encode_commit
@@ -184,11 +185,22 @@ class OwnerProcess(Process):
 class PassingTime:
     """An executor that sleeps as long as the task is estimated to take, and fails now and then."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, cores: float) -> None:
         self._world = world
+        self._capacity = thousandths({"cpu_cores": cores})["cpu_cores"]
+        self._used = 0
 
     async def execute(self, attempt: Attempt) -> int:
         """Let the time pass and return the attempt's number; stopping takes a while too."""
+        used = thousandths(attempt.task.resources.amounts()).get("cpu_cores", 0)
+        self._used += used
+        self._world.overloads += self._used > self._capacity
+        try:
+            return await self._pass(attempt)
+        finally:
+            self._used -= used
+
+    async def _pass(self, attempt: Attempt) -> int:
         try:
             await asyncio.sleep(attempt.task.estimated_seconds or 0.0)
         except asyncio.CancelledError:
@@ -234,7 +246,7 @@ class _WorkerLife:
             perform=self._perform,
         )
         executors = Executors()
-        executors.register(AGENT_TYPE, PassingTime(self.world))
+        executors.register(AGENT_TYPE, PassingTime(self.world, offer.capacity["cpu_cores"]))
         self._launcher = Launcher(self._id, executors, ports.blobs, ports.clock, self._actor.tell)
         self._enlisting: asyncio.Task[None] | None = None
 

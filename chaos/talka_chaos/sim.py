@@ -34,7 +34,10 @@ CALM_S = 500.0
 
 
 class Report(Struct, frozen=True):
-    """What became of one seed; a healthy run has no findings."""
+    """What became of one seed; a healthy run has no findings.
+
+    ``overloads`` counts the attempts that began while a worker truly ran more than it offers.
+    """
 
     seed: int
     findings: tuple[str, ...]
@@ -42,6 +45,7 @@ class Report(Struct, frozen=True):
     happenings: int
     virtual_s: float
     tasks: int
+    overloads: int
 
     @property
     def is_healthy(self) -> bool:
@@ -110,7 +114,9 @@ class Simulation:
         found = ([complaint] if complaint else []) + list(findings(self.world))
         world = self.world
         total = sum(len(workflow.tasks) for workflow in self.workflows)
-        return Report(self.seed, tuple(found), world.digest, world.happenings, world.now_s(), total)
+        return Report(
+            self.seed, tuple(found), world.digest, world.happenings, world.now_s(), total, world.overloads
+        )
 
     async def _rest(self) -> str:
         end_s = self.world.now_s() + CALM_S

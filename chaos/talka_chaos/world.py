@@ -48,6 +48,7 @@ class World:
         self.acknowledged: list[tuple[LogName, int, str]] = []
         self.listeners: dict[str, Callable[[bytes], None]] = {}
         self.readers: dict[str, list[MemoryInbox]] = {}
+        self.overloads = 0
         self.happenings = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._arrivals: dict[str, float] = {}
