@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
+from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.states import ExecutionState, TaskStatus
-from talka_protocols.workflow import ResourceInventory, WorkerResources
+from talka_protocols.workflow import ResourceInventory, SharedResource, WorkerResources
 
 
 def status_of(state: ExecutionRecord) -> ExecutionStatus:
@@ -66,7 +67,11 @@ def task_result(task_id: str, record: TaskRecord) -> TaskResult:
 def inventory_of(state: PoolRecord) -> ResourceInventory:
     """Return what the pool offers now."""
     workers = tuple(_worker(worker_id, entry) for worker_id, entry in sorted(state.workers.items()))
-    return ResourceInventory(state.pool, workers, len(state.waiting), len(state.reservations))
+    shared = {
+        name: SharedResource(capacity, free_of(state, name) / 1000)
+        for name, capacity in sorted(state.shared.items())
+    }
+    return ResourceInventory(state.pool, workers, len(state.waiting), len(state.reservations), shared)
 
 
 def _worker(worker_id: str, entry: WorkerEntry) -> WorkerResources:

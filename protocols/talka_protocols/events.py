@@ -66,7 +66,8 @@ class TaskScheduled(Fact, frozen=True, gc=False):
     """The attempt has its resources and goes to a worker.
 
     ``pool_version`` is the pool's version at the grant; ``hands`` is how often
-    this allocation may still be handed on until ``hands_until``.
+    this allocation may still be handed on until ``hands_until``; ``is_shared``
+    says that it holds pool-wide amounts.
     """
 
     task_id: str
@@ -78,6 +79,7 @@ class TaskScheduled(Fact, frozen=True, gc=False):
     hands: int = 0
     hands_until: int = 0
     incarnation: int = 0
+    is_shared: bool = False
 
 
 class TaskStarted(Fact, frozen=True, gc=False):
@@ -391,10 +393,28 @@ class AllocationFreed(Fact, frozen=True, gc=False):
 
 
 class AllocationRevoked(Fact, frozen=True, gc=False):
-    """The allocation's worker is gone; its holder is told until it gives the allocation back."""
+    """The allocation's worker, or its client, is gone; its holder is told until it gives it back.
+
+    Its pool-wide amounts come back ``lease_ms`` later: until then they may still be in use.
+    """
 
     allocation_id: str
     reason: str = ""
+    lease_ms: int = 0
+
+
+class PoolConfigured(Fact, frozen=True, gc=False):
+    """What the pool has as a whole, and the most that its workers will ever offer; see ``ConfigurePool``."""
+
+    shared: dict[str, float] = {}
+    ceiling: dict[str, float] | None = None
+    agent_types: tuple[str, ...] | None = None
+
+
+class SharedReturned(Fact, frozen=True, gc=False):
+    """The pool-wide amounts of the allocation revoked at ``fence`` are free again, its lease being over."""
+
+    fence: int
 
 
 class ReservationMade(Fact, frozen=True, gc=False):
@@ -427,6 +447,8 @@ PoolEvent = (
     | ReservationMade
     | ReservationEnded
     | PoolOwnershipTaken
+    | PoolConfigured
+    | SharedReturned
 )
 
 

@@ -125,6 +125,7 @@ class GrantAllocation(ToExecution, frozen=True, gc=False):
     hands: int = 0
     hands_until: int = 0
     incarnation: int = 0
+    is_shared: bool = False
 
 
 class RevokeAllocation(ToExecution, frozen=True, gc=False):
@@ -267,6 +268,19 @@ class EndReservation(ToPool, frozen=True, gc=False):
     client_id: str = ""
 
 
+class ConfigurePool(ToPool, frozen=True, gc=False):
+    """The pool's operator declares what the pool is, in place of what was declared before.
+
+    ``shared`` are amounts that the pool has as a whole. ``ceiling`` is the most
+    that one worker will ever offer, and ``agent_types`` what will ever be
+    served; None leaves them open.
+    """
+
+    shared: dict[str, float] = {}
+    ceiling: dict[str, float] | None = None
+    agent_types: tuple[str, ...] | None = None
+
+
 # --- to a worker ---------------------------------------------------------------------------------
 
 
@@ -284,6 +298,8 @@ class StartTask(ToWorker, frozen=True, gc=False):
     those whose value must be taken out of a stored object. ``extract`` names
     the paths of this task's own result that others refer to, by reference.
     ``incarnation`` is the one the allocation stands on; another one must not run the attempt.
+    ``is_shared`` says that the allocation holds pool-wide amounts, so that the
+    worker stops the attempt when it has lost contact with the pool.
     """
 
     execution_id: str
@@ -295,6 +311,7 @@ class StartTask(ToWorker, frozen=True, gc=False):
     excerpts: dict[str, Excerpt] = {}
     extract: dict[str, tuple[str, ...]] = {}
     incarnation: int = 0
+    is_shared: bool = False
 
 
 class CancelTask(ToWorker, frozen=True, gc=False):
@@ -390,6 +407,14 @@ class Drain(ToWorker, frozen=True, gc=False):
     hand_back: bool = False
 
 
+class ContactLost(ToWorker, frozen=True, gc=False):
+    """The pool has acknowledged no heartbeat for a whole lease, on the worker's monotonic clock."""
+
+
+class ContactMade(ToWorker, frozen=True, gc=False):
+    """The pool acknowledges heartbeats again."""
+
+
 class Advance(Say, frozen=True, gc=False):
     """Do whatever the recorded state calls for; said after every fold."""
 
@@ -420,6 +445,7 @@ ResourceMessage = (
     | ClientLeft
     | ReserveResources
     | EndReservation
+    | ConfigurePool
     | TimerFired
     | Advance
 )
@@ -433,6 +459,8 @@ WorkerMessage = (
     | RejoinWorker
     | Enlisted
     | Drain
+    | ContactLost
+    | ContactMade
     | Advance
 )
 ClientMessage = AllocationAnswered | ReleaseAnswered | ReservationAnswered

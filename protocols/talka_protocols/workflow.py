@@ -181,13 +181,21 @@ class WorkerResources(Struct, frozen=True):
     is_draining: bool = False
 
 
+class SharedResource(Struct, frozen=True):
+    """A pool-wide amount: all of it, and what is free."""
+
+    capacity: float
+    free: float
+
+
 class ResourceInventory(Struct, frozen=True):
-    """What a pool offers now: per worker, and the number of requests that wait."""
+    """What a pool offers now: per worker, as a whole, and the number of requests that wait."""
 
     pool: str
     workers: tuple[WorkerResources, ...]
     waiting: int = 0
     reservations: int = 0
+    shared: dict[str, SharedResource] = {}
 
 
 class ReservationId(Struct, frozen=True):

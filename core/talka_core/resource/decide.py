@@ -13,6 +13,7 @@ from talka_core.resource.placement import fits, place
 from talka_core.resource.state import (
     HANDS,
     HANDS_MS,
+    LEASE_MS,
     Grant,
     PoolRecord,
     Request,
@@ -26,9 +27,11 @@ from talka_protocols.events import (
     AllocationQueued,
     AllocationRevoked,
     Holder,
+    PoolConfigured,
     PoolEvent,
     ReservationEnded,
     ReservationMade,
+    SharedReturned,
     WorkerDraining,
     WorkerJoined,
     WorkerLost,
@@ -36,6 +39,7 @@ from talka_protocols.events import (
 from talka_protocols.messages import (
     Advance,
     ClientLeft,
+    ConfigurePool,
     DrainWorker,
     EndReservation,
     RecordHandOn,
@@ -49,6 +53,7 @@ from talka_protocols.messages import (
 )
 
 RESERVATION = "reservation/"
+SHARED = "shared/"
 
 
 def decide(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator[PoolEvent]:
@@ -58,7 +63,7 @@ def decide(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
             yield from _request(state, message, now_ms)
         case ReleaseAllocation():
             if _may_release(state, message):
-                yield AllocationFreed(message.allocation_id, _holder(state, message.allocation_id))
+                yield from _free(state, message.allocation_id)
                 yield from _grant_waiting(state, now_ms)
         case RecordHandOn():
             grant = state.grants.get(message.allocation_id)
@@ -79,9 +84,13 @@ def decide(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
             yield from _reserve(state, message, now_ms)
         case EndReservation():
             yield from _end_reservation(state, message.reservation_id, "cancelled", now_ms)
+        case ConfigurePool():
+            configured = PoolConfigured(message.shared, message.ceiling, message.agent_types)
+            if configured != PoolConfigured(state.shared, state.ceiling, state.agent_types):
+                yield configured
+                yield from _grant_waiting(state, now_ms)
         case TimerFired():
-            reservation_id = message.name.removeprefix(RESERVATION)
-            yield from _end_reservation(state, reservation_id, "expired", now_ms)
+            yield from _timer(state, message.name, now_ms)
         case Advance():
             yield from _revoke_strays(state)
             yield from _grant_waiting(state, now_ms)
@@ -179,6 +188,30 @@ def _may_release(state: PoolRecord, message: ReleaseAllocation) -> bool:
     return not is_of_client or message.fence in (0, grant.fence)
 
 
+def _free(state: PoolRecord, allocation_id: str) -> Iterator[PoolEvent]:
+    """End an allocation or a request; one whose worker is gone is revoked first, as it was to be."""
+    holder = _holder(state, allocation_id)
+    grant = state.grants.get(allocation_id)
+    if grant is not None and not grant.is_revoked and not _is_live(state, grant):
+        yield _revoked(allocation_id, grant, f"Worker {grant.worker_id}: The worker is gone.")
+    yield AllocationFreed(allocation_id, holder)
+
+
+def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked:
+    return AllocationRevoked(allocation_id, reason, LEASE_MS if grant.shared else 0)
+
+
+def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
+    if not name.startswith(SHARED):
+        yield from _end_reservation(state, name.removeprefix(RESERVATION), "expired", now_ms)
+        return
+    held = state.held_back.get(int(name.removeprefix(SHARED)))
+    # It may have been set before the lease was counted anew, or the clock may have gone back.
+    if held is not None and now_ms >= held.due_at:
+        yield SharedReturned(int(name.removeprefix(SHARED)))
+        yield from _grant_waiting(state, now_ms)
+
+
 def _register(state: PoolRecord, message: RegisterWorker, now_ms: int) -> Iterator[PoolEvent]:
     entry = state.workers.get(message.worker_id)
     known = entry.incarnation if entry else state.lost.get(message.worker_id, 0)
@@ -210,7 +243,7 @@ def _revoke_strays(state: PoolRecord, reason: str = "") -> Iterator[PoolEvent]:
     for allocation_id, grant in list(state.grants.items()):
         if not grant.is_revoked and not _is_live(state, grant):
             said = reason or "The worker is gone."
-            yield AllocationRevoked(allocation_id, f"Worker {grant.worker_id}: {said}")
+            yield _revoked(allocation_id, grant, f"Worker {grant.worker_id}: {said}")
             if grant.holder.client_id:
                 yield AllocationFreed(allocation_id, grant.holder)
     for reservation_id, reservation in list(state.reservations.items()):
@@ -227,7 +260,10 @@ def _client_left(state: PoolRecord, client_id: str, now_ms: int) -> Iterator[Poo
     held = [a for a, grant in state.grants.items() if grant.holder.client_id == client_id]
     held += [a for a, request in state.waiting.items() if request.holder.client_id == client_id]
     for allocation_id in held:
-        yield AllocationFreed(allocation_id, _holder(state, allocation_id))
+        grant = state.grants.get(allocation_id)
+        if grant is not None and grant.shared and not grant.is_revoked:
+            yield _revoked(allocation_id, grant, f"Client {client_id} is gone.")
+        yield from _free(state, allocation_id)
     if held:
         yield from _grant_waiting(state, now_ms)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Effect, Send, SetTimer
-from talka_core.resource.decide import RESERVATION
+from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.resource.placement import shortage
 from talka_core.resource.state import Grant, PoolRecord
 from talka_protocols import events as e
@@ -27,6 +27,11 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
             grant = state.grants[event.allocation_id]
             if grant.holder.execution_id:
                 yield _revoke(event.allocation_id, grant)
+            if grant.fence in state.held_back:
+                yield _return(state, grant.fence)
+        case e.PoolOwnershipTaken():
+            for fence in state.held_back:
+                yield _return(state, fence)
         case e.AllocationFreed():
             yield _confirm_release(event.allocation_id, event.holder)
         case e.AllocationHolderChanged():
@@ -54,6 +59,8 @@ def resume(state: PoolRecord) -> Iterator[Effect]:
             yield _revoke(allocation_id, grant)
     for reservation_id, reservation in state.reservations.items():
         yield _expiry(state, reservation_id, reservation.expires_at)
+    for fence in state.held_back:
+        yield _return(state, fence)
 
 
 def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
@@ -71,6 +78,10 @@ def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
             yield from _answer_worker(state, message)
         case m.ReserveResources():
             yield _answer_reservation(state, message)
+        case m.TimerFired() if message.name.startswith(SHARED):
+            fence = int(message.name.removeprefix(SHARED))
+            if fence in state.held_back:
+                yield _return(state, fence)
         case m.Advance():
             yield from _remind(state)
         case _:
@@ -136,6 +147,7 @@ def _grant(state: PoolRecord, allocation_id: str, grant: Grant) -> Effect:
         grant.hands,
         grant.hands_until,
         grant.incarnation,
+        bool(grant.shared),
     )
     return Send(Recipient.SCHEDULER, message, notice=True)
 
@@ -170,3 +182,7 @@ def _reserved(reservation_id: str, client_id: str, expires_at: int) -> Effect:
 
 def _expiry(state: PoolRecord, reservation_id: str, expires_at: int) -> Effect:
     return SetTimer(state.pool, f"{RESERVATION}{reservation_id}", expires_at)
+
+
+def _return(state: PoolRecord, fence: int) -> Effect:
+    return SetTimer(state.pool, f"{SHARED}{fence}", state.held_back[fence].due_at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import assert_never
 
+from talka_core.resource import shared
 from talka_core.resource.placement import claim_of
 from talka_core.resource.state import (
     LOST_KEPT,
@@ -42,25 +43,28 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
         case e.AllocationPermitWithdrawn():
             _end_permit(state, event.allocation_id, state.grants[event.allocation_id])
         case e.AllocationRevoked():
-            state.grants[event.allocation_id].revoked = event.reason or "The worker is gone."
+            grant = state.grants[event.allocation_id]
+            grant.revoked = event.reason or "The worker is gone."
+            shared.hold_back(state, grant, event.lease_ms, at)
         case e.WorkerJoined() | e.WorkerDraining() | e.WorkerLost():
             _worker(state, event)
-        case e.ReservationMade():
-            state.reservations[event.reservation_id] = Reservation(
-                event.client_id, event.worker_id, event.amounts, event.expires_at
-            )
-            _take(state, event.worker_id, "", event.amounts)
-        case e.ReservationEnded():
-            if ended := state.reservations.pop(event.reservation_id, None):
-                _take(state, ended.worker_id, "", ended.amounts, sign=-1)
+        case e.ReservationMade() | e.ReservationEnded():
+            _reservation(state, event)
         case e.PoolOwnershipTaken():
             state.epoch = event.epoch
+            shared.restart_leases(state, at)
+        case e.PoolConfigured():
+            state.shared, state.ceiling, state.agent_types = event.shared, event.ceiling, event.agent_types
+        case e.SharedReturned():
+            if held := state.held_back.pop(event.fence, None):
+                shared.take(state, held.amounts, sign=-1)
         case _:
             assert_never(event)
 
 
 def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
     _leave_queue(state, event.allocation_id)
+    part = shared.shared_of(state, event.amounts)
     state.grants[event.allocation_id] = Grant(
         event.holder,
         event.agent_type,
@@ -71,11 +75,13 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
         event.hands,
         event.hands_until,
         granted_at=at,
+        shared=part,
     )
     if event.hands:
         state.permits.setdefault(event.holder.execution_id, {})[event.allocation_id] = None
     state.next_fence = event.fence + event.hands + 1
-    _take(state, event.worker_id, event.agent_type, event.amounts)
+    shared.take(state, part)
+    _take(state, event.worker_id, event.agent_type, shared.own_of(event.amounts, part))
 
 
 def _end_permit(state: PoolRecord, allocation_id: str, grant: Grant) -> None:
@@ -93,9 +99,28 @@ def _free(state: PoolRecord, allocation_id: str) -> None:
         _leave_queue(state, allocation_id)
         return
     _end_permit(state, allocation_id, grant)
+    if not grant.is_revoked:
+        shared.take(state, grant.shared, sign=-1)
     entry = state.workers.get(grant.worker_id)
     if entry is not None and entry.incarnation == grant.incarnation:
-        _take(state, grant.worker_id, grant.agent_type, grant.amounts, sign=-1)
+        own = shared.own_of(grant.amounts, grant.shared)
+        _take(state, grant.worker_id, grant.agent_type, own, sign=-1)
+
+
+def _reservation(state: PoolRecord, event: e.ReservationMade | e.ReservationEnded) -> None:
+    match event:
+        case e.ReservationMade():
+            part = shared.shared_of(state, event.amounts)
+            state.reservations[event.reservation_id] = Reservation(
+                event.client_id, event.worker_id, event.amounts, event.expires_at, part
+            )
+            shared.take(state, part)
+            _take(state, event.worker_id, "", shared.own_of(event.amounts, part))
+        case e.ReservationEnded():
+            if ended := state.reservations.pop(event.reservation_id, None):
+                shared.take(state, ended.shared, sign=-1)
+                own = shared.own_of(ended.amounts, ended.shared)
+                _take(state, ended.worker_id, "", own, sign=-1)
 
 
 def _take(

@@ -4,7 +4,8 @@ Amounts are kept in whole thousandths, so that adding and subtracting them for
 years leaves nothing behind. Invariants, checked by the property tests:
 R1 per worker and resource: free + allocated + reserved = capacity, free >= 0;
 R2 fences only grow, and every hand-on uses a fence of its allocation's block;
-R3 every live allocation is on a worker of the inventory, or is revoked.
+R3 every live allocation is on a worker of the inventory, or is revoked;
+R4 pool-wide amounts: allocated + reserved + held back = used <= the pool's own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ SLOTS = "slots"
 HANDS = 64
 """How often one grant may be handed on before the pool is asked again."""
 HANDS_MS = 600_000
+LEASE_MS = 3_000
+"""How long a worker or a client may be silent, and then how long its pool-wide amounts are held back."""
 LOST_KEPT = 1_000
 """How many lost incarnations are remembered, so that they are told to rejoin."""
 
@@ -54,7 +57,10 @@ class WorkerEntry(Struct):
 
 
 class Grant(Struct):
-    """One live allocation; a revoked one waits only for its holder to let go."""
+    """One live allocation; a revoked one waits only for its holder to let go.
+
+    ``shared`` is the part of ``amounts`` that is the pool's and not the worker's.
+    """
 
     holder: Holder
     agent_type: str
@@ -66,6 +72,7 @@ class Grant(Struct):
     hands_until: int = 0
     granted_at: int = 0
     revoked: str = ""
+    shared: Amounts = field(default_factory=Amounts)
 
     @property
     def is_revoked(self) -> bool:
@@ -90,6 +97,15 @@ class Reservation(Struct):
     worker_id: str
     amounts: dict[str, float]
     expires_at: int
+    shared: Amounts = field(default_factory=Amounts)
+
+
+class HeldBack(Struct, frozen=True):
+    """Pool-wide amounts of a lost allocation, which may still be in use until ``due_at`` (milliseconds)."""
+
+    amounts: Amounts
+    lease_ms: int
+    due_at: int
 
 
 Place = tuple[tuple[float, ...], int, str]
@@ -97,7 +113,11 @@ Place = tuple[tuple[float, ...], int, str]
 
 
 class PoolRecord(Struct):
-    """One pool's state; ``permits`` are the allocations that each execution may hand on."""
+    """One pool's state; ``permits`` are the allocations that each execution may hand on.
+
+    ``shared`` is what the pool has as a whole, ``shared_used`` what of it is
+    not free, and ``held_back`` what of that was lost, by the fence it was lost at.
+    """
 
     pool: str
     version: int = 0
@@ -111,6 +131,11 @@ class PoolRecord(Struct):
     arrivals: int = 0
     next_fence: int = 1
     epoch: int = 0
+    shared: dict[str, float] = field(default_factory=dict[str, float])
+    ceiling: dict[str, float] | None = None
+    agent_types: tuple[str, ...] | None = None
+    shared_used: Amounts = field(default_factory=Amounts)
+    held_back: dict[int, HeldBack] = field(default_factory=dict[int, HeldBack])
 
 
 def initial(pool: str) -> PoolRecord:

@@ -111,6 +111,7 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
         message.hands,
         message.hands_until,
         message.incarnation,
+        message.is_shared,
     )
 
 

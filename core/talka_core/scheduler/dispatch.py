@@ -75,6 +75,7 @@ def _hand_on(state: ExecutionRecord, task_id: str, heir: str) -> Iterator[Execut
         hands=hands,
         hands_until=hands_until,
         incarnation=record.incarnation,
+        is_shared=record.is_shared,
     )
 
 

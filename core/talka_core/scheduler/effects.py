@@ -142,6 +142,7 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         excerpts,
         state.index.extracts.get(task_id, {}),
         record.incarnation,
+        record.is_shared,
     )
     return Send(Recipient.WORKER, message)
 

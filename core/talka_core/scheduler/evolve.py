@@ -75,7 +75,7 @@ def _schedule(state: ExecutionRecord, record: TaskRecord, event: e.TaskScheduled
     record.status, record.attempt, record.scheduled_at = TaskStatus.SCHEDULED, event.attempt, at
     record.worker_id, record.allocation_id, record.fence = event.worker_id, event.allocation_id, event.fence
     record.hands, record.hands_until = event.hands, event.hands_until
-    record.incarnation = event.incarnation
+    record.incarnation, record.is_shared = event.incarnation, event.is_shared
     record.started_at = record.finished_at = 0
 
 

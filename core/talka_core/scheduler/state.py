@@ -39,6 +39,7 @@ class TaskRecord(Struct, gc=False):
     fence: int = 0
     hands: int = 0
     hands_until: int = 0
+    is_shared: bool = False
     is_stopping: bool = False
     ready_at: int = 0
     queued_at: int = 0

@@ -13,6 +13,8 @@ from talka_core.worker.state import (
     AttemptReported,
     AttemptSettled,
     AttemptStopping,
+    CutOff,
+    CutOffEnded,
     DrainBegan,
     EnlistingBegan,
     HandBackBegan,
@@ -29,6 +31,8 @@ from talka_protocols.messages import (
     AttemptEnded,
     AttemptFinished,
     CancelTask,
+    ContactLost,
+    ContactMade,
     Drain,
     Enlisted,
     Outcome,
@@ -40,6 +44,9 @@ from talka_protocols.messages import (
 
 _STALE = TaskFailure("worker_restarted", "The worker was restarted before the attempt arrived.")
 _DRAINING = TaskFailure("worker_draining", "The worker is shutting down and gave the attempt back.")
+_CUT_OFF = TaskFailure(
+    "contact_lost", "The worker lost contact with the pool and stopped what holds pool-wide amounts."
+)
 
 
 def decide(state: WorkerRecord, message: WorkerMessage, now_ms: int) -> Iterator[WorkerFact]:
@@ -79,6 +86,8 @@ def decide(state: WorkerRecord, message: WorkerMessage, now_ms: int) -> Iterator
                 if not state.is_handing_back:
                     yield HandBackBegan()
                 yield from _stop_running(state, is_handed_back=True)
+        case ContactLost() | ContactMade():
+            yield from _contact(state, is_lost=isinstance(message, ContactLost))
         case Advance():
             pass
 
@@ -93,6 +102,8 @@ def _start(state: WorkerRecord, message: StartTask, now_ms: int) -> Iterator[Wor
     if state.is_handing_back or state.is_enlisting or is_stale:
         error = _STALE if is_stale else _DRAINING
         yield AttemptReported(_never_ran(state, message, now_ms, error))
+    elif message.is_shared and state.is_cut_off:
+        yield AttemptReported(_never_ran(state, message, now_ms, _CUT_OFF))
     else:
         yield AttemptAccepted(message)
 
@@ -123,7 +134,8 @@ def _ended(state: WorkerRecord, message: AttemptEnded) -> Iterator[WorkerFact]:
     if record is None or record.attempt != report.attempt or not record.is_running:
         return
     if record.is_handed_back and report.outcome is Outcome.CANCELLED:
-        report = replace(report, outcome=Outcome.LOST, error=_DRAINING)
+        error = _CUT_OFF if record.is_cut_off else _DRAINING
+        report = replace(report, outcome=Outcome.LOST, error=error)
     yield AttemptReported(report)
 
 
@@ -171,3 +183,15 @@ def _stop_running(state: WorkerRecord, *, is_handed_back: bool) -> Iterator[Work
     for key, record in state.attempts.items():
         if record.is_running and not record.is_stopping:
             yield AttemptStopping(key, record.attempt, is_handed_back)
+
+
+def _contact(state: WorkerRecord, *, is_lost: bool) -> Iterator[WorkerFact]:
+    """Stop what holds pool-wide amounts when cut off, before the pool can give them to somebody else."""
+    if is_lost is not state.is_cut_off:
+        yield CutOff() if is_lost else CutOffEnded()
+    if not is_lost:
+        return
+    for key, record in state.attempts.items():
+        is_shared = record.start is not None and record.start.is_shared
+        if is_shared and record.is_running and not record.is_stopping:
+            yield AttemptStopping(key, record.attempt, is_handed_back=True, is_cut_off=True)

@@ -22,6 +22,7 @@ class AttemptRecord(Struct):
     started_at: int = 0
     is_stopping: bool = False
     is_handed_back: bool = False
+    is_cut_off: bool = False
     report: AttemptFinished | None = None
 
     @property
@@ -31,7 +32,11 @@ class AttemptRecord(Struct):
 
 
 class WorkerRecord(Struct):
-    """One worker's state; ``offer`` is what it registers with."""
+    """One worker's state; ``offer`` is what it registers with.
+
+    ``is_cut_off`` says that the pool does not hear it: attempts that hold
+    pool-wide amounts may not run, because the pool may give those to others.
+    """
 
     worker_id: str
     version: int = 0
@@ -41,6 +46,7 @@ class WorkerRecord(Struct):
     is_enlisting: bool = False
     is_draining: bool = False
     is_handing_back: bool = False
+    is_cut_off: bool = False
     attempts: dict[TaskKey, AttemptRecord] = field(default_factory=dict[TaskKey, AttemptRecord])
     seen: dict[TaskKey, int] = field(default_factory=dict[TaskKey, int])
 
@@ -71,6 +77,7 @@ class AttemptStopping(Struct, frozen=True):
     key: TaskKey
     attempt: int
     is_handed_back: bool = False
+    is_cut_off: bool = False
 
 
 class AttemptSettled(Struct, frozen=True):
@@ -101,6 +108,14 @@ class HandBackBegan(Struct, frozen=True):
     """The worker gives back what runs and whatever still comes."""
 
 
+class CutOff(Struct, frozen=True):
+    """The pool has heard nothing of us for a whole lease, as far as we can know."""
+
+
+class CutOffEnded(Struct, frozen=True):
+    """The pool hears us again."""
+
+
 WorkerFact = (
     AttemptAccepted
     | AttemptBegun
@@ -112,6 +127,8 @@ WorkerFact = (
     | Admitted
     | DrainBegan
     | HandBackBegan
+    | CutOff
+    | CutOffEnded
 )
 
 
@@ -133,8 +150,9 @@ def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
         case AttemptReported():
             _report(state, fact.report)
         case AttemptStopping():
-            state.attempts[fact.key].is_stopping = True
-            state.attempts[fact.key].is_handed_back = fact.is_handed_back
+            record = state.attempts[fact.key]
+            record.is_stopping, record.is_handed_back = True, fact.is_handed_back
+            record.is_cut_off = fact.is_cut_off
         case AttemptSettled():
             state.attempts.pop(fact.key, None)
         case EnlistingBegan():
@@ -147,6 +165,8 @@ def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
             state.is_draining = True
         case HandBackBegan():
             state.is_handing_back = True
+        case CutOff() | CutOffEnded():
+            state.is_cut_off = isinstance(fact, CutOff)
         case _:
             assert_never(fact)
 

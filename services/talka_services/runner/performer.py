@@ -35,7 +35,7 @@ class Performer:
         self._fire = fire
         self._perform_local = perform_local
         self._sorter = Sorter(ports.names, ports.shards, ports.max_bytes)
-        self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._timers: dict[tuple[str, str], tuple[int, asyncio.TimerHandle]] = {}
 
     async def perform(self, outbox: Outbox) -> bool:
         """Carry effects out; return False when the server did not take the messages.
@@ -74,13 +74,19 @@ class Performer:
             raise LeaseLostError(f"{self._sender}: the lease ran out.")
 
     def _set_timer(self, timer: SetTimer) -> None:
-        """Fire on the loop's monotonic clock, so a jump of the wall clock expires nothing."""
+        """Fire on the loop's monotonic clock, so a jump of the wall clock expires nothing.
+
+        A timer that is set again goes on as it was: to measure it anew would ask the wall clock again.
+        """
         identity = (timer.key, timer.name)
-        if (known := self._timers.pop(identity, None)) is not None:
-            known.cancel()
+        if (known := self._timers.get(identity)) is not None:
+            due_at, handle = known
+            if due_at == timer.due_at:
+                return
+            handle.cancel()
         delay_s = max(0.0, (timer.due_at - self._ports.clock.now_ms()) / 1000)
         loop = asyncio.get_running_loop()
-        self._timers[identity] = loop.call_later(delay_s, self._ring, identity)
+        self._timers[identity] = (timer.due_at, loop.call_later(delay_s, self._ring, identity))
 
     def _ring(self, identity: tuple[str, str]) -> None:
         self._timers.pop(identity, None)
@@ -89,10 +95,10 @@ class Performer:
     def forget(self, keys: list[str]) -> None:
         """Cancel the timers of states that are over."""
         for identity in [identity for identity in self._timers if identity[0] in keys]:
-            self._timers.pop(identity).cancel()
+            self._timers.pop(identity)[1].cancel()
 
     def close(self) -> None:
         """Cancel every timer."""
-        for timer in self._timers.values():
-            timer.cancel()
+        for _, handle in self._timers.values():
+            handle.cancel()
         self._timers.clear()

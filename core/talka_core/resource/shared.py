@@ -1,0 +1,61 @@
+"""Amounts that a pool has as a whole: licences, mutexes, rates.
+
+What is pool-wide about a grant or a reservation is settled when it is made and
+kept with it, so a later configuration changes nothing that is held.
+"""
+
+from __future__ import annotations
+
+from talka_core.resource.state import Amounts, Grant, HeldBack, PoolRecord, thousandths
+
+
+def shared_of(state: PoolRecord, amounts: dict[str, float]) -> Amounts:
+    """Return the part of the amounts that the pool has as a whole, in thousandths."""
+    if not state.shared:
+        return {}
+    return thousandths({name: amount for name, amount in amounts.items() if name in state.shared})
+
+
+def own_of(amounts: dict[str, float], shared: Amounts) -> dict[str, float]:
+    """Return the amounts that a worker itself must have."""
+    if not shared:
+        return amounts
+    return {name: amount for name, amount in amounts.items() if name not in shared}
+
+
+def free_of(state: PoolRecord, name: str) -> int:
+    """Return how much of a pool-wide amount is free, in thousandths.
+
+    It is less than nothing after the pool was given less than is in use.
+    """
+    return thousandths(state.shared).get(name, 0) - state.shared_used.get(name, 0)
+
+
+def is_free(state: PoolRecord, shared: Amounts) -> bool:
+    """Tell whether the pool as a whole has all of it free."""
+    return all(free_of(state, name) >= amount for name, amount in shared.items())
+
+
+def take(state: PoolRecord, shared: Amounts, sign: int = 1) -> None:
+    """Count pool-wide amounts as used, or with ``sign`` -1 as free again."""
+    for name, amount in shared.items():
+        used = state.shared_used.get(name, 0) + sign * amount
+        if used:
+            state.shared_used[name] = used
+        else:
+            state.shared_used.pop(name, None)
+
+
+def hold_back(state: PoolRecord, grant: Grant, lease_ms: int, at: int) -> None:
+    """Keep a lost grant's pool-wide amounts as used until its worker has surely stopped."""
+    if grant.shared:
+        state.held_back[grant.fence] = HeldBack(grant.shared, lease_ms, at + lease_ms)
+
+
+def restart_leases(state: PoolRecord, at: int) -> None:
+    """Count the leases of what is held back anew, on the clock of the pool's new owner.
+
+    The clock of the owner before may have been another machine's, so its instants say nothing.
+    """
+    for fence, held in state.held_back.items():
+        state.held_back[fence] = HeldBack(held.amounts, held.lease_ms, at + held.lease_ms)
