@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from talka_protocols.errors import TalkaError
-from talka_services.cli import benching, control, history, platform, queries, running, transfer, validating
+from talka_services.cli import (
+    benching,
+    control,
+    history,
+    platform,
+    queries,
+    replaying,
+    running,
+    transfer,
+    validating,
+)
 from talka_services.cli.outcome import ExitCode, complain, describe, error_document, exit_code_of
 from talka_services.cli.screen import print_json
 
@@ -24,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (running, platform, queries, control, history, validating, transfer, benching):
+for group in (running, platform, queries, control, history, replaying, validating, transfer, benching):
     group.register(app)
 
 
