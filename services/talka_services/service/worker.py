@@ -179,6 +179,8 @@ class WorkerService:
                 self._launcher.launch(effect.start)
             case Stop():
                 self._launcher.stop(effect.execution_id, effect.task_id, effect.attempt)
+            case Enlist() if self._enlisting:
+                log.debug("worker.enlisting_already", worker=self.options.worker_id)
             case Enlist():
                 task = asyncio.create_task(self._enlist_again())
                 self._enlisting.add(task)
