@@ -38,7 +38,6 @@ CAUGHT_WITHIN = {
     "lost_worker_keeps_its_grants": 100,
     "late_grant_releases_heir": 200,
     "early_stop_unreported": 200,
-    "attempt_ignored": 300,
     "acknowledged_too_early": 300,
     "stale_grant_accepted": 300,
 }
