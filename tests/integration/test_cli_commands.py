@@ -1,7 +1,10 @@
-"""Every documented command as its own process, on real data directories and a real server."""
+"""Every documented command on real data directories and a real server; what takes signals, as a process."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -12,10 +15,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from unittest import mock
 
 import pytest
 
 from talka_protocols.workflow import ClaimCheck
+from talka_services.cli import main
 from talka_services.exports import Archive
 
 MODULE = """
@@ -78,7 +83,7 @@ tasks:
 
 
 class Shell:
-    """Runs the command in one directory, with an environment that names no platform."""
+    """Runs commands in one directory, with an environment that names no platform."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -86,19 +91,27 @@ class Shell:
         self.environment = {**kept, "PYTHONPATH": str(directory), "NO_COLOR": "1"}
 
     def start(self, *words: str, out: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-        """Start a command."""
+        """Start a command as a process."""
         command = [sys.executable, "-m", "talka", *words]
         return subprocess.Popen(
             command, cwd=self.directory, env=self.environment, stdout=out, stderr=subprocess.PIPE
         )
 
     def run(self, *words: str, code: int = 0) -> str:
-        """Run a command to its end and return its standard output."""
-        process = self.start(*words)
-        out, errors = process.communicate(timeout=60)
-        assert process.returncode == code, (words, out[-2000:], errors[-2000:])
-        assert b"Traceback" not in errors
-        return out.decode()
+        """Run a command to its end, here to spare its start, and return its standard output."""
+        out, errors = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment, clear=True),
+            mock.patch.object(sys, "argv", ["talka", *words]),
+            contextlib.chdir(self.directory),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(errors),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main.run()
+        assert ended.value.code == code, (words, out.getvalue()[-2000:], errors.getvalue()[-2000:])
+        assert "Traceback" not in errors.getvalue()
+        return out.getvalue()
 
     def json(self, *words: str, code: int = 0) -> Any:
         """Run a command with --json and return the one object that it printed."""
@@ -127,6 +140,14 @@ def good(shell: Shell) -> dict[str, Any]:
     """The result of a workflow that succeeded, in the default data directory."""
     result: dict[str, Any] = shell.json("run", "good.yaml", "--workers", "2", "--input", "pause=0.01")
     return result
+
+
+def test_the_program_itself_runs(shell: Shell, good: dict[str, Any]) -> None:
+    """As a process of its own, the program prints one JSON object and nothing else."""
+    process = shell.start("status", good["execution_id"], "--json")
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, b"")
+    assert json.loads(out)["status"] == "succeeded"
 
 
 def test_run_answers_in_the_documented_shape(good: dict[str, Any]) -> None:
@@ -203,17 +224,16 @@ def test_lists_and_status_look_without_continuing_anything(shell: Shell, good: d
         assert shell.json(command, "nobody", code=2)["error"]["code"] == "unknown_execution"
 
 
-def test_an_export_is_read_without_its_directory_and_imported_once(
-    shell: Shell, good: dict[str, Any]
-) -> None:
+def test_an_export_is_read_without_its_directory_and_imported_once(shell: Shell) -> None:
     """One file holds the whole execution, a 5 MB result included, when its data directory is gone."""
-    name = good["execution_id"]
-    shutil.copytree(
-        shell.directory / ".talka", shell.directory / "gone", ignore=shutil.ignore_patterns("*.lock")
-    )
+    name = shell.json("run", "good.yaml", "--data-dir", "gone")["execution_id"]
     before = shell.run("events", name, "--json", "--data-dir", "gone")
     exported = shell.json("export", name, "-o", "one.sqlite", "--data-dir", "gone")
     assert exported["bytes"] > 5 * 1024 * 1024
+    deadline = time.monotonic() + 30
+    while (shell.directory / "gone" / "server.json").exists():
+        assert time.monotonic() < deadline, "the last user has left, so the server stops"
+        time.sleep(0.02)
     shutil.rmtree(shell.directory / "gone")
 
     assert shell.json("status", "one.sqlite", "--data-dir", "gone")["status"] == "succeeded"
@@ -230,11 +250,11 @@ def test_an_export_is_read_without_its_directory_and_imported_once(
     assert shell.json("replay", name, "--verify", "--namespace", "other")["verified"] is True
 
 
-async def test_an_export_holds_large_values_whole(shell: Shell, good: dict[str, Any]) -> None:
+def test_an_export_holds_large_values_whole(shell: Shell, good: dict[str, Any]) -> None:
     """The 5 MB result is in the file, byte for byte by its digest."""
     shell.run("export", good["execution_id"], "-o", "values.sqlite")
     with Archive(shell.directory / "values.sqlite") as archive:
-        value = await archive.blobs.get(ClaimCheck(**good["tasks"]["large"]["result"]))
+        value = asyncio.run(archive.blobs.get(ClaimCheck(**good["tasks"]["large"]["result"])))
     assert len(json.loads(value)["text"]) == 5 * 1024 * 1024
 
 
