@@ -21,6 +21,10 @@ from talka_services.cli.screen import print_json
 
 if TYPE_CHECKING:
     from talka_services.client import LocalOptions
+    from talka_services.service import Node
+
+ADMITTED_S = 0.05
+"""How often a starting process looks whether its workers are in their pool."""
 
 Pools = Annotated[list[str] | None, typer.Option("--pool", help="A pool to own; repeatable.")]
 OnePool = Annotated[str, typer.Option("--pool", help="The pool to work for.")]
@@ -109,7 +113,8 @@ async def _up(target: Target, options: LocalOptions) -> None:
     # The server is joined first, so that two at once meet at the lock and not half started.
     async with EmbeddedServer(options.data_dir, options.durability) as server:
         with present(options.data_dir, offer):
-            async with local(options):
+            async with local(options) as orchestrator:
+                await _admitted(orchestrator.node, stopped)
                 _tell_ready(
                     target,
                     f"talka is up at {server.url}, data in {options.data_dir}",
@@ -268,6 +273,17 @@ def _imported(place: str) -> object:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"The agent {place!r} cannot be loaded: {error}.", hint="Check --agent.") from error
+
+
+async def _admitted(node: Node, stopped: asyncio.Future[None]) -> None:
+    """Return when the pools list this process's workers, so that ready means ready, or when told to stop."""
+    from talka_services.client.histories import Histories
+
+    histories = Histories(node.ports.log, node.ports.blobs, node.ports.shards, node.ports.snapshots)
+    for service in node.workers:
+        options = service.options
+        while not stopped.done() and options.worker_id not in (await histories.pool(options.pool)).workers:
+            await asyncio.wait((stopped,), timeout=ADMITTED_S)
 
 
 def _stopped() -> asyncio.Future[None]:
