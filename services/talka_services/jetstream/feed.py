@@ -60,6 +60,9 @@ class Feed:
         while not self._buffer:
             if self._is_broken:
                 await self._renew()
+                if self._is_broken:
+                    # The connection came back meanwhile: what was asked for before may be of the old server.
+                    continue
                 if self._buffer:
                     break
                 if self.pending == 0:
