@@ -82,7 +82,17 @@ async def run_and_check(
 
 async def replay(cluster: Cluster, execution_id: str) -> tuple[int, str]:
     """Have the command line verify a history, and return its exit code and words."""
-    command = (sys.executable, "-m", "talka", "replay", execution_id, "--verify", "--server", cluster.url)
+    command = (
+        sys.executable,
+        "-m",
+        "talka",
+        "replay",
+        execution_id,
+        "--verify",
+        "--json",
+        "--server",
+        cluster.url,
+    )
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
