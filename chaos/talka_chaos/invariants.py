@@ -1,4 +1,4 @@
-"""The invariants of states, by label: S1 to S3 of an execution, R1 to R3 of a pool, X1 between both."""
+"""The invariants of states, by label: S1 to S3 of an execution, R1 to R4 of a pool, X1 between both."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from talka_core.resource import PoolRecord
 from talka_core.resource.placement import claim_of
+from talka_core.resource.shared import free_of, own_of
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols import events as e
 from talka_protocols.states import (
@@ -65,7 +66,7 @@ def check_strays(state: ExecutionRecord) -> None:
 
 
 def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
-    """R1 nothing lost or made; R2 fences unique and below the next; R3 grants stand on live workers.
+    """R1, R4 nothing lost or made; R2 fences unique and below the next; R3 grants stand on live workers.
 
     R3 holds once a commit is whole: a large one may be stored in parts.
     """
@@ -74,10 +75,10 @@ def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
         used: Counter[str] = Counter()
         for grant in state.grants.values():
             if grant.worker_id == worker_id and grant.incarnation == entry.incarnation:
-                used.update(claim_of(entry, grant.agent_type, grant.amounts))
+                used.update(claim_of(entry, grant.agent_type, own_of(grant.amounts, grant.shared)))
         for reservation in state.reservations.values():
             if reservation.worker_id == worker_id:
-                used.update(claim_of(entry, "", reservation.amounts))
+                used.update(claim_of(entry, "", own_of(reservation.amounts, reservation.shared)))
         for name, capacity in entry.capacity.items():
             free = entry.free[name]
             assert free >= 0, f"R1 {worker_id} has {free} thousandths of {name} free"
@@ -93,9 +94,25 @@ def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
         assert is_standing or grant.is_revoked or not is_whole, (
             f"R3 {allocation_id} stands on a worker that is gone"
         )
+    check_shared(state)
     assert sorted(place[2] for q in state.queues.values() for place in q) == sorted(state.waiting), (
         "R1 the queues hold other requests than those that wait"
     )
+
+
+def check_shared(state: PoolRecord) -> None:
+    """R4 what is used of pool-wide amounts is held by somebody or held back, and no more than there is."""
+    used: Counter[str] = Counter()
+    for grant in state.grants.values():
+        if not grant.is_revoked:
+            used.update(grant.shared)
+    for reservation in state.reservations.values():
+        used.update(reservation.shared)
+    for held in state.held_back.values():
+        used.update(held.amounts)
+    assert state.shared_used == +used, f"R4 {state.shared_used} is used, and {dict(used)} is held"
+    for name in state.shared:
+        assert free_of(state, name) >= 0, f"R4 {free_of(state, name)} thousandths of {name} are free"
 
 
 def check_held(execution: ExecutionRecord, pool: PoolRecord) -> None:

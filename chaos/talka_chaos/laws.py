@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from talka_core.behaviour import Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
-from talka_core.resource.decide import RESERVATION
+from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT
 from talka_core.worker import state as f
 from talka_protocols import events as e
@@ -63,6 +63,9 @@ def _is_timer_settled(name: str, event: Any) -> bool:
     if name.startswith(KEPT):
         is_passed = isinstance(event, e.AllocationReleased | e.AllocationHandedOn)
         return is_passed and name == KEPT + event.allocation_id
+    if name.startswith(SHARED):
+        is_returned = isinstance(event, e.SharedReturned) and name == f"{SHARED}{event.fence}"
+        return is_returned or isinstance(event, e.PoolOwnershipTaken)
     return isinstance(event, e.ReservationEnded) and name == RESERVATION + event.reservation_id
 
 

@@ -210,6 +210,12 @@ class Model:
             incarnation = pool.state.workers[worker_id].incarnation
             self.tell(Recipient.RESOURCE, m.WorkerLeft(POOL_NAME, worker_id, incarnation))
 
+    def restore_contact(self) -> None:
+        """Let the pool hear every worker again."""
+        for kind, key in list(self.players):
+            if kind is Recipient.WORKER:
+                self.tell(kind, m.ContactMade(key))
+
     # --- how it is carried out -----------------------------------------------------------------
 
     def _post(self, to: Recipient, message: Any) -> None:
@@ -263,7 +269,7 @@ class Model:
     def is_quiet(self) -> bool:
         """Tell whether every execution is over and the pool holds nothing."""
         pool = self.players.get((Recipient.RESOURCE, POOL_NAME))
-        is_free = pool is None or not (pool.state.grants or pool.state.waiting)
+        is_free = pool is None or not (pool.state.grants or pool.state.waiting or pool.state.held_back)
         ended = [SCHEDULER.is_over(record) for record in self.executions]
         planned = [p for (kind, _), p in self.players.items() if kind is Recipient.PLANNER]
         return is_free and bool(ended) and all(ended) and all(p.state.is_handed_over for p in planned)
@@ -274,6 +280,7 @@ class Model:
         Raises:
             AssertionError: it never comes to an end, or something is left behind.
         """
+        self.restore_contact()
         for _ in range(rounds):
             self._drain()
             if self.is_quiet() and not self.soup:

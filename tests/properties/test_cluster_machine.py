@@ -2,7 +2,7 @@
 
 Method: Hypothesis drives the closed model: it chooses which message arrives, how often and in which
 order, who crashes and after which event of a decision. The model checks after every event: the resume
-law B1, S1 to S5 of executions, R1 to R3 of the pool and X1 between both; at the end everything must
+law B1, S1 to S5 of executions, R1 to R4 of the pool and X1 between both; at the end everything must
 come to rest with nothing held.
 """
 
@@ -13,15 +13,29 @@ from random import Random
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from talka_chaos.graphs import random_workflow
 from talka_chaos.model import POOL_NAME, Model
 from talka_protocols import messages as m
 from talka_protocols.events import Holder
 from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.workflow import ResourceRequirements, Workflow
 
 choice = st.integers(0, 10_000)
 WORKERS = {"w1": 2.0, "w2": 3.3}
+LICENCE = {"licence": 1.0}
+"""What the pool has as a whole; every third task wants it."""
+
+
+def licensed(workflow: Workflow) -> Workflow:
+    """Return the workflow with every third task in need of a licence."""
+    needs = ResourceRequirements(custom_resources=LICENCE)
+    tasks = [
+        replace(task, resources=needs) if place % 3 == 0 else task
+        for place, task in enumerate(workflow.tasks)
+    ]
+    return replace(workflow, tasks=tuple(tasks))
 
 
 class ClusterMachine(RuleBasedStateMachine):
@@ -35,9 +49,10 @@ class ClusterMachine(RuleBasedStateMachine):
 
     @initialize(seed=choice, sizes=st.lists(st.integers(1, 7), min_size=1, max_size=2))
     def submit(self, seed: int, sizes: list[int]) -> None:
-        """Clients submit workflows."""
+        """Clients submit workflows to a pool with one licence."""
+        self.model.tell(Recipient.RESOURCE, m.ConfigurePool(POOL_NAME, LICENCE))
         for place, size in enumerate(sizes):
-            workflow = random_workflow(Random(seed), f"e{place}", size)
+            workflow = licensed(random_workflow(Random(seed), f"e{place}", size))
             self.submissions.append(m.SubmitWorkflow(workflow.id, workflow))
             self.model.submit(workflow)
 
@@ -99,6 +114,23 @@ class ClusterMachine(RuleBasedStateMachine):
         """A worker is taken for dead."""
         self.model.silence(worker_id)
 
+    @rule(worker_id=st.sampled_from(sorted(WORKERS)))
+    def cut_off(self, worker_id: str) -> None:
+        """A worker finds that the pool does not hear it any more."""
+        self.model.tell(Recipient.WORKER, m.ContactLost(worker_id))
+
+    @rule()
+    def restore_contact(self) -> None:
+        """The pool hears every worker again."""
+        self.model.restore_contact()
+
+    @rule(licences=st.sampled_from([1.0, 2.5]))
+    def configure(self, licences: float) -> None:
+        """The pool's operator buys licences, or says again what there is."""
+        known = self.model.players[Recipient.RESOURCE, POOL_NAME].state.shared["licence"]
+        declared = m.ConfigurePool(POOL_NAME, {"licence": max(known, licences)})
+        self.model.tell(Recipient.RESOURCE, declared)
+
     @precondition(lambda self: self.model.timers)
     @rule(at=choice)
     def fire(self, at: int) -> None:
@@ -110,10 +142,15 @@ class ClusterMachine(RuleBasedStateMachine):
         """A client cancels the first execution."""
         self.model.tell(Recipient.SCHEDULER, m.CancelExecution("e0"))
 
-    @rule(name=st.sampled_from("abc"), cores=st.sampled_from([0.5, 1.1, 3.0]), reserve=st.booleans())
-    def client_asks(self, name: str, cores: float, *, reserve: bool) -> None:
+    @rule(
+        name=st.sampled_from("abc"),
+        cores=st.sampled_from([0.5, 1.1, 3.0]),
+        reserve=st.booleans(),
+        licences=st.sampled_from([0.0, 0.5]),
+    )
+    def client_asks(self, name: str, cores: float, licences: float, *, reserve: bool) -> None:
         """A client reserves resources, or asks for them, perhaps under its reservation."""
-        amounts = {"cpu_cores": cores}
+        amounts = {"cpu_cores": cores} | ({"licence": licences} if licences else {})
         if reserve:
             message: m.ResourceMessage = m.ReserveResources(POOL_NAME, f"r{name}", "c", amounts)
         else:
@@ -126,6 +163,11 @@ class ClusterMachine(RuleBasedStateMachine):
         """A client gives back what it holds under a name, or nothing."""
         holder = Holder(client_id="c")
         self.model.tell(Recipient.RESOURCE, m.ReleaseAllocation(POOL_NAME, name, holder))
+
+    @rule()
+    def client_leaves(self) -> None:
+        """The client falls silent for its whole lease, and perhaps comes back."""
+        self.model.tell(Recipient.RESOURCE, m.ClientLeft(POOL_NAME, "c"))
 
     @invariant()
     def fences_only_grow(self) -> None:

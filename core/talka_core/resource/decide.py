@@ -205,10 +205,11 @@ def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
     if not name.startswith(SHARED):
         yield from _end_reservation(state, name.removeprefix(RESERVATION), "expired", now_ms)
         return
-    held = state.held_back.get(int(name.removeprefix(SHARED)))
+    fence = name.removeprefix(SHARED)
+    held = state.held_back.get(fence)
     # It may have been set before the lease was counted anew, or the clock may have gone back.
     if held is not None and now_ms >= held.due_at:
-        yield SharedReturned(int(name.removeprefix(SHARED)))
+        yield SharedReturned(int(fence))
         yield from _grant_waiting(state, now_ms)
 
 

@@ -27,8 +27,8 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
             grant = state.grants[event.allocation_id]
             if grant.holder.execution_id:
                 yield _revoke(event.allocation_id, grant)
-            if grant.fence in state.held_back:
-                yield _return(state, grant.fence)
+            if str(grant.fence) in state.held_back:
+                yield _return(state, str(grant.fence))
         case e.PoolOwnershipTaken():
             for fence in state.held_back:
                 yield _return(state, fence)
@@ -79,7 +79,7 @@ def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
         case m.ReserveResources():
             yield _answer_reservation(state, message)
         case m.TimerFired() if message.name.startswith(SHARED):
-            fence = int(message.name.removeprefix(SHARED))
+            fence = message.name.removeprefix(SHARED)
             if fence in state.held_back:
                 yield _return(state, fence)
         case m.Advance():
@@ -184,5 +184,5 @@ def _expiry(state: PoolRecord, reservation_id: str, expires_at: int) -> Effect:
     return SetTimer(state.pool, f"{RESERVATION}{reservation_id}", expires_at)
 
 
-def _return(state: PoolRecord, fence: int) -> Effect:
+def _return(state: PoolRecord, fence: str) -> Effect:
     return SetTimer(state.pool, f"{SHARED}{fence}", state.held_back[fence].due_at)

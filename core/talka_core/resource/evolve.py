@@ -56,7 +56,7 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
         case e.PoolConfigured():
             state.shared, state.ceiling, state.agent_types = event.shared, event.ceiling, event.agent_types
         case e.SharedReturned():
-            if held := state.held_back.pop(event.fence, None):
+            if held := state.held_back.pop(str(event.fence), None):
                 shared.take(state, held.amounts, sign=-1)
         case _:
             assert_never(event)

@@ -49,7 +49,7 @@ def take(state: PoolRecord, shared: Amounts, sign: int = 1) -> None:
 def hold_back(state: PoolRecord, grant: Grant, lease_ms: int, at: int) -> None:
     """Keep a lost grant's pool-wide amounts as used until its worker has surely stopped."""
     if grant.shared:
-        state.held_back[grant.fence] = HeldBack(grant.shared, lease_ms, at + lease_ms)
+        state.held_back[str(grant.fence)] = HeldBack(grant.shared, lease_ms, at + lease_ms)
 
 
 def restart_leases(state: PoolRecord, at: int) -> None:

@@ -135,7 +135,7 @@ class PoolRecord(Struct):
     ceiling: dict[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
     shared_used: Amounts = field(default_factory=Amounts)
-    held_back: dict[int, HeldBack] = field(default_factory=dict[int, HeldBack])
+    held_back: dict[str, HeldBack] = field(default_factory=dict[str, HeldBack])
 
 
 def initial(pool: str) -> PoolRecord:
