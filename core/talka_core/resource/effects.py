@@ -110,8 +110,8 @@ def _answer_worker(state: PoolRecord, message: m.RegisterWorker) -> Iterator[Eff
         gone = tuple(a for a in message.running if not _is_on(state, a, message.worker_id))
         yield _admit(message.worker_id, message.incarnation, gone)
     else:
-        known = entry.incarnation if entry else state.lost.get(message.worker_id, message.incarnation)
-        rejoin = m.RejoinWorker(message.worker_id, max(known, message.incarnation))
+        # It names the incarnation that asked: a late message of an older one must not end the current one.
+        rejoin = m.RejoinWorker(message.worker_id, message.incarnation)
         yield Send(Recipient.WORKER, rejoin, notice=True)
 
 

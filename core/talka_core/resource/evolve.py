@@ -164,10 +164,15 @@ def _worker(state: PoolRecord, event: e.WorkerJoined | e.WorkerDraining | e.Work
                 event.incarnation, event.agent_types, capacity, dict(capacity)
             )
             state.lost.pop(event.worker_id, None)
+            state.lost_since.pop(event.worker_id, None)
         case e.WorkerDraining():
             state.workers[event.worker_id].is_draining = True
         case e.WorkerLost():
             del state.workers[event.worker_id]
             state.lost[event.worker_id] = event.incarnation
+            state.lost_since[event.worker_id] = state.version
             if len(state.lost) > LOST_KEPT:
-                del state.lost[min(state.lost)]
+                # Snapshots sort their keys, so the order of the dictionary itself says nothing.
+                oldest = min(state.lost, key=lambda worker_id: state.lost_since.get(worker_id, 0))
+                del state.lost[oldest]
+                state.lost_since.pop(oldest, None)

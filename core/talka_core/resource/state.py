@@ -115,6 +115,8 @@ Place = tuple[tuple[float, ...], int, str]
 class PoolRecord(Struct):
     """One pool's state; ``permits`` are the allocations that each execution may hand on.
 
+    ``lost`` are the newest incarnations that were lost, and ``lost_since`` the
+    versions at which they were, so that the longest lost is forgotten first.
     ``shared`` is what the pool has as a whole, ``shared_used`` what of it is
     not free, and ``held_back`` what of that was lost, by the fence it was lost at.
     """
@@ -123,6 +125,7 @@ class PoolRecord(Struct):
     version: int = 0
     workers: dict[str, WorkerEntry] = field(default_factory=dict[str, WorkerEntry])
     lost: dict[str, int] = field(default_factory=dict[str, int])
+    lost_since: dict[str, int] = field(default_factory=dict[str, int])
     grants: dict[str, Grant] = field(default_factory=dict[str, Grant])
     waiting: dict[str, Request] = field(default_factory=dict[str, Request])
     queues: dict[str, list[Place]] = field(default_factory=dict[str, list[Place]])
