@@ -504,3 +504,8 @@ def decode_envelope(body: bytes) -> Envelope:
         msgspec.DecodeError: the bytes are no envelope; the inbox sets them aside.
     """
     return _decoder.decode(body)
+
+
+def sealed(sender: str, message: Message, *, letter_id: str, epoch: int = 0) -> bytes:
+    """Return the envelope that holds nothing but one message of one sender."""
+    return encode_envelope(Envelope((Parcel(sender, epoch, (Letter(letter_id, message),)),)))

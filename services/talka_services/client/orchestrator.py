@@ -18,17 +18,7 @@ from talka_core.scheduler import ExecutionRecord
 from talka_core.status import inventory_of, result_of, status_of
 from talka_core.validation import check
 from talka_protocols.errors import CallerError, UnknownExecutionError
-from talka_protocols.messages import (
-    Advance,
-    CancelExecution,
-    Envelope,
-    Letter,
-    Message,
-    Parcel,
-    Recipient,
-    SubmitWorkflow,
-    encode_envelope,
-)
+from talka_protocols.messages import Advance, CancelExecution, Message, Recipient, SubmitWorkflow, sealed
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.subjects import is_token, shard_of
 from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
@@ -229,8 +219,8 @@ class Orchestrator:
     async def _send(self, to: Recipient, message: Message) -> None:
         """Put a request on file at an actor; it stays there until the actor has recorded it."""
         shard = shard_of(message.key, self._ports.shards)
-        letter = Letter(f"{self._client_id}:{next(self._letters)}", stored_form(message))
-        body = encode_envelope(Envelope((Parcel(self._client_id, 0, (letter,)),)))
+        letter_id = f"{self._client_id}:{next(self._letters)}"
+        body = sealed(self._client_id, stored_form(message), letter_id=letter_id)
         await self._ports.post.send([(self._ports.names.requests(to.value, shard), body)])
 
     async def close(self) -> None:

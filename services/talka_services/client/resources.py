@@ -16,10 +16,7 @@ from talka_protocols.errors import ResourcesUnavailable, ServerUnavailableError
 from talka_protocols.events import Holder
 from talka_protocols.messages import (
     AllocationAnswered,
-    Envelope,
-    Letter,
     Message,
-    Parcel,
     Recipient,
     ReleaseAllocation,
     ReleaseAnswered,
@@ -27,7 +24,7 @@ from talka_protocols.messages import (
     ReservationAnswered,
     ReserveResources,
     decode_envelope,
-    encode_envelope,
+    sealed,
 )
 from talka_protocols.workflow import (
     DEFAULT_TIMEOUT_S,
@@ -172,8 +169,7 @@ class ResourceManager:
             self._waiting.pop(answer_to, None)
 
     async def _send(self, request: Message) -> None:
-        letter = Letter(f"{self._client_id}:r{next(self._letters)}", request)
-        body = encode_envelope(Envelope((Parcel(self._client_id, 0, (letter,)),)))
+        body = sealed(self._client_id, request, letter_id=f"{self._client_id}:r{next(self._letters)}")
         subject = self._node.ports.names.inbox(Recipient.RESOURCE.value, self._pool)
         await self._node.ports.post.send([(subject, body)])
 
