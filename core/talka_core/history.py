@@ -69,7 +69,7 @@ def apply(fold: Fold, state: Any, commits: Iterable[Commit[Event]], until: int |
                 )
             try:
                 fold.evolve(state, event, commit.at)
-            except (KeyError, AttributeError, AssertionError, ValueError) as error:
+            except Exception as error:
                 raise BrokenHistoryError(
                     f"Event {version} ({type(event).__name__}) cannot be folded: {error!r}."
                 ) from error

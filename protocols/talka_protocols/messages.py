@@ -7,6 +7,7 @@ settled, so every receiver ignores repeats by the message's own content.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -173,6 +174,10 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
+DRAINING_CODE = "worker_draining"
+"""The error code of an attempt that a worker handed back because it is shutting down."""
+
+
 class AttemptFinished(ToExecution, frozen=True, gc=False):
     """A worker is done with an attempt; re-sent until the outcome is settled."""
 
@@ -219,7 +224,10 @@ class RecordHandOn(ToPool, frozen=True, gc=False):
 
 
 class RegisterWorker(ToPool, frozen=True, gc=False):
-    """A worker's incarnation offers its capacity and names the allocations it still runs."""
+    """A worker's incarnation offers its capacity and names the allocations it still runs.
+
+    One that ``is_draining`` joins so that it is known, and is granted nothing.
+    """
 
     worker_id: str
     incarnation: int
@@ -228,6 +236,7 @@ class RegisterWorker(ToPool, frozen=True, gc=False):
     capacity: dict[str, float] = {}
     slots_by_agent: dict[str, int] = {}
     running: tuple[str, ...] = ()
+    is_draining: bool = False
 
 
 class DrainWorker(ToPool, frozen=True, gc=False):
@@ -297,6 +306,8 @@ class StartTask(ToWorker, frozen=True, gc=False):
     ``inputs`` maps each reference in the payload to its value, and ``excerpts``
     those whose value must be taken out of a stored object. ``extract`` names
     the paths of this task's own result that others refer to, by reference.
+    ``bundle`` names a stored object that holds the inputs when they are too
+    large to travel here.
     ``incarnation`` is the one the allocation stands on; another one must not run the attempt.
     ``is_shared`` says that the allocation holds pool-wide amounts, so that the
     worker stops the attempt when it has lost contact with the pool.
@@ -312,6 +323,7 @@ class StartTask(ToWorker, frozen=True, gc=False):
     extract: dict[str, tuple[str, ...]] = {}
     incarnation: int = 0
     is_shared: bool = False
+    bundle: ClaimCheck | None = None
 
 
 class CancelTask(ToWorker, frozen=True, gc=False):
@@ -335,6 +347,12 @@ class AdmitWorker(ToWorker, frozen=True, gc=False):
 
     incarnation: int
     stop: tuple[str, ...] = ()
+
+
+class ConfirmDrain(ToWorker, frozen=True, gc=False):
+    """The pool has recorded that the incarnation takes nothing new, or that it is gone."""
+
+    incarnation: int
 
 
 class RejoinWorker(ToWorker, frozen=True, gc=False):
@@ -456,6 +474,7 @@ WorkerMessage = (
     | AttemptBegan
     | CancelTask
     | AdmitWorker
+    | ConfirmDrain
     | RejoinWorker
     | Enlisted
     | Drain
@@ -495,6 +514,17 @@ _decoder = msgspec.json.Decoder(Envelope)
 def encode_envelope(envelope: Envelope) -> bytes:
     """Return the envelope's bytes."""
     return _encoder.encode(envelope)
+
+
+def encode_letter(letter: Letter) -> bytes:
+    """Return one letter's bytes, for ``sealed_letters``."""
+    return _encoder.encode(letter)
+
+
+def sealed_letters(sender: str, epoch: int, letters: Sequence[bytes]) -> bytes:
+    """Return the envelope that holds one parcel of letters that are encoded already."""
+    head = _encoder.encode((sender, epoch))[:-1]
+    return b'{"parcels":[' + head + b",[" + b",".join(letters) + b"]]]}"
 
 
 def decode_envelope(body: bytes) -> Envelope:

@@ -55,11 +55,12 @@ class Log(Protocol):
 
 
 class Snapshot(Struct, frozen=True):
-    """A folded state: everything up to ``position`` and ``version``."""
+    """A folded state: everything up to ``position`` and ``version``; ``at`` is its last commit's time."""
 
     position: int
     version: int
     body: bytes
+    at: int = 0
 
 
 class Snapshots(Protocol):

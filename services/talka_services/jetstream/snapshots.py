@@ -20,6 +20,7 @@ from talka_services.jetstream.connection import Connection
 POSITION = "Talka-Position"
 VERSION = "Talka-Version"
 CLAIM = "Talka-Claim"
+AT = "Talka-At"
 BYTES = "Talka-Bytes"
 
 
@@ -34,7 +35,7 @@ class JetStreamSnapshots:
     async def save(self, log: LogName, snapshot: Snapshot) -> None:
         """Keep the snapshot unless a newer one is already there."""
         subject = self._connection.names.snapshot(log)
-        headers = {POSITION: str(snapshot.position), VERSION: str(snapshot.version)}
+        headers = {POSITION: str(snapshot.position), VERSION: str(snapshot.version), AT: str(snapshot.at)}
         body = snapshot.body
         if len(body) > self._connection.max_bytes:
             claim = await self._blobs.put(body)
@@ -64,7 +65,7 @@ class JetStreamSnapshots:
         body = newest.data
         if CLAIM in headers:
             body = await self._blobs.get(ClaimCheck(headers[CLAIM], int(headers[BYTES]), headers[CLAIM]))
-        return Snapshot(int(headers[POSITION]), int(headers[VERSION]), body)
+        return Snapshot(int(headers[POSITION]), int(headers[VERSION]), body, int(headers.get(AT, "0")))
 
 
 def _position(stored: Stored) -> int:

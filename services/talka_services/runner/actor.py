@@ -19,7 +19,7 @@ from msgspec import Struct
 from talka_core.behaviour import Behaviour, Effect
 from talka_protocols.messages import Advance, Message, Recipient, TimerFired, decode_envelope
 from talka_protocols.ports import Delivery, Inbox, Lease
-from talka_services.runner.definitions import Definitions
+from talka_services.runner.definitions import Definitions, stored_form
 from talka_services.runner.journal import Entry, Journal
 from talka_services.runner.mail import Reminder
 from talka_services.runner.performer import Performer
@@ -31,6 +31,8 @@ from talka_services.telemetry import get_logger
 log = get_logger(__name__)
 
 TRIES = 5
+DEAD_KEPT = 1_000
+SENDERS_KEPT = 10_000
 ADVANCE_S = 30.0
 """How often every state is asked to do what its record calls for, and a pool to say who holds what."""
 
@@ -75,8 +77,10 @@ class Actor:
         self._claim = claim
         self._on_tick = on_tick
         self._states = States(behaviour, journal, Definitions(ports.blobs), ports.clock, roster)
-        self._performer = Performer(str(address), ports, lease, self._on_timer, perform)
+        self._performer = Performer(str(address), ports, lease, self._on_timer, perform, self._states.now)
         self._epochs: dict[str, int] = {}
+        self._dead: dict[str, None] = {}
+        self._unreadable: list[bytes] = []
         self._reminders: dict[str, Reminder] = {}
         self._local: list[Cause] = []
         self._wake = asyncio.Event()
@@ -151,6 +155,7 @@ class Actor:
         deliveries = await self._next(inbox)
         causes, self._local = self._local, []
         causes += self._open(deliveries)
+        await self._keep_unreadable()
         is_performed = await self._settle(causes) if causes else True
         if self._must_resume:
             self._must_resume = False
@@ -181,14 +186,29 @@ class Actor:
         for delivery in deliveries:
             try:
                 envelope = decode_envelope(delivery.body)
-            except msgspec.DecodeError as error:
-                log.error("envelope.unreadable", actor=str(self.address), error=str(error))
+            except (msgspec.DecodeError, RecursionError) as error:
+                log.error("envelope.unreadable", actor=str(self.address), error=repr(error))
+                self._unreadable.append(delivery.body)
                 continue
             for parcel in envelope.parcels:
                 if parcel.epoch >= self._epochs.get(parcel.sender, 0):
-                    self._epochs[parcel.sender] = parcel.epoch
+                    if parcel.epoch:
+                        self._remember_epoch(parcel.sender, parcel.epoch)
                     causes += [(letter.id, letter.message) for letter in parcel.letters]
         return causes
+
+    def _remember_epoch(self, sender: str, epoch: int) -> None:
+        self._epochs.pop(sender, None)
+        self._epochs[sender] = epoch
+        if len(self._epochs) > SENDERS_KEPT:
+            del self._epochs[next(iter(self._epochs))]
+
+    async def _keep_unreadable(self) -> None:
+        """Keep what a newer version may be able to read."""
+        if self._unreadable:
+            subject = self._ports.names.dead_letter(self.address.kind.value, self.address.id)
+            await self._ports.post.send([(subject, body) for body in self._unreadable])
+            self._unreadable = []
 
     async def _settle(self, causes: list[Cause]) -> bool:
         """Decide, append and perform; return whether everything was performed."""
@@ -198,13 +218,13 @@ class Actor:
             await self._resume(states.take_adopted())
             try:
                 touched = states.decide(causes)
-            except Exception:
+            except Exception as error:
                 log.exception("batch.crashed", actor=str(self.address), messages=len(causes))
-                await states.reload({message.key for _, message in causes})
-                return await self._settle_singly(causes)
+                return await self._recover(causes, error)
             refused = await states.append(touched, self.epoch)
             is_performed = await self._performer.perform(states.take_outbox(touched, refused))
             self._forget(states.retire([key for key in touched if key not in refused]))
+            await self._set_aside()
             if not refused:
                 return is_performed
             log.warning("log.refused", actor=str(self.address), keys=sorted(refused))
@@ -215,28 +235,35 @@ class Actor:
             causes = [("reload", Advance(key)) for key in sorted(refused)] + causes
         raise LeaseLostError(f"{self.address}: a log was refused {TRIES} times; another owner writes to it.")
 
-    async def _settle_singly(self, causes: list[Cause]) -> bool:
-        """Redo a crashed batch one message at a time, and set aside the one that crashes again."""
+    async def _recover(self, causes: list[Cause], error: Exception) -> bool:
+        """After a crash, redo the batch one message at a time, and set aside what crashes alone."""
+        keys = {message.key for _, message in causes}
+        await self._states.reload(keys)
         is_performed = True
-        for cause in causes:
-            prepared = await self._states.prepare([cause])
-            try:
-                touched = self._states.decide(prepared)
-            except Exception as error:
-                log.exception("message.set_aside", actor=str(self.address), cause=cause[0])
-                await self._set_aside(cause, error)
-                await self._states.reload({cause[1].key})
-                continue
-            if await self._states.append(touched, self.epoch):
-                raise LeaseLostError(f"{self.address}: a log was refused while a crashed batch was redone.")
-            outbox: Outbox = self._states.take_outbox(touched, set())
-            is_performed = await self._performer.perform(outbox) and is_performed
+        if len(causes) > 1:
+            for cause in causes:
+                is_performed = await self._settle([cause]) and is_performed
+        elif isinstance(causes[0][1], Advance):
+            self._states.quarantine(causes[0][1].key, error)
+        else:
+            self._states.set_aside.append((causes[0], error))
+            await self._set_aside()
+        await self._resume(keys)
         return is_performed
 
-    async def _set_aside(self, cause: Cause, error: Exception) -> None:
+    async def _set_aside(self) -> None:
+        """Keep messages that nobody can take where people can look at them, each once."""
+        taken, self._states.set_aside[:] = list(self._states.set_aside), []
         subject = self._ports.names.dead_letter(self.address.kind.value, self.address.id)
-        body = msgspec.json.encode({"id": cause[0], "message": cause[1], "error": repr(error)})
-        await self._ports.post.send([(subject, body)])
+        for (cause, message), error in taken:
+            if cause in self._dead:
+                continue
+            self._dead[cause] = None
+            if len(self._dead) > DEAD_KEPT:
+                del self._dead[next(iter(self._dead))]
+            log.error("message.set_aside", actor=str(self.address), cause=cause, error=repr(error))
+            body = msgspec.json.encode({"id": cause, "message": stored_form(message), "error": repr(error)})
+            await self._ports.post.send([(subject, body)])
 
     def _forget(self, keys: list[str]) -> None:
         if keys:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from talka_core.behaviour import Effect
@@ -64,6 +65,8 @@ class Entry:
 class Journal(Protocol):
     """Loads entries and makes what was decided on them lasting."""
 
+    is_volatile: bool
+
     async def load(self, key: str) -> Entry:
         """Fold a log into a fresh entry."""
         ...
@@ -75,6 +78,8 @@ class Journal(Protocol):
 
 class VolatileJournal:
     """States that are never stored."""
+
+    is_volatile = True
 
     def __init__(self, kind: str, entry_state: Any) -> None:
         self._kind = kind
@@ -91,6 +96,8 @@ class VolatileJournal:
 
 class StoredJournal:
     """States of one kind and shard, kept in the ``Log`` port."""
+
+    is_volatile = False
 
     def __init__(self, kind: str, shard: str, ports: Ports, definitions: Definitions) -> None:
         self._kind = kind
@@ -136,7 +143,8 @@ class StoredJournal:
         return bodies + self._bodies(second, version + sum(n for _, n in bodies), at, epoch)
 
     def _snapshot(self, entry: Entry) -> None:
-        snapshot = Snapshot(entry.position, entry.state.version, packed(self._fold, entry.state))
+        body = packed(self._fold, entry.state)
+        snapshot = Snapshot(entry.position, entry.state.version, body, entry.last_at)
         entry.snapshot_version = entry.state.version
         task = asyncio.create_task(self._save(entry.name, snapshot))
         self._saving.add(task)
@@ -172,10 +180,8 @@ async def newest(name: LogName, log: Log, snapshots: Snapshots | None, definitio
     """
     fold = FOLDS[name.kind]
     entry = Entry(name, fold.initial(name.key))
-    snapshot = await snapshots.load(name) if snapshots else None
-    if snapshot is not None:
-        entry.state = await _restored(fold, snapshot, definitions)
-        entry.position, entry.snapshot_version = snapshot.position, snapshot.version
+    if snapshots is not None:
+        await _begin_with_snapshot(entry, fold, snapshots, definitions)
     stored = await log.read(name, entry.position)
     commits = [await decoded(commit, definitions) for commit in stored]
     apply(fold, entry.state, commits)
@@ -183,6 +189,22 @@ async def newest(name: LogName, log: Log, snapshots: Snapshots | None, definitio
         entry.position, entry.last_at = stored[-1].position, commits[-1].at
     entry.is_new = entry.position == 0
     return entry
+
+
+async def _begin_with_snapshot(
+    entry: Entry, fold: Fold, snapshots: Snapshots, definitions: Definitions
+) -> None:
+    """Start from the newest snapshot that can be read: losing one costs time, never facts."""
+    try:
+        snapshot = await snapshots.load(entry.name)
+        if snapshot is None:
+            return
+        state = await _restored(fold, snapshot, definitions)
+    except (BrokenHistoryError, msgspec.DecodeError, ValueError, TypeError, LookupError) as error:
+        logger.warning("snapshot.not_readable", log=str(entry.name), error=repr(error))
+        return
+    entry.state, entry.position, entry.last_at = state, snapshot.position, snapshot.at
+    entry.snapshot_version = snapshot.version
 
 
 async def _restored(fold: Fold, snapshot: Snapshot, definitions: Definitions) -> Any:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
 
 from talka_core.behaviour import Effect, Send
-from talka_protocols.messages import (
-    Envelope,
-    Letter,
-    Message,
-    Parcel,
-    Recipient,
-    encode_envelope,
-)
+from talka_protocols.messages import Letter, Message, Recipient, encode_letter, sealed_letters
 from talka_protocols.subjects import Names, shard_of
 from talka_services.runner.definitions import stored_form
+from talka_services.telemetry import get_logger
+
+log = get_logger(__name__)
+
+ENVELOPE_BYTES = 512
+"""What an envelope needs around its letters, and the comma behind each."""
 
 
 class Sorter:
     """Knows the inbox of every message."""
 
-    def __init__(self, names: Names, shards: int, max_bytes: int) -> None:
+    def __init__(self, names: Names, shards: int, max_bytes: int, payload_bytes: int) -> None:
         self._names = names
         self._shards = shards
         self._max_bytes = max_bytes
+        self._payload_bytes = payload_bytes
         self._subjects: dict[tuple[Recipient, str], str] = {}
 
     def subject(self, to: Recipient, message: Message) -> str:
@@ -44,25 +44,40 @@ class Sorter:
     def envelopes(
         self, sender: str, epoch: int, sends: Iterable[tuple[str, Send]]
     ) -> list[tuple[str, bytes]]:
-        """Return (subject, body) of the envelopes that carry the messages, in order."""
-        letters: dict[str, list[Letter]] = {}
+        """Return (subject, body) of the envelopes that carry the messages, in order.
+
+        A message that cannot travel is left out and reported: it must not keep
+        all others, of every execution, from going.
+        """
+        bags: dict[str, list[list[bytes]]] = {}
+        sizes: dict[str, int] = {}
         for letter_id, send in sends:
-            letter = Letter(letter_id, stored_form(send.message))
-            letters.setdefault(self.subject(send.to, send.message), []).append(letter)
+            letter = self._letter(sender, letter_id, send)
+            if letter is None:
+                continue
+            subject = self.subject(send.to, send.message)
+            size = sizes.get(subject, self._max_bytes) + len(letter) + 1
+            if size > self._max_bytes:
+                bags.setdefault(subject, []).append([])
+                size = len(letter) + ENVELOPE_BYTES
+            bags[subject][-1].append(letter)
+            sizes[subject] = size
         return [
-            (subject, body)
-            for subject, batch in letters.items()
-            for body in self._bodies(sender, epoch, batch)
+            (subject, sealed_letters(sender, epoch, letters))
+            for subject, batches in bags.items()
+            for letters in batches
         ]
 
-    def _bodies(self, sender: str, epoch: int, letters: list[Letter]) -> Iterator[bytes]:
-        body = encode_envelope(Envelope((Parcel(sender, epoch, tuple(letters)),)))
-        if len(body) <= self._max_bytes or len(letters) == 1:
-            yield body
-            return
-        middle = len(letters) // 2
-        yield from self._bodies(sender, epoch, letters[:middle])
-        yield from self._bodies(sender, epoch, letters[middle:])
+    def _letter(self, sender: str, letter_id: str, send: Send) -> bytes | None:
+        try:
+            letter = encode_letter(Letter(letter_id, stored_form(send.message)))
+        except (TypeError, ValueError, RecursionError) as error:
+            log.error("letter.not_encodable", sender=sender, letter=letter_id, error=repr(error))
+            return None
+        if len(letter) + ENVELOPE_BYTES > self._payload_bytes:
+            log.error("letter.too_large", sender=sender, letter=letter_id, bytes=len(letter))
+            return None
+        return letter
 
 
 class _Due(Struct):
@@ -76,16 +91,16 @@ class Reminder:
     def __init__(self, first_s: float, most_s: float) -> None:
         self._first_s = first_s
         self._most_s = most_s
-        self._due: dict[bytes, _Due] = {}
+        self._due: dict[int, _Due] = {}
 
     def overdue(self, owed: Iterable[tuple[str, Effect]], now_s: float) -> list[tuple[str, Effect]]:
         """Return the messages whose time has come; those not owed any more are forgotten."""
-        kept: dict[bytes, _Due] = {}
+        kept: dict[int, _Due] = {}
         overdue: list[tuple[str, Effect]] = []
         for letter_id, effect in owed:
             if not isinstance(effect, Send):
                 continue
-            identity = msgspec.json.encode(stored_form(effect.message))
+            identity = hash(msgspec.json.encode(stored_form(effect.message)))
             due = self._due.get(identity) or _Due(now_s + self._first_s, self._first_s)
             if due.at_s <= now_s:
                 overdue.append((letter_id, effect))

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+from msgspec.structs import replace
+
 from talka_core.behaviour import Effect, Send, SetTimer
 from talka_protocols.errors import PlatformError
-from talka_protocols.messages import TimerFired
+from talka_protocols.messages import StartTask, TimerFired
 from talka_protocols.ports import Lease
+from talka_protocols.workflow import INLINE_BYTES_MAX
 from talka_services.runner.mail import Sorter
 from talka_services.runner.ports import Ports
 from talka_services.runner.states import LeaseLostError, Outbox
@@ -18,7 +22,10 @@ log = get_logger(__name__)
 
 
 class Performer:
-    """Performs for one address; ``sender`` and ``epoch`` stand on every parcel."""
+    """Performs for one address; ``sender`` and ``epoch`` stand on every parcel.
+
+    ``now_ms`` gives the time of a log by key, in which its timers are due.
+    """
 
     def __init__(
         self,
@@ -27,6 +34,7 @@ class Performer:
         lease: Lease | None,
         fire: Callable[[TimerFired], None],
         perform_local: Callable[[Effect], None] | None,
+        now_ms: Callable[[str], int],
     ) -> None:
         self.epoch = lease.epoch if lease else 0
         self._sender = sender
@@ -34,7 +42,8 @@ class Performer:
         self._lease = lease
         self._fire = fire
         self._perform_local = perform_local
-        self._sorter = Sorter(ports.names, ports.shards, ports.max_bytes)
+        self._now_ms = now_ms
+        self._sorter = Sorter(ports.names, ports.shards, ports.max_bytes, ports.payload_bytes)
         self._timers: dict[tuple[str, str], tuple[int, asyncio.TimerHandle]] = {}
 
     async def perform(self, outbox: Outbox) -> bool:
@@ -58,11 +67,22 @@ class Performer:
         if not sends:
             return True
         try:
+            sends = [(letter_id, await self._bundled(send)) for letter_id, send in sends]
             await self._ports.post.send(self._sorter.envelopes(self._sender, self.epoch, sends))
         except PlatformError as error:
             log.warning("post.not_sent", actor=self._sender, error=str(error))
             return False
         return True
+
+    async def _bundled(self, send: Send) -> Send:
+        """Move inputs that are too large for a message together into one stored object."""
+        message = send.message
+        if not isinstance(message, StartTask) or not message.inputs:
+            return send
+        if sum(memoryview(raw).nbytes for raw in message.inputs.values()) <= INLINE_BYTES_MAX:
+            return send
+        claim = await self._ports.blobs.put(msgspec.json.encode(message.inputs))
+        return replace(send, message=replace(message, inputs={}, bundle=claim))
 
     def check_lease(self) -> None:
         """Step down unless the lease is surely held.
@@ -84,7 +104,7 @@ class Performer:
             if due_at == timer.due_at:
                 return
             handle.cancel()
-        delay_s = max(0.0, (timer.due_at - self._ports.clock.now_ms()) / 1000)
+        delay_s = max(0.0, (timer.due_at - self._now_ms(timer.key)) / 1000)
         loop = asyncio.get_running_loop()
         self._timers[identity] = (timer.due_at, loop.call_later(delay_s, self._ring, identity))
 

@@ -34,7 +34,8 @@ OpenInbox = Callable[[str, str, Callable[[], None]], Awaitable[Inbox]]
 class Ports:
     """The ports of one process; sizes are in bytes, times in seconds.
 
-    ``max_bytes`` bounds a commit or an envelope; larger ones are split.
+    ``max_bytes`` bounds a commit or an envelope; larger ones are split. What
+    cannot be split may still be sent up to ``payload_bytes``, the server's own limit.
     ``snapshot_every`` counts events of one log between snapshots.
     """
 
@@ -48,6 +49,7 @@ class Ports:
     shards: int
     clock: Clock = field(default_factory=SystemClock)
     max_bytes: int = 900_000
+    payload_bytes: int = 64_000_000
     snapshot_every: int = 5_000
     resend_s: float = 1.0
     resend_max_s: float = 15.0

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
+import msgspec
+
 from talka_core.behaviour import Behaviour, Effect, step
 from talka_protocols.commit import Decision
 from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError
@@ -31,7 +33,11 @@ class LeaseLostError(PlatformError):
 
 
 class States:
-    """Entries by key, and the journal that makes what is decided on them lasting."""
+    """Entries by key, and the journal that makes what is decided on them lasting.
+
+    ``set_aside`` collects messages that cannot be taken, for the dead-letter
+    stream.
+    """
 
     def __init__(
         self,
@@ -43,6 +49,7 @@ class States:
     ) -> None:
         self.entries: dict[str, Entry] = {}
         self.broken: dict[str, str] = {}
+        self.set_aside: list[tuple[Cause, Exception]] = []
         self._adopted: list[str] = []
         self._behaviour = behaviour
         self._journal = journal
@@ -55,9 +62,9 @@ class States:
         try:
             self.entries[key] = await self._journal.load(key)
         except BrokenHistoryError as error:
-            self._quarantine(key, error)
+            self.quarantine(key, error)
 
-    def _quarantine(self, key: str, error: Exception) -> None:
+    def quarantine(self, key: str, error: Exception) -> None:
         """Set one log aside; its shard goes on, and a restart of the service tries it again."""
         self.entries.pop(key, None)
         self.broken[key] = str(error)
@@ -81,7 +88,10 @@ class States:
                 if await self._adopt(key):
                     prepared.append(("adopted", Advance(key)))
             if key in self.entries:
-                prepared.append((cause, await self._complete(message)))
+                try:
+                    prepared.append((cause, await self._complete(message)))
+                except (BrokenHistoryError, msgspec.DecodeError) as error:
+                    self.set_aside.append(((cause, message), error))
         return prepared
 
     async def _adopt(self, key: str) -> bool:
@@ -108,7 +118,11 @@ class States:
         return await self._definitions.complete(message)
 
     def decide(self, causes: list[Cause]) -> list[str]:
-        """Step every state, provisionally; return the keys that were touched, in order."""
+        """Step every state, provisionally; return the keys that were touched, in order.
+
+        Raises:
+            Exception: a message crashed its actor; the states are to be loaded again.
+        """
         now_ms = self._clock.now_ms()
         touched: dict[str, None] = {}
         for cause, message in causes:
@@ -116,7 +130,14 @@ class States:
             entry = self.entries[key]
             touched[key] = None
             first = entry.state.version + 1
-            events, effects = step(self._behaviour, entry.state, message, entry.begin(now_ms))
+            try:
+                events, effects = step(self._behaviour, entry.state, message, entry.begin(now_ms))
+            except Exception as error:
+                if not self._journal.is_volatile:
+                    raise
+                # There is no log to fold again: what the other messages led to stays.
+                self.set_aside.append(((cause, message), error))
+                continue
             if events:
                 entry.decisions.append(Decision(cause, tuple(events)))
             for place, (index, effect) in enumerate(effects):
@@ -187,11 +208,16 @@ class States:
             try:
                 effects = list(self._behaviour.resume(entry.state))
             except Exception as error:  # noqa: BLE001  (whatever is wrong with one log must not stop the others)
-                self._quarantine(key, error)
+                self.quarantine(key, error)
                 continue
             prefix = f"{entry.name}:{entry.state.version}"
             owed[key] = [(f"{prefix}:r{i}", effect) for i, effect in enumerate(effects)]
         return owed
+
+    def now(self, key: str) -> int:
+        """Return the time of a log: never before its last commit."""
+        entry = self.entries.get(key)
+        return max(entry.last_at if entry else 0, self._clock.now_ms())
 
     def retire(self, touched: Iterable[str]) -> list[str]:
         """Forget states that are over or never began, and return their keys; only logs remain."""
@@ -199,7 +225,9 @@ class States:
         if self._roster is None:
             return retired
         for key in touched:
-            entry = self.entries[key]
+            entry = self.entries.get(key)
+            if entry is None:
+                continue
             if entry.is_new or self._behaviour.is_over(entry.state):
                 self._roster.close(key)
                 del self.entries[key]

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from talka_core.references import UnresolvedReferenceError, extract, substitute
-from talka_protocols.errors import TalkaError, TaskTimeoutError
+from talka_protocols.errors import PlatformError, TalkaError, TaskTimeoutError
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import AttemptBegan, AttemptEnded, AttemptFinished, Message, Outcome, StartTask
 from talka_protocols.ports import Attempt, Blobs
 from talka_protocols.workflow import INLINE_BYTES_MAX, ClaimCheck, Task
 from talka_services.executors.registry import Executors
 from talka_services.runner.ports import Clock
+from talka_services.telemetry import get_logger
+
+log = get_logger(__name__)
 
 FLUSH_S = 0.005
 """A task that ends sooner reports its beginning together with its end."""
 EXTRACT_BYTES_MAX = 16 * 1024
+EXTRACTS_BYTES_MAX = 128 * 1024
+RESULT_DEPTH_MAX = 64
+MESSAGE_CHARS_MAX = 4_000
+ENDED_KEPT = 50_000
+STORE_AGAIN_S = 1.0
 DETAIL_CHARS_MAX = 8_000
 
 Key = tuple[str, str, int]
@@ -56,7 +64,10 @@ class Launcher:
         self._clock = clock
         self._tell = tell
         self._running: dict[Key, asyncio.Task[None]] = {}
+        self._shared: set[Key] = set()
+        self._is_cut_off = False
         self._fresh: dict[Key, int] = {}
+        self._ended: dict[Key, None] = {}
         self._flush: asyncio.TimerHandle | None = None
 
     @property
@@ -65,19 +76,40 @@ class Launcher:
         return len(self._running)
 
     def launch(self, start: StartTask) -> None:
-        """Begin an attempt; one that runs already is left alone."""
+        """Begin an attempt; one that runs, or has ended and is being reported, is left alone."""
         key = (start.execution_id, start.task.id, start.attempt)
-        if key not in self._running:
+        if key not in self._running and key not in self._ended:
             task = asyncio.create_task(self._run(key, start), name="/".join(map(str, key)))
             task.add_done_callback(partial(self._never_began, key))
             self._running[key] = task
+            if start.is_shared:
+                self._shared.add(key)
+                task.add_done_callback(lambda _task: self._shared.discard(key))
+                if self._is_cut_off:
+                    task.cancel()
+
+    def cut_off(self) -> None:
+        """Stop whatever holds pool-wide amounts, and let nothing of the kind begin until `reconnect`."""
+        self._is_cut_off = True
+        for key in self._shared:
+            self.stop(*key)
+
+    def reconnect(self) -> None:
+        """Let attempts that hold pool-wide amounts begin again."""
+        self._is_cut_off = False
 
     def _never_began(self, key: Key, task: asyncio.Task[None]) -> None:
         """Report an attempt that was stopped before its first step, so that ``_run`` never saw it."""
         if task.cancelled() and self._running.pop(key, None) is not None:
             now_ms = self._clock.now_ms()
-            report = AttemptFinished(*key, self._worker_id, 0, now_ms, Outcome.CANCELLED)
-            self._tell(AttemptEnded(self._worker_id, report))
+            self._report(AttemptFinished(*key, self._worker_id, 0, now_ms, Outcome.CANCELLED))
+
+    def _report(self, report: AttemptFinished) -> None:
+        """Tell how an attempt ended, and remember that it did: no attempt ever runs twice here."""
+        self._ended[report.execution_id, report.task_id, report.attempt] = None
+        if len(self._ended) > ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
+        self._tell(AttemptEnded(self._worker_id, report))
 
     def stop(self, execution_id: str, task_id: str, attempt: int) -> None:
         """Have an attempt stopped; it reports when nothing of it runs any more."""
@@ -117,7 +149,7 @@ class Launcher:
             ending.extracts,
             ending.error,
         )
-        self._tell(AttemptEnded(self._worker_id, report))
+        self._report(report)
 
     def _announce(self, key: Key, began_at: int) -> None:
         self._fresh[key] = began_at
@@ -152,6 +184,8 @@ class Launcher:
     async def _resolved(self, start: StartTask) -> Task:
         """Return the task with every reference in its payload replaced."""
         values: dict[str, Any] = {text: msgspec.json.decode(raw) for text, raw in start.inputs.items()}
+        if start.bundle is not None:
+            values |= msgspec.json.decode(await self._blobs.get(start.bundle))
         stored: dict[str, Any] = {}
         for text, excerpt in start.excerpts.items():
             digest = excerpt.claim.sha256
@@ -176,32 +210,69 @@ class Launcher:
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             sentence = f"The result cannot be recorded as JSON: {error}."
             return Ending(Outcome.FAILED, error=TaskFailure("result_not_encodable", sentence))
+        if _is_deep(encoded):
+            sentence = f"The result is nested deeper than {RESULT_DEPTH_MAX} levels."
+            return Ending(Outcome.FAILED, error=TaskFailure("result_too_deep", sentence))
         if len(encoded) <= INLINE_BYTES_MAX:
             return Ending(Outcome.SUCCEEDED, Raw(encoded))
-        claim = await self._blobs.put(encoded)
+        claim = await self._store(encoded)
         extracts = _extracts(start, msgspec.json.decode(encoded))
         return Ending(Outcome.SUCCEEDED, claim=claim, extracts=extracts)
+
+    async def _store(self, encoded: bytes) -> ClaimCheck:
+        """Put a result into the object store, however long that is away: the task has succeeded."""
+        while True:
+            try:
+                return await self._blobs.put(encoded)
+            except PlatformError as error:
+                log.warning("result.not_stored", bytes=len(encoded), error=str(error))
+                await asyncio.sleep(STORE_AGAIN_S)
+
+
+def _is_deep(encoded: bytes) -> bool:
+    """Tell whether a result is nested deeper than what is read again for sure."""
+    if encoded.count(b"[") + encoded.count(b"{") <= RESULT_DEPTH_MAX:
+        return False
+    level: list[object] = [msgspec.json.decode(encoded)]
+    for _ in range(RESULT_DEPTH_MAX):
+        level = [item for value in level for item in _inside(value)]
+    return bool(level)
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def _extracts(start: StartTask, result: Any) -> dict[str, Raw]:
     """Return the small parts of a large result that others refer to."""
     found: dict[str, Raw] = {}
+    total = 0
     for text, path in start.extract.items():
         try:
             part = msgspec.json.encode(extract(result, path))
         except UnresolvedReferenceError:
             continue
-        if len(part) <= EXTRACT_BYTES_MAX:
+        if len(part) <= EXTRACT_BYTES_MAX and total + len(part) <= EXTRACTS_BYTES_MAX:
             found[text] = Raw(part)
+            total += len(part)
     return found
 
 
 def _failed(error: Exception) -> Ending:
+    if isinstance(error, PlatformError):
+        # The task is not to blame when, say, its inputs cannot be loaded: it runs again.
+        return Ending(Outcome.LOST, error=TaskFailure(error.code, _clean(str(error), MESSAGE_CHARS_MAX)))
     if isinstance(error, TalkaError):
-        detail = getattr(error, "detail", "")
-        failure = TaskFailure(error.code, str(error), str(detail)[-DETAIL_CHARS_MAX:])
+        code, sentence, detail = error.code, str(error), str(getattr(error, "detail", ""))
     else:
-        lines = traceback.format_exception(error)
-        sentence = f"{type(error).__name__}: {error}"
-        failure = TaskFailure("exception", sentence, "".join(lines)[-DETAIL_CHARS_MAX:])
+        code, sentence = "exception", f"{type(error).__name__}: {error}"
+        detail = "".join(traceback.format_exception(error))
+    failure = TaskFailure(code, _clean(sentence, MESSAGE_CHARS_MAX), _clean(detail[-DETAIL_CHARS_MAX:]))
     return Ending(Outcome.FAILED, error=failure)
+
+
+def _clean(text: str, most: int = DETAIL_CHARS_MAX) -> str:
+    """Return text that can be stored: bounded, and without half characters such as odd file names hold."""
+    return text[:most].encode("utf-8", "replace").decode()
