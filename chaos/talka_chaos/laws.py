@@ -95,7 +95,9 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
         case m.RevokeAllocation():
             return isinstance(event, e.AllocationFreed) and event.allocation_id == message.allocation_id
         case m.RegisterWorker():
-            return isinstance(event, f.Admitted | f.EnlistingBegan | f.IncarnationBegan)
+            return isinstance(event, f.Admitted | f.EnlistingBegan | f.IncarnationBegan | f.DrainBegan)
+        case m.DrainWorker():
+            return isinstance(event, f.DrainRecorded | f.EnlistingBegan | f.IncarnationBegan)
         case _:
             raise AssertionError(f"{type(message).__name__} is owed, and nothing says what settles it")
 

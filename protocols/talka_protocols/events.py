@@ -133,11 +133,15 @@ class TaskRetrying(Fact, frozen=True, gc=False):
 
 
 class TaskAttemptLost(Fact, frozen=True, gc=False):
-    """The attempt's worker is gone or gave it back; it does not count against the retries."""
+    """The attempt's worker is gone or gave it back; it does not count against the retries.
+
+    One that was handed back by a worker that is shutting down was not lost by accident.
+    """
 
     task_id: str
     attempt: int
     reason: str
+    is_handed_back: bool = False
 
 
 class TaskCancelRequested(Fact, frozen=True, gc=False):

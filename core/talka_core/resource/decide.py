@@ -228,6 +228,8 @@ def _register(state: PoolRecord, message: RegisterWorker, now_ms: int) -> Iterat
         message.capacity,
         message.slots_by_agent,
     )
+    if message.is_draining:
+        yield WorkerDraining(message.worker_id, message.incarnation)
     yield from _grant_waiting(state, now_ms)
 
 

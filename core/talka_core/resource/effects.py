@@ -42,6 +42,8 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
             yield Send(Recipient.SCHEDULER, message, notice=True)
         case e.WorkerJoined():
             yield _admit(event.worker_id, event.incarnation, ())
+        case e.WorkerDraining():
+            yield _confirm_drain(event.worker_id, event.incarnation)
         case e.WorkerLost():
             message_to_worker = m.RejoinWorker(event.worker_id, event.incarnation)
             yield Send(Recipient.WORKER, message_to_worker, notice=True)
@@ -76,6 +78,9 @@ def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
             yield _confirm_hand_on(message.allocation_id, message.holder, message.fence)
         case m.RegisterWorker():
             yield from _answer_worker(state, message)
+        case m.DrainWorker():
+            # An incarnation that is not known any more is granted nothing either.
+            yield _confirm_drain(message.worker_id, message.incarnation)
         case m.ReserveResources():
             yield _answer_reservation(state, message)
         case m.TimerFired() if message.name.startswith(SHARED):
@@ -173,6 +178,10 @@ def _confirm_hand_on(allocation_id: str, holder: Holder, fence: int) -> Effect:
 
 def _admit(worker_id: str, incarnation: int, stop: tuple[str, ...]) -> Effect:
     return Send(Recipient.WORKER, m.AdmitWorker(worker_id, incarnation, stop), notice=True)
+
+
+def _confirm_drain(worker_id: str, incarnation: int) -> Effect:
+    return Send(Recipient.WORKER, m.ConfirmDrain(worker_id, incarnation), notice=True)
 
 
 def _reserved(reservation_id: str, client_id: str, expires_at: int) -> Effect:

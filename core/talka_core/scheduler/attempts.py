@@ -20,7 +20,13 @@ from talka_protocols.events import (
     TaskSucceeded,
     TaskTimedOut,
 )
-from talka_protocols.messages import AttemptFinished, AttemptStarted, Outcome, RevokeAllocation
+from talka_protocols.messages import (
+    DRAINING_CODE,
+    AttemptFinished,
+    AttemptStarted,
+    Outcome,
+    RevokeAllocation,
+)
 from talka_protocols.states import TaskStatus
 
 _LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
@@ -50,7 +56,8 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
             yield TaskCancelled(message.task_id, message.attempt, message.finished_at)
         case Outcome.LOST | Outcome.CANCELLED:
             reason = message.error.message if message.error else "The worker gave the attempt back."
-            yield from _lost(state, message.task_id, record, reason, now_ms)
+            is_handed_back = message.error is not None and message.error.code == DRAINING_CODE
+            yield from _lost(state, message.task_id, record, reason, now_ms, is_handed_back=is_handed_back)
             yield AllocationReleased(held)
         case Outcome.FAILED | Outcome.TIMED_OUT:
             yield from _failed(state, message, record, now_ms)
@@ -124,12 +131,18 @@ def _failed(
 
 
 def _lost(
-    state: ExecutionRecord, task_id: str, record: TaskRecord, reason: str, now_ms: int
+    state: ExecutionRecord,
+    task_id: str,
+    record: TaskRecord,
+    reason: str,
+    now_ms: int,
+    *,
+    is_handed_back: bool = False,
 ) -> Iterator[ExecutionEvent]:
     if record.is_stopping:
         yield TaskCancelled(task_id, record.attempt, now_ms)
-    elif record.lost < LOST_MAX:
-        yield TaskAttemptLost(task_id, record.attempt, reason)
+    elif is_handed_back or record.lost < LOST_MAX:
+        yield TaskAttemptLost(task_id, record.attempt, reason, is_handed_back)
     else:
         if record.status is TaskStatus.SCHEDULED:
             yield TaskStarted(task_id, record.attempt, now_ms)

@@ -126,7 +126,8 @@ def _interrupted(
             record.failures, record.due_at = record.failures + 1, event.due_at
         case e.TaskAttemptLost():
             _leave(state, event.task_id, record)
-            record.status, record.lost, record.ready_at = TaskStatus.READY, record.lost + 1, at
+            record.status, record.ready_at = TaskStatus.READY, at
+            record.lost += not event.is_handed_back
             heappush(state.ready, (record.rank, event.task_id))
 
 

@@ -16,6 +16,7 @@ from talka_core.worker.state import (
     CutOff,
     CutOffEnded,
     DrainBegan,
+    DrainRecorded,
     EnlistingBegan,
     HandBackBegan,
     IncarnationBegan,
@@ -25,12 +26,14 @@ from talka_core.worker.state import (
 )
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import (
+    DRAINING_CODE,
     AdmitWorker,
     Advance,
     AttemptBegan,
     AttemptEnded,
     AttemptFinished,
     CancelTask,
+    ConfirmDrain,
     ContactLost,
     ContactMade,
     Drain,
@@ -43,7 +46,7 @@ from talka_protocols.messages import (
 )
 
 _STALE = TaskFailure("worker_restarted", "The worker was restarted before the attempt arrived.")
-_DRAINING = TaskFailure("worker_draining", "The worker is shutting down and gave the attempt back.")
+_DRAINING = TaskFailure(DRAINING_CODE, "The worker is shutting down and gave the attempt back.")
 _CUT_OFF = TaskFailure(
     "contact_lost", "The worker lost contact with the pool and stopped what holds pool-wide amounts."
 )
@@ -65,11 +68,28 @@ def decide(state: WorkerRecord, message: WorkerMessage, now_ms: int) -> Iterator
             yield from _settle(state, message)
         case CancelTask():
             yield from _cancel(state, message, now_ms)
+        case AdmitWorker() | ConfirmDrain() | RejoinWorker() | Enlisted() | Drain():
+            yield from _membership(state, message)
+        case ContactLost() | ContactMade():
+            yield from _contact(state, is_lost=isinstance(message, ContactLost))
+        case Advance():
+            pass
+
+
+def _membership(
+    state: WorkerRecord, message: AdmitWorker | ConfirmDrain | RejoinWorker | Enlisted | Drain
+) -> Iterator[WorkerFact]:
+    """Decide what the worker is to its pool."""
+    match message:
         case AdmitWorker():
-            if message.incarnation == state.incarnation:
+            if message.incarnation == state.incarnation and not state.is_enlisting:
                 if not state.is_admitted:
                     yield Admitted()
                 yield from _stop_allocations(state, message.stop)
+        case ConfirmDrain():
+            is_current = message.incarnation == state.incarnation and not state.is_enlisting
+            if is_current and state.is_draining and not state.is_drain_recorded:
+                yield DrainRecorded()
         case RejoinWorker():
             is_current = message.incarnation >= state.incarnation and not state.is_enlisting
             if is_current and not state.is_draining:
@@ -86,10 +106,6 @@ def decide(state: WorkerRecord, message: WorkerMessage, now_ms: int) -> Iterator
                 if not state.is_handing_back:
                     yield HandBackBegan()
                 yield from _stop_running(state, is_handed_back=True)
-        case ContactLost() | ContactMade():
-            yield from _contact(state, is_lost=isinstance(message, ContactLost))
-        case Advance():
-            pass
 
 
 def _start(state: WorkerRecord, message: StartTask, now_ms: int) -> Iterator[WorkerFact]:

@@ -28,8 +28,10 @@ def react(state: WorkerRecord, fact: WorkerFact) -> Iterator[Effect]:
             yield Enlist(state.worker_id)
         case f.IncarnationBegan():
             yield from _register(state)
-        case f.DrainBegan():
+        case f.Admitted():
             yield from _drain(state)
+        case f.DrainBegan():
+            yield from _join(state)
         case _:
             pass
 
@@ -38,8 +40,8 @@ def resume(state: WorkerRecord) -> Iterator[Effect]:
     """Yield everything still owed; what the executors do is re-owed as well, and ignored when it runs."""
     if state.is_enlisting:
         yield Enlist(state.worker_id)
-    elif state.incarnation and not state.is_admitted:
-        yield from _register(state)
+    else:
+        yield from _join(state)
     for key, record in state.attempts.items():
         if record.report is not None:
             yield Send(Recipient.SCHEDULER, record.report)
@@ -61,8 +63,6 @@ def answer(state: WorkerRecord, message: m.WorkerMessage) -> Iterable[Effect]:
             record = state.attempts.get((message.execution_id, message.task_id))
             if record is not None and record.attempt == message.attempt and record.report is not None:
                 yield Send(Recipient.SCHEDULER, record.report, notice=True)
-        case m.Drain():
-            yield from _drain(state)
         case _:
             pass
 
@@ -87,6 +87,13 @@ def _started(state: WorkerRecord, key: TaskKey, record: AttemptRecord) -> Effect
     return Send(Recipient.SCHEDULER, message, notice=True)
 
 
+def _join(state: WorkerRecord) -> Iterator[Effect]:
+    """Yield what this incarnation owes the pool: to be known, and to be known as draining."""
+    if state.incarnation and not state.is_admitted and not state.is_enlisting:
+        yield from _register(state)
+    yield from _drain(state)
+
+
 def _register(state: WorkerRecord) -> Iterator[Effect]:
     if state.offer is not None:
         running = tuple(
@@ -94,10 +101,13 @@ def _register(state: WorkerRecord) -> Iterator[Effect]:
             for record in state.attempts.values()
             if record.start is not None and not record.is_stopping
         )
-        yield Send(Recipient.RESOURCE, replace(state.offer, incarnation=state.incarnation, running=running))
+        offer = replace(
+            state.offer, incarnation=state.incarnation, running=running, is_draining=state.is_draining
+        )
+        yield Send(Recipient.RESOURCE, offer)
 
 
 def _drain(state: WorkerRecord) -> Iterator[Effect]:
-    if state.offer is not None:
-        message = m.DrainWorker(state.offer.pool, state.worker_id, state.incarnation)
-        yield Send(Recipient.RESOURCE, message, notice=True)
+    """Yield the wish to be granted nothing, until the pool has recorded it; a registration carries it too."""
+    if state.offer is not None and state.is_admitted and state.is_draining and not state.is_drain_recorded:
+        yield Send(Recipient.RESOURCE, m.DrainWorker(state.offer.pool, state.worker_id, state.incarnation))

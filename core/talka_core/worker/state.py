@@ -34,6 +34,7 @@ class AttemptRecord(Struct):
 class WorkerRecord(Struct):
     """One worker's state; ``offer`` is what it registers with.
 
+    ``is_drain_recorded`` says that the pool knows that this incarnation is draining.
     ``is_cut_off`` says that the pool does not hear it: attempts that hold
     pool-wide amounts may not run, because the pool may give those to others.
     """
@@ -45,6 +46,7 @@ class WorkerRecord(Struct):
     is_admitted: bool = False
     is_enlisting: bool = False
     is_draining: bool = False
+    is_drain_recorded: bool = False
     is_handing_back: bool = False
     is_cut_off: bool = False
     attempts: dict[TaskKey, AttemptRecord] = field(default_factory=dict[TaskKey, AttemptRecord])
@@ -104,6 +106,10 @@ class DrainBegan(Struct, frozen=True):
     """The worker asks the pool for nothing new; what is on its way to it still runs."""
 
 
+class DrainRecorded(Struct, frozen=True):
+    """The pool grants this incarnation nothing any more."""
+
+
 class HandBackBegan(Struct, frozen=True):
     """The worker gives back what runs and whatever still comes."""
 
@@ -126,6 +132,7 @@ WorkerFact = (
     | IncarnationBegan
     | Admitted
     | DrainBegan
+    | DrainRecorded
     | HandBackBegan
     | CutOff
     | CutOffEnded
@@ -156,13 +163,16 @@ def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
         case AttemptSettled():
             state.attempts.pop(fact.key, None)
         case EnlistingBegan():
-            state.is_enlisting, state.is_admitted = True, False
+            state.is_enlisting, state.is_admitted, state.is_drain_recorded = True, False, False
         case IncarnationBegan():
             state.incarnation, state.is_enlisting, state.is_admitted = fact.incarnation, False, False
+            state.is_drain_recorded = False
         case Admitted():
             state.is_admitted = True
         case DrainBegan():
             state.is_draining = True
+        case DrainRecorded():
+            state.is_drain_recorded = True
         case HandBackBegan():
             state.is_handing_back = True
         case CutOff() | CutOffEnded():

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from talka_chaos.model import Player
 from talka_core.behaviour import Effect, Launch, Send, Stop, step
 from talka_core.resource import RESOURCE
+from talka_core.scheduler import SCHEDULER
+from talka_core.scheduler.state import LOST_MAX
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols import messages as m
 from talka_protocols.events import Holder
-from talka_protocols.workflow import Task
+from talka_protocols.messages import Recipient
+from talka_protocols.states import TaskStatus
+from talka_protocols.workflow import Task, Workflow
 
 OFFER = m.RegisterWorker("p", "w1", 0, ("work",), 8, {"cpu_cores": 4.0})
 
@@ -63,4 +70,78 @@ def test_pool_calls_permits_on_a_draining_worker_back() -> None:
     withdrawn = [x.message for _, x in effects if isinstance(x, Send)]
     hands = {grant.worker_id: bool(grant.hands) for grant in pool.grants.values()}
     assert hands == {"w1": False, "w2": True}
-    assert [type(message) for message in withdrawn] == [m.WithdrawPermit]
+    assert [type(message) for message in withdrawn] == [m.ConfirmDrain, m.WithdrawPermit]
+
+
+def _owed(state: WorkerRecord) -> list[Any]:
+    return [x.message for x in WORKER_BEHAVIOUR.resume(state) if isinstance(x, Send)]
+
+
+def test_drain_is_owed_until_the_pool_has_recorded_it() -> None:
+    """The wish to be granted nothing is repeated until the pool's confirmation arrives."""
+    state = _draining()
+    assert _owed(state) == [m.DrainWorker("p", "w1", 1)]
+    _tell(state, m.ConfirmDrain("w1", 1))
+    assert not _owed(state)
+
+
+def test_pool_confirms_a_drain_again() -> None:
+    """A repeated drain, also of an incarnation that is gone, is confirmed like the first."""
+    pool = RESOURCE.initial("p")
+    step(RESOURCE, pool, m.RegisterWorker("p", "w1", 1, ("work",), 1, {}), 0)
+    for message in (m.DrainWorker("p", "w1", 1), m.DrainWorker("p", "w1", 1), m.DrainWorker("p", "w2", 1)):
+        effects = step(RESOURCE, pool, message, 0)[1]
+        assert [x.message for _, x in effects if isinstance(x, Send)] == [
+            m.ConfirmDrain(message.worker_id, message.incarnation)
+        ]
+
+
+def test_worker_that_drains_while_it_enlists_is_granted_nothing() -> None:
+    """An incarnation that begins after the wish to stop joins the pool as draining."""
+    player = Player(Recipient.WORKER, "w1", WorkerRecord("w1", offer=OFFER))
+    for message in (m.Enlisted("w1", 1), m.AdmitWorker("w1", 1), m.RejoinWorker("w1", 1), m.Drain("w1")):
+        player.take(message, 1_000, None)
+    effects = player.take(m.Enlisted("w1", 2), 1_000, None)
+    pool = RESOURCE.initial("p")
+    messages: list[Any] = [x.message for x in effects if isinstance(x, Send)]
+    for message in messages:
+        step(RESOURCE, pool, message, 0)
+    assert pool.workers["w1"].incarnation == 2
+    request = m.RequestAllocation("p", "e/a/1", Holder("e", "a", 1), "work", {}, (0.0,))
+    step(RESOURCE, pool, request, 0)
+    assert not pool.grants
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_drain_is_owed_at_whatever_moment_it_comes(at: int) -> None:
+    """Wherever a drain comes in a worker's life, what is owed is what was asked and not settled (B1)."""
+    life: list[Any] = [
+        m.Enlisted("w1", 1),
+        m.AdmitWorker("w1", 1),
+        m.Enlisted("w1", 2),
+        m.AdmitWorker("w1", 2),
+        m.ConfirmDrain("w1", 2),
+    ]
+    life.insert(at, m.Drain("w1"))
+    player = Player(Recipient.WORKER, "w1", WorkerRecord("w1", offer=OFFER))
+    for message in life[:-1]:
+        player.take(message, 1_000, None)
+    assert _owed(player.state) == [m.DrainWorker("p", "w1", 2)]
+    player.take(life[-1], 1_000, None)
+    assert not _owed(player.state)
+
+
+def test_attempts_that_are_handed_back_never_fail_a_task() -> None:
+    """However often a task's attempt is handed back by a worker that stops, it is run again."""
+    state = SCHEDULER.initial("e")
+    step(SCHEDULER, state, m.StartExecution("e", Workflow("w", "w", (Task("a", "work"),))), 0)
+    for attempt in range(1, LOST_MAX + 4):
+        allocation_id, start = f"e/a/{attempt}", m.StartTask("w1", "e", attempt, 1, "", Task("a", "work"))
+        step(SCHEDULER, state, m.GrantAllocation("e", "a", attempt, allocation_id, "w1", attempt), 0)
+        worker = _draining()
+        _tell(worker, m.Drain("w1", hand_back=True))
+        reports: list[Any] = [x.message for x in _tell(worker, start) if isinstance(x, Send)]
+        for report in reports:
+            step(SCHEDULER, state, report, 0)
+    assert state.tasks["a"].status is TaskStatus.QUEUED
+    assert state.tasks["a"].attempt == LOST_MAX + 4

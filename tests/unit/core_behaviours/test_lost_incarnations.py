@@ -35,7 +35,7 @@ def test_late_registration_does_not_end_the_current_incarnation() -> None:
     """A registration of an older incarnation that arrives late is refused without ending the current one."""
     pool = RESOURCE.initial("p")
     _tell(pool, _register("w1", 2))
-    answers = [x.message for x in _tell(pool, _register("w1", 1)) if isinstance(x, Send)]
+    answers: list[Any] = [x.message for x in _tell(pool, _register("w1", 1)) if isinstance(x, Send)]
     assert answers == [m.RejoinWorker("w1", 1)]
     worker = WorkerRecord("w1", offer=_register("w1", 0))
     for message in (m.Enlisted("w1", 2), m.AdmitWorker("w1", 2), *answers):
