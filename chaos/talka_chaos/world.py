@@ -46,7 +46,7 @@ class World:
         self.is_stormy = True
         self.surprises: list[str] = []
         self.acknowledged: list[tuple[LogName, int, str]] = []
-        self.listeners: dict[str, Callable[[bytes], None]] = {}
+        self.listeners: dict[str, Callable[[bytes], object]] = {}
         self.readers: dict[str, list[MemoryInbox]] = {}
         self.overloads = 0
         self.happenings = 0

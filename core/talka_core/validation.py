@@ -26,6 +26,7 @@ def check(
     *,
     agent_types: frozenset[str] | None = None,
     ceiling: Mapping[str, float] | None = None,
+    shared: Mapping[str, float] | None = None,
 ) -> Workflow:
     """Return the workflow with complete dependencies, detached from the caller's dicts and lists.
 
@@ -34,6 +35,8 @@ def check(
         agent_types: What can run somewhere; None leaves agent types unchecked.
         ceiling: The most that one worker offers by resource name; None leaves
             requirements unchecked. What it does not name is not offered.
+        shared: What the pool has as a whole by resource name; it bounds these
+            in place of the ceiling.
 
     Raises:
         WorkflowInvalidError: With a stable ``code``, the ``path`` and a hint.
@@ -44,8 +47,10 @@ def check(
     for position, task in enumerate(workflow.tasks):
         if agent_types is not None:
             _check_agent_type(task, position, agent_types)
+        if shared:
+            _check_shared(task, position, shared)
         if ceiling is not None:
-            _check_ceiling(task, position, ceiling)
+            _check_ceiling(task, position, {**ceiling, **(shared or {})})
     complete = replace(workflow, dependencies=detect(workflow))
     check_acyclic(complete)
     return complete
@@ -145,4 +150,15 @@ def _check_ceiling(task: Task, position: int, ceiling: Mapping[str, float]) -> N
                 hint=f"Ask for less, or add a larger worker (--capacity {name}={asked:g}).",
                 code="impossible_resources",
                 path=("tasks", position, "resources", *where),
+            )
+
+
+def _check_shared(task: Task, position: int, shared: Mapping[str, float]) -> None:
+    for name, asked in task.resources.custom_resources.items():
+        if name in shared and asked > shared[name]:
+            raise WorkflowInvalidError(
+                f"Task {task.id!r} asks for {asked:g} {name}, but the whole pool has {shared[name]:g}.",
+                hint=f"Ask for less, or let the pool have more (--shared {name}={asked:g}).",
+                code="impossible_resources",
+                path=("tasks", position, "resources", "custom_resources", name),
             )

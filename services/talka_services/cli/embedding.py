@@ -30,6 +30,7 @@ class Flags:
     allow_modules: Sequence[str] = ()
     allow_commands: Sequence[str] = ()
     processes: int | None = None
+    shared: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -51,6 +52,7 @@ class Flags:
         values = {
             "--workers": self.workers,
             "--capacity": self.capacity,
+            "--shared": self.shared,
             "--durability": self.durability,
             "--processes": self.processes,
             "--allow-module": self.allow_modules,
@@ -97,6 +99,7 @@ def local_options(target: Target, flags: Flags, machines: Sequence[Mapping[str, 
         namespace=target.namespace,
         offers=tuple(shapes(flags, machines, machine_capacity())),
         executors=settings,
+        shared=dict(flags.shared),
     )
 
 

@@ -16,12 +16,21 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, UsageError
 from talka_services.cli.pairs import parse_amounts, parse_objects
-from talka_services.cli.running import AllowCommands, AllowModules, Capacity, Durability, TimeScale, Workers
+from talka_services.cli.running import (
+    AllowCommands,
+    AllowModules,
+    Capacity,
+    Durability,
+    Shared,
+    TimeScale,
+    Workers,
+)
 from talka_services.cli.screen import print_json
 
 if TYPE_CHECKING:
     from talka_services.client import LocalOptions
     from talka_services.service import Node
+    from talka_services.service.configuration import PoolConfiguration
 
 ADMITTED_S = 0.05
 """How often a starting process looks whether its workers are in their pool."""
@@ -40,6 +49,14 @@ Processes = Annotated[
     int | None, typer.Option("--processes", min=1, help="Child processes for python tasks (default: cores).")
 ]
 
+Ceiling = Annotated[
+    list[str] | None,
+    typer.Option("--ceiling", metavar="K=V", help="The most one worker will ever offer, e.g. cpu_cores=64."),
+]
+AgentTypes = Annotated[
+    list[str] | None,
+    typer.Option("--agent-type", metavar="TYPE", help="An agent type that will be served; repeatable."),
+]
 Drain = Annotated[
     float,
     typer.Option("--drain", min=0.0, help="Seconds that running tasks get to end in when the worker stops."),
@@ -64,6 +81,7 @@ def up(
     target: Target,
     workers: Workers = None,
     capacity: Capacity = None,
+    shared: Shared = None,
     time_scale: TimeScale = 1.0,
     durability: Durability = None,
     allow_module: AllowModules = None,
@@ -90,6 +108,7 @@ def up(
         tuple(allow_module or ()),
         tuple(allow_command or ()),
         processes,
+        parse_amounts(shared or (), "--shared"),
     )
     asyncio.run(_up(target, local_options(target, flags)))
 
@@ -106,7 +125,7 @@ async def _up(target: Target, options: LocalOptions) -> None:
     offer = Presence(
         os.getpid(),
         target.namespace,
-        largest_offer(options.offers),
+        {**largest_offer(options.offers), **options.shared},
         Executors(options.executors).agent_types,
     )
     stopped = _stopped()
@@ -141,9 +160,26 @@ def scheduler(target: Target) -> None:
     asyncio.run(_own(target, Recipient.SCHEDULER, ("default",)))
 
 
-def resource(target: Target, pool: Pools = None) -> None:
-    """Own pools: who gets which resources."""
-    asyncio.run(_own(target, Recipient.RESOURCE, tuple(pool or ("default",))))
+def resource(
+    target: Target,
+    pool: Pools = None,
+    shared: Shared = None,
+    ceiling: Ceiling = None,
+    agent_type: AgentTypes = None,
+) -> None:
+    """Own pools: who gets which resources.
+
+    --shared, --ceiling and --agent-type together declare anew what the pools
+    offer at the most; without any of them the last declaration holds.
+    """
+    from talka_services.service.configuration import PoolConfiguration
+
+    configuration = PoolConfiguration(
+        parse_amounts(shared or (), "--shared"),
+        parse_amounts(ceiling, "--ceiling") if ceiling else None,
+        tuple(agent_type) if agent_type else None,
+    )
+    asyncio.run(_own(target, Recipient.RESOURCE, tuple(pool or ("default",)), configuration))
 
 
 def worker(
@@ -176,12 +212,17 @@ def worker(
     asyncio.run(_work(target, offer, settings))
 
 
-async def _own(target: Target, kind: Recipient, pools: tuple[str, ...]) -> None:
+async def _own(
+    target: Target,
+    kind: Recipient,
+    pools: tuple[str, ...],
+    configuration: PoolConfiguration | None = None,
+) -> None:
     from talka_services.cli.reach import reach_node
 
     stopped = _stopped()
     async with reach_node(target, create=True) as node:
-        node.own((kind,), pools)
+        node.own((kind,), pools, configuration)
         _tell_ready(
             target,
             f"{kind.value} is ready",

@@ -232,8 +232,12 @@ def _plain_struct(value: object) -> dict[str, Any]:
 def _totals(inventory: ResourceInventory) -> tuple[dict[str, float], dict[str, float]]:
     free: dict[str, float] = {}
     offered: dict[str, float] = {}
+    for name, whole in inventory.shared.items():
+        offered[name], free[name] = whole.capacity, whole.free
     for worker in inventory.workers:
         for name, amount in worker.capacity.items():
+            if name in inventory.shared:
+                continue
             offered[name] = offered.get(name, 0.0) + amount
             free[name] = free.get(name, 0.0) + worker.free.get(name, 0.0)
     return free, offered

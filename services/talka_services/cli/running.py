@@ -31,6 +31,10 @@ Capacity = Annotated[
     list[str] | None,
     typer.Option("--capacity", metavar="K=V", help="What each worker offers, e.g. cpu_cores=16."),
 ]
+Shared = Annotated[
+    list[str] | None,
+    typer.Option("--shared", metavar="K=V", help="What the whole pool has, e.g. licence=2; repeatable."),
+]
 TimeScale = Annotated[float, typer.Option("--time-scale", help="Multiplies the run times of sleep tasks.")]
 StrategyName = Annotated[
     str | None, typer.Option("--strategy", help="The order in which ready tasks are offered.")
@@ -62,6 +66,7 @@ def run(
     inputs: Inputs = None,
     workers: Workers = None,
     capacity: Capacity = None,
+    shared: Shared = None,
     time_scale: TimeScale = 1.0,
     strategy: StrategyName = None,
     max_tasks: MaxTasks = None,
@@ -86,6 +91,7 @@ def run(
         durability,
         tuple(allow_module or ()),
         tuple(allow_command or ()),
+        shared=parse_amounts(shared or (), "--shared"),
     )
     request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy)
     _run(target, request, flags, key, is_detached=detach)
@@ -142,7 +148,8 @@ def _embed(target: Target, loaded: Loaded, flags: Flags, key: str | None) -> Non
     from talka_services.executors.registry import Executors
 
     options = local_options(target, flags, loaded.machines)
-    loaded.check(frozenset(Executors(options.executors).agent_types), largest_offer(options.offers))
+    ceiling = {**largest_offer(options.offers), **options.shared}
+    loaded.check(frozenset(Executors(options.executors).agent_types), ceiling)
     result = asyncio.run(_run_embedded(target, options, loaded, key))
     _finish(target, result)
 

@@ -14,6 +14,7 @@ from talka_services.client.orchestrator import Orchestrator
 from talka_services.embedded import Durability, EmbeddedServer
 from talka_services.executors.agents import AgentExecutor
 from talka_services.executors.registry import Executors, ExecutorSettings
+from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.node import SNAPSHOT_EVERY, Node
 from talka_services.service.worker import SLOTS, WorkerOptions, default_worker_id, machine_capacity
 
@@ -25,7 +26,9 @@ class LocalOptions(Struct, frozen=True):
 
     ``capacity`` is what each worker offers (default: what the machine has);
     ``offers``, one for each worker, takes the place of both ``workers`` and
-    ``capacity`` where workers differ. ``executors`` says what tasks may do,
+    ``capacity`` where workers differ. ``shared`` is what the workers have
+    together (licences, mutexes); without it the data directory's last
+    declaration holds. ``executors`` says what tasks may do,
     everything by default, because they run as the user who started this process.
     """
 
@@ -36,6 +39,7 @@ class LocalOptions(Struct, frozen=True):
     slots: int = SLOTS
     capacity: dict[str, float] = field(default_factory=machine_capacity)
     offers: tuple[dict[str, float], ...] = ()
+    shared: dict[str, float] = field(default_factory=dict[str, float])
     snapshot_every: int = SNAPSHOT_EVERY
     executors: ExecutorSettings = field(
         default_factory=lambda: ExecutorSettings(allow_modules=("*",), allow_commands=("*",))
@@ -63,10 +67,11 @@ async def local(
             snapshot_every=chosen.snapshot_every,
         )
         async with node:
-            node.own()
+            node.own(configuration=PoolConfiguration(chosen.shared))
             offers = chosen.offers or (chosen.capacity,) * chosen.workers
             served = [await _add_worker(node, chosen, offer, agents or {}) for offer in offers]
-            ceiling = {**largest_offer(offers), "slots": float(chosen.slots)} if offers else None
+            largest = {**largest_offer(offers), "slots": float(chosen.slots), **chosen.shared}
+            ceiling = largest if offers else None
             agent_types = frozenset[str]().union(*served) if served else None
             orchestrator = Orchestrator(node, ceiling=ceiling, agent_types=agent_types)
             try:

@@ -16,12 +16,12 @@ from msgspec.structs import replace
 
 from talka_core.scheduler import ExecutionRecord
 from talka_core.status import inventory_of, result_of, status_of
-from talka_core.validation import check
 from talka_protocols.errors import CallerError, UnknownExecutionError
 from talka_protocols.messages import Advance, CancelExecution, Message, Recipient, SubmitWorkflow, sealed
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.subjects import is_token, shard_of
 from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
+from talka_services.client.ceilings import Ceilings
 from talka_services.client.histories import Histories
 from talka_services.client.resources import ResourceManager
 from talka_services.runner.definitions import stored_form
@@ -35,7 +35,8 @@ class Orchestrator:
     """A client of one namespace.
 
     ``ceiling`` and ``agent_types`` are what the workers are known to offer;
-    a workflow that asks for more is refused before anything is stored.
+    without them, what the workflow's pool was declared to offer counts. A
+    workflow that asks for more is refused before anything is stored.
     """
 
     def __init__(
@@ -47,11 +48,10 @@ class Orchestrator:
     ) -> None:
         self.node = node
         self._ports = node.ports
-        self._ceiling = ceiling
-        self._agent_types = agent_types
         self._client_id = f"client-{uuid4().hex[:12]}"
         self._letters = count(1)
         self.histories = Histories(node.ports.log, node.ports.blobs, node.ports.shards, node.ports.snapshots)
+        self._ceilings = Ceilings(self.histories, ceiling, agent_types)
         self.resources = ResourceManager(node, self.histories, self._client_id)
 
     # --- running -------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Orchestrator:
             WorkflowInvalidError: it cannot run; nothing was stored.
             CallerError: the execution id cannot be used.
         """
-        checked = check(workflow, agent_types=self._agent_types, ceiling=self._ceiling)
+        checked = await self._ceilings.check(workflow)
         chosen = execution_id or self._new_id(key)
         if not is_token(chosen):
             raise CallerError(

@@ -13,7 +13,7 @@ from eventsourcing.persistence import StoredEvent
 
 from talka_protocols.commit import Commit, decode_commit
 from talka_protocols.errors import UnknownExecutionError
-from talka_protocols.events import Event, TaskScheduled
+from talka_protocols.events import Event, PoolConfigured, TaskScheduled
 from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName, shard_of
 from talka_protocols.workflow import ClaimCheck
@@ -91,11 +91,11 @@ def claims_of(stored: Sequence[StoredCommit]) -> list[ClaimCheck]:
 
 
 def _concerns(stored: StoredCommit, execution_id: str, workers: set[str]) -> bool:
-    """Tell whether a pool's commit is about the execution's allocations, or about a worker that ran it."""
+    """Tell whether a pool's commit is about the execution's allocations, a worker that ran it, or all."""
     prefix = f"{execution_id}/"
     for _version, _cause, event in decode_commit(stored.log, stored.body).events():
         holder: Any = getattr(event, "holder", None)
-        if getattr(holder, "execution_id", "") == execution_id:
+        if isinstance(event, PoolConfigured) or getattr(holder, "execution_id", "") == execution_id:
             return True
         if (
             getattr(event, "allocation_id", "").startswith(prefix)

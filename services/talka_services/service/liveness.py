@@ -2,6 +2,9 @@
 
 Silence counts only while we are connected, and everybody starts from a full
 lease after a takeover or a reconnect, so a broker outage kills no work.
+
+A worker's heartbeat is acknowledged only while we count on its incarnation:
+the worker stops what holds pool-wide amounts when acknowledgements stay away.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from talka_core.resource import PoolRecord
+from talka_core.resource.state import LEASE_MS
 from talka_protocols.errors import PlatformError
 from talka_protocols.messages import (
     ClientLeft,
@@ -34,7 +38,7 @@ from talka_services.telemetry import get_logger
 log = get_logger(__name__)
 
 HEARTBEAT = "heartbeat"
-LEASE_S = 3.0
+LEASE_S = LEASE_MS / 1000
 HEARTBEAT_S = 0.75
 
 
@@ -65,17 +69,19 @@ class Liveness:
         self._heard: dict[tuple[str, int], float] = {}
         self._strangers: set[tuple[str, int]] = set()
         self._known: set[tuple[str, int]] = set()
+        self._given_up: set[tuple[str, int]] = set()
 
-    def hear(self, body: bytes) -> None:
-        """Take note of a heartbeat."""
+    def hear(self, body: bytes) -> bool:
+        """Take note of a heartbeat, and tell whether it may be acknowledged."""
         try:
             beat = _decoder.decode(body)
         except msgspec.DecodeError:
-            return
+            return False
         identity = (beat.id, beat.incarnation)
         self._heard[identity] = _now_s()
         if beat.incarnation and identity not in self._known:
             self._strangers.add(identity)
+        return identity in self._known and identity not in self._given_up
 
     def restart(self) -> None:
         """Grant everybody a full lease, after a takeover or a reconnect."""
@@ -92,10 +98,12 @@ class Liveness:
             heard_at = self._heard.setdefault(identity, now_s)
             if now_s - heard_at > self._lease_s:
                 del self._heard[identity]
+                self._given_up.add(identity)
                 self._report(*identity)
         for identity in self._strangers - self._known:
             self._rejoin(*identity)
         self._strangers.clear()
+        self._given_up &= self._known
         self._heard = {who: at for who, at in self._heard.items() if who in self._known}
 
     def _report(self, who: str, incarnation: int) -> None:
@@ -123,7 +131,8 @@ class PoolWatch:
         self._liveness = liveness = Liveness(self._pool, tell, self._rejoin)
 
         async def heard(message: Wired) -> None:
-            liveness.hear(message.data)
+            if liveness.hear(message.data) and message.reply:
+                await self._connection.publish(message.reply)
 
         subject = self._connection.names.live(HEARTBEAT, self._pool)
         self._subscription = await self._connection.wire.subscribe(subject, cb=heard)

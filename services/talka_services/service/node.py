@@ -23,6 +23,7 @@ from talka_services.jetstream.settings import ensure_settings
 from talka_services.jetstream.snapshots import JetStreamSnapshots
 from talka_services.jetstream.topology import ensure_topology
 from talka_services.runner.ports import Ports
+from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
 from talka_services.service.worker import WorkerOptions, WorkerService
@@ -50,6 +51,7 @@ def jetstream_ports(connection: Connection, shards: int, snapshot_every: int = S
         shards=shards,
         snapshot_every=snapshot_every,
         max_bytes=min(connection.max_bytes, 4_000_000),
+        payload_bytes=connection.max_bytes,
     )
 
 
@@ -89,12 +91,20 @@ class Node:
             raise
         return cls(connection, jetstream_ports(connection, settings.shards, snapshot_every))
 
-    def own(self, kinds: Iterable[Recipient] = ALL_SERVICES, pools: Sequence[str] = ("default",)) -> None:
-        """Begin to compete for every shard of these services, and for these pools."""
+    def own(
+        self,
+        kinds: Iterable[Recipient] = ALL_SERVICES,
+        pools: Sequence[str] = ("default",),
+        configuration: PoolConfiguration | None = None,
+    ) -> None:
+        """Begin to compete for every shard of these services, and for these pools.
+
+        A ``configuration`` is declared for each of the pools as soon as it is ours.
+        """
         shards = [str(shard) for shard in range(self.ports.shards)]
         for kind in kinds:
             ids = pools if kind is Recipient.RESOURCE else shards
-            owner = Owner(kind, ids, self.ports, self.connection, self.holder)
+            owner = Owner(kind, ids, self.ports, self.connection, self.holder, configuration)
             owner.start()
             self._owners.append(owner)
 

@@ -21,6 +21,7 @@ from talka_services.runner.journal import StoredJournal
 from talka_services.runner.ports import Ports
 from talka_services.runner.roster import Roster
 from talka_services.runner.states import LeaseLostError
+from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.liveness import PoolWatch
 from talka_services.telemetry import get_logger
 
@@ -38,16 +39,26 @@ BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
 
 
 class Owner:
-    """One service: the planner, the scheduler or the resource service of a process."""
+    """One service: the planner, the scheduler or the resource service of a process.
+
+    ``configuration`` is told to every pool that it takes over.
+    """
 
     def __init__(
-        self, kind: Recipient, ids: Iterable[str], ports: Ports, connection: Connection, holder: str
+        self,
+        kind: Recipient,
+        ids: Iterable[str],
+        ports: Ports,
+        connection: Connection,
+        holder: str,
+        configuration: PoolConfiguration | None = None,
     ) -> None:
         self.kind = kind
         self._ids = tuple(ids)
         self._ports = ports
         self._connection = connection
         self._holder = holder
+        self._configuration = configuration or PoolConfiguration()
         self._actors: dict[Address, Actor] = {}
         self._tasks: dict[Address, asyncio.Task[None]] = {}
         self._is_stopping = False
@@ -112,6 +123,8 @@ class Owner:
         watch = PoolWatch(address.id, self._ports, self._connection) if self._is_pool else None
         actor = self._build(address, lease, watch)
         self._actors[address] = actor
+        if self._is_pool and self._configuration.is_given:
+            actor.tell(self._configuration.message(address.id))
         running = asyncio.create_task(actor.run(), name=f"run {address}")
         losing = asyncio.create_task(lease.lost(), name=f"lease {address}")
         try:

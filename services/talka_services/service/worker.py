@@ -7,7 +7,6 @@ import os
 import socket
 from uuid import uuid4
 
-import msgspec
 import psutil
 from msgspec import Struct, field
 
@@ -17,6 +16,8 @@ from talka_protocols.commit import Commit, Decision, commit_id, decode_commit, e
 from talka_protocols.errors import CallerError, ConflictError, PlatformError
 from talka_protocols.events import WorkerEvent, WorkerRegistered, WorkerStopped
 from talka_protocols.messages import (
+    ContactLost,
+    ContactMade,
     Drain,
     Enlisted,
     Envelope,
@@ -33,6 +34,7 @@ from talka_services.jetstream.connection import Connection
 from talka_services.runner.actor import Actor, Address
 from talka_services.runner.journal import VolatileJournal
 from talka_services.runner.ports import Ports
+from talka_services.service.contact import Contact
 from talka_services.service.launcher import Launcher
 from talka_services.service.liveness import HEARTBEAT, HEARTBEAT_S, Heartbeat
 from talka_services.telemetry import get_logger
@@ -106,6 +108,8 @@ class WorkerService:
             perform=self._perform,
         )
         self._launcher = Launcher(options.worker_id, executors, ports.blobs, ports.clock, self._actor.tell)
+        subject = ports.names.live(HEARTBEAT, options.pool)
+        self._contact = Contact(connection, subject, self._contact_changed)
         self._tasks: list[asyncio.Task[None]] = []
         self._enlisting: set[asyncio.Task[None]] = set()
 
@@ -115,6 +119,7 @@ class WorkerService:
         self._tasks = [
             asyncio.create_task(self._actor.run(), name=f"worker {self.options.worker_id}"),
             asyncio.create_task(self._beat(), name=f"heartbeat {self.options.worker_id}"),
+            asyncio.create_task(self._contact.watch(), name=f"contact {self.options.worker_id}"),
         ]
 
     async def stop(self) -> None:
@@ -211,6 +216,7 @@ class WorkerService:
         incarnation = max(last, self._state.incarnation) + 1
         await self._record(WorkerRegistered(incarnation, self.options.pool))
         self._actor.epoch = incarnation
+        self._contact.begin(asyncio.get_running_loop().time())
         self._actor.tell(Enlisted(self.options.worker_id, incarnation))
 
     async def _enlist_again(self) -> None:
@@ -238,9 +244,19 @@ class WorkerService:
 
     async def _beat(self) -> None:
         """Tell the pool that we live, as long as it knows this incarnation."""
-        subject = self._ports.names.live(HEARTBEAT, self.options.pool)
         while True:
             if self._state.is_admitted and self._connection.is_up.is_set():
-                beat = Heartbeat(self.options.worker_id, self._state.incarnation)
-                await self._connection.publish(subject, msgspec.json.encode(beat))
+                await self._contact.beat(Heartbeat(self.options.worker_id, self._state.incarnation))
             await asyncio.sleep(HEARTBEAT_S)
+
+    def _contact_changed(self, is_lost: bool) -> None:
+        """Stop what holds pool-wide amounts at once; the actor may be waiting for the server."""
+        worker_id = self.options.worker_id
+        if is_lost:
+            log.warning("worker.contact_lost", worker=worker_id)
+            self._actor.tell(ContactLost(worker_id))
+            self._launcher.cut_off()
+        else:
+            log.info("worker.contact_made", worker=worker_id)
+            self._actor.tell(ContactMade(worker_id))
+            self._launcher.reconnect()

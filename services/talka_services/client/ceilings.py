@@ -1,0 +1,86 @@
+"""What the pools of a namespace were declared to offer at the most, read from their logs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from talka_core.validation import check
+from talka_protocols.errors import WorkflowInvalidError
+from talka_protocols.workflow import Workflow
+from talka_services.client.histories import Histories
+
+IMPOSSIBLE = "impossible_resources"
+FRESH_S = 5.0
+"""How long what was read of a pool is taken for true."""
+
+
+class Declared(Struct, frozen=True):
+    """What the operator of a pool declared; None leaves it open."""
+
+    ceiling: Mapping[str, float] | None = None
+    agent_types: frozenset[str] | None = None
+    shared: Mapping[str, float] = {}
+
+
+class Ceilings:
+    """Checks workflows against what can ever be offered.
+
+    ``ceiling`` and ``agent_types`` are what the workers of this process are
+    known to offer; they go before what a pool was declared to offer.
+    """
+
+    def __init__(
+        self,
+        histories: Histories,
+        ceiling: Mapping[str, float] | None = None,
+        agent_types: frozenset[str] | None = None,
+    ) -> None:
+        self._histories = histories
+        self._ceiling = ceiling
+        self._agent_types = agent_types
+        self._read: dict[str, tuple[float, Declared]] = {}
+
+    async def check(self, workflow: Workflow) -> Workflow:
+        """Return the workflow checked and completed.
+
+        Raises:
+            WorkflowInvalidError: it cannot run, or no worker of its pool can ever meet it.
+        """
+        try:
+            checked = check(workflow, agent_types=self._agent_types, ceiling=self._ceiling)
+        except WorkflowInvalidError as error:
+            if error.code != IMPOSSIBLE:
+                raise
+            declared = await self._declared(workflow.config.pool)
+            if not declared.shared:
+                raise
+            return check(
+                workflow, agent_types=self._agent_types, ceiling=self._ceiling, shared=declared.shared
+            )
+        if self._ceiling is not None:
+            return checked
+        declared = await self._declared(checked.config.pool)
+        if declared == Declared():
+            return checked
+        bounds = _bounds(checked, declared)
+        return check(checked, agent_types=declared.agent_types, ceiling=bounds, shared=declared.shared)
+
+    async def _declared(self, pool: str) -> Declared:
+        now_s = time.monotonic()
+        read_at, declared = self._read.get(pool, (-math.inf, Declared()))
+        if now_s - read_at > FRESH_S:
+            state = await self._histories.pool(pool)
+            agent_types = None if state.agent_types is None else frozenset(state.agent_types)
+            declared = Declared(state.ceiling, agent_types, state.shared)
+            self._read[pool] = (now_s, declared)
+        return declared
+
+
+def _bounds(workflow: Workflow, declared: Declared) -> Mapping[str, float]:
+    """Return the most of each resource that the workflow asks for; what was not declared is left open."""
+    asked = {name for task in workflow.tasks for name in task.resources.amounts()}
+    return {name: (declared.ceiling or {}).get(name, math.inf) for name in asked}
