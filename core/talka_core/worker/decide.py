@@ -20,6 +20,8 @@ from talka_core.worker.state import (
     EnlistingBegan,
     HandBackBegan,
     IncarnationBegan,
+    IncarnationStopped,
+    ReplacedEnded,
     TaskKey,
     WorkerFact,
     WorkerRecord,
@@ -74,6 +76,12 @@ def decide(state: WorkerRecord, message: WorkerMessage, now_ms: int) -> Iterator
             yield from _contact(state, is_lost=isinstance(message, ContactLost))
         case Advance():
             pass
+    if state.is_enlisting and not state.is_stopped and not _is_running(state):
+        yield IncarnationStopped()
+
+
+def _is_running(state: WorkerRecord) -> bool:
+    return bool(state.replaced) or any(record.is_running for record in state.attempts.values())
 
 
 def _membership(
@@ -146,7 +154,11 @@ def _never_ran(state: WorkerRecord, message: StartTask, now_ms: int, error: Task
 
 def _ended(state: WorkerRecord, message: AttemptEnded) -> Iterator[WorkerFact]:
     report = message.report
-    record = state.attempts.get((report.execution_id, report.task_id))
+    key = (report.execution_id, report.task_id)
+    if (key, report.attempt) in state.replaced:
+        yield ReplacedEnded(key, report.attempt)
+        return
+    record = state.attempts.get(key)
     if record is None or record.attempt != report.attempt or not record.is_running:
         return
     if record.is_handed_back and report.outcome is Outcome.CANCELLED:

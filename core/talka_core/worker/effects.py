@@ -24,7 +24,7 @@ def react(state: WorkerRecord, fact: WorkerFact) -> Iterator[Effect]:
             yield Send(Recipient.SCHEDULER, fact.report)
         case f.AttemptStopping():
             yield Stop(*fact.key, fact.attempt)
-        case f.EnlistingBegan():
+        case f.IncarnationStopped():
             yield Enlist(state.worker_id)
         case f.IncarnationBegan():
             yield from _register(state)
@@ -38,10 +38,9 @@ def react(state: WorkerRecord, fact: WorkerFact) -> Iterator[Effect]:
 
 def resume(state: WorkerRecord) -> Iterator[Effect]:
     """Yield everything still owed; what the executors do is re-owed as well, and ignored when it runs."""
-    if state.is_enlisting:
+    if state.is_enlisting and state.is_stopped:
         yield Enlist(state.worker_id)
-    else:
-        yield from _join(state)
+    yield from _join(state)
     for key, record in state.attempts.items():
         if record.report is not None:
             yield Send(Recipient.SCHEDULER, record.report)

@@ -34,6 +34,9 @@ class AttemptRecord(Struct):
 class WorkerRecord(Struct):
     """One worker's state; ``offer`` is what it registers with.
 
+    ``is_enlisting`` says that the incarnation is over; the next one is recorded only when it
+    ``is_stopped``, which is when none of ``attempts`` and ``replaced`` runs any more.
+    ``replaced`` are attempts that still run although a newer one took their place in ``attempts``.
     ``is_drain_recorded`` says that the pool knows that this incarnation is draining.
     ``is_cut_off`` says that the pool does not hear it: attempts that hold
     pool-wide amounts may not run, because the pool may give those to others.
@@ -45,11 +48,13 @@ class WorkerRecord(Struct):
     incarnation: int = 0
     is_admitted: bool = False
     is_enlisting: bool = False
+    is_stopped: bool = False
     is_draining: bool = False
     is_drain_recorded: bool = False
     is_handing_back: bool = False
     is_cut_off: bool = False
     attempts: dict[TaskKey, AttemptRecord] = field(default_factory=dict[TaskKey, AttemptRecord])
+    replaced: dict[tuple[TaskKey, int], None] = field(default_factory=dict[tuple[TaskKey, int], None])
     seen: dict[TaskKey, int] = field(default_factory=dict[TaskKey, int])
 
 
@@ -73,6 +78,13 @@ class AttemptReported(Struct, frozen=True):
     report: AttemptFinished
 
 
+class ReplacedEnded(Struct, frozen=True):
+    """An attempt that a newer one had replaced runs no more; nobody waits for its report."""
+
+    key: TaskKey
+    attempt: int
+
+
 class AttemptStopping(Struct, frozen=True):
     """The attempt is to be stopped."""
 
@@ -89,7 +101,11 @@ class AttemptSettled(Struct, frozen=True):
 
 
 class EnlistingBegan(Struct, frozen=True):
-    """The pool gave this incarnation up; the next one is being recorded."""
+    """The pool gave this incarnation up; the next one is recorded when nothing of it runs any more."""
+
+
+class IncarnationStopped(Struct, frozen=True):
+    """Nothing of the incarnation runs any more, so that the next one truly has what it offers."""
 
 
 class IncarnationBegan(Struct, frozen=True):
@@ -126,9 +142,11 @@ WorkerFact = (
     AttemptAccepted
     | AttemptBegun
     | AttemptReported
+    | ReplacedEnded
     | AttemptStopping
     | AttemptSettled
     | EnlistingBegan
+    | IncarnationStopped
     | IncarnationBegan
     | Admitted
     | DrainBegan
@@ -150,12 +168,14 @@ def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
     match fact:
         case AttemptAccepted():
             key = (fact.start.execution_id, fact.start.task.id)
-            state.attempts[key] = AttemptRecord(fact.start.attempt, fact.start)
+            _replace(state, key, AttemptRecord(fact.start.attempt, fact.start))
             _see(state, key, fact.start.attempt)
         case AttemptBegun():
             state.attempts[fact.key].started_at = fact.started_at
         case AttemptReported():
             _report(state, fact.report)
+        case ReplacedEnded():
+            state.replaced.pop((fact.key, fact.attempt), None)
         case AttemptStopping():
             record = state.attempts[fact.key]
             record.is_stopping, record.is_handed_back = True, fact.is_handed_back
@@ -164,9 +184,11 @@ def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
             state.attempts.pop(fact.key, None)
         case EnlistingBegan():
             state.is_enlisting, state.is_admitted, state.is_drain_recorded = True, False, False
+        case IncarnationStopped():
+            state.is_stopped = True
         case IncarnationBegan():
             state.incarnation, state.is_enlisting, state.is_admitted = fact.incarnation, False, False
-            state.is_drain_recorded = False
+            state.is_stopped = state.is_drain_recorded = False
         case Admitted():
             state.is_admitted = True
         case DrainBegan():
@@ -185,9 +207,17 @@ def _report(state: WorkerRecord, report: AttemptFinished) -> None:
     key = (report.execution_id, report.task_id)
     record = state.attempts.get(key)
     if record is None or record.attempt != report.attempt:
-        record = state.attempts[key] = AttemptRecord(report.attempt)
+        record = AttemptRecord(report.attempt)
+        _replace(state, key, record)
         _see(state, key, report.attempt)
     record.report, record.start = report, None
+
+
+def _replace(state: WorkerRecord, key: TaskKey, record: AttemptRecord) -> None:
+    older = state.attempts.get(key)
+    if older is not None and older.is_running:
+        state.replaced[key, older.attempt] = None
+    state.attempts[key] = record
 
 
 def _see(state: WorkerRecord, key: TaskKey, attempt: int) -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from talka_core.behaviour import Effect, Send, Stop, step
+from talka_chaos.model import Player
+from talka_core.behaviour import Effect, Enlist, Send, Stop, step
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols import messages as m
+from talka_protocols.messages import Recipient
 from talka_protocols.workflow import Task
 
 OFFER = m.RegisterWorker("p", "w1", 0, ("work",), 8, {"cpu_cores": 4.0})
@@ -43,6 +45,32 @@ def test_stopping_attempt_is_not_stopped_twice() -> None:
     _tell(state, _start(1))
     _tell(state, m.CancelTask("w1", "e", "a", 1))
     assert not [effect for effect in _tell(state, _start(2)) if isinstance(effect, Stop)]
+
+
+def _ended(attempt: int) -> m.AttemptEnded:
+    report = m.AttemptFinished("e", "a", attempt, "w1", 1_000, 1_000, m.Outcome.CANCELLED)
+    return m.AttemptEnded("w1", report)
+
+
+def test_next_incarnation_waits_until_the_old_one_has_stopped() -> None:
+    """A worker that must rejoin asks for its next incarnation only when nothing of the old one runs."""
+    player = Player(Recipient.WORKER, "w1", _worker())
+    effects = [
+        effect
+        for message in (_start(1), m.CancelTask("w1", "e", "a", 2), m.RejoinWorker("w1", 1))
+        for effect in player.take(message, 1_000, None)
+    ]
+    assert Stop("e", "a", 1) in effects
+    assert Enlist("w1") not in [*effects, *WORKER_BEHAVIOUR.resume(player.state)]
+    assert Enlist("w1") in player.take(_ended(1), 1_000, None)
+    assert Enlist("w1") in WORKER_BEHAVIOUR.resume(player.state)
+
+
+def test_idle_worker_rejoins_at_once() -> None:
+    """A worker on which nothing runs asks for its next incarnation once, as soon as it is told to rejoin."""
+    player = Player(Recipient.WORKER, "w1", _worker())
+    asked = [x for _ in range(2) for x in player.take(m.RejoinWorker("w1", 1), 1_000, None)]
+    assert asked == [Enlist("w1")]
 
 
 def test_every_incarnation_asks_to_be_admitted() -> None:
