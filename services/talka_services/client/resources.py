@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import count
-from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
-from msgspec import Struct
 
 from talka_core.resource.placement import shortage
 from talka_core.status import inventory_of
-from talka_protocols.errors import ResourcesUnavailable, ServerUnavailableError
+from talka_protocols.errors import PlatformError, ResourcesUnavailable, ServerUnavailableError
 from talka_protocols.events import Holder
 from talka_protocols.messages import (
     AllocationAnswered,
-    Message,
-    Recipient,
     ReleaseAllocation,
     ReleaseAnswered,
     RequestAllocation,
     ReservationAnswered,
     ReserveResources,
-    decode_envelope,
-    sealed,
 )
 from talka_protocols.workflow import (
     DEFAULT_TIMEOUT_S,
@@ -34,18 +27,19 @@ from talka_protocols.workflow import (
     ResourceRequirements,
     Task,
 )
+from talka_services.client.answers import Answers
 from talka_services.client.histories import Histories
-from talka_services.jetstream.connection import Message as Wired
-from talka_services.jetstream.connection import Subscription
+from talka_services.jetstream.connection import NoAnswerError
 from talka_services.service.liveness import HEARTBEAT, HEARTBEAT_S, Heartbeat
 from talka_services.service.node import Node
+from talka_services.telemetry import get_logger
 
-ASK_AGAIN_S = 0.5
 ANSWER_S = 10.0
+RELEASE_AGAIN_S = 2.0
+CLOSING_S = 1.0
 RESERVED_S = 60.0
 
-Answer = AllocationAnswered | ReleaseAnswered | ReservationAnswered
-A = TypeVar("A", bound=Struct)
+log = get_logger(__name__)
 
 
 class ResourceManager:
@@ -56,19 +50,26 @@ class ResourceManager:
         self._histories = histories
         self._client_id = client_id
         self._pool = pool
-        self._letters = count(1)
-        self._waiting: dict[str, asyncio.Future[Answer]] = {}
-        self._held: set[str] = set()
-        self._subscription: Subscription | None = None
+        self._answers = Answers(node, client_id, pool)
+        self._fences: dict[str, int] = {}
+        self._releasing: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._renewing: asyncio.Task[None] | None = None
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Return the ids of the allocations whose lease this client renews, asked for or granted."""
+        return frozenset(self._fences)
 
     async def allocate_resources(self, task: Task) -> ResourceAllocation:
         """Hold what a task requires until it is released, waiting up to the task's time-out.
 
-        The lease is renewed in the background for as long as this client lives.
+        The lease is renewed in the background for as long as this client
+        lives. Whoever cancels this call holds nothing: what was asked for is
+        given back in the background.
 
         Raises:
             ResourcesUnavailable: it did not become free in time; names the short resource.
+            ServerUnavailableError: the server or the resource service does not answer.
         """
         allocation_id = f"{self._client_id}/{task.id}/{uuid4().hex[:8]}"
         amounts = task.resources.amounts()
@@ -77,10 +78,10 @@ class ResourceManager:
         request = RequestAllocation(
             self._pool, allocation_id, holder, task.agent_type, amounts, (-float(task.priority),), reservation
         )
-        self._held.add(allocation_id)
         limit_s = DEFAULT_TIMEOUT_S if task.timeout is None else task.timeout
+        self._renew_from_now_on(allocation_id)
         try:
-            answer = await self._ask(request, allocation_id, AllocationAnswered, limit_s)
+            answer = await self._answers.ask(request, allocation_id, AllocationAnswered, limit_s)
         except TimeoutError:
             await self._give_back(allocation_id, 0)
             reason = await self._shortage(task.agent_type, amounts)
@@ -88,6 +89,10 @@ class ResourceManager:
                 f"Nothing was free for task {task.id!r} within {limit_s:g} s. {reason}",
                 hint="Ask for less, wait longer, or add workers.",
             ) from None
+        except BaseException:
+            self._begin_release(allocation_id, 0)
+            raise
+        self._fences[allocation_id] = answer.fence
         return ResourceAllocation(
             allocation_id,
             task.id,
@@ -101,7 +106,14 @@ class ResourceManager:
         )
 
     async def release_resources(self, allocation: ResourceAllocation) -> None:
-        """Give an allocation back; twice, or with an old fence, changes nothing."""
+        """Give an allocation back; twice, at once or later, or with an old fence, changes nothing.
+
+        Raises:
+            ServerUnavailableError: the release is not recorded yet; it is tried on in the background.
+        """
+        granted = self._fences.get(allocation.allocation_id)
+        if granted is not None and allocation.fence not in (0, granted):
+            return
         await self._give_back(allocation.allocation_id, allocation.fence)
 
     async def get_available_resources(self) -> ResourceInventory:
@@ -121,7 +133,7 @@ class ResourceManager:
             self._pool, reservation_id, self._client_id, requirements.amounts(), ttl_ms=int(seconds * 1000)
         )
         try:
-            answer = await self._ask(request, reservation_id, ReservationAnswered, ANSWER_S)
+            answer = await self._answers.ask(request, reservation_id, ReservationAnswered, ANSWER_S)
         except TimeoutError:
             raise ServerUnavailableError(
                 f"The resource service of pool {self._pool!r} does not answer.",
@@ -133,71 +145,76 @@ class ResourceManager:
 
     async def close(self) -> None:
         """Stop renewing; what is still held is freed when its lease is over."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.wait([self._renewing])
-        if self._subscription is not None and not self._node.connection.wire.is_closed:
-            await self._subscription.unsubscribe()
+        if self._releasing:
+            await asyncio.wait(self._releasing.values(), timeout=CLOSING_S)
+        tasks = [*self._releasing.values(), *([self._renewing] if self._renewing else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._answers.close()
+
+    # --- releasing -----------------------------------------------------------------------------
 
     async def _give_back(self, allocation_id: str, fence: int) -> None:
-        holder = Holder(client_id=self._client_id)
-        request = ReleaseAllocation(self._pool, allocation_id, holder, fence)
-        await self._ask(request, allocation_id, ReleaseAnswered, ANSWER_S)
-        self._held.discard(allocation_id)
+        releasing = self._begin_release(allocation_id, fence)
+        await asyncio.wait([releasing], timeout=ANSWER_S)
+        if not releasing.done() or releasing.cancelled():
+            raise ServerUnavailableError(
+                f"The resource service of pool {self._pool!r} does not answer the release of "
+                f"{allocation_id!r}. It is not renewed any more.",
+                hint="Start it: talka service resource. The release is repeated until this client closes.",
+            )
+        await releasing
 
-    async def _ask(self, request: Message, answer_to: str, kind: type[A], limit_s: float) -> A:
-        """Send a request again and again until it is answered.
+    def _begin_release(self, allocation_id: str, fence: int) -> asyncio.Task[None]:
+        """Renew the lease no more and release in the background; join a release that is under way."""
+        self._fences.pop(allocation_id, None)
+        key = (allocation_id, fence)
+        if key not in self._releasing:
+            earlier = [task for (id_, _), task in self._releasing.items() if id_ == allocation_id]
+            task = asyncio.create_task(
+                self._release(allocation_id, fence, earlier), name=f"release {allocation_id}"
+            )
+            self._releasing[key] = task
+            task.add_done_callback(lambda _task: self._releasing.pop(key))
+        return self._releasing[key]
 
-        Raises:
-            TimeoutError: there was no answer in time.
+    async def _release(self, allocation_id: str, fence: int, earlier: list[asyncio.Task[None]]) -> None:
+        """Repeat a release until the pool has recorded it.
+
+        A lease alone would not do: it is the client's, and lives as long as the client holds anything.
         """
-        await self._listen()
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[answer_to] = waiting
-        try:
-            async with asyncio.timeout(limit_s):
-                while True:
-                    await self._send(request)
-                    done, _ = await asyncio.wait([waiting], timeout=ASK_AGAIN_S)
-                    if done:
-                        answer = waiting.result()
-                        if isinstance(answer, kind):
-                            return answer
-                        waiting = asyncio.get_running_loop().create_future()
-                        self._waiting[answer_to] = waiting
-        finally:
-            self._waiting.pop(answer_to, None)
+        if earlier:
+            # An answer does not say which fence it is about.
+            await asyncio.wait(earlier)
+        request = ReleaseAllocation(self._pool, allocation_id, Holder(client_id=self._client_id), fence)
+        while True:
+            try:
+                await self._answers.ask(request, allocation_id, ReleaseAnswered)
+            except PlatformError as error:
+                log.warning("resources.release_delayed", allocation=allocation_id, error=str(error))
+                await asyncio.sleep(RELEASE_AGAIN_S)
+            else:
+                return
 
-    async def _send(self, request: Message) -> None:
-        body = sealed(self._client_id, request, letter_id=f"{self._client_id}:r{next(self._letters)}")
-        subject = self._node.ports.names.inbox(Recipient.RESOURCE.value, self._pool)
-        await self._node.ports.post.send([(subject, body)])
+    # --- renewing ------------------------------------------------------------------------------
 
-    async def _listen(self) -> None:
-        if self._subscription is None:
-            subject = self._node.ports.names.inbox(Recipient.CLIENT.value, self._client_id)
-            self._subscription = await self._node.connection.wire.subscribe(subject, cb=self._arrived)
+    def _renew_from_now_on(self, allocation_id: str) -> None:
+        self._fences[allocation_id] = 0
+        if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew(), name=f"renew {self._client_id}")
-
-    async def _arrived(self, message: Wired) -> None:
-        for parcel in decode_envelope(message.data).parcels:
-            for letter in parcel.letters:
-                answer = letter.message
-                if isinstance(answer, AllocationAnswered | ReleaseAnswered):
-                    self._resolve(answer.allocation_id, answer)
-                elif isinstance(answer, ReservationAnswered):
-                    self._resolve(answer.reservation_id, answer)
-
-    def _resolve(self, answer_to: str, answer: Answer) -> None:
-        waiting = self._waiting.get(answer_to)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
 
     async def _renew(self) -> None:
         subject = self._node.ports.names.live(HEARTBEAT, self._pool)
+        beat = msgspec.json.encode(Heartbeat(self._client_id))
         while True:
-            if self._held:
-                await self._node.connection.publish(subject, msgspec.json.encode(Heartbeat(self._client_id)))
+            if self._fences:
+                try:
+                    await self._node.connection.publish(subject, beat)
+                except NoAnswerError as error:
+                    # Too much waits to be sent after an outage; the next one will go.
+                    log.debug("resources.heartbeat_not_sent", error=str(error))
             await asyncio.sleep(HEARTBEAT_S)
 
     async def _shortage(self, agent_type: str, amounts: dict[str, float]) -> str:
