@@ -1,10 +1,11 @@
 """The `Inbox` port: one address over two streams, one in memory, one on file.
 
 Each stream feeds a push consumer that settles everything up to the message
-acknowledged (AckAll). The consumers are throw-away: a new owner, a reconnect
-or a vanished consumer means new ones under new names, so that a late
-acknowledgement of an old owner reaches nobody. They begin behind the highest
-acknowledgement known. What is settled is purged once a second.
+acknowledged (AckAll), so nothing may be handed on behind a gap. The consumers
+are throw-away: a new owner, a reconnect, a gap or a vanished consumer means new
+ones under new names, so that a late acknowledgement of an old owner reaches
+nobody. They begin behind the highest acknowledgement known. What is settled is
+purged once a second.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from talka_services.jetstream.api import (
     call,
     refused,
 )
-from talka_services.jetstream.connection import Connection, Message, Subscription
-from talka_services.jetstream.feed import HEARTBEAT_S, SILENCE_S, UNLIMITED, Place, is_control
+from talka_services.jetstream.connection import Connection, Message
+from talka_services.jetstream.consumer import HEARTBEAT_S, SILENCE_S, Place, PushConsumer
 from talka_services.telemetry import get_logger
 
 BATCH = 512
@@ -39,6 +40,12 @@ IN_FLIGHT = 20_000
 INACTIVE_S = 30
 RETRY_S = 0.5
 CLOSE_S = 2.0
+SETTINGS = {
+    "ack_policy": "all",
+    "ack_wait": ACK_WAIT_S * SECOND_NS,
+    "max_ack_pending": IN_FLIGHT,
+    "inactive_threshold": INACTIVE_S * SECOND_NS,
+}
 
 log = get_logger(__name__)
 
@@ -52,9 +59,21 @@ class Token(Struct, frozen=True):
 
 
 class _Source:
-    """One stream's share of the inbox: its consumer and what has arrived through it."""
+    """One stream's share of the inbox: its consumer and what has arrived through it.
 
-    def __init__(self, connection: Connection, what: str, subject: str, address: str, index: int) -> None:
+    ``arrived`` is set when there is something in the buffer, ``broken`` when nothing more will come.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        what: str,
+        subject: str,
+        address: str,
+        index: int,
+        arrived: asyncio.Event,
+        broken: asyncio.Event,
+    ) -> None:
         self.buffer: deque[Delivery] = deque()
         self.heard_at = 0.0
         self.acknowledged = 0
@@ -65,43 +84,44 @@ class _Source:
         self._subject = subject
         self._prefix = f"{address}="
         self._index = index
-        self._name = ""
-        self._subscription: Subscription | None = None
+        self._arrived = arrived
+        self._broken = broken
+        self._clock = asyncio.get_running_loop().time
+        self._consumer = PushConsumer(
+            connection, self._stream, subject, SETTINGS, self._on_message, self._on_heard
+        )
 
-    async def open(self, wake: asyncio.Event) -> None:
+    async def open(self) -> None:
         """Take the address over; whoever consumes it now gets nothing more."""
         await self.leave()
-        name = self._prefix + uuid4().hex[:12]
-        deliver = self._connection.wire.new_inbox()
-        clock = asyncio.get_running_loop().time
-
-        async def arrived(message: Message) -> None:
-            self.heard_at = clock()
-            if name != self._name:
-                return
-            if is_control(message):
-                await self._answer_control(message)
-                return
-            token = Token(self._index, Place(message.reply).stream_seq, message.reply)
-            self.buffer.append(Delivery(message.data, token))
-            wake.set()
-
-        self._name = name
-        self._subscription = await self._connection.wire.subscribe(
-            deliver, cb=arrived, pending_msgs_limit=UNLIMITED, pending_bytes_limit=UNLIMITED
-        )
-        await self._create(name, deliver)
-        self.heard_at = clock()
+        try:
+            await self._evict()
+            # Behind what is acknowledged, not behind what has arrived: the next owner believes that
+            # everything before the beginning of this consumer is settled.
+            await self._consumer.open(self._prefix + uuid4().hex[:12], self.acknowledged)
+        except RefusedError as error:
+            raise refused(f"taking over {self._subject}", error) from error
+        self.heard_at = self._clock()
 
     async def leave(self) -> None:
         """Give the consumer up; what it had delivered and is not acknowledged stays in the stream."""
         self.buffer.clear()
-        subscription, self._subscription = self._subscription, None
-        name, self._name = self._name, ""
-        if subscription is None or self._connection.wire.is_closed:
-            return
-        await subscription.unsubscribe()
-        await self._connection.publish(f"{PREFIX}.CONSUMER.DELETE.{self._stream}.{name}")
+        await self._consumer.leave()
+
+    async def close(self) -> None:
+        """Give the consumer up for good."""
+        self.buffer.clear()
+        await self._consumer.close()
+
+    def _on_message(self, place: Place, message: Message) -> None:
+        self.heard_at = self._clock()
+        self.buffer.append(Delivery(message.data, Token(self._index, place.stream_seq, message.reply)))
+        self._arrived.set()
+
+    def _on_heard(self) -> None:
+        self.heard_at = self._clock()
+        if self._consumer.is_broken:
+            self._broken.set()
 
     async def purge(self) -> None:
         """Have what was acknowledged since the last time removed, without waiting for it."""
@@ -122,17 +142,6 @@ class _Source:
     def _purge_request(self) -> dict[str, Any]:
         self._purged = self.acknowledged
         return {"filter": self._subject, "seq": self._purged + 1}
-
-    async def _create(self, name: str, deliver: str) -> None:
-        try:
-            await self._evict()
-            await call(
-                self._connection,
-                f"CONSUMER.CREATE.{self._stream}.{name}.{self._subject}",
-                self._configuration(name, deliver),
-            )
-        except RefusedError as error:
-            raise refused(f"taking over {self._subject}", error) from error
 
     async def _evict(self) -> None:
         """Delete the consumers of earlier owners of the address, and begin behind what they acknowledged."""
@@ -157,31 +166,6 @@ class _Source:
         else:
             self.acknowledged = max(self.acknowledged, info.ack_floor.stream_seq)
 
-    def _configuration(self, name: str, deliver: str) -> dict[str, Any]:
-        return {
-            "stream_name": self._stream,
-            "config": {
-                "name": name,
-                "deliver_subject": deliver,
-                "deliver_policy": "by_start_sequence",
-                "opt_start_seq": self.acknowledged + 1,
-                "filter_subject": self._subject,
-                "ack_policy": "all",
-                "ack_wait": ACK_WAIT_S * SECOND_NS,
-                "max_ack_pending": IN_FLIGHT,
-                "replay_policy": "instant",
-                "mem_storage": True,
-                "flow_control": True,
-                "idle_heartbeat": int(HEARTBEAT_S * SECOND_NS),
-                "inactive_threshold": INACTIVE_S * SECOND_NS,
-            },
-        }
-
-    async def _answer_control(self, message: Message) -> None:
-        reply = message.reply or (message.headers or {}).get("Nats-Consumer-Stalled")
-        if reply:
-            await self._connection.publish(reply)
-
 
 class JetStreamInbox:
     """The inbox of one address; `open_inbox` makes it."""
@@ -193,13 +177,12 @@ class JetStreamInbox:
         self.on_renewed = on_renewed
         self._connection = connection
         self._name = f"{kind}_{address}"
+        self._wake = wake = asyncio.Event()
+        self._broken = broken = asyncio.Event()
         self._sources = (
-            _Source(connection, "inbox", names.inbox(kind, address), self._name, 0),
-            _Source(connection, "request", names.requests(kind, address), self._name, 1),
+            _Source(connection, "inbox", names.inbox(kind, address), self._name, 0, wake, broken),
+            _Source(connection, "request", names.requests(kind, address), self._name, 1, wake, broken),
         )
-        self._wake = asyncio.Event()
-        self._reconnected = asyncio.Event()
-        self._stop_listening = connection.on_reconnected(self._reconnected.set)
         self._watch: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -234,13 +217,12 @@ class JetStreamInbox:
 
     async def close(self) -> None:
         """Stop receiving; what is not acknowledged stays for the next owner."""
-        self._stop_listening()
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait([self._watch])
         for source in self._sources:
             await source.purge_at_last()
-            await source.leave()
+            await source.close()
 
     def _take(self) -> list[Delivery]:
         batch: list[Delivery] = []
@@ -254,19 +236,19 @@ class JetStreamInbox:
         return batch
 
     async def _renew(self) -> None:
-        self._reconnected.clear()
+        self._broken.clear()
         if self._connection.renew_inbox_stream is not None:
             await self._connection.renew_inbox_stream()
         for source in self._sources:
-            await source.open(self._wake)
+            await source.open()
 
     async def _keep_alive(self) -> None:
-        """Make the consumers again after a reconnect, and when one has fallen silent."""
+        """Make the consumers again after a reconnect or a gap, and when one has fallen silent."""
         clock = asyncio.get_running_loop().time
         while True:
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
-                    await self._reconnected.wait()
+                    await self._broken.wait()
             except TimeoutError:
                 for source in self._sources:
                     await source.purge()
@@ -295,7 +277,7 @@ async def open_inbox(
     """Return the inbox of an address, taken over from whoever had it.
 
     ``on_renewed`` is called after the inbox was made again (a restarted
-    server, a reconnect, a vanished consumer): messages between actors may
+    server, a reconnect, a gap, a vanished consumer): messages between actors may
     have been lost then, so the owner performs `resume`.
     """
     inbox = JetStreamInbox(connection, kind, address, on_renewed)
