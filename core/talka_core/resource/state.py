@@ -19,7 +19,8 @@ from talka_protocols.events import Holder
 SLOTS = "slots"
 HANDS = 64
 """How often one grant may be handed on before the pool is asked again."""
-HANDS_MS = 600_000
+HANDS_MS = 30_000
+"""How long a grant may be handed on: the longest that a better rank waits when a withdrawal gets lost."""
 LEASE_MS = 3_000
 """How long a worker or a client may be silent, and then how long its pool-wide amounts are held back."""
 LOST_KEPT = 1_000

@@ -14,6 +14,7 @@ from talka_protocols.events import (
     TaskReady,
     TaskScheduled,
 )
+from talka_protocols.states import TaskStatus
 
 
 def make_ready(state: ExecutionRecord, task_id: str) -> Iterator[ExecutionEvent]:
@@ -48,7 +49,8 @@ def give_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Execu
         if heir is not None and _needs_the_same(state, task_id, heir):
             yield from _hand_on(state, task_id, heir)
             return
-        if state.active and state.unfinished > state.active + len(state.ready):
+        may_follow = state.active and state.unfinished > state.active + len(state.ready)
+        if may_follow and record.status is not TaskStatus.RETRYING:
             yield AllocationKept(record.allocation_id, task_id, now_ms + KEEP_MS)
             return
     yield AllocationReleased(record.allocation_id)

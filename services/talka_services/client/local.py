@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from talka_protocols.events import WorkerJoined
+from talka_protocols.subjects import POOL, LogName
 from talka_services.client.orchestrator import Orchestrator
 from talka_services.embedded import Durability, EmbeddedServer
 from talka_services.executors.agents import AgentExecutor
 from talka_services.executors.registry import Executors, ExecutorSettings
 from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.node import SNAPSHOT_EVERY, Node
-from talka_services.service.worker import SLOTS, WorkerOptions, default_worker_id, machine_capacity
+from talka_services.service.worker import (
+    DRAIN_S,
+    SLOTS,
+    WorkerOptions,
+    default_worker_id,
+    machine_capacity,
+)
+from talka_services.telemetry import get_logger
 
 EMBEDDED_SHARDS = 2
+JOIN_S = 5.0
+
+log = get_logger(__name__)
 
 
 class LocalOptions(Struct, frozen=True):
@@ -28,7 +41,8 @@ class LocalOptions(Struct, frozen=True):
     ``offers``, one for each worker, takes the place of both ``workers`` and
     ``capacity`` where workers differ. ``shared`` is what the workers have
     together (licences, mutexes); without it the data directory's last
-    declaration holds. ``executors`` says what tasks may do,
+    declaration holds. ``drain_s`` is how long, at the end, workers wait for
+    what others still run on them. ``executors`` says what tasks may do,
     everything by default, because they run as the user who started this process.
     """
 
@@ -41,6 +55,7 @@ class LocalOptions(Struct, frozen=True):
     offers: tuple[dict[str, float], ...] = ()
     shared: dict[str, float] = field(default_factory=dict[str, float])
     snapshot_every: int = SNAPSHOT_EVERY
+    drain_s: float = DRAIN_S
     executors: ExecutorSettings = field(
         default_factory=lambda: ExecutorSettings(allow_modules=("*",), allow_commands=("*",))
     )
@@ -74,10 +89,27 @@ async def local(
             ceiling = largest if offers else None
             agent_types = frozenset[str]().union(*served) if served else None
             orchestrator = Orchestrator(node, ceiling=ceiling, agent_types=agent_types)
+            await _until_joined(orchestrator)
             try:
                 yield orchestrator
             finally:
                 await orchestrator.resources.close()
+
+
+async def _until_joined(orchestrator: Orchestrator) -> None:
+    """Return when the pool knows our workers; whoever owns it may take a moment to appear."""
+    missing = {worker.options.worker_id for worker in orchestrator.node.workers}
+    if not missing:
+        return
+    pool = LogName(POOL, "-", "default")
+    try:
+        async with asyncio.timeout(JOIN_S), aclosing(orchestrator.histories.follow_commits(pool)) as commits:
+            async for _position, commit in commits:
+                missing -= {e.worker_id for _, _, e in commit.events() if isinstance(e, WorkerJoined)}
+                if not missing:
+                    return
+    except TimeoutError:
+        log.warning("workers.not_joined", workers=sorted(missing), waited_s=JOIN_S)
 
 
 def largest_offer(offers: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -101,6 +133,7 @@ async def _add_worker(
         slots=options.slots,
         capacity=capacity,
         slots_by_agent=slots_by_agent,
+        drain_s=options.drain_s,
     )
     await node.add_worker(worker, executors)
     return frozenset(executors.agent_types)
