@@ -157,6 +157,10 @@ class Cluster:
     def __getitem__(self, name: str) -> Program:
         return self.programs[name]
 
+    def configure(self, name: str, *options: str) -> Program:
+        """Define one of the services again, with these options; it must not have been started."""
+        return self._add(name, self._talka(name, *options), f"{name} is ready")
+
     def add_worker(self, worker_id: str, *options: str, name: str = "") -> Program:
         """Define a worker process, named like its id unless told otherwise; it is not started yet."""
         command = self._talka(

@@ -126,9 +126,9 @@ def _start(state: WorkerRecord, message: StartTask, now_ms: int) -> Iterator[Wor
     if state.is_handing_back or state.is_enlisting or is_stale:
         error = _STALE if is_stale else _DRAINING
         yield AttemptReported(_never_ran(state, message, now_ms, error))
-    elif message.is_shared and state.is_cut_off:
-        yield AttemptReported(_never_ran(state, message, now_ms, _CUT_OFF))
-    else:
+    elif not (message.is_shared and state.is_cut_off):
+        # Otherwise it is left unanswered and sent again, until the pool hears us or gives us up:
+        # a refusal would come back at once as the next attempt.
         yield AttemptAccepted(message)
 
 

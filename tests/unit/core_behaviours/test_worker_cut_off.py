@@ -45,15 +45,16 @@ def test_only_pool_wide_amounts_are_stopped() -> None:
 
 
 def test_nothing_of_the_kind_begins_while_cut_off() -> None:
-    """An order that arrives while the pool does not hear us is given back if it needs a licence."""
+    """An order that needs a licence waits, unanswered, until the pool hears us and it is sent again."""
     state = worker()
     step(WORKER_BEHAVIOUR, state, m.ContactLost("w"), 2)
     _, refused = step(WORKER_BEHAVIOUR, state, start("licensed", 2, shared=True), 3)
     _, accepted = step(WORKER_BEHAVIOUR, state, start("plain", 2), 3)
     step(WORKER_BEHAVIOUR, state, m.ContactMade("w"), 4)
-    _, again = step(WORKER_BEHAVIOUR, state, start("licensed", 3, shared=True), 5)
+    _, again = step(WORKER_BEHAVIOUR, state, start("licensed", 2, shared=True), 5)
     launched = [
         [effect.start.task.id for _, effect in effects if isinstance(effect, Launch)]
         for effects in (refused, accepted, again)
     ]
     assert launched == [[], ["plain"], ["licensed"]]
+    assert all(isinstance(effect, Stop) for _, effect in refused), "nothing is reported"
