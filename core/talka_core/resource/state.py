@@ -34,7 +34,12 @@ def thousandths(amounts: dict[str, float]) -> Amounts:
 
     The noise of binary fractions is taken off first: 1.1 is 1100, not 1101.
     """
-    return {name: ceil(round(amount * 1000, 6)) for name, amount in amounts.items()}
+    return {name: _thousandths(amount) for name, amount in amounts.items()}
+
+
+def _thousandths(amount: float) -> int:
+    nearest = round(amount * 1000)
+    return nearest if nearest / 1000 == amount else ceil(amount * 1000)
 
 
 def plain(amounts: Amounts) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from talka_core.behaviour import Effect, Send, step
@@ -73,6 +73,7 @@ def test_holders_are_reminded() -> None:
 
 
 @given(st.integers(0, 10**12))
+@example(8_418_272_140)
 def test_thousandths_are_exact(amount: int) -> None:
     """An amount written with three decimals is held as exactly that many thousandths."""
     assert thousandths({"x": amount / 1000}) == {"x": amount}
