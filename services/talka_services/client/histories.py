@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -9,13 +10,18 @@ from talka_core.history import FOLDS, apply
 from talka_core.resource import PoolRecord
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols.commit import Commit
-from talka_protocols.errors import UnknownExecutionError
+from talka_protocols.errors import BrokenHistoryError, PlatformError, UnknownExecutionError
 from talka_protocols.events import Event
 from talka_protocols.ports import Blobs, Log, Snapshots
 from talka_protocols.states import FINAL_EXECUTION_STATES
-from talka_protocols.subjects import EXECUTION, POOL, LogName, shard_of
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName, shard_of
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded, newest
+from talka_services.telemetry import get_logger
+
+AGAIN_S = 1.0
+
+logger = get_logger(__name__)
 
 
 class Histories:
@@ -67,10 +73,64 @@ class Histories:
     async def follow_commits(
         self, name: LogName, after: int = 0
     ) -> AsyncGenerator[tuple[int, Commit[Event]]]:
-        """Yield a log's commits with their positions, and go on as they are made."""
-        async with aclosing(self._log.follow(name, after)) as feed:
-            async for stored in feed:
-                yield stored.position, await decoded(stored, self._definitions)
+        """Yield a log's commits with their positions, and go on as they are made, through every outage.
+
+        Raises:
+            BrokenHistoryError: a commit cannot be read.
+        """
+        is_reported = False
+        while True:
+            try:
+                async with aclosing(self._log.follow(name, after)) as feed:
+                    async for stored in feed:
+                        commit = await decoded(stored, self._definitions)
+                        after, is_reported = stored.position, False
+                        yield stored.position, commit
+            except BrokenHistoryError:
+                raise
+            except PlatformError as error:
+                if not is_reported:
+                    logger.warning("histories.interrupted", log=str(name), after=after, error=str(error))
+                is_reported = True
+            else:
+                return
+            await asyncio.sleep(AGAIN_S)
+
+    async def until_begun(self, execution_id: str, patience_s: float | None = None) -> None:
+        """Return when the execution's log has begun; a plan's log is the promise that it will.
+
+        Args:
+            execution_id: the execution to wait for.
+            patience_s: how long an id may be unknown to everybody, without end if None.
+
+        Raises:
+            UnknownExecutionError: neither a plan nor an execution had such a log in that time.
+        """
+        name = self.name(execution_id)
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._first_commit(name)
+        except TimeoutError:
+            # The time may have been an outage's: only a server that answers can say that there is nothing.
+            if not await self._has_any(LogName(PLAN, name.shard, name.key), name):
+                raise UnknownExecutionError(execution_id) from None
+            await self._first_commit(name)
+
+    async def _first_commit(self, name: LogName) -> None:
+        async with aclosing(self.follow_commits(name)) as commits:
+            async for _ in commits:
+                return
+
+    async def _has_any(self, *names: LogName) -> bool:
+        is_reported = False
+        while True:
+            try:
+                return any([await self._log.read(name) for name in names])
+            except PlatformError as error:
+                if not is_reported:
+                    logger.warning("histories.unreachable", log=str(names[-1]), error=str(error))
+                is_reported = True
+            await asyncio.sleep(AGAIN_S)
 
     async def follow(self, execution_id: str) -> AsyncGenerator[ExecutionRecord]:
         """Yield the execution's state after each commit until it is over; it is the same object each time."""
