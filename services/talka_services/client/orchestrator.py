@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from talka_core.scheduler import ExecutionRecord
 from talka_core.status import inventory_of, result_of, status_of
-from talka_protocols.errors import CallerError, UnknownExecutionError
+from talka_protocols.errors import CallerError
 from talka_protocols.messages import Advance, CancelExecution, Message, Recipient, SubmitWorkflow, sealed
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.subjects import is_token, shard_of
@@ -29,6 +29,10 @@ from talka_services.service.node import Node
 
 STATUS_S = 0.1
 """How often a watcher gets a status at the most."""
+UNKNOWN_S = 5.0
+"""How long an id that somebody else must have submitted may be unknown to everybody."""
+REMEMBERED = 100_000
+"""How many of the ids that it submitted a client knows as its own."""
 
 
 class Orchestrator:
@@ -50,6 +54,7 @@ class Orchestrator:
         self._ports = node.ports
         self._client_id = f"client-{uuid4().hex[:12]}"
         self._letters = count(1)
+        self._submitted: dict[str, None] = {}
         self.histories = Histories(node.ports.log, node.ports.blobs, node.ports.shards, node.ports.snapshots)
         self._ceilings = Ceilings(self.histories, ceiling, agent_types)
         self.resources = ResourceManager(node, self.histories, self._client_id)
@@ -104,7 +109,13 @@ class Orchestrator:
                 hint="Use letters, digits, '-' and '_', at most 128 of them.",
             )
         await self._send(Recipient.PLANNER, await self._submission(chosen, checked))
+        self._remember(chosen)
         return chosen
+
+    def _remember(self, execution_id: str) -> None:
+        self._submitted[execution_id] = None
+        if len(self._submitted) > REMEMBERED:
+            del self._submitted[next(iter(self._submitted))]
 
     def _new_id(self, key: str | None) -> str:
         if key is None:
@@ -124,8 +135,13 @@ class Orchestrator:
         """Return the result of an execution when it is over.
 
         Large results are loaded unless ``load_results`` is false; then they
-        stay claim checks, for ``load``.
+        stay claim checks, for ``load``. However long an outage of the server
+        lasts, it is waited for.
+
+        Raises:
+            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
+        await self._until_begun(execution_id)
         state: ExecutionRecord | None = None
         async with aclosing(self.histories.follow(execution_id)) as states:
             async for current in states:
@@ -148,11 +164,16 @@ class Orchestrator:
         return msgspec.json.decode(await self._ports.blobs.get(claim))
 
     async def watch(self, execution_id: str) -> AsyncGenerator[ExecutionStatus]:
-        """Yield the execution's status as it changes, at most ten times a second, and the last one."""
+        """Yield the execution's status as it changes, at most ten times a second, and the last one.
+
+        Raises:
+            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
+        """
         news = asyncio.Event()
         latest: list[ExecutionRecord] = []
 
         async def follow() -> None:
+            await self._until_begun(execution_id)
             async with aclosing(self.histories.follow(execution_id)) as states:
                 async for state in states:
                     latest[:] = [state]
@@ -175,6 +196,11 @@ class Orchestrator:
             following.cancel()
             await asyncio.wait([following])
 
+    async def _until_begun(self, execution_id: str) -> None:
+        """Wait for an execution's log; that of one's own submission, which is on file, without end."""
+        is_own = execution_id in self._submitted
+        await self.histories.until_begun(execution_id, None if is_own else UNKNOWN_S)
+
     async def get_execution_status(self, execution_id: str) -> ExecutionStatus:
         """Return where an execution stands.
 
@@ -186,11 +212,12 @@ class Orchestrator:
     async def cancel_execution(self, execution_id: str, reason: str = "") -> bool:
         """Ask an execution to stop; return whether it was still running when the request was recorded.
 
+        One that has only just been submitted is cancelled as soon as it has begun.
+
         Raises:
-            UnknownExecutionError: there is no such execution.
+            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
-        if not await self._ports.log.read(self.histories.name(execution_id)):
-            raise UnknownExecutionError(execution_id)
+        await self._until_begun(execution_id)
         await self._send(Recipient.SCHEDULER, CancelExecution(execution_id, reason))
         async with aclosing(self.histories.follow(execution_id)) as states:
             async for state in states:
