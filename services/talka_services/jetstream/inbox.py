@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -91,6 +92,11 @@ class _Source:
             connection, self._stream, subject, SETTINGS, self._on_message, self._on_heard
         )
 
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether nothing more arrives until the next `open`."""
+        return self._consumer.is_broken
+
     async def open(self) -> None:
         """Take the address over; whoever consumes it now gets nothing more."""
         await self.leave()
@@ -120,7 +126,7 @@ class _Source:
 
     def _on_heard(self) -> None:
         self.heard_at = self._clock()
-        if self._consumer.is_broken:
+        if self.is_broken:
             self._broken.set()
 
     async def purge(self) -> None:
@@ -183,19 +189,30 @@ class JetStreamInbox:
             _Source(connection, "inbox", names.inbox(kind, address), self._name, 0, wake, broken),
             _Source(connection, "request", names.requests(kind, address), self._name, 1, wake, broken),
         )
+        self._clock = asyncio.get_running_loop().time
         self._watch: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Take the address over and begin to receive."""
         await self._renew()
         self._watch = asyncio.create_task(self._keep_alive(), name=f"inbox {self._name}")
+        self._watch.add_done_callback(lambda _task: self._wake.set())
 
     async def receive(self) -> Sequence[Delivery]:
-        """Wait for a delivery, and return all that have arrived, at most 512, oldest first per stream."""
+        """Wait for a delivery, and return all that have arrived, at most 512, oldest first per stream.
+
+        Raises:
+            PlatformError: the inbox was closed, or nobody looks after its consumers any more.
+        """
         while True:
             batch = self._take()
             if batch:
                 return batch
+            if self._watch is None or self._watch.done():
+                raise PlatformError(
+                    f"The inbox {self._name} at {self._connection.address} receives nothing more.",
+                    hint="Open it again; what was not acknowledged is delivered then.",
+                )
             self._wake.clear()
             await self._wake.wait()
 
@@ -236,39 +253,39 @@ class JetStreamInbox:
         return batch
 
     async def _renew(self) -> None:
-        self._broken.clear()
         if self._connection.renew_inbox_stream is not None:
             await self._connection.renew_inbox_stream()
         for source in self._sources:
             await source.open()
 
     async def _keep_alive(self) -> None:
-        """Make the consumers again after a reconnect or a gap, and when one has fallen silent."""
-        clock = asyncio.get_running_loop().time
+        """Look after the consumers once a second, and at once when one broke, whatever goes wrong."""
         while True:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_S):
                     await self._broken.wait()
-            except TimeoutError:
-                for source in self._sources:
-                    await source.purge()
-                quiet_s = clock() - min(source.heard_at for source in self._sources)
-                if quiet_s < SILENCE_S or not self._connection.is_up.is_set():
-                    continue
-            await self._renew_until_done()
-            log.info("inbox.renewed", inbox=self._name)
-            if self.on_renewed is not None:
-                self.on_renewed()
-
-    async def _renew_until_done(self) -> None:
-        while True:
+            self._broken.clear()
             try:
-                await self._renew()
-            except (ServerUnavailableError, PlatformError) as error:
+                await self._look_after()
+            except PlatformError as error:
                 log.warning("inbox.not_renewed", inbox=self._name, error=str(error))
                 await asyncio.sleep(RETRY_S)
-            else:
+            except Exception:
+                log.exception("inbox.not_looked_after", inbox=self._name)
+                await asyncio.sleep(RETRY_S)
+
+    async def _look_after(self) -> None:
+        """Purge what is settled; make the consumers again when one is broken or has fallen silent."""
+        if not any(source.is_broken for source in self._sources):
+            for source in self._sources:
+                await source.purge()
+            quiet_s = self._clock() - min(source.heard_at for source in self._sources)
+            if quiet_s < SILENCE_S or not self._connection.is_up.is_set():
                 return
+        await self._renew()
+        log.info("inbox.renewed", inbox=self._name)
+        if self.on_renewed is not None:
+            self.on_renewed()
 
 
 async def open_inbox(
