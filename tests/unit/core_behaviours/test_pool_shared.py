@@ -81,8 +81,8 @@ def test_grant_says_that_it_is_shared() -> None:
     """The holder of a pool-wide amount is told so, and nobody else is."""
     pool = Pool()
     said: dict[str, bool] = {}
-    for name, amounts in {"a": {"licence": 1.0}, "b": {"cpu_cores": 1.0}}.items():
-        pool.ask(name, **amounts)
+    for name, resource in {"a": "licence", "b": "cpu_cores"}.items():
+        pool.tell(m.RequestAllocation("p", name, Holder("e", name, 1), "work", {resource: 1.0}))
         (send,) = pool.effects
         assert isinstance(send, Send)
         assert isinstance(send.message, m.GrantAllocation)
