@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -10,6 +11,7 @@ from talka_protocols.errors import PlatformError
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.inbox import JetStreamInbox, open_inbox
 from talka_services.jetstream.post import JetStreamPost
+from talka_services.jetstream.topology import ensure_topology
 
 
 async def consumers(connection: Connection, stream: str) -> list[str]:
@@ -58,3 +60,31 @@ async def test_receiving_fails_when_nobody_looks_after_the_inbox(connection: Con
 async def receive(inbox: JetStreamInbox) -> int:
     """Receive once, and return how much."""
     return len(await inbox.receive())
+
+
+async def test_an_inbox_that_cannot_be_opened_leaves_nothing_behind(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each failed attempt withdraws its consumers and listeners, so that retries do not add up."""
+    listening: list[Callable[[], None]] = []
+    listen = connection.on_reconnected
+
+    def counted(listener: Callable[[], None]) -> Callable[[], None]:
+        listening.append(listener)
+        stop = listen(listener)
+
+        def stopped() -> None:
+            listening.remove(listener)
+            stop()
+
+        return stopped
+
+    monkeypatch.setattr(connection, "on_reconnected", counted)
+    await connection.js.delete_stream(connection.names.stream("request"))
+    with pytest.raises(PlatformError, match="taking over"):
+        await open_inbox(connection, "shard", "1")
+    assert listening == []
+    async with asyncio.timeout(10):
+        while await consumers(connection, "inbox"):  # noqa: ASYNC110  (only the server knows)
+            await asyncio.sleep(0.02)
+    await ensure_topology(connection)

@@ -296,7 +296,15 @@ async def open_inbox(
     ``on_renewed`` is called after the inbox was made again (a restarted
     server, a reconnect, a gap, a vanished consumer): messages between actors may
     have been lost then, so the owner performs `resume`.
+
+    Raises:
+        PlatformError: the server refused it.
+        ServerUnavailableError: the server did not answer.
     """
     inbox = JetStreamInbox(connection, kind, address, on_renewed)
-    await inbox.open()
+    try:
+        await inbox.open()
+    except BaseException:
+        await inbox.close()
+        raise
     return inbox
