@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from talka_protocols.errors import CallerError, ServerUnavailableError
 from talka_services.jetstream.api import (
     JETSTREAM_OFF,
+    NO_ROOM,
     SECOND_NS,
     STREAM_NAME_IN_USE,
     RefusedError,
@@ -23,17 +24,24 @@ from talka_services.jetstream.api import (
     refused,
 )
 from talka_services.jetstream.connection import Connection
+from talka_services.telemetry import get_logger
 
 OLDEST_SERVER = (2, 12)
 DUPLICATE_WINDOW_S = 120
 INBOX_AGE_S = 3600
 # The server reserves this much memory for the stream.
 INBOX_BYTES = 128 * 1024 * 1024
+# Dead letters are for people to look at: nobody does after a month, or in a gigabyte of them.
+DEAD_AGE_S = 30 * 24 * 3600
+DEAD_BYTES = 1_000_000_000
 LEASE_MARKER_S = 1
 SNAPSHOTS_KEPT = 2
 CHECKED = ("storage", "subjects", "max_msgs_per_subject")
+LIMITS = ("max_age", "max_bytes")
 
 StreamConfig = dict[str, Any]
+
+log = get_logger(__name__)
 
 
 def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
@@ -64,7 +72,7 @@ def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
         stream("snapshot", max_msgs_per_subject=SNAPSHOTS_KEPT),
         inbox_stream(connection, replicas),
         stream("request"),
-        stream("dead"),
+        stream("dead", discard="old", max_age=DEAD_AGE_S * SECOND_NS, max_bytes=DEAD_BYTES),
         bucket("leases", allow_msg_ttl=True, subject_delete_marker_ttl=LEASE_MARKER_S * SECOND_NS),
         bucket("settings"),
         {
@@ -115,12 +123,29 @@ async def ensure_stream(connection: Connection, config: StreamConfig) -> None:
     try:
         await call(connection, f"STREAM.CREATE.{name}", config)
     except RefusedError as error:
+        if error.failure.err_code in NO_ROOM and config["storage"] == "file" and "max_bytes" in config:
+            # The server sets the bytes aside at once; it has too little, or an account that may not.
+            log.warning("stream.not_bounded", stream=name, max_bytes=config["max_bytes"], error=str(error))
+            await ensure_stream(connection, {key: config[key] for key in config if key != "max_bytes"})
+            return
         if error.failure.err_code != STREAM_NAME_IN_USE:
             raise refused(f"making the stream {name}", error) from error
-        await _check_stream(connection, name, config)
+        await _limit_stream(connection, config, await _check_stream(connection, name, config))
 
 
-async def _check_stream(connection: Connection, name: str, wanted: StreamConfig) -> None:
+async def _limit_stream(connection: Connection, wanted: StreamConfig, present: StreamConfig) -> None:
+    """Bound a stream of an older version that has no bounds; those that somebody gave it stay."""
+    missing = {key: wanted[key] for key in LIMITS if key in wanted and present.get(key, 0) <= 0}
+    if not missing:
+        return
+    try:
+        await call(connection, f"STREAM.UPDATE.{wanted['name']}", {**present, **missing})
+    except RefusedError as error:
+        log.warning("stream.not_bounded", stream=wanted["name"], **missing, error=str(error))
+
+
+async def _check_stream(connection: Connection, name: str, wanted: StreamConfig) -> StreamConfig:
+    """Return how the stream is configured, provided that it is ours."""
     present = (await call(connection, f"STREAM.INFO.{name}")).config
     for key in CHECKED:
         if key in wanted and present.get(key) != wanted[key]:
@@ -128,6 +153,7 @@ async def _check_stream(connection: Connection, name: str, wanted: StreamConfig)
                 f"Stream {name} at {connection.address} has {key} {present.get(key)!r}, not {wanted[key]!r}.",
                 hint="It belongs to something else or another version: use another namespace.",
             )
+    return present
 
 
 def _check_version(connection: Connection) -> None:
