@@ -85,6 +85,14 @@ class Names(Struct, frozen=True):
         """Return a core subject for what is not stored: heartbeats, progress."""
         return f"{self.root}.live.{what}.{key}"
 
+    def answers(self, client_id: str) -> str:
+        """Return the core subject for answers to a client, which asks again if one is lost."""
+        return self.live("answer", client_id)
+
+    def is_live(self, subject: str) -> bool:
+        """Tell whether nothing stores what is written to the subject."""
+        return subject.startswith(f"{self.root}.live.")
+
     def stream(self, what: str) -> str:
         """Return a stream's name: ``log``, ``snapshot``, ``inbox``, ``request`` or ``dead``."""
         return f"talka_{self.namespace}_{what}"

@@ -80,7 +80,7 @@ class Answers:
     async def _listen(self) -> None:
         async with self._subscribing:
             if self._subscription is None:
-                subject = self._node.ports.names.inbox(Recipient.CLIENT.value, self._client_id)
+                subject = self._node.ports.names.answers(self._client_id)
                 self._subscription = await self._node.connection.wire.subscribe(subject, cb=self._arrived)
 
     async def _arrived(self, message: Wired) -> None:

@@ -56,6 +56,8 @@ class JetStreamPost:
     async def send(self, envelopes: Sequence[tuple[str, bytes]]) -> None:
         """Publish each (subject, body) in order; return when all are acknowledged.
 
+        What no stream takes, because its subject is live, goes first and is
+        not acknowledged by anyone: whoever listens has it, and nobody keeps it.
         After a lost acknowledgement everything from there on is sent again,
         so that the order holds and receivers see repeats at worst.
 
@@ -70,6 +72,21 @@ class JetStreamPost:
                     f"{self._connection.max_bytes} bytes.",
                     hint="Send large values as claim checks, or raise max_payload on the server.",
                 )
+        is_live = self._connection.names.is_live
+        await self._tell([envelope for envelope in envelopes if is_live(envelope[0])])
+        await self._store([envelope for envelope in envelopes if not is_live(envelope[0])])
+
+    async def _tell(self, envelopes: Sequence[tuple[str, bytes]]) -> None:
+        for subject, body in envelopes:
+            try:
+                await self._connection.publish(subject, body)
+            except NoAnswerError as error:
+                raise ServerUnavailableError(
+                    f"{self._connection.address} is away, and too much waits to be sent to it.",
+                    hint="Sending again is safe.",
+                ) from error
+
+    async def _store(self, envelopes: Sequence[tuple[str, bytes]]) -> None:
         clock = asyncio.get_running_loop().time
         sent, deadline = 0, clock() + PATIENCE_S
         while sent < len(envelopes):

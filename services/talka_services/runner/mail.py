@@ -33,13 +33,17 @@ class Sorter:
         """Return the subject of the inbox that a message goes to."""
         known = self._subjects.get((to, message.key))
         if known is None:
-            is_sharded = to in (Recipient.PLANNER, Recipient.SCHEDULER)
-            address = shard_of(message.key, self._shards) if is_sharded else message.key
-            known = self._names.inbox(to.value, address)
+            known = self._address(to, message.key)
             if len(self._subjects) > 10_000:
                 self._subjects.clear()
             self._subjects[to, message.key] = known
         return known
+
+    def _address(self, to: Recipient, key: str) -> str:
+        if to is Recipient.CLIENT:
+            return self._names.answers(key)
+        is_sharded = to in (Recipient.PLANNER, Recipient.SCHEDULER)
+        return self._names.inbox(to.value, shard_of(key, self._shards) if is_sharded else key)
 
     def envelopes(
         self, sender: str, epoch: int, sends: Iterable[tuple[str, Send]]
