@@ -1,0 +1,256 @@
+"""``execution.<id>``, written by the scheduler."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+from talka_protocols.events.fact import Fact, TaskFailure
+from talka_protocols.workflow import ClaimCheck, Workflow
+
+
+class ExecutionAccepted(Fact, frozen=True, gc=False):
+    """The planner handed over a checked workflow; a large one is named by its claim check."""
+
+    workflow: Workflow | None = None
+    definition: ClaimCheck | None = None
+
+
+class ExecutionRejected(Fact, frozen=True, gc=False):
+    """The planner refused the workflow for a reason only it could see."""
+
+    code: str
+    message: str
+    name: str = ""
+
+
+class ExecutionStarted(Fact, frozen=True, gc=False):
+    """Dispatch begins."""
+
+
+class TaskReady(Fact, frozen=True, gc=False):
+    """Everything the task needs has happened; a smaller rank goes first."""
+
+    task_id: str
+    rank: tuple[float, ...] = ()
+
+
+class TaskQueued(Fact, frozen=True, gc=False):
+    """The pool is asked for the task's resources."""
+
+    task_id: str
+    attempt: int
+
+
+class TaskScheduled(Fact, frozen=True, gc=False):
+    """The attempt has its resources and goes to a worker.
+
+    ``pool_version`` is the pool's version at the grant; ``hands`` is how often
+    this allocation may still be handed on until ``hands_until``; ``is_shared``
+    says that it holds pool-wide amounts.
+    """
+
+    task_id: str
+    attempt: int
+    worker_id: str
+    allocation_id: str
+    fence: int
+    pool_version: int = 0
+    hands: int = 0
+    hands_until: int = 0
+    incarnation: int = 0
+    is_shared: bool = False
+
+
+class TaskStarted(Fact, frozen=True, gc=False):
+    """The worker began to run the attempt."""
+
+    task_id: str
+    attempt: int
+    started_at: int
+
+
+class TaskSucceeded(Fact, frozen=True, gc=False):
+    """The attempt returned; a large result is named by its claim check.
+
+    ``extracts`` holds those paths of a large result that later tasks refer to.
+    """
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    result: Raw = Raw(b"null")
+    claim: ClaimCheck | None = None
+    extracts: dict[str, Raw] = {}
+
+
+class TaskFailed(Fact, frozen=True, gc=False):
+    """The task failed for good."""
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    error: TaskFailure
+
+
+class TaskTimedOut(Fact, frozen=True, gc=False):
+    """The last attempt ran past the task's time-out and was stopped."""
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    error: TaskFailure
+
+
+class TaskRetrying(Fact, frozen=True, gc=False):
+    """The attempt failed and another one follows at ``due_at``."""
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    due_at: int
+    error: TaskFailure
+
+
+class TaskAttemptLost(Fact, frozen=True, gc=False):
+    """The attempt's worker is gone or gave it back; it does not count against the retries.
+
+    One that was handed back by a worker that is shutting down was not lost by accident.
+    """
+
+    task_id: str
+    attempt: int
+    reason: str
+    is_handed_back: bool = False
+
+
+class TaskCancelRequested(Fact, frozen=True, gc=False):
+    """The attempt is to be stopped by its worker."""
+
+    task_id: str
+    attempt: int
+
+
+class TaskCancelled(Fact, frozen=True, gc=False):
+    """The task will not run, or was stopped on request."""
+
+    task_id: str
+    attempt: int = 0
+    finished_at: int = 0
+
+
+class TaskSkipped(Fact, frozen=True, gc=False):
+    """The task cannot run because ``because`` did not succeed."""
+
+    task_id: str
+    because: str
+
+
+class AllocationHandedOn(Fact, frozen=True, gc=False):
+    """A finished task's allocation passes to a successor without asking the pool again."""
+
+    allocation_id: str
+    from_task: str
+    to_task: str
+    attempt: int
+    fence: int
+
+
+class AllocationKept(Fact, frozen=True, gc=False):
+    """An ended task's allocation waits until ``until`` for a task that becomes ready at the same moment."""
+
+    allocation_id: str
+    task_id: str
+    until: int
+
+
+class AllocationReleased(Fact, frozen=True, gc=False):
+    """The execution gives an allocation back; the pool is told until it has recorded it."""
+
+    allocation_id: str
+
+
+class AllocationRequestWithdrawn(Fact, frozen=True, gc=False):
+    """The execution no longer wants what it asked for, granted or not."""
+
+    allocation_id: str
+
+
+class AllocationSettled(Fact, frozen=True, gc=False):
+    """The pool has recorded the return of the allocation."""
+
+    allocation_id: str
+
+
+class HandOnSettled(Fact, frozen=True, gc=False):
+    """The pool has recorded the hand-ons of the allocation up to ``fence``."""
+
+    allocation_id: str
+    fence: int
+
+
+class PermitWithdrawn(Fact, frozen=True, gc=False):
+    """The pool wants the allocation back at the next chance: somebody better waits."""
+
+    allocation_id: str
+
+
+class ExecutionCancelRequested(Fact, frozen=True, gc=False):
+    """Somebody asked to cancel the execution."""
+
+    reason: str = ""
+
+
+class ExecutionTimeoutReached(Fact, frozen=True, gc=False):
+    """The execution's time limit passed; what runs is stopped and all results are kept."""
+
+    limit_ms: int
+
+
+class ExecutionSucceeded(Fact, frozen=True, gc=False):
+    """Every task succeeded."""
+
+
+class ExecutionFailed(Fact, frozen=True, gc=False):
+    """Every task is final and at least one did not succeed."""
+
+    failed: tuple[str, ...] = ()
+
+
+class ExecutionTimedOut(Fact, frozen=True, gc=False):
+    """The execution ended because of its time limit."""
+
+
+class ExecutionCancelled(Fact, frozen=True, gc=False):
+    """The execution ended on request."""
+
+
+ExecutionEvent = (
+    TaskReady
+    | TaskQueued
+    | TaskScheduled
+    | TaskStarted
+    | TaskSucceeded
+    | AllocationReleased
+    | AllocationSettled
+    | AllocationHandedOn
+    | AllocationKept
+    | HandOnSettled
+    | TaskFailed
+    | TaskTimedOut
+    | TaskRetrying
+    | TaskAttemptLost
+    | TaskCancelRequested
+    | TaskCancelled
+    | TaskSkipped
+    | AllocationRequestWithdrawn
+    | PermitWithdrawn
+    | ExecutionAccepted
+    | ExecutionRejected
+    | ExecutionStarted
+    | ExecutionCancelRequested
+    | ExecutionTimeoutReached
+    | ExecutionSucceeded
+    | ExecutionFailed
+    | ExecutionTimedOut
+    | ExecutionCancelled
+)

@@ -1,0 +1,26 @@
+"""What all events have in common, and the small structs inside them."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Fact(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
+    """Root of all events."""
+
+
+class TaskFailure(Struct, frozen=True, omit_defaults=True):
+    """Why an attempt failed: a stable code, a sentence, and details for people."""
+
+    code: str
+    message: str
+    detail: str = ""
+
+
+class Holder(Struct, frozen=True, omit_defaults=True, gc=False):
+    """Who holds or wants resources: a task's attempt, or a client under a name of its own."""
+
+    execution_id: str = ""
+    task_id: str = ""
+    attempt: int = 0
+    client_id: str = ""

@@ -1,0 +1,32 @@
+"""``plan.<id>``, written by the planner."""
+
+from __future__ import annotations
+
+from talka_protocols.events.fact import Fact
+from talka_protocols.workflow import ClaimCheck, Workflow
+
+
+class PlanAccepted(Fact, frozen=True, gc=False):
+    """The workflow can run; the figures say what was found out about it (seconds)."""
+
+    workflow: Workflow | None = None
+    definition: ClaimCheck | None = None
+    critical_path: tuple[str, ...] = ()
+    stages: int = 0
+    estimated_duration: float = 0.0
+    lower_bound: float = 0.0
+
+
+class PlanRejected(Fact, frozen=True, gc=False):
+    """The workflow cannot run."""
+
+    code: str
+    message: str
+    name: str = ""
+
+
+class PlanHandedOver(Fact, frozen=True, gc=False):
+    """The scheduler has recorded the plan."""
+
+
+PlanEvent = PlanAccepted | PlanRejected | PlanHandedOver

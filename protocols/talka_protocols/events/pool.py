@@ -1,0 +1,143 @@
+"""``pool.<pool>``, written by the resource actor."""
+
+from __future__ import annotations
+
+from talka_protocols.events.fact import Fact, Holder
+
+
+class PoolOwnershipTaken(Fact, frozen=True, gc=False):
+    """A resource service took the pool over."""
+
+    epoch: int
+    holder: str = ""
+
+
+class WorkerJoined(Fact, frozen=True, gc=False):
+    """A worker's incarnation offers its capacity."""
+
+    worker_id: str
+    incarnation: int
+    agent_types: tuple[str, ...]
+    slots: int
+    capacity: dict[str, float]
+    slots_by_agent: dict[str, int] = {}
+
+
+class WorkerDraining(Fact, frozen=True, gc=False):
+    """The worker takes nothing new."""
+
+    worker_id: str
+    incarnation: int
+
+
+class WorkerLost(Fact, frozen=True, gc=False):
+    """The incarnation fell silent or left; its capacity leaves with it."""
+
+    worker_id: str
+    incarnation: int
+    reason: str = ""
+
+
+class AllocationQueued(Fact, frozen=True, gc=False):
+    """A request waits."""
+
+    allocation_id: str
+    holder: Holder
+    agent_type: str
+    amounts: dict[str, float] = {}
+    rank: tuple[float, ...] = ()
+
+
+class AllocationGranted(Fact, frozen=True, gc=False):
+    """A request got its resources on a worker; ``fence`` grows with every grant."""
+
+    allocation_id: str
+    holder: Holder
+    agent_type: str
+    worker_id: str
+    incarnation: int
+    fence: int
+    amounts: dict[str, float] = {}
+    hands: int = 0
+    hands_until: int = 0
+
+
+class AllocationHolderChanged(Fact, frozen=True, gc=False):
+    """An execution handed its allocation on to another of its tasks."""
+
+    allocation_id: str
+    holder: Holder
+    fence: int
+
+
+class AllocationPermitWithdrawn(Fact, frozen=True, gc=False):
+    """The allocation may not be handed on any more: a better rank waits."""
+
+    allocation_id: str
+
+
+class AllocationFreed(Fact, frozen=True, gc=False):
+    """The allocation, or the waiting request, is gone and its amounts are free."""
+
+    allocation_id: str
+    holder: Holder
+
+
+class AllocationRevoked(Fact, frozen=True, gc=False):
+    """The allocation's worker, or its client, is gone; its holder is told until it gives it back.
+
+    Its pool-wide amounts come back ``lease_ms`` later: until then they may still be in use.
+    """
+
+    allocation_id: str
+    reason: str = ""
+    lease_ms: int = 0
+
+
+class PoolConfigured(Fact, frozen=True, gc=False):
+    """What the pool has as a whole, and the most that its workers will ever offer; see ``ConfigurePool``."""
+
+    shared: dict[str, float] = {}
+    ceiling: dict[str, float] | None = None
+    agent_types: tuple[str, ...] | None = None
+
+
+class SharedReturned(Fact, frozen=True, gc=False):
+    """The pool-wide amounts of the allocation revoked at ``fence`` are free again, its lease being over."""
+
+    fence: int
+
+
+class ReservationMade(Fact, frozen=True, gc=False):
+    """Amounts are kept on a worker until used, cancelled or expired."""
+
+    reservation_id: str
+    client_id: str
+    worker_id: str
+    amounts: dict[str, float]
+    expires_at: int
+
+
+class ReservationEnded(Fact, frozen=True, gc=False):
+    """The reservation's amounts are free again."""
+
+    reservation_id: str
+    reason: str = ""
+
+
+PoolEvent = (
+    AllocationGranted
+    | AllocationFreed
+    | AllocationQueued
+    | AllocationHolderChanged
+    | AllocationPermitWithdrawn
+    | AllocationRevoked
+    | WorkerJoined
+    | WorkerDraining
+    | WorkerLost
+    | ReservationMade
+    | ReservationEnded
+    | PoolOwnershipTaken
+    | PoolConfigured
+    | SharedReturned
+)

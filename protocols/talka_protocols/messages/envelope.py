@@ -1,0 +1,72 @@
+"""What travels: letters in parcels in envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from talka_protocols.messages.client import ClientMessage
+from talka_protocols.messages.execution import PlannerMessage, SchedulerMessage
+from talka_protocols.messages.pool import ResourceMessage
+from talka_protocols.messages.worker import WorkerMessage
+
+Message = PlannerMessage | SchedulerMessage | ResourceMessage | WorkerMessage | ClientMessage
+
+
+class Letter(Struct, frozen=True, array_like=True, gc=False):
+    """One message under its id, ``<log>:<version>:<position>`` of the event that called for it."""
+
+    id: str
+    message: Message
+
+
+class Parcel(Struct, frozen=True, array_like=True):
+    """Letters of one sender; receivers drop what carries an older epoch than they have seen."""
+
+    sender: str
+    epoch: int
+    letters: tuple[Letter, ...]
+
+
+class Envelope(Struct, frozen=True):
+    """What travels: the parcels that one batch has for one inbox."""
+
+    parcels: tuple[Parcel, ...]
+
+
+_encoder = msgspec.json.Encoder()
+
+
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+def encode_envelope(envelope: Envelope) -> bytes:
+    """Return the envelope's bytes."""
+    return _encoder.encode(envelope)
+
+
+def encode_letter(letter: Letter) -> bytes:
+    """Return one letter's bytes, for ``sealed_letters``."""
+    return _encoder.encode(letter)
+
+
+def sealed_letters(sender: str, epoch: int, letters: Sequence[bytes]) -> bytes:
+    """Return the envelope that holds one parcel of letters that are encoded already."""
+    head = _encoder.encode((sender, epoch))[:-1]
+    return b'{"parcels":[' + head + b",[" + b",".join(letters) + b"]]]}"
+
+
+def decode_envelope(body: bytes) -> Envelope:
+    """Read an envelope.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no envelope; the inbox sets them aside.
+    """
+    return _decoder.decode(body)
+
+
+def sealed(sender: str, message: Message, *, letter_id: str, epoch: int = 0) -> bytes:
+    """Return the envelope that holds nothing but one message of one sender."""
+    return encode_envelope(Envelope((Parcel(sender, epoch, (Letter(letter_id, message),)),)))

@@ -1,0 +1,78 @@
+"""The kinds of inbox and of message, and the messages that every actor knows."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Recipient(StrEnum):
+    """The kinds of inbox."""
+
+    PLANNER = "planner"
+    SCHEDULER = "scheduler"
+    RESOURCE = "resource"
+    WORKER = "worker"
+    CLIENT = "client"
+
+
+class Say(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
+    """Root of all messages."""
+
+
+class ToExecution(Say, frozen=True, gc=False):
+    """For the planner or the scheduler: about one execution."""
+
+    execution_id: str
+
+    @property
+    def key(self) -> str:
+        """Return the execution id."""
+        return self.execution_id
+
+
+class ToPool(Say, frozen=True, gc=False):
+    """For the resource actor: about one pool."""
+
+    pool: str
+
+    @property
+    def key(self) -> str:
+        """Return the pool's name."""
+        return self.pool
+
+
+class ToWorker(Say, frozen=True, gc=False):
+    """For one worker."""
+
+    worker_id: str
+
+    @property
+    def key(self) -> str:
+        """Return the worker's id."""
+        return self.worker_id
+
+
+class ToClient(Say, frozen=True, gc=False):
+    """For one client."""
+
+    client_id: str
+
+    @property
+    def key(self) -> str:
+        """Return the client's id."""
+        return self.client_id
+
+
+class TimerFired(Say, frozen=True, gc=False):
+    """A timer that the state asked for ran out on a monotonic clock."""
+
+    key: str
+    name: str
+
+
+class Advance(Say, frozen=True, gc=False):
+    """Do whatever the recorded state calls for; said after every fold."""
+
+    key: str

@@ -1,0 +1,118 @@
+"""To the resource actor: about one pool."""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from talka_protocols.events import Holder
+from talka_protocols.messages.kinds import Advance, TimerFired, ToPool
+
+
+class RequestAllocation(ToPool, frozen=True, gc=False):
+    """Somebody wants amounts on one worker that can run ``agent_type``."""
+
+    allocation_id: str
+    holder: Holder
+    agent_type: str = ""
+    amounts: dict[str, float] = {}
+    rank: tuple[float, ...] = ()
+    reservation_id: str = ""
+
+
+class ReleaseAllocation(ToPool, frozen=True, gc=False):
+    """The holder gives an allocation back, or no longer wants what it asked for."""
+
+    allocation_id: str
+    holder: Holder = field(default_factory=Holder)
+    fence: int = 0
+
+
+class RecordHandOn(ToPool, frozen=True, gc=False):
+    """An execution handed an allocation on."""
+
+    allocation_id: str
+    holder: Holder
+    fence: int
+
+
+class RegisterWorker(ToPool, frozen=True, gc=False):
+    """A worker's incarnation offers its capacity and names the allocations it still runs.
+
+    One that ``is_draining`` joins so that it is known, and is granted nothing.
+    """
+
+    worker_id: str
+    incarnation: int
+    agent_types: tuple[str, ...]
+    slots: int
+    capacity: dict[str, float] = {}
+    slots_by_agent: dict[str, int] = {}
+    running: tuple[str, ...] = ()
+    is_draining: bool = False
+
+
+class DrainWorker(ToPool, frozen=True, gc=False):
+    """The worker takes nothing new."""
+
+    worker_id: str
+    incarnation: int
+
+
+class WorkerLeft(ToPool, frozen=True, gc=False):
+    """The worker's incarnation has ended, or has been silent for its whole lease."""
+
+    worker_id: str
+    incarnation: int
+    reason: str = ""
+
+
+class ClientLeft(ToPool, frozen=True, gc=False):
+    """A client that held allocations or reservations has been silent for its whole lease."""
+
+    client_id: str
+
+
+class ReserveResources(ToPool, frozen=True, gc=False):
+    """A client wants amounts kept for it; ``ttl_ms`` counts from the grant."""
+
+    reservation_id: str
+    client_id: str
+    amounts: dict[str, float] = {}
+    agent_type: str = ""
+    ttl_ms: int = 60_000
+
+
+class EndReservation(ToPool, frozen=True, gc=False):
+    """The client no longer needs its reservation."""
+
+    reservation_id: str
+    client_id: str = ""
+
+
+class ConfigurePool(ToPool, frozen=True, gc=False):
+    """The pool's operator declares what the pool is, in place of what was declared before.
+
+    ``shared`` are amounts that the pool has as a whole. ``ceiling`` is the most
+    that one worker will ever offer, and ``agent_types`` what will ever be
+    served; None leaves them open.
+    """
+
+    shared: dict[str, float] = {}
+    ceiling: dict[str, float] | None = None
+    agent_types: tuple[str, ...] | None = None
+
+
+ResourceMessage = (
+    RequestAllocation
+    | ReleaseAllocation
+    | RecordHandOn
+    | RegisterWorker
+    | DrainWorker
+    | WorkerLeft
+    | ClientLeft
+    | ReserveResources
+    | EndReservation
+    | ConfigurePool
+    | TimerFired
+    | Advance
+)
