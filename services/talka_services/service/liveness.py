@@ -20,14 +20,11 @@ from talka_core.resource.state import LEASE_MS
 from talka_protocols.errors import PlatformError
 from talka_protocols.messages import (
     ClientLeft,
-    Envelope,
-    Letter,
     Message,
-    Parcel,
     Recipient,
     RejoinWorker,
     WorkerLeft,
-    encode_envelope,
+    sealed,
 )
 from talka_services.jetstream.connection import Connection, Subscription
 from talka_services.jetstream.connection import Message as Wired
@@ -157,11 +154,11 @@ class PoolWatch:
         task.add_done_callback(self._sending.discard)
 
     async def _send_rejoin(self, message: RejoinWorker) -> None:
-        letter = Letter(f"liveness:{message.worker_id}:{message.incarnation}", message)
-        envelope = Envelope((Parcel(f"liveness.{self._pool}", 0, (letter,)),))
+        letter_id = f"liveness:{message.worker_id}:{message.incarnation}"
+        envelope = sealed(f"liveness.{self._pool}", message, letter_id=letter_id)
         subject = self._ports.names.inbox(Recipient.WORKER.value, message.worker_id)
         try:
-            await self._ports.post.send([(subject, encode_envelope(envelope))])
+            await self._ports.post.send([(subject, envelope)])
         except PlatformError as error:
             log.warning("liveness.rejoin_not_sent", worker=message.worker_id, error=str(error))
 
