@@ -27,6 +27,9 @@ from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
 from talka_services.service.worker import WorkerOptions, WorkerService
+from talka_services.telemetry import get_logger
+
+log = get_logger(__name__)
 
 SHARDS = 4
 SNAPSHOT_EVERY = 5_000
@@ -56,13 +59,18 @@ def jetstream_ports(connection: Connection, shards: int, snapshot_every: int = S
 
 
 class Node:
-    """A process's share of the platform; use it as an async context manager, or ``open`` and ``close``."""
+    """A process's share of the platform; use it as an async context manager, or ``open`` and ``close``.
+
+    ``lost`` says of each of its workers that could not go on, by worker id, why.
+    """
 
     def __init__(self, connection: Connection, ports: Ports) -> None:
         self.connection = connection
         self.ports = ports
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.workers: list[WorkerService] = []
+        self.lost: dict[str, Exception] = {}
+        self._watching: set[asyncio.Task[None]] = set()
         self._owners: list[Owner] = []
 
     @classmethod
@@ -113,11 +121,27 @@ class Node:
         worker = WorkerService(options, executors, self.ports, self.connection)
         await worker.start()
         self.workers.append(worker)
+        task = asyncio.create_task(self._watch(worker), name=f"watch {options.worker_id}")
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
         return worker
 
+    async def _watch(self, worker: WorkerService) -> None:
+        """Take note when a worker cannot go on; one that merely crashed starts again by itself."""
+        try:
+            await worker.failed()
+        except Exception as error:  # noqa: BLE001  (whatever ended it is what there is to know)
+            log.error("node.worker_lost", worker=worker.options.worker_id, error=str(error))
+            self.lost[worker.options.worker_id] = error
+
     async def close(self) -> None:
-        """Stop the workers, then the services, then the connection."""
+        """Stop the workers, then the services, then the connection.
+
+        It ends within the workers' drain time and some seconds, also while the server is away.
+        """
         await asyncio.gather(*(worker.stop() for worker in self.workers))
+        for task in [*self._watching]:
+            task.cancel()
         await asyncio.gather(*(owner.stop() for owner in self._owners))
         await self.connection.close()
 

@@ -85,7 +85,10 @@ class Owner:
         for task in late:
             task.cancel()
         if late:
-            await asyncio.wait(late)
+            _, late = await asyncio.wait(late, timeout=STOP_S)
+        for task in late:
+            # What it still waits for ends with the connection, and its lease by itself.
+            log.warning("owner.not_ended", task=task.get_name())
 
     async def _keep(self, address: Address) -> None:
         """Own one address again and again until stopped."""
@@ -104,18 +107,29 @@ class Owner:
             except Exception:
                 log.exception("owner.crashed", address=str(address))
             finally:
-                await lease.release()
+                await self._release(address, lease)
             if not self._is_stopping:
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(BACKOFF_MAX_S, 2 * backoff_s)
 
+    async def _release(self, address: Address, lease: Lease) -> None:
+        try:
+            await lease.release()
+        except Exception:
+            log.exception("lease.not_released", address=str(address))
+
     async def _acquire(self, address: Address) -> Lease | None:
+        backoff_s = BACKOFF_S
         while not self._is_stopping:
             try:
                 return await self._ports.leases.acquire(f"{address.kind.value}.{address.id}", self._holder)
             except TalkaError as error:
                 log.warning("lease.not_acquired", address=str(address), error=str(error))
                 await asyncio.sleep(BACKOFF_S)
+            except Exception:
+                log.exception("lease.crashed", address=str(address))
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(BACKOFF_MAX_S, 2 * backoff_s)
         return None
 
     async def _own(self, address: Address, lease: Lease) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 from uuid import uuid4
 
 import psutil
@@ -12,35 +13,42 @@ from msgspec import Struct, field
 
 from talka_core.behaviour import Effect, Enlist, Launch, Stop
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
-from talka_protocols.commit import Commit, Decision, commit_id, decode_commit, encode_commit
 from talka_protocols.errors import CallerError, ConflictError, PlatformError
-from talka_protocols.events import WorkerEvent, WorkerRegistered, WorkerStopped
 from talka_protocols.messages import (
     ContactLost,
     ContactMade,
     Drain,
     Enlisted,
-    Envelope,
-    Letter,
-    Parcel,
+    Message,
     Recipient,
     RegisterWorker,
     WorkerLeft,
-    encode_envelope,
+    sealed,
 )
-from talka_protocols.subjects import WORKER, LogName, is_token
+from talka_protocols.subjects import WORKER, is_token
 from talka_services.executors.registry import Executors
 from talka_services.jetstream.connection import Connection
 from talka_services.runner.actor import Actor, Address
 from talka_services.runner.journal import VolatileJournal
 from talka_services.runner.ports import Ports
 from talka_services.service.contact import Contact
+from talka_services.service.incarnations import Incarnations
 from talka_services.service.launcher import Launcher
 from talka_services.service.liveness import HEARTBEAT, HEARTBEAT_S, Heartbeat
 from talka_services.telemetry import get_logger
 
 SLOTS = 256
 DRAIN_S = 10.0
+HAND_BACK_S = 2.0
+"""How long the scheduler gets to settle what was handed back."""
+LEAVE_S = 2.0
+"""How long the farewell may take; the pool notices the silence anyway."""
+END_S = 2.0
+BACKOFF_S = 0.5
+BACKOFF_MAX_S = 10.0
+STEADY_S = 60.0
+"""A life of that length was no failed start: the next one begins without a longer pause."""
+ENLIST_AGAIN_S = 1.0
 POLL_S = 0.02
 
 log = get_logger(__name__)
@@ -73,7 +81,12 @@ class WorkerOptions(Struct, frozen=True):
 
 
 class WorkerService:
-    """Runs one worker until it is stopped."""
+    """Runs one worker until it is stopped.
+
+    Each life of it has an actor and a state of its own. When a life ends
+    unexpectedly its heartbeats end with it, everything that it ran is stopped,
+    and the next one begins as a new incarnation.
+    """
 
     def __init__(
         self, options: WorkerOptions, executors: Executors, ports: Ports, connection: Connection
@@ -86,11 +99,8 @@ class WorkerService:
         self.options = options
         self._ports = ports
         self._connection = connection
-        self._name = LogName(WORKER, "-", options.worker_id)
-        self._process = f"worker {socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        self._position = 0
-        self._version = 0
-        offer = RegisterWorker(
+        self._incarnations = Incarnations(options.worker_id, options.pool, ports)
+        self._offer = RegisterWorker(
             options.pool,
             options.worker_id,
             0,
@@ -99,82 +109,179 @@ class WorkerService:
             options.capacity,
             options.slots_by_agent,
         )
-        self._state = WorkerRecord(options.worker_id, offer=offer)
-        self._actor = Actor(
-            WORKER_BEHAVIOUR,
-            Address(Recipient.WORKER, options.worker_id),
-            ports,
-            VolatileJournal(WORKER, self._state),
-            perform=self._perform,
-        )
-        self._launcher = Launcher(options.worker_id, executors, ports.blobs, ports.clock, self._actor.tell)
+        self._state, self._actor = self._born()
+        self._launcher = Launcher(options.worker_id, executors, ports.blobs, ports.clock, self._tell)
         subject = ports.names.live(HEARTBEAT, options.pool)
         self._contact = Contact(connection, subject, self._contact_changed)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._serving: asyncio.Task[None] | None = None
         self._enlisting: set[asyncio.Task[None]] = set()
+        self._taken: ConflictError | None = None
+        self._is_alive = False
+        self._is_stopping = False
+
+    def _born(self) -> tuple[WorkerRecord, Actor]:
+        """Return the state of a life that begins, and its actor."""
+        state = WorkerRecord(self.options.worker_id, offer=self._offer)
+        actor = Actor(
+            WORKER_BEHAVIOUR,
+            Address(Recipient.WORKER, self.options.worker_id),
+            self._ports,
+            VolatileJournal(WORKER, state),
+            perform=self._perform,
+        )
+        return state, actor
+
+    def _tell(self, message: Message) -> None:
+        self._actor.tell(message)
 
     async def start(self) -> None:
         """Record a new incarnation, register it, and begin to take attempts."""
         await self._enlist()
-        self._tasks = [
-            asyncio.create_task(self._actor.run(), name=f"worker {self.options.worker_id}"),
-            asyncio.create_task(self._beat(), name=f"heartbeat {self.options.worker_id}"),
-            asyncio.create_task(self._contact.watch(), name=f"contact {self.options.worker_id}"),
+        self._serving = asyncio.create_task(self._serve(), name=f"worker {self.options.worker_id}")
+
+    @property
+    def is_admitted(self) -> bool:
+        """Tell whether the pool has recorded the current incarnation."""
+        return self._state.is_admitted
+
+    async def failed(self) -> None:
+        """Return when the worker was stopped.
+
+        Raises:
+            ConflictError: it has ended by itself, because another process has taken its id.
+        """
+        if self._serving is None:
+            return
+        # To await the task itself would cancel it with whoever stops waiting here.
+        await asyncio.wait([self._serving])
+        if not self._serving.cancelled():
+            self._serving.result()
+
+    # --- its lives -----------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        """Live until stopped, again and again.
+
+        Raises:
+            ConflictError: another process has taken the worker's id.
+        """
+        clock = asyncio.get_running_loop().time
+        backoff_s = BACKOFF_S
+        while True:
+            born_s = clock()
+            try:
+                await self._live()
+            except Exception:
+                log.exception("worker.crashed", worker=self.options.worker_id)
+            if self._is_stopping:
+                return
+            await self._stop_everything()
+            if self._taken is None:
+                backoff_s = BACKOFF_S if clock() - born_s > STEADY_S else backoff_s
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(BACKOFF_MAX_S, 2 * backoff_s)
+                self._state, self._actor = self._born()
+                await self._enlist_again()
+            if self._taken is not None:
+                raise self._taken
+            log.warning(
+                "worker.restarted",
+                worker=self.options.worker_id,
+                incarnation=self._incarnations.current,
+            )
+
+    async def _live(self) -> None:
+        """Run the actor, and tell the pool that we live for just as long."""
+        worker_id = self.options.worker_id
+        parts = [
+            asyncio.create_task(self._actor.run(), name=f"actor of {worker_id}"),
+            asyncio.create_task(self._beat(), name=f"heartbeat of {worker_id}"),
+            asyncio.create_task(self._contact.watch(), name=f"contact of {worker_id}"),
         ]
+        self._is_alive = True
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._is_alive = False
+            ended = [part for part in parts if part.done()]
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+        for part in ended:
+            part.result()
+
+    async def _stop_everything(self) -> None:
+        """Stop what the last life ran and was about to do, and return when nothing of it is left."""
+        for task in [*self._enlisting]:
+            task.cancel()
+        await asyncio.gather(*self._enlisting, return_exceptions=True)
+        self._stop_attempts()
+        while self._launcher.running:  # noqa: ASYNC110  (the launcher tells only the actor, which has ended)
+            await asyncio.sleep(POLL_S)
+
+    def _stop_attempts(self) -> None:
+        for key, record in self._state.attempts.items():
+            self._launcher.stop(*key, record.attempt)
+        for key, attempt in self._state.replaced:
+            self._launcher.stop(*key, attempt)
+
+    # --- its end -------------------------------------------------------------------------------
 
     async def stop(self) -> None:
         """Take nothing new, let what runs end, hand the rest back, and leave the pool.
 
+        It ends within the drain time and some seconds, also while the server is away.
         A worker whose id another process has taken only stops what it runs.
         """
-        if not self._tasks[0].done():
+        self._is_stopping = True
+        if self._is_alive:
             await self._drain()
-        for task in self._tasks[1:]:
+        self._actor.stop()
+        for task in [*self._enlisting]:
             task.cancel()
-        await asyncio.wait(self._tasks)
+        if self._serving is not None:
+            await self._end(self._serving)
         await self._launcher.close()
 
+    async def _end(self, serving: asyncio.Task[None]) -> None:
+        if not self._is_alive:
+            serving.cancel()
+        _, late = await asyncio.wait([serving], timeout=END_S)
+        if late:
+            serving.cancel()
+            _, late = await asyncio.wait([serving], timeout=END_S)
+        if late:
+            log.warning("worker.not_ended", worker=self.options.worker_id)
+        elif not serving.cancelled() and (error := serving.exception()) is not None:
+            log.debug("worker.had_ended", worker=self.options.worker_id, error=str(error))
+
     async def _drain(self) -> None:
-        self._actor.tell(Drain(self.options.worker_id))
-        await self._wait_until_idle(self.options.drain_s)
-        self._actor.tell(Drain(self.options.worker_id, hand_back=True))
-        await self._wait_until_idle(self.options.drain_s)
+        worker_id, drain_s = self.options.worker_id, self.options.drain_s
+        self._actor.tell(Drain(worker_id))
+        await _until(self._is_idle, drain_s)
+        self._actor.tell(Drain(worker_id, hand_back=True))
+        # The actor may be waiting for the server, so what runs is stopped without it as well.
+        self._stop_attempts()
+        await _until(lambda: not self._launcher.running, max(drain_s, HAND_BACK_S))
+        await _until(self._is_idle, HAND_BACK_S)
         await self._leave()
-        self._actor.stop()
 
-    async def failed(self) -> None:
-        """Return when the worker has ended by itself, which it never should.
-
-        Raises:
-            Exception: what ended it.
-        """
-        running = self._tasks[0]
-        # To await the task itself would cancel it with whoever stops waiting here.
-        await asyncio.wait([running])
-        running.result()
-
-    async def _wait_until_idle(self, at_most_s: float) -> None:
-        """Wait until nothing runs and every report is settled."""
-        try:
-            async with asyncio.timeout(at_most_s):
-                # The actor's state changes between its batches, so it is looked at from outside.
-                while self._launcher.running or self._state.attempts or not self._state.is_draining:  # noqa: ASYNC110
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            return
+    def _is_idle(self) -> bool:
+        """Tell whether nothing runs and every report is settled."""
+        return self._state.is_draining and not self._launcher.running and not self._state.attempts
 
     async def _leave(self) -> None:
-        message = WorkerLeft(
-            self.options.pool, self.options.worker_id, self._state.incarnation, "It was stopped."
-        )
-        letter = Letter(f"{self._name}:left", message)
-        envelope = Envelope((Parcel(str(self._actor.address), self._state.incarnation, (letter,)),))
-        subject = self._ports.names.inbox(Recipient.RESOURCE.value, self.options.pool)
+        pool, worker_id, incarnation = self.options.pool, self.options.worker_id, self._incarnations.current
+        message = WorkerLeft(pool, worker_id, incarnation, "It was stopped.")
+        letter_id = f"{self._incarnations.name}:left"
+        envelope = sealed(str(self._actor.address), message, letter_id=letter_id, epoch=incarnation)
+        subject = self._ports.names.inbox(Recipient.RESOURCE.value, pool)
         try:
-            await self._record(WorkerStopped(self._state.incarnation))
-            await self._ports.post.send([(subject, encode_envelope(envelope))])
-        except PlatformError as error:
-            log.warning("worker.left_silently", worker=self.options.worker_id, error=str(error))
+            async with asyncio.timeout(LEAVE_S):
+                await self._incarnations.end()
+                await self._ports.post.send([(subject, envelope)])
+        except (PlatformError, TimeoutError) as error:
+            log.warning("worker.left_silently", worker=worker_id, error=repr(error))
 
     # --- what the actor asks for ---------------------------------------------------------------
 
@@ -194,53 +301,33 @@ class WorkerService:
                 raise AssertionError(f"a worker performs no {type(effect).__name__}")
 
     async def _enlist(self) -> None:
-        """Record the next incarnation in the worker's log; two processes cannot both do so.
+        """Record the next incarnation, and let the actor register it.
 
         Raises:
             ConflictError: another process has taken the worker's id since our last incarnation.
         """
-        stored = await self._ports.log.read(self._name)
-        last, holder = 0, ""
-        for item in stored:
-            commit = decode_commit(item.log, item.body)
-            for version, cause, event in commit.events():
-                self._version = version
-                if isinstance(event, WorkerRegistered):
-                    last, holder = event.incarnation, cause
-        if self._state.incarnation and holder != self._process:
-            raise ConflictError(
-                f"Worker {self.options.worker_id!r} was started by another process: {holder}.",
-                hint="Give each worker an id of its own.",
-            )
-        self._position = stored[-1].position if stored else 0
-        incarnation = max(last, self._state.incarnation) + 1
-        await self._record(WorkerRegistered(incarnation, self.options.pool))
+        incarnation = await self._incarnations.begin()
         self._actor.epoch = incarnation
         self._contact.begin(asyncio.get_running_loop().time())
         self._actor.tell(Enlisted(self.options.worker_id, incarnation))
 
     async def _enlist_again(self) -> None:
+        """Enlist however long the server is away; end this life where the id is another process's now."""
         while True:
             try:
                 await self._enlist()
             except ConflictError as error:
                 log.error("worker.twice", worker=self.options.worker_id, error=str(error))
+                self._taken = error
                 self._actor.stop()
                 return
             except PlatformError as error:
                 log.warning("worker.not_enlisted", worker=self.options.worker_id, error=str(error))
-                await asyncio.sleep(1.0)
+            except Exception:
+                log.exception("worker.enlisting_crashed", worker=self.options.worker_id)
             else:
                 return
-
-    async def _record(self, event: WorkerEvent) -> None:
-        commit: Commit[WorkerEvent] = Commit(
-            self._version + 1, self._ports.clock.now_ms(), 0, (Decision(self._process, (event,)),)
-        )
-        body = encode_commit(commit)
-        identity = commit_id(self._name, commit.version, 0, body)
-        self._position = await self._ports.log.append(self._name, self._position, body, identity)
-        self._version += 1
+            await asyncio.sleep(ENLIST_AGAIN_S)
 
     async def _beat(self) -> None:
         """Tell the pool that we live, as long as it knows this incarnation."""
@@ -260,3 +347,16 @@ class WorkerService:
             log.info("worker.contact_made", worker=worker_id)
             self._actor.tell(ContactMade(worker_id))
             self._launcher.reconnect()
+
+
+async def _until(is_so: Callable[[], bool], at_most_s: float) -> None:
+    """Return when it is so, or when the time is over.
+
+    What is asked about changes between the actor's batches, so it is looked at from outside.
+    """
+    try:
+        async with asyncio.timeout(at_most_s):
+            while not is_so():  # noqa: ASYNC110
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        return
