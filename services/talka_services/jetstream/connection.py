@@ -219,7 +219,13 @@ class Connection:
     async def close(self) -> None:
         """Close the connection; whoever waits for an answer gets `NoAnswerError`."""
         self._reconnected.clear()
-        await self.wire.close()
+        if not self.is_up.is_set():
+            # The client would try to send what it has buffered, and fail before it has cleaned up.
+            vars(self.nc).update(_pending=[], _pending_data_size=0)
+        try:
+            await self.wire.close()
+        except OSError as error:
+            log.debug("nats.closed_without_server", address=self.address, error=str(error))
         self._drop_waiting()
 
     async def _send(self, subject: str, body: bytes, reply: str, headers: Mapping[str, str] | None) -> None:
