@@ -83,8 +83,12 @@ class PushConsumer:
 
         async def on_message(message: Message) -> None:
             # What comes before a reconnect has been noticed here may be of either side of it.
-            if name == self._name and not self.is_broken and self._connection.is_up.is_set():
-                await self._take(message)
+            if name != self._name or self.is_broken or not self._connection.is_up.is_set():
+                return
+            if is_control(message):
+                await self._on_control(message)
+            else:
+                self._take(message)
 
         self._subscription = await self._connection.wire.subscribe(
             deliver, cb=on_message, pending_msgs_limit=UNLIMITED, pending_bytes_limit=UNLIMITED
@@ -137,10 +141,7 @@ class PushConsumer:
             },
         }
 
-    async def _take(self, message: Message) -> None:
-        if is_control(message):
-            await self._on_control(message)
-            return
+    def _take(self, message: Message) -> None:
         place = Place(message.reply)
         if place.consumer_seq != self._expected:
             self._break()
