@@ -17,11 +17,15 @@ from talka_services.memory import MemoryPost
 
 
 class Mail(Struct):
-    """One implementation: its post, its names and how an inbox is opened."""
+    """One implementation: its post, its names and how an inbox is opened.
+
+    ``delivered`` returns when all that was posted lies ready in the open inboxes.
+    """
 
     post: Post
     names: Names
     open: Callable[[str], Awaitable[Inbox]]
+    delivered: Callable[[], Awaitable[None]]
     opened: list[Inbox]
 
 
@@ -41,7 +45,18 @@ async def mail(request: pytest.FixtureRequest, connection: Connection, names: Na
         opened.append(inbox)
         return inbox
 
-    yield Mail(post, names, open_one, opened)
+    async def waiting(stream: str) -> int:
+        return sum(info.num_pending or 0 for info in await connection.js.consumers_info(stream))
+
+    async def delivered() -> None:
+        for stream in () if post is memory else (names.stream("inbox"), names.stream("request")):
+            async with asyncio.timeout(20):
+                while await waiting(stream):  # noqa: ASYNC110  (only the server knows)
+                    await asyncio.sleep(0.01)
+        # The answer comes after all that the server has sent before.
+        await connection.nc.flush()
+
+    yield Mail(post, names, open_one, delivered, opened)
     for inbox in opened:
         await inbox.close()
 
@@ -127,3 +142,38 @@ async def test_acknowledging_settles_everything_earlier(mail: Mail) -> None:
     await first.close()
     mail.opened.remove(first)
     assert bodies(await receive(await mail.open("1"), 1)) == [b"3"]
+
+
+async def test_neither_subject_waits_for_the_other_to_be_empty(mail: Mail) -> None:
+    """However much lies in one subject, the first deliveries hold something of the other; both keep order."""
+    messages, requests = (
+        [b"m%d" % number for number in range(1200)],
+        [b"r%d" % number for number in range(1200)],
+    )
+    for one, other in ((messages, requests[:3]), (messages[:3], requests)):
+        address = one[0].decode() + str(len(one))
+        await mail.post.send([(mail.names.inbox("shard", address), body) for body in one])
+        await mail.post.send([(mail.names.requests("shard", address), body) for body in other])
+        inbox = await mail.open(address)
+        await mail.delivered()
+        got: list[list[bytes]] = []
+        while sum(map(len, got)) < len(one) + len(other):
+            deliveries = list(await asyncio.wait_for(inbox.receive(), 20))
+            await inbox.acknowledge(deliveries)
+            got.append(bodies(deliveries))
+        arrived = [body for batch in got for body in batch]
+        assert [body for body in arrived if body.startswith(b"m")] == one
+        assert [body for body in arrived if body.startswith(b"r")] == other
+        assert {body[:1] for body in got[0]} == {b"m", b"r"}
+
+
+async def test_a_batch_is_bounded(mail: Mail) -> None:
+    """What one actor is given at once does not grow with what waits, in whichever subject it is."""
+    for subject in (mail.names.inbox("shard", "1"), mail.names.requests("shard", "1")):
+        await mail.post.send([(subject, b"%d" % number) for number in range(700)])
+    inbox = await mail.open("1")
+    await mail.delivered()
+    sizes: list[int] = []
+    while sum(sizes) < 1400:
+        sizes.append(len(await asyncio.wait_for(inbox.receive(), 20)))
+    assert max(sizes) <= 512

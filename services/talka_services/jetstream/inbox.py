@@ -30,12 +30,11 @@ from talka_services.jetstream.api import (
     call,
     refused,
 )
+from talka_services.jetstream.batch import take
 from talka_services.jetstream.connection import Connection, Message
 from talka_services.jetstream.consumer import HEARTBEAT_S, SILENCE_S, Place, PushConsumer
 from talka_services.telemetry import get_logger
 
-BATCH = 512
-BATCH_BYTES = 4 * 1024 * 1024
 ACK_WAIT_S = 60
 IN_FLIGHT = 20_000
 INACTIVE_S = 30
@@ -189,6 +188,7 @@ class JetStreamInbox:
             _Source(connection, "inbox", names.inbox(kind, address), self._name, 0, wake, broken),
             _Source(connection, "request", names.requests(kind, address), self._name, 1, wake, broken),
         )
+        self._buffers = [source.buffer for source in self._sources]
         self._clock = asyncio.get_running_loop().time
         self._watch: asyncio.Task[None] | None = None
 
@@ -199,13 +199,15 @@ class JetStreamInbox:
         self._watch.add_done_callback(lambda _task: self._wake.set())
 
     async def receive(self) -> Sequence[Delivery]:
-        """Wait for a delivery, and return all that have arrived, at most 512, oldest first per stream.
+        """Wait for a delivery, and return what has arrived, at most 512, oldest first per stream.
+
+        The two streams share a batch, so that neither waits for the other to be empty.
 
         Raises:
             PlatformError: the inbox was closed, or nobody looks after its consumers any more.
         """
         while True:
-            batch = self._take()
+            batch = take(self._buffers)
             if batch:
                 return batch
             if self._watch is None or self._watch.done():
@@ -240,17 +242,6 @@ class JetStreamInbox:
         for source in self._sources:
             await source.purge_at_last()
             await source.close()
-
-    def _take(self) -> list[Delivery]:
-        batch: list[Delivery] = []
-        size = 0
-        for source in self._sources:
-            buffer = source.buffer
-            while buffer and len(batch) < BATCH and size < BATCH_BYTES:
-                delivery = buffer.popleft()
-                size += len(delivery.body)
-                batch.append(delivery)
-        return batch
 
     async def _renew(self) -> None:
         if self._connection.renew_inbox_stream is not None:

@@ -77,12 +77,14 @@ class MemoryInbox:
             mailbox.delivered = 0
 
     async def receive(self) -> Sequence[Delivery]:
-        """Wait for a delivery, and return all that are there, at most 512, oldest first per subject."""
+        """Wait for a delivery, and return what is there, at most 512, oldest first per subject."""
         while True:
             self.wake.clear()
             batch: list[Delivery] = []
-            for mailbox in self._owned():
-                batch.extend(self._take(mailbox, BATCH - len(batch)))
+            # Half for each at first, so that neither waits for the other to be empty.
+            for share in (BATCH // 2, BATCH):
+                for mailbox in self._owned():
+                    batch.extend(self._take(mailbox, min(share, BATCH - len(batch))))
             if batch:
                 return batch
             await self.wake.wait()

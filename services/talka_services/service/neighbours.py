@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from talka_protocols.ports import Delivery, Inbox, Post
 from talka_protocols.subjects import Names
+from talka_services.jetstream.batch import take
 from talka_services.runner.ports import OpenInbox
 
 
@@ -53,6 +54,7 @@ class NeighbourInbox:
         self._subject = subject
         self._open_here = open_here
         self._handed: deque[Delivery] = deque()
+        self._received: deque[Delivery] = deque()
         self._wake = asyncio.Event()
         self._receiving: asyncio.Task[Sequence[Delivery]] | None = None
 
@@ -62,7 +64,10 @@ class NeighbourInbox:
         self._wake.set()
 
     async def receive(self) -> Sequence[Delivery]:
-        """Wait for at least one delivery and return all that are there."""
+        """Wait for at least one delivery, and return what is there, at most 512.
+
+        Neighbours and everybody else share a batch, so that neither waits for the other.
+        """
         while True:
             batch = self._take()
             if batch:
@@ -71,12 +76,11 @@ class NeighbourInbox:
             await self._wake.wait()
 
     def _take(self) -> list[Delivery]:
-        batch = list(self._handed)
-        self._handed.clear()
         if self._receiving is not None and self._receiving.done():
-            batch += self._receiving.result()
+            self._received.extend(self._receiving.result())
             self._receiving = None
-        if self._receiving is None:
+        batch = take((self._handed, self._received))
+        if self._receiving is None and not self._received:
             self._receiving = asyncio.create_task(_receive(self._outer))
             self._receiving.add_done_callback(lambda _task: self._wake.set())
         return batch

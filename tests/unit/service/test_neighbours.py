@@ -57,3 +57,28 @@ async def test_a_closed_inbox_is_no_neighbour_any_more() -> None:
     await inbox.close()
     await here.send([(NAMES.inbox("worker", "w1"), b"later")])
     assert [delivery.body for delivery in post.mailbox(NAMES.inbox("worker", "w1")).unsettled] == [b"later"]
+
+
+async def test_neighbours_and_others_share_a_bounded_batch() -> None:
+    """However much neighbours hand over, a batch is bounded, and what came from afar is soon in one."""
+    post = MemoryPost(NAMES)
+    here = neighbours(post)
+    inbox = await here.open_inbox("worker", "w1", lambda: None)
+    receiving = asyncio.ensure_future(inbox.receive())
+    await asyncio.sleep(0)
+    subject = NAMES.inbox("worker", "w1")
+    sent = [b"%d" % number for number in range(2000)]
+    await here.send([(subject, body) for body in sent])
+    await post.send([(subject, b"from afar %d" % number) for number in range(2000)])
+    batches = [await receiving]
+    while sum(map(len, batches)) < 4000:
+        batches.append(await inbox.receive())
+        await inbox.acknowledge(batches[-1])
+        # An actor starts each call in a task of its own.
+        await asyncio.sleep(0)
+    assert max(map(len, batches)) <= 512
+    arrived = [delivery.body for batch in batches for delivery in batch]
+    assert [body for body in arrived if not body.startswith(b"from")] == sent
+    assert next(index for index, body in enumerate(arrived) if body.startswith(b"from")) <= 1024
+    assert not post.mailbox(subject).unsettled
+    await inbox.close()
