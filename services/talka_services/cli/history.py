@@ -89,8 +89,8 @@ async def _events(
         is_following = follow and records.is_live
         async with aclosing(_commits(records, name, is_following=is_following)) as commits:
             async for position, commit in commits:
-                for version, _cause, event in commit.events():
-                    document = event_document(name, position, version, commit.at, event)
+                for version, cause, event in commit.events():
+                    document = event_document(name, position, version, commit.at, cause, event)
                     if version < first or (types and document["type"] not in types):
                         continue
                     if not tasks or document.get("task_id") in tasks:
@@ -133,10 +133,16 @@ async def _commits(
                 return
 
 
-def event_document(name: LogName, position: int, version: int, at: int, event: Event) -> dict[str, Any]:
-    """Return an event as ``events --json`` prints it; ``at`` is in Unix seconds, its own instants in ms."""
+def event_document(
+    name: LogName, position: int, version: int, at: int, cause: str, event: Event
+) -> dict[str, Any]:
+    """Return an event as ``events --json`` prints it; ``at`` is in Unix seconds, its own instants in ms.
+
+    ``cause`` is the id of the message that led to it; the correlation is the execution id.
+    """
     import msgspec
 
+    from talka_protocols.commit import event_id
     from talka_protocols.subjects import POOL
 
     fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
@@ -146,6 +152,8 @@ def event_document(name: LogName, position: int, version: int, at: int, event: E
         "at": at / 1000,
         "type": fields.pop("type"),
         "pool" if name.kind == POOL else "execution_id": name.key,
+        "id": event_id(name, version),
+        "cause": cause,
     }
     return document | fields
 
@@ -156,7 +164,7 @@ def _print_event(document: dict[str, Any], *, is_json: bool) -> None:
     if is_json:
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
         return
-    known = ("seq", "version", "at", "type", "execution_id", "pool", "task_id", "workflow")
+    known = ("seq", "version", "at", "id", "cause", "type", "execution_id", "pool", "task_id", "workflow")
     rest = {key: value for key, value in document.items() if key not in known}
     details = " ".join(f"{key}={_short(value)}" for key, value in rest.items())
     console().print(
