@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -14,6 +15,9 @@ from talka_services.bench.measure import Machine, Meter, file_system, machine
 from talka_services.client import Orchestrator, connect, local
 from talka_services.embedded import Durability
 from talka_services.embedded.directory import DataDirectory
+
+SERVER_STOP_S = 20.0
+POLL_S = 0.05
 
 
 class Stage(Struct, frozen=True):
@@ -33,8 +37,8 @@ class Stage(Struct, frozen=True):
 async def embedded(beside: Path, durability: Durability) -> AsyncGenerator[Stage]:
     """Run a platform on a fresh directory, on the same disk as ``beside``, and remove it afterwards."""
     with _fresh_directory(beside) as name:
+        directory = DataDirectory(Path(name))
         async with local(data_dir=Path(name), durability=durability) as orchestrator:
-            directory = DataDirectory(Path(name))
             facts = directory.server()
             assert facts is not None, "the embedded server of a running platform has facts"
 
@@ -48,12 +52,21 @@ async def embedded(beside: Path, durability: Durability) -> AsyncGenerator[Stage
                 "file_system": file_system(name),
             }
             yield Stage(orchestrator, machine(facts.url), settings, processes)
+        await _left(directory)
+
+
+async def _left(directory: DataDirectory) -> None:
+    """Return when the server of a directory is gone, so that nobody writes into it while it is removed."""
+    async with asyncio.timeout(SERVER_STOP_S):
+        # The guard belongs to nobody who could tell us; its lock does.
+        while directory.is_guarded():  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
 
 
 def _fresh_directory(beside: Path) -> tempfile.TemporaryDirectory[str]:
     place = beside.expanduser().resolve().parent
     place.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix=".talka-bench-", dir=place, ignore_cleanup_errors=True)
+    return tempfile.TemporaryDirectory(prefix=".talka-bench-", dir=place)
 
 
 @asynccontextmanager
