@@ -33,9 +33,6 @@ LOGS = {
 }
 
 
-_ORDER = list(vars(events).values())
-
-
 def diagram(
     transitions: Mapping[StrEnum, frozenset[StrEnum]], first: StrEnum, final: frozenset[StrEnum]
 ) -> str:
@@ -50,11 +47,16 @@ def diagram(
     return "\n".join([*lines, "```"])
 
 
+def place(event: type) -> int:
+    """Return where its module defines an event."""
+    return list(vars(sys.modules[event.__module__])).index(event.__name__)
+
+
 def event_table() -> str:
     """Return a table of every event that a log can hold, with what it means."""
     rows = ["| log | event | meaning |", "|---|---|---|"]
     for log, union in LOGS.items():
-        for number, event in enumerate(sorted(get_args(union), key=_ORDER.index)):
+        for number, event in enumerate(sorted(get_args(union), key=place)):
             meaning = " ".join((event.__doc__ or "").split("\n\n")[0].split())
             rows.append(f"| {f'`{log}`' if number == 0 else ''} | `{event.__name__}` | {meaning} |")
     return "\n".join(rows)
