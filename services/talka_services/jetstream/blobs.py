@@ -15,6 +15,7 @@ from nats.js.object_store import ObjectStore
 
 from talka_protocols.errors import BrokenHistoryError, ServerUnavailableError
 from talka_protocols.workflow import ClaimCheck
+from talka_services.jetstream.collector import RENEWED, age_of
 from talka_services.jetstream.connection import Connection
 
 PATIENCE_S = 30.0
@@ -67,7 +68,8 @@ class JetStreamBlobs:
             info = await self._store.get_info(claim.ref)
         except ObjectNotFoundError:
             return False
-        return info.size == claim.bytes
+        # An old value may be about to be collected as one that nothing names: write it again.
+        return info.size == claim.bytes and age_of(info.mtime) < RENEWED
 
     def _unavailable(self, what: str, claim: ClaimCheck, error: Exception) -> ServerUnavailableError:
         return ServerUnavailableError(

@@ -24,6 +24,7 @@ from talka_services.jetstream.snapshots import JetStreamSnapshots
 from talka_services.jetstream.topology import ensure_topology
 from talka_services.runner.ports import Ports
 from talka_services.service.configuration import PoolConfiguration
+from talka_services.service.housekeeping import keep_house
 from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
 from talka_services.service.worker import WorkerOptions, WorkerService
@@ -33,6 +34,7 @@ log = get_logger(__name__)
 
 SHARDS = 4
 SNAPSHOT_EVERY = 5_000
+STOP_S = 2.0
 ALL_SERVICES = (Recipient.PLANNER, Recipient.SCHEDULER, Recipient.RESOURCE)
 
 
@@ -115,6 +117,9 @@ class Node:
             owner = Owner(kind, ids, self.ports, self.connection, self.holder, configuration)
             owner.start()
             self._owners.append(owner)
+            if kind is Recipient.RESOURCE:
+                house = keep_house(self.connection, self.ports.leases, self.holder)
+                self._watching.add(asyncio.create_task(house, name="housekeeping"))
 
     async def add_worker(self, options: WorkerOptions, executors: Executors) -> WorkerService:
         """Start one worker."""
@@ -142,6 +147,8 @@ class Node:
         await asyncio.gather(*(worker.stop() for worker in self.workers))
         for task in [*self._watching]:
             task.cancel()
+        if self._watching:
+            await asyncio.wait([*self._watching], timeout=STOP_S)
         await asyncio.gather(*(owner.stop() for owner in self._owners))
         await self.connection.close()
 
