@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -11,6 +10,7 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.running import Durability
 from talka_services.cli.screen import print_json
+from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_services.bench.sessions import Row
@@ -49,7 +49,7 @@ def bench(
         raise UsageError(
             "--durability cannot be used with --server.", hint="The server's configuration decides it."
         )
-    rows = asyncio.run(_measure(target, names, reps, durability or "power"))
+    rows = run_loop(_measure(target, names, reps, durability or "power"))
     if target.is_json:
         print_json(document(rows))
     else:

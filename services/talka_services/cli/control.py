@@ -9,6 +9,7 @@ import typer
 
 from talka_services.cli.command import Target, command
 from talka_services.cli.screen import coloured, console, print_json
+from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_protocols.results import ExecutionStatus, WorkflowResult
@@ -29,7 +30,7 @@ def watch(target: Target, execution_id: ExecutionId) -> None:
     """Follow an execution to its end; its exit code is that of `run`. Ctrl-C stops watching only."""
     from talka_services.cli.report import exit_code, print_summary, result_document
 
-    result = asyncio.run(_watch(target, execution_id))
+    result = run_loop(_watch(target, execution_id))
     if target.is_json:
         print_json(result_document(result))
     else:
@@ -48,7 +49,7 @@ async def _watch(target: Target, execution_id: str) -> WorkflowResult:
 
 def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "") -> None:
     """Ask an execution to stop: what runs is stopped, the rest does not start."""
-    is_recorded, status = asyncio.run(_cancel(target, execution_id, reason))
+    is_recorded, status = run_loop(_cancel(target, execution_id, reason))
     if target.is_json:
         document = {"execution_id": execution_id, "cancelled": is_recorded, "status": status.status.value}
         print_json(document)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,6 +12,7 @@ import typer
 from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.screen import console, local_time, plain
+from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_protocols.commit import Commit
@@ -47,7 +47,7 @@ def events(
 ) -> None:
     """Print a log event by event; with --json one object a line."""
     _check_types(types or ())
-    asyncio.run(_events(target, log_id, first, frozenset(types or ()), frozenset(tasks or ()), follow=follow))
+    run_loop(_events(target, log_id, first, frozenset(types or ()), frozenset(tasks or ()), follow=follow))
 
 
 def _check_types(types: list[str] | tuple[()]) -> None:

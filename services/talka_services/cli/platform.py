@@ -26,6 +26,7 @@ from talka_services.cli.running import (
     Workers,
 )
 from talka_services.cli.screen import print_json
+from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_services.client import LocalOptions
@@ -110,7 +111,7 @@ def up(
         processes,
         parse_amounts(shared or (), "--shared"),
     )
-    asyncio.run(_up(target, local_options(target, flags)))
+    run_loop(_up(target, local_options(target, flags)))
 
 
 async def _up(target: Target, options: LocalOptions) -> None:
@@ -152,12 +153,12 @@ async def _up(target: Target, options: LocalOptions) -> None:
 
 def planner(target: Target) -> None:
     """Own plans: is a workflow valid, and what follows from it."""
-    asyncio.run(_own(target, Recipient.PLANNER, ("default",)))
+    run_loop(_own(target, Recipient.PLANNER, ("default",)))
 
 
 def scheduler(target: Target) -> None:
     """Own executions: which task is ready, late, retried or over."""
-    asyncio.run(_own(target, Recipient.SCHEDULER, ("default",)))
+    run_loop(_own(target, Recipient.SCHEDULER, ("default",)))
 
 
 def resource(
@@ -179,7 +180,7 @@ def resource(
         parse_amounts(ceiling, "--ceiling") if ceiling else None,
         tuple(agent_type) if agent_type else None,
     )
-    asyncio.run(_own(target, Recipient.RESOURCE, tuple(pool or ("default",)), configuration))
+    run_loop(_own(target, Recipient.RESOURCE, tuple(pool or ("default",)), configuration))
 
 
 def worker(
@@ -209,7 +210,7 @@ def worker(
         **changes,
     )
     offer = _Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()), drain)
-    asyncio.run(_work(target, offer, settings))
+    run_loop(_work(target, offer, settings))
 
 
 async def _own(

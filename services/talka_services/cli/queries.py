@@ -18,6 +18,7 @@ from talka_services.cli.screen import (
     print_json,
     print_table,
 )
+from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_core.scheduler import ExecutionRecord
@@ -73,7 +74,7 @@ def list_executions(target: Target, status: StatusFilter = None, limit: Limit = 
             f"There is no state {status!r}.",
             hint=f"States: {', '.join(state.value for state in ExecutionState)}.",
         )
-    states = asyncio.run(_executions(target))
+    states = run_loop(_executions(target))
     states.sort(key=lambda state: (-(state.accepted_at or state.started_at), state.execution_id))
     statuses = [status_of(state) for state in states]
     chosen = [item for item in statuses if status is None or item.status == status][:limit]
@@ -114,7 +115,7 @@ def status(target: Target, execution_id: ExecutionId) -> None:
     from talka_core.status import result_of, status_of
     from talka_services.cli.report import task_document
 
-    state = asyncio.run(_execution(target, execution_id))
+    state = run_loop(_execution(target, execution_id))
     current, result = status_of(state), result_of(state)
     if target.is_json:
         tasks = {task_id: task_document(task) for task_id, task in result.tasks.items()}
@@ -161,7 +162,7 @@ def _elapsed(status: ExecutionStatus) -> str:
 
 def workers(target: Target, pool: Pool = None) -> None:
     """Show the workers that are there, and what is free on each."""
-    inventories = asyncio.run(_inventories(target, pool))
+    inventories = run_loop(_inventories(target, pool))
     if target.is_json:
         found = [
             {"pool": inventory.pool, **_plain_struct(worker)}
@@ -188,7 +189,7 @@ def workers(target: Target, pool: Pool = None) -> None:
 
 def pools(target: Target) -> None:
     """Show the pools: their workers, what is free, and what waits."""
-    inventories = asyncio.run(_inventories(target, None))
+    inventories = run_loop(_inventories(target, None))
     if target.is_json:
         print_json({"pools": [_plain_struct(inventory) for inventory in inventories]})
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import ExitCode, UsageError
 from talka_services.cli.queries import ExecutionId
 from talka_services.cli.screen import coloured, console, plain, print_json, print_table
+from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_core.scheduler import ExecutionRecord
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def replay(target: Target, execution_id: ExecutionId, at: At = None, verify: Verify = False) -> None:
     """Fold an execution's log to any event and show the state there."""
-    state, verdict = asyncio.run(_replay(target, execution_id, at, is_verifying=verify))
+    state, verdict = run_loop(_replay(target, execution_id, at, is_verifying=verify))
     if target.is_json:
         print_json(_replay_document(state, verdict))
     else:

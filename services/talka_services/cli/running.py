@@ -13,6 +13,7 @@ from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, RejectedError, UsageError
 from talka_services.cli.pairs import parse_amounts
 from talka_services.cli.screen import console, print_json
+from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_protocols.results import WorkflowResult
@@ -150,7 +151,7 @@ def _embed(target: Target, loaded: Loaded, flags: Flags, key: str | None) -> Non
     options = local_options(target, flags, loaded.machines)
     ceiling = {**largest_offer(options.offers), **options.shared}
     loaded.check(frozenset(Executors(options.executors).agent_types), ceiling)
-    result = asyncio.run(_run_embedded(target, options, loaded, key))
+    result = run_loop(_run_embedded(target, options, loaded, key))
     _finish(target, result)
 
 
@@ -174,7 +175,7 @@ def _use_platform(
     """Run it where a platform runs; what ``talka up`` can never do is refused here."""
     if present is not None:
         loaded.check(frozenset(present.agent_types), present.ceiling)
-    execution_id, result = asyncio.run(_run_there(target, loaded, key, is_detached=is_detached))
+    execution_id, result = run_loop(_run_there(target, loaded, key, is_detached=is_detached))
     if result is not None:
         _finish(target, result)
     elif target.is_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.queries import ExecutionId
 from talka_services.cli.screen import console, plain, print_json
+from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_core.scheduler import ExecutionRecord
@@ -43,7 +43,7 @@ def export(target: Target, execution_id: ExecutionId, output: Output = None, for
         raise UsageError(f"There is no format {form!r}.", hint=f"Formats: {', '.join(FORMATS)}.")
     if form == "log" and output == Path("-"):
         raise UsageError("A log is a SQLite file and cannot go to standard output.", hint="Name a file.")
-    place, size = asyncio.run(_export(target, execution_id, output, form))
+    place, size = run_loop(_export(target, execution_id, output, form))
     if place is None:
         return
     if target.is_json:
@@ -131,7 +131,7 @@ def import_(target: Target, file: File) -> None:
     """Bring an exported execution back, as history; an id that exists here is refused."""
     if not file.is_file():
         raise UsageError(f"There is no file {file}.", hint="Name a file made by `talka export`.")
-    state = asyncio.run(_import(target, file))
+    state = run_loop(_import(target, file))
     status = state.status.value if state.status else ""
     if target.is_json:
         print_json({"execution_id": state.execution_id, "name": state.name, "status": status})

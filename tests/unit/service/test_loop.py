@@ -1,0 +1,47 @@
+"""The loop with exact timers does what every loop does."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from talka_services import loop as module
+from talka_services.loop import run
+
+
+async def scenario() -> list[str]:
+    """Use timers, file descriptors and another thread, and say in which order things happened."""
+    loop, happened = asyncio.get_running_loop(), list[str]()
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    readable: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(near, readable.set_result, None)
+    loop.call_later(0.002, happened.append, "late")
+    loop.call_later(0.001, happened.append, "early")
+    await asyncio.sleep(0.01)
+    far.send(b"x")
+    await readable
+    loop.remove_reader(near)
+    happened.append("read")
+    called = asyncio.Event()
+    threading.Thread(target=loop.call_soon_threadsafe, args=(called.set,)).start()
+    async with asyncio.timeout(5):
+        await called.wait()
+    happened.append("called")
+    process = await asyncio.create_subprocess_exec("true")
+    happened.append(f"exit {await process.wait()}")
+    near.close()
+    far.close()
+    return happened
+
+
+@pytest.mark.parametrize("most", [1024, 0], ids=["exact", "too many descriptors"])
+def test_loop_serves_timers_descriptors_threads_and_processes(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where ``select`` cannot take the descriptor, nothing is missed."""
+    monkeypatch.setattr(module, "SELECT_MAX", most)
+    assert run(scenario()) == ["early", "late", "read", "called", "exit 0"]
