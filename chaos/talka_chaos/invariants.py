@@ -10,6 +10,7 @@ from talka_core.resource import PoolRecord
 from talka_core.resource.placement import claim_of
 from talka_core.resource.shared import free_of, own_of
 from talka_core.scheduler import ExecutionRecord
+from talka_core.scheduler.joins import Verdict, verdict
 from talka_protocols import events as e
 from talka_protocols.states import (
     ACTIVE_TASK_STATUSES,
@@ -31,7 +32,7 @@ def check_execution(state: ExecutionRecord) -> None:
     for task_id, record in state.tasks.items():
         if record.status not in _UNTOUCHED:
             needed = [state.tasks[need].status for need in state.index.predecessors[task_id]]
-            is_met = all(status is TaskStatus.SUCCEEDED for status in needed)
+            is_met = verdict(state, task_id) is Verdict.START
             assert is_met, f"S1 {task_id} is {record.status} while what it needs is {needed}"
     active = sum(record.status in ACTIVE_TASK_STATUSES for record in state.tasks.values())
     assert state.active == active, f"S2 active is {state.active}, not {active}"

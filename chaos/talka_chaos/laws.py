@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from talka_core.behaviour import Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
 from talka_core.resource.decide import RESERVATION, SHARED
-from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT
+from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
 from talka_core.worker import state as f
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -33,6 +33,7 @@ _EXECUTION_STOPS = (
     e.ExecutionCancelRequested,
     e.ExecutionTimeoutReached,
     e.ExecutionSucceeded,
+    e.ExecutionPartlySucceeded,
     e.ExecutionFailed,
     e.ExecutionTimedOut,
     e.ExecutionCancelled,
@@ -57,9 +58,10 @@ def is_settled(effect: Effect, event: Any) -> bool:
 def _is_timer_settled(name: str, event: Any) -> bool:
     if name == TIMEOUT:
         return isinstance(event, _EXECUTION_STOPS)
-    if name.startswith(RETRY):
-        task_id = name.removeprefix(RETRY).rpartition("/")[0]
-        return isinstance(event, e.TaskReady | e.TaskCancelled) and event.task_id == task_id
+    kind, _, rest = name.partition("/")
+    if kind in (RETRY, WAIT):
+        is_passed = isinstance(event, e.TaskReady) or _is_over(event, rest.rpartition("/")[0])
+        return is_passed and event.task_id == rest.rpartition("/")[0]
     if name.startswith(KEPT):
         is_passed = isinstance(event, e.AllocationReleased | e.AllocationHandedOn)
         return is_passed and name == KEPT + event.allocation_id

@@ -27,7 +27,7 @@ from talka_services.service.launcher import Launcher
 attempts = import_module("talka_core.scheduler.attempts")
 decide = import_module("talka_core.scheduler.decide")
 effects = import_module("talka_core.scheduler.effects")
-evolve = import_module("talka_core.scheduler.evolve")
+evolve = import_module("talka_core.scheduler.evolve.execution")
 pool = import_module("talka_core.resource.decide")
 placement = import_module("talka_core.resource.placement")
 

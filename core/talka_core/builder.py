@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from talka_core.tasks import TaskFunction
 from talka_core.validation import check
@@ -141,12 +142,33 @@ def check_with_id(workflow: Workflow) -> Workflow:
 def derived_id(workflow: Workflow) -> str:
     """Return an id made of a checked workflow's name and the digest of all but its id and its limits."""
     # Fields one by one, because what msgspec leaves out as a default depends on object identity.
-    tasks = [asdict(task) | {"resources": asdict(task.resources)} for task in workflow.tasks]
+    tasks = [_content(task) for task in workflow.tasks]
     edges = [(edge.from_task, edge.to_task, edge.reason) for edge in workflow.dependencies]
-    content = (workflow.name, tasks, edges, asdict(workflow.config), workflow.metadata)
+    content = (workflow.name, tasks, edges, _content(workflow.config), workflow.metadata)
     digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
     slug = re.sub(r"[^a-z0-9]+", "-", workflow.name.lower()).strip("-")[:_SLUG_MAX].strip("-")
     return f"{slug or 'workflow'}-{digest[:12]}"
+
+
+_FIRST_FIELDS: dict[type[Struct], str] = {Task: "labels", WorkflowConfig: "pool"}
+"""The last of the fields that definitions have had from the beginning."""
+
+
+def _content(struct: Struct) -> dict[str, Any]:
+    """Return the fields of a struct; later ones count only where they say something, so that ids stay."""
+    first = _FIRST_FIELDS.get(type(struct), "")
+    infos = fields(struct)
+    names = [info.name for info in infos]
+    later = names[names.index(first) + 1 :] if first else []
+    return {
+        info.name: _plain(getattr(struct, info.name))
+        for info in infos
+        if info.name not in later or getattr(struct, info.name) != info.default
+    }
+
+
+def _plain(value: Any) -> Any:
+    return _content(value) if isinstance(value, Struct) else value
 
 
 def _id_of(task: str | AnyTask) -> str:

@@ -59,6 +59,8 @@ _DURATION = Bound(0, SECONDS_MAX)
 _AMOUNT = Bound(0, AMOUNT_MAX)
 _GPUS = Bound(0, 1_000_000, is_whole=True)
 _PARALLEL = Bound(1, PARALLEL_MAX, is_whole=True)
+_TOLERATED = Bound(0, 1_000_000, is_whole=True)
+_SHARE = Bound(0, 1)
 _TASK_LIMIT = Bound(1, TASKS_MAX, is_whole=True)
 
 
@@ -76,6 +78,8 @@ def check_shape(workflow: Workflow) -> None:
     _check_number(constraints.max_seconds, _SECONDS, ("max_seconds",))
     _check_optional(config.max_parallel, _PARALLEL, ("max_parallel",))
     _check_optional(config.timeout, _SECONDS, ("timeout_seconds",))
+    _check_number(config.tolerated_failures, _TOLERATED, ("tolerated_failures",))
+    _check_optional(config.tolerated_failure_share, _SHARE, ("tolerated_failure_share",))
     if not workflow.tasks:
         raise WorkflowInvalidError(
             f"The workflow {workflow.name!r} has no tasks.",
@@ -172,6 +176,8 @@ def _check_task(task: object, position: int) -> None:
     _check_number(task.retries, _RETRIES, (*path, "retries"), whose)
     _check_optional(task.timeout, _SECONDS, (*path, "timeout_seconds"), whose)
     _check_optional(task.estimated_seconds, _DURATION, (*path, "estimated_seconds"), whose)
+    _check_optional(task.start_timeout, _SECONDS, (*path, "start_timeout_seconds"), whose)
+    _check_optional(task.heartbeat_timeout, _SECONDS, (*path, "heartbeat_timeout_seconds"), whose)
     _check_resources(task.resources, (*path, "resources"), whose)
     check_payload(task.payload, (*path, "payload"), f"The payload of task {task.id!r}")
     seconds: object = task.payload.get("seconds")

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
+from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy
 from talka_protocols.workflow import ResourceRequirements, Task, TaskType
 
 P = ParamSpec("P")
@@ -45,6 +46,18 @@ class TaskOptions(TypedDict, total=False):
     writes: Sequence[str]
     estimated_seconds: float
     labels: dict[str, str]
+    retry: RetryPolicy
+    start_timeout: float
+    heartbeat_timeout: float
+    fallback: Action
+    on_failure: OnFailure
+    join: Join | int
+    when: str
+    map: MapOver
+    loop: Loop
+    compensation: Action
+    is_irreversible: bool
+    group: str
 
 
 class TaskFunction(Generic[P, R]):

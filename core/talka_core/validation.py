@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from talka_core import limits
 from talka_core.dataflow import RESERVED_ID, detect
 from talka_core.graph import CyclicGraphError, TaskGraph
+from talka_core.scheduler.waiting import WAITING_TYPES
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow
@@ -45,7 +46,7 @@ def check(
     workflow = _typed_copy(workflow)
     _check_ids(workflow.tasks)
     for position, task in enumerate(workflow.tasks):
-        if agent_types is not None:
+        if agent_types is not None and task.agent_type not in WAITING_TYPES:
             _check_agent_type(task, position, agent_types)
         if shared:
             _check_shared(task, position, shared)
@@ -134,7 +135,7 @@ def _check_agent_type(task: Task, position: int, agent_types: frozenset[str]) ->
     if task.agent_type not in agent_types:
         raise WorkflowInvalidError(
             f"Task {task.id!r} has the agent type {task.agent_type!r}, which no worker offers.",
-            hint=did_you_mean(task.agent_type, sorted(agent_types), label="Offered"),
+            hint=did_you_mean(task.agent_type, sorted(agent_types | WAITING_TYPES), label="Offered"),
             code="unknown_agent_type",
             path=("tasks", position, "agent_type"),
         )

@@ -4,6 +4,7 @@
       CallerError                  you asked for something that cannot be
         WorkflowInvalidError         the definition is wrong (file, line, column)
         UnknownExecutionError        no execution has this id
+        RequestRefusedError          the execution could not do what was asked; its log says so
         ResourcesUnavailable         what was asked for is not free, or exists nowhere
         NotAllowedError              the worker was not told to allow this
         DataDirectoryError           the data directory is in use, read-only or too new
@@ -83,6 +84,16 @@ class UnknownExecutionError(CallerError):
             hint="`talka list` shows those that exist; check --data-dir or --server.",
         )
         self.execution_id = execution_id
+
+
+class RequestRefusedError(CallerError):
+    """An execution was asked for what it could not do; the refusal is an event of its log."""
+
+    code = "request_refused"
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code or type(self).code
 
 
 class ResourcesUnavailable(CallerError):  # noqa: N818  (the public interface names it so)

@@ -56,21 +56,24 @@ FINAL_EXECUTION_STATES = frozenset(
 )
 
 TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
-    _T.PENDING: frozenset({_T.READY, _T.SKIPPED, _T.CANCELLED}),
-    _T.READY: frozenset({_T.QUEUED, _T.SCHEDULED, _T.SKIPPED, _T.CANCELLED}),
+    _T.PENDING: frozenset({_T.READY, _T.SKIPPED, _T.CANCELLED, _T.FAILED}),
+    _T.READY: frozenset({_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED}),
     _T.QUEUED: frozenset({_T.SCHEDULED, _T.READY, _T.FAILED, _T.CANCELLED}),
     _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.CANCELLED}),
     _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.CANCELLED}),
+    _T.WAITING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
 }
 """Which status may follow which; a status that is missing here is final in this version.
 
 READY to SCHEDULED is a hand-on: a finished task's allocation goes straight to
 its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
-one is lost when its worker is gone before the grant arrived.
+one is lost when its worker is gone before the grant arrived. PENDING to FAILED
+is a condition that could not be evaluated. WAITING holds nothing: the task
+waits for time, for a person, for the outside or for tasks of its own.
 """
 
 EXECUTION_TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {
     _X.ACCEPTED: frozenset({_X.RUNNING}),
-    _X.RUNNING: frozenset({_X.SUCCEEDED, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED}),
+    _X.RUNNING: frozenset({_X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED}),
 }

@@ -11,6 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy
+
 DEFAULT_PRIORITY = 50
 DEFAULT_TIMEOUT_S = 3600.0
 DEFAULT_MAX_TASKS = 1_000
@@ -72,7 +74,17 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     ``"${fetch.stdout}"``, each of which is a dependency. ``reads`` and
     ``writes`` declare artifacts (file paths or any other names); reading what
     another task writes is a dependency too. ``timeout`` is in seconds for one
-    attempt; ``retries`` counts the attempts allowed after the first.
+    attempt; ``retries`` counts the attempts allowed after the first, and
+    ``retry`` says when they follow.
+
+    ``start_timeout`` bounds the seconds from being ready to running,
+    ``heartbeat_timeout`` those between two signs of life. ``fallback`` runs
+    when the last attempt failed. ``on_failure`` overrides the workflow's.
+    ``join`` says how many dependencies must have succeeded, and ``when`` (CEL)
+    whether to run at all. ``map`` and ``loop`` run the task many times;
+    ``workflow`` is the definition that a task of type ``workflow`` runs.
+    ``compensation`` undoes the task's effect; ``is_irreversible`` says that
+    nothing can. The members of a ``group`` succeed together or are undone.
     """
 
     id: str
@@ -89,6 +101,19 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     writes: tuple[str, ...] = ()
     estimated_seconds: float | None = None
     labels: dict[str, str] = {}
+    retry: RetryPolicy = RetryPolicy()
+    start_timeout: float | None = None
+    heartbeat_timeout: float | None = None
+    fallback: Action | None = None
+    on_failure: OnFailure | None = None
+    join: Join | int = Join.ALL
+    when: str = ""
+    map: MapOver | None = None
+    loop: Loop | None = None
+    workflow: Workflow | None = None
+    compensation: Action | None = None
+    is_irreversible: bool = False
+    group: str = ""
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
@@ -100,12 +125,21 @@ class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
 
 
 class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How a workflow runs: most tasks at once, time limit in seconds, order, pool."""
+    """How a workflow runs: most tasks at once, time limit in seconds, order, pool.
+
+    The time limit stands still while nothing can run, unless ``is_wall_time``.
+    So many failed tasks are tolerated, as a number or as a share of all: the
+    execution is then ``partial`` and not ``failed``.
+    """
 
     max_parallel: int | None = None
     timeout: float | None = None
     strategy: Strategy = Strategy.PRIORITY
     pool: str = "default"
+    on_failure: OnFailure = OnFailure.SKIP
+    tolerated_failures: int = 0
+    tolerated_failure_share: float | None = None
+    is_wall_time: bool = False
 
 
 class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from talka_core import retry
 from talka_core.scheduler import endings
-from talka_core.scheduler.dispatch import dispatch, give_up, make_ready
+from talka_core.scheduler.dispatch import dispatch, give_up
 from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
 from talka_protocols.events import (
     AllocationReleased,
@@ -51,9 +51,10 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
     held = record.allocation_id
     match message.outcome:
         case Outcome.SUCCEEDED:
-            yield from _succeeded(state, message)
+            yield from _succeeded(state, message, now_ms)
         case Outcome.CANCELLED if record.is_stopping:
-            yield TaskCancelled(message.task_id, message.attempt, message.finished_at)
+            yield TaskCancelled(message.task_id, message.attempt, message.finished_at, record.because)
+            yield from endings.follow_up(state, message.task_id, now_ms)
         case Outcome.LOST | Outcome.CANCELLED:
             reason = message.error.message if message.error else "The worker gave the attempt back."
             is_handed_back = message.error is not None and message.error.code == DRAINING_CODE
@@ -98,7 +99,7 @@ def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
         yield AllocationReleased(allocation_id)
 
 
-def _succeeded(state: ExecutionRecord, message: AttemptFinished) -> Iterator[ExecutionEvent]:
+def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
     yield TaskSucceeded(
         message.task_id,
         message.attempt,
@@ -107,12 +108,7 @@ def _succeeded(state: ExecutionRecord, message: AttemptFinished) -> Iterator[Exe
         message.claim,
         message.extracts,
     )
-    if state.is_stopping:
-        return
-    for successor in state.index.successors[message.task_id]:
-        record = state.tasks[successor]
-        if record.waits_for == 0 and record.status is TaskStatus.PENDING:
-            yield from make_ready(state, successor)
+    yield from endings.follow_up(state, message.task_id, now_ms)
 
 
 def _failed(
@@ -127,7 +123,7 @@ def _failed(
         yield TaskTimedOut(task_id, message.attempt, message.finished_at, error)
     else:
         yield TaskFailed(task_id, message.attempt, message.finished_at, error)
-    yield from endings.skip_behind(state, task_id)
+    yield from endings.follow_up(state, task_id, now_ms)
 
 
 def _lost(
@@ -140,7 +136,8 @@ def _lost(
     is_handed_back: bool = False,
 ) -> Iterator[ExecutionEvent]:
     if record.is_stopping:
-        yield TaskCancelled(task_id, record.attempt, now_ms)
+        yield TaskCancelled(task_id, record.attempt, now_ms, record.because)
+        yield from endings.follow_up(state, task_id, now_ms)
     elif is_handed_back or record.lost < LOST_MAX:
         yield TaskAttemptLost(task_id, record.attempt, reason, is_handed_back)
     else:
@@ -148,4 +145,4 @@ def _lost(
             yield TaskStarted(task_id, record.attempt, now_ms)
         error = TaskFailure("worker_lost", f"{LOST_MAX + 1} attempts were lost with their workers: {reason}")
         yield TaskFailed(task_id, record.attempt, now_ms, error)
-        yield from endings.skip_behind(state, task_id)
+        yield from endings.follow_up(state, task_id, now_ms)

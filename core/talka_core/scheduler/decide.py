@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import attempts, endings
+from talka_core.scheduler import attempts, endings, waiting
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import (
@@ -43,8 +43,10 @@ from talka_protocols.messages import (
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
 TIMEOUT = "timeout"
-RETRY = "retry/"
 KEPT = "kept/"
+RETRY = "retry"
+WAIT = "wait"
+"""Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
 
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -135,11 +137,18 @@ def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator
         if allocation_id in state.kept:
             yield AllocationReleased(allocation_id)
         return
-    task_id, _, attempt = message.name.removeprefix(RETRY).rpartition("/")
+    kind, _, rest = message.name.partition("/")
+    task_id, _, attempt = rest.rpartition("/")
     record = state.tasks.get(task_id)
-    if record and record.status is TaskStatus.RETRYING and record.attempt == int(attempt):
-        yield from make_ready(state, task_id)
-        yield from dispatch(state, now_ms)
+    if record is None or record.attempt != int(attempt):
+        return
+    if kind == RETRY and record.status is TaskStatus.RETRYING:
+        yield from make_ready(state, task_id, now_ms)
+    elif kind == WAIT and record.status is TaskStatus.WAITING:
+        yield from waiting.due(state, task_id, now_ms)
+        yield from endings.follow_up(state, task_id, now_ms)
+    yield from dispatch(state, now_ms)
+    yield from endings.conclude(state)
 
 
 def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -150,10 +159,8 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     if state.is_stopping:
         yield from endings.stop_all(state, now_ms)
     else:
-        for task_id, record in state.tasks.items():
-            if record.status is TaskStatus.PENDING and record.waits_for == 0:
-                yield from make_ready(state, task_id)
-        yield from endings.skip_orphans(state)
+        yield from waiting.begin_all(state, now_ms)
+        yield from endings.follow_up_all(state, now_ms)
     yield from attempts.return_strays(state)
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)

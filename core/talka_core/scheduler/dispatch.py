@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from talka_core.scheduler import waiting
 from talka_core.scheduler.state import KEEP_MS, ExecutionRecord
 from talka_protocols.events import (
     AllocationHandedOn,
@@ -17,9 +18,13 @@ from talka_protocols.events import (
 from talka_protocols.states import TaskStatus
 
 
-def make_ready(state: ExecutionRecord, task_id: str) -> Iterator[ExecutionEvent]:
-    """Say that nothing keeps the task from running but resources and the parallel limit."""
+def make_ready(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Say that nothing keeps the task from running but resources and the parallel limit.
+
+    One that needs neither begins to wait at once.
+    """
     yield TaskReady(task_id, state.index.ranks[task_id])
+    yield from waiting.begin(state, task_id, now_ms)
 
 
 def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:

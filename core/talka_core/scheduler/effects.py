@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import msgspec
-from msgspec import Raw
-
 from talka_core.behaviour import Effect, Send, SetTimer
-from talka_core.references import Reference, UnresolvedReferenceError, extract
-from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT
+from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
+from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -33,7 +30,9 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield from _settle(state, event.task_id, event.attempt)
         case e.TaskRetrying():
             yield from _settle(state, event.task_id, event.attempt)
-            yield _retry_timer(state, event.task_id, state.tasks[event.task_id])
+            yield _timer(state, RETRY, event.task_id)
+        case e.TaskWaiting() if event.due_at:
+            yield _timer(state, WAIT, event.task_id)
         case e.AllocationReleased() | e.AllocationRequestWithdrawn():
             if returning := state.returning.get(event.allocation_id):
                 yield _release(state, event.allocation_id, returning)
@@ -62,7 +61,9 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
             case TaskStatus.SCHEDULED:
                 yield _start(state, task_id, record)
             case TaskStatus.RETRYING:
-                yield _retry_timer(state, task_id, record)
+                yield _timer(state, RETRY, task_id)
+            case TaskStatus.WAITING if record.due_at:
+                yield _timer(state, WAIT, task_id)
             case _:
                 pass
         if record.is_stopping and record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING):
@@ -127,10 +128,7 @@ def _request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect
 
 
 def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
-    inputs: dict[str, Raw] = {}
-    excerpts: dict[str, m.Excerpt] = {}
-    for reference in state.index.references.get(task_id, ()):
-        _provide(state, reference, inputs, excerpts)
+    inputs, excerpts = inputs_of(state, task_id)
     message = m.StartTask(
         record.worker_id,
         state.execution_id,
@@ -145,32 +143,6 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         record.is_shared,
     )
     return Send(Recipient.WORKER, message)
-
-
-def _provide(
-    state: ExecutionRecord, reference: Reference, inputs: dict[str, Raw], excerpts: dict[str, m.Excerpt]
-) -> None:
-    """Give the worker the value of a reference, or the stored object that holds it.
-
-    A value that is not there is left out: the worker records the attempt as
-    failed and says what is missing.
-    """
-    if reference.task_id is None:
-        return
-    source = state.tasks[reference.task_id]
-    if source.claim is not None:
-        if reference.text in source.extracts:
-            inputs[reference.text] = source.extracts[reference.text]
-        else:
-            excerpts[reference.text] = m.Excerpt(source.claim, reference.path)
-    elif not reference.path:
-        inputs[reference.text] = source.result
-    else:
-        try:
-            value = extract(msgspec.json.decode(source.result), reference.path)
-        except UnresolvedReferenceError:
-            return
-        inputs[reference.text] = Raw(msgspec.json.encode(value))
 
 
 def _settle(state: ExecutionRecord, task_id: str, attempt: int) -> Iterator[Effect]:
@@ -197,8 +169,9 @@ def _cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
     return Send(Recipient.WORKER, message)
 
 
-def _retry_timer(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
-    return SetTimer(state.execution_id, f"{RETRY}{task_id}/{record.attempt}", record.due_at)
+def _timer(state: ExecutionRecord, kind: str, task_id: str) -> Effect:
+    record = state.tasks[task_id]
+    return SetTimer(state.execution_id, f"{kind}/{task_id}/{record.attempt}", record.due_at)
 
 
 def _kept_timer(state: ExecutionRecord, allocation: str, until: int) -> Effect:

@@ -1,59 +1,112 @@
-"""How tasks end without running, and when an execution is over."""
+"""What the end of a task means to others, how tasks end without running, and when an execution is over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import floor
 
-from talka_core.scheduler.dispatch import release_kept
+from talka_core.scheduler.dispatch import make_ready, release_kept
+from talka_core.scheduler.joins import Verdict, is_satisfied, verdict, verdict_after
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.events import (
     AllocationRequestWithdrawn,
     ExecutionCancelled,
     ExecutionEvent,
     ExecutionFailed,
+    ExecutionPartlySucceeded,
     ExecutionSucceeded,
     ExecutionTimedOut,
     TaskCancelled,
     TaskCancelRequested,
     TaskSkipped,
 )
-from talka_protocols.states import ExecutionState, TaskStatus
-
-_UNSUCCESSFUL = (TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.CANCELLED, TaskStatus.SKIPPED)
-
-
-def skip_behind(state: ExecutionRecord, task_id: str) -> Iterator[ExecutionEvent]:
-    """Skip everything that needs, directly or not, a task that did not succeed."""
-    pending = [task_id]
-    for failed in pending:
-        for successor in state.index.successors[failed]:
-            if state.tasks[successor].status is TaskStatus.PENDING:
-                yield TaskSkipped(successor, because=task_id)
-                pending.append(successor)
+from talka_protocols.policies import Join
+from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 
 
-def skip_orphans(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
-    """Skip what a commit that was cut short left behind a failed task."""
-    for task_id, record in state.tasks.items():
-        if record.status in _UNSUCCESSFUL and state.index.successors[task_id]:
-            yield from skip_behind(state, record.because or task_id)
+def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Start or skip what needs a task that has just ended, and so on behind what is skipped."""
+    ended = [task_id]
+    for last in ended:
+        for successor in state.index.successors[last]:
+            if state.is_stopping or state.tasks[successor].status is not TaskStatus.PENDING:
+                continue
+            yield from _judged(state, successor, verdict_after(state, successor, last), last, now_ms)
+            if state.tasks[successor].status in FINAL_TASK_STATUSES:
+                ended.append(successor)
+
+
+def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Judge every pending task: at the beginning, and after a commit that was cut short."""
+    for task_id, record in list(state.tasks.items()):
+        if record.status is TaskStatus.PENDING:
+            yield from _judged(state, task_id, verdict(state, task_id), "", now_ms)
+            if state.tasks[task_id].status in FINAL_TASK_STATUSES:
+                yield from follow_up(state, task_id, now_ms)
+
+
+def _judged(
+    state: ExecutionRecord, task_id: str, judged: Verdict, last: str, now_ms: int
+) -> Iterator[ExecutionEvent]:
+    match judged:
+        case Verdict.WAIT:
+            return
+        case Verdict.START:
+            yield from make_ready(state, task_id, now_ms)
+            if state.index.joins.get(task_id) is Join.FIRST:
+                yield from _cancel_losers(state, task_id, now_ms)
+        case Verdict.SKIP:
+            yield _skipped(state, task_id, last)
+
+
+def _skipped(state: ExecutionRecord, task_id: str, last: str) -> TaskSkipped:
+    """Blame what failed rather than what a condition left out."""
+    is_known = last and not is_satisfied(state.tasks[last])
+    needed = (last,) if is_known else state.index.predecessors[task_id]
+    ended = [n for n in needed if state.tasks[n].status in FINAL_TASK_STATUSES]
+    lost = [n for n in ended if not is_satisfied(state.tasks[n])]
+    culprit = min(lost, key=lambda n: bool(state.tasks[n].condition))
+    record = state.tasks[culprit]
+    return TaskSkipped(task_id, record.because or culprit, record.condition)
+
+
+def _cancel_losers(state: ExecutionRecord, winner: str, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Cancel what a task that starts with the first success no longer needs, and what only that needed."""
+    losers = list(state.index.predecessors[winner])
+    doomed = {winner}
+    for task_id in losers:
+        others = (s for s in state.index.successors[task_id] if s not in doomed)
+        is_needed = any(state.tasks[s].status not in FINAL_TASK_STATUSES for s in others)
+        if state.tasks[task_id].status in FINAL_TASK_STATUSES or is_needed or task_id in doomed:
+            continue
+        doomed.add(task_id)
+        losers += state.index.predecessors[task_id]
+        yield from cancel_task(state, task_id, now_ms, because=winner)
 
 
 def stop_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     """Cancel what has not begun, and ask the workers to stop what runs."""
     yield from release_kept(state)
-    for task_id, record in state.tasks.items():
-        match record.status:
-            case TaskStatus.PENDING | TaskStatus.READY | TaskStatus.RETRYING:
-                yield TaskCancelled(task_id, record.attempt, now_ms)
-            case TaskStatus.QUEUED:
-                if record.allocation_id:
-                    yield AllocationRequestWithdrawn(record.allocation_id)
-                yield TaskCancelled(task_id, record.attempt, now_ms)
-            case TaskStatus.SCHEDULED | TaskStatus.RUNNING if not record.is_stopping:
-                yield TaskCancelRequested(task_id, record.attempt)
-            case _:
-                pass
+    for task_id in list(state.tasks):
+        yield from cancel_task(state, task_id, now_ms)
+
+
+def cancel_task(
+    state: ExecutionRecord, task_id: str, now_ms: int, because: str = ""
+) -> Iterator[ExecutionEvent]:
+    """End a task that has not begun, or ask its worker to stop it; one that has ended stays as it is."""
+    record = state.tasks[task_id]
+    match record.status:
+        case TaskStatus.PENDING | TaskStatus.READY | TaskStatus.RETRYING | TaskStatus.WAITING:
+            yield TaskCancelled(task_id, record.attempt, now_ms, because)
+        case TaskStatus.QUEUED:
+            if record.allocation_id:
+                yield AllocationRequestWithdrawn(record.allocation_id)
+            yield TaskCancelled(task_id, record.attempt, now_ms, because)
+        case TaskStatus.SCHEDULED | TaskStatus.RUNNING if not record.is_stopping:
+            yield TaskCancelRequested(task_id, record.attempt, because)
+        case _:
+            pass
 
 
 def conclude(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
@@ -61,11 +114,24 @@ def conclude(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
     if state.unfinished or state.status is not ExecutionState.RUNNING:
         return
     yield from release_kept(state)
-    if not any(record.status in _UNSUCCESSFUL for record in state.tasks.values()):
-        yield ExecutionSucceeded()
-    elif state.is_timing_out:
+    faults = [
+        record
+        for record in state.tasks.values()
+        if record.status is not TaskStatus.SUCCEEDED and not record.is_tolerated
+    ]
+    if state.is_timing_out and faults:
         yield ExecutionTimedOut()
-    elif state.is_cancelling:
+    elif state.is_cancelling and faults:
         yield ExecutionCancelled()
+    elif not state.failed and not faults:
+        yield ExecutionSucceeded()
+    elif not faults or 0 < len(state.failed) <= _tolerated(state):
+        yield ExecutionPartlySucceeded(tuple(state.failed))
     else:
         yield ExecutionFailed(tuple(state.failed))
+
+
+def _tolerated(state: ExecutionRecord) -> int:
+    assert state.workflow is not None, "only what was accepted ends"
+    config = state.workflow.config
+    return max(config.tolerated_failures, floor((config.tolerated_failure_share or 0.0) * len(state.tasks)))

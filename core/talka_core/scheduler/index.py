@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
-from talka_core.graph import TaskGraph, analyse
+from talka_core.graph import TaskGraph, analyse, duration_of
 from talka_core.references import Reference, find_references
 from talka_core.strategies import Position, Rank, rank
+from talka_protocols.events import TasksAdded
+from talka_protocols.policies import Join
 from talka_protocols.workflow import Task, Workflow
 
 
@@ -16,13 +18,16 @@ class WorkflowIndex(Struct):
     """Look-ups by task id; empty before the workflow is known.
 
     ``references`` are those in a task's own payload; ``extracts`` are the
-    paths, by text, of the references that others make to its result.
+    paths, by text, of the references that others make to its result. ``joins``
+    holds only those that are not ``all``.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
-    successors: dict[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
-    predecessors: dict[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    successors: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    predecessors: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    positions: dict[str, Position] = field(default_factory=dict[str, Position])
     ranks: dict[str, Rank] = field(default_factory=dict[str, Rank])
+    joins: dict[str, Join | int] = field(default_factory=dict[str, "Join | int"])
     amounts: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     references: dict[str, Sequence[Reference]] = field(default_factory=dict[str, Sequence[Reference]])
     extracts: dict[str, dict[str, tuple[str, ...]]] = field(
@@ -34,34 +39,53 @@ def index_of(workflow: Workflow) -> WorkflowIndex:
     """Derive the index of a workflow that has been checked, so its graph has no cycle."""
     graph = TaskGraph.of(workflow)
     ids = graph.ids
+    positions = _positions(workflow)
     index = WorkflowIndex(
         tasks={task.id: task for task in workflow.tasks},
         successors={ids[i]: [ids[j] for j in found] for i, found in enumerate(graph.successors)},
         predecessors={ids[i]: [ids[j] for j in found] for i, found in enumerate(graph.predecessors)},
-        ranks=_ranks(workflow),
+        positions=positions,
+        ranks={task.id: rank(workflow.config.strategy, task, positions[task.id]) for task in workflow.tasks},
+        joins={task.id: task.join for task in workflow.tasks if task.join is not Join.ALL},
         amounts={task.id: task.resources.amounts() for task in workflow.tasks},
     )
-    _find_references(index)
+    _find_references(index, workflow.tasks)
     return index
 
 
-def _ranks(workflow: Workflow) -> dict[str, Rank]:
+def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> None:
+    """Take added tasks and dependencies in; a task is ranked like the one that it came from."""
+    origin = index.positions.get(addition.by)
+    for task in addition.tasks:
+        index.tasks[task.id] = task
+        index.successors[task.id], index.predecessors[task.id] = [], []
+        index.amounts[task.id] = task.resources.amounts()
+        if task.join is not Join.ALL:
+            index.joins[task.id] = task.join
+        seconds = duration_of(task)
+        place = origin or Position(0, seconds, 0.0, 0)
+        index.positions[task.id] = Position(place.level, place.remaining, place.slack, len(index.tasks))
+        index.ranks[task.id] = rank(workflow.config.strategy, task, index.positions[task.id])
+    for edge in addition.dependencies:
+        index.successors[edge.from_task].append(edge.to_task)
+        index.predecessors[edge.to_task].append(edge.from_task)
+    _find_references(index, addition.tasks)
+
+
+def _positions(workflow: Workflow) -> dict[str, Position]:
     analysis = analyse(workflow)
     levels = {task_id: level for level, stage in enumerate(analysis.stages) for task_id in stage}
-    strategy = workflow.config.strategy
     return {
-        task.id: rank(
-            strategy, task, Position(levels[task.id], analysis.remaining[task.id], analysis.slack[task.id], i)
-        )
+        task.id: Position(levels[task.id], analysis.remaining[task.id], analysis.slack[task.id], i)
         for i, task in enumerate(workflow.tasks)
     }
 
 
-def _find_references(index: WorkflowIndex) -> None:
-    for task_id, task in index.tasks.items():
+def _find_references(index: WorkflowIndex, tasks: Iterable[Task]) -> None:
+    for task in tasks:
         found = find_references(task.payload, index.tasks)
         if found:
-            index.references[task_id] = found
+            index.references[task.id] = found
         for reference in found:
             if reference.task_id is not None:
                 index.extracts.setdefault(reference.task_id, {})[reference.text] = reference.path

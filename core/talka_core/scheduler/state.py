@@ -1,7 +1,7 @@
 """What the scheduler remembers of one execution.
 
 Invariants, checked by the property tests:
-S1 a task is READY or further only when everything it needs SUCCEEDED;
+S1 a task is READY or further only when what its join asks for has succeeded;
 S2 ``active`` counts the tasks that are QUEUED, SCHEDULED or RUNNING;
 S3 every allocation that the execution was granted is held by exactly one
    active task, or is ``kept`` for a moment on the ended task that held it, or is
@@ -13,7 +13,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
-from talka_protocols.events import Holder, TaskFailure
+from talka_protocols.events import Holder, TaskFailure, TasksAdded
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -25,7 +25,12 @@ LOST_MAX = 10
 
 
 class TaskRecord(Struct, gc=False):
-    """One task's state; instants are milliseconds since the epoch, 0 for never."""
+    """One task's state; instants are milliseconds since the epoch, 0 for never.
+
+    ``is_tolerated`` says that its end without success is no fault of the
+    execution; ``waiting`` is what it waits for; ``added_at`` is the version at
+    which it joined the graph, 0 for the definition's own.
+    """
 
     status: TaskStatus = TaskStatus.PENDING
     waits_for: int = 0
@@ -52,6 +57,10 @@ class TaskRecord(Struct, gc=False):
     extracts: dict[str, Raw] = field(default_factory=dict[str, Raw])
     error: TaskFailure | None = None
     because: str = ""
+    condition: str = ""
+    is_tolerated: bool = False
+    waiting: str = ""
+    added_at: int = 0
 
 
 class Return(Struct, frozen=True):
@@ -78,6 +87,7 @@ class ExecutionRecord(Struct):
     definition: ClaimCheck | None = None
     index: WorkflowIndex = field(default_factory=WorkflowIndex)
     tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
+    added: list[TasksAdded] = field(default_factory=list[TasksAdded])
     ready: list[tuple[tuple[float, ...], str]] = field(default_factory=list[tuple[tuple[float, ...], str]])
     active: int = 0
     queued: int = 0

@@ -20,6 +20,7 @@ from talka_protocols.events.execution import (
     ExecutionCancelRequested,
     ExecutionEvent,
     ExecutionFailed,
+    ExecutionPartlySucceeded,
     ExecutionRejected,
     ExecutionStarted,
     ExecutionSucceeded,
@@ -45,6 +46,7 @@ from talka_protocols.events.fact import (
     Holder,
     TaskFailure,
 )
+from talka_protocols.events.growth import TasksAdded
 from talka_protocols.events.ownership import (
     LogsClosed,
     LogsOpened,
@@ -77,6 +79,7 @@ from talka_protocols.events.pool import (
     WorkerJoined,
     WorkerLost,
 )
+from talka_protocols.events.waiting import RequestRefused, TaskWaiting
 
 Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent
 
@@ -98,6 +101,7 @@ __all__ = [
     "ExecutionCancelled",
     "ExecutionEvent",
     "ExecutionFailed",
+    "ExecutionPartlySucceeded",
     "ExecutionRejected",
     "ExecutionStarted",
     "ExecutionSucceeded",
@@ -117,6 +121,7 @@ __all__ = [
     "PoolConfigured",
     "PoolEvent",
     "PoolOwnershipTaken",
+    "RequestRefused",
     "ReservationEnded",
     "ReservationMade",
     "ShardEvent",
@@ -134,6 +139,8 @@ __all__ = [
     "TaskStarted",
     "TaskSucceeded",
     "TaskTimedOut",
+    "TaskWaiting",
+    "TasksAdded",
     "WorkerDraining",
     "WorkerEvent",
     "WorkerJoined",

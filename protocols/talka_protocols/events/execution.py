@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Raw
 
 from talka_protocols.events.fact import Fact, TaskFailure
+from talka_protocols.events.growth import TasksAdded
+from talka_protocols.events.waiting import RequestRefused, TaskWaiting
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
@@ -124,25 +126,35 @@ class TaskAttemptLost(Fact, frozen=True, gc=False):
 
 
 class TaskCancelRequested(Fact, frozen=True, gc=False):
-    """The attempt is to be stopped by its worker."""
+    """The attempt is to be stopped by its worker; ``because`` as in ``TaskCancelled``."""
 
     task_id: str
     attempt: int
+    because: str = ""
 
 
 class TaskCancelled(Fact, frozen=True, gc=False):
-    """The task will not run, or was stopped on request."""
+    """The task will not run, or was stopped on request.
+
+    ``because`` is the task that no longer needs it: then nothing went wrong.
+    """
 
     task_id: str
     attempt: int = 0
     finished_at: int = 0
+    because: str = ""
 
 
 class TaskSkipped(Fact, frozen=True, gc=False):
-    """The task cannot run because ``because`` did not succeed."""
+    """The task does not run because of ``because``: a task that did not succeed, or its own id.
+
+    ``condition`` is the one that was false, here or in front of ``because``:
+    then nothing went wrong.
+    """
 
     task_id: str
     because: str
+    condition: str = ""
 
 
 class AllocationHandedOn(Fact, frozen=True, gc=False):
@@ -210,6 +222,12 @@ class ExecutionSucceeded(Fact, frozen=True, gc=False):
     """Every task succeeded."""
 
 
+class ExecutionPartlySucceeded(Fact, frozen=True, gc=False):
+    """Every task is final, and no more of them failed than is tolerated."""
+
+    failed: tuple[str, ...] = ()
+
+
 class ExecutionFailed(Fact, frozen=True, gc=False):
     """Every task is final and at least one did not succeed."""
 
@@ -242,6 +260,9 @@ ExecutionEvent = (
     | TaskCancelRequested
     | TaskCancelled
     | TaskSkipped
+    | TaskWaiting
+    | TasksAdded
+    | RequestRefused
     | AllocationRequestWithdrawn
     | PermitWithdrawn
     | ExecutionAccepted
@@ -250,6 +271,7 @@ ExecutionEvent = (
     | ExecutionCancelRequested
     | ExecutionTimeoutReached
     | ExecutionSucceeded
+    | ExecutionPartlySucceeded
     | ExecutionFailed
     | ExecutionTimedOut
     | ExecutionCancelled

@@ -10,15 +10,21 @@ from talka_core.history import FOLDS, apply, packed, violations
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError, UnknownExecutionError
 from talka_protocols.events import Event, ExecutionEvent
-from talka_protocols.states import EXECUTION_TRANSITIONS, FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
+from talka_protocols.states import (
+    EXECUTION_TRANSITIONS,
+    FINAL_EXECUTION_STATES,
+    FINAL_TASK_STATUSES,
+    ExecutionState,
+    TaskStatus,
+)
 from talka_protocols.subjects import EXECUTION
 
 if TYPE_CHECKING:
-    from talka_core.scheduler import ExecutionRecord
+    from talka_core.scheduler import ExecutionRecord, TaskRecord
     from talka_services.cli.records import Records
 
 FOLD = FOLDS[EXECUTION]
-UNENDED = frozenset({TaskStatus.QUEUED, TaskStatus.SCHEDULED, TaskStatus.RUNNING, TaskStatus.RETRYING})
+UNENDED = frozenset(TaskStatus) - FINAL_TASK_STATUSES - {TaskStatus.PENDING, TaskStatus.READY}
 Commits = Sequence[tuple[int, Commit[Event]]]
 
 
@@ -103,11 +109,14 @@ def _ending(state: ExecutionRecord) -> Iterator[str]:
     for task_id, task in state.tasks.items():
         if task.status in UNENDED:
             yield f"the execution is {state.status}, but task {task_id!r} is {task.status}"
-        elif state.status is ExecutionState.SUCCEEDED and task.status is not TaskStatus.SUCCEEDED:
+        elif state.status is ExecutionState.SUCCEEDED and not _is_no_fault(task):
             yield f"the execution succeeded, but task {task_id!r} is {task.status}"
-    faults = [task for task in state.tasks.values() if task.status is not TaskStatus.SUCCEEDED]
-    if state.status is ExecutionState.FAILED and not faults:
+    if state.status is ExecutionState.FAILED and all(map(_is_no_fault, state.tasks.values())):
         yield "the execution failed, but every task succeeded"
+
+
+def _is_no_fault(task: TaskRecord) -> bool:
+    return task.status is TaskStatus.SUCCEEDED or task.is_tolerated
 
 
 async def _compare_snapshot(records: Records, execution_id: str, commits: Commits, found: list[str]) -> bool:

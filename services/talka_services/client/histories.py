@@ -60,6 +60,17 @@ class Histories:
             raise UnknownExecutionError(execution_id)
         return state
 
+    async def position(self, execution_id: str) -> int:
+        """Return the position of an execution's last commit.
+
+        Raises:
+            UnknownExecutionError: it has no log.
+        """
+        entry = await newest(self.name(execution_id), self._log, self._snapshots, self._definitions)
+        if entry.is_new:
+            raise UnknownExecutionError(execution_id)
+        return entry.position
+
     async def pool(self, pool: str) -> PoolRecord:
         """Return a pool's state now; one that nobody has used yet is empty."""
         entry = await newest(LogName(POOL, "-", pool), self._log, self._snapshots, self._definitions)

@@ -16,8 +16,17 @@ from msgspec.structs import replace
 
 from talka_core.scheduler import ExecutionRecord
 from talka_core.status import inventory_of, result_of, status_of
-from talka_protocols.errors import CallerError
-from talka_protocols.messages import Advance, CancelExecution, Message, Recipient, SubmitWorkflow, sealed
+from talka_protocols.errors import CallerError, RequestRefusedError
+from talka_protocols.events import Event, RequestRefused
+from talka_protocols.messages import (
+    Advance,
+    CancelExecution,
+    Message,
+    Recipient,
+    SchedulerMessage,
+    SubmitWorkflow,
+    sealed,
+)
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.subjects import is_token, shard_of
 from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
@@ -243,12 +252,33 @@ class Orchestrator:
 
     # --- the wire ------------------------------------------------------------------------------
 
-    async def _send(self, to: Recipient, message: Message) -> None:
-        """Put a request on file at an actor; it stays there until the actor has recorded it."""
+    async def request(self, message: SchedulerMessage) -> tuple[Event, ...]:
+        """Ask a scheduler for something, and return the events that the request led to.
+
+        It waits until the scheduler has recorded its decision, through every
+        outage: the request stays on file.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: the scheduler recorded why it cannot be done.
+        """
+        after = await self.histories.position(message.key)
+        letter_id = await self._send(Recipient.SCHEDULER, message)
+        name = self.histories.name(message.key)
+        async with aclosing(self.histories.follow_commits(name, after)) as commits:
+            async for _position, commit in commits:
+                for decision in commit.decisions:
+                    if decision.cause == letter_id:
+                        return _accepted(decision.events)
+        raise AssertionError("a log is followed without end")
+
+    async def _send(self, to: Recipient, message: Message) -> str:
+        """Put a request on file at an actor, where it stays until recorded, and return its letter's id."""
         shard = shard_of(message.key, self._ports.shards)
         letter_id = f"{self._client_id}:{next(self._letters)}"
         body = sealed(self._client_id, stored_form(message), letter_id=letter_id)
         await self._ports.post.send([(self._ports.names.requests(to.value, shard), body)])
+        return letter_id
 
     async def close(self) -> None:
         """Disconnect; executions go on without us."""
@@ -273,6 +303,13 @@ async def connect(
         ServerUnavailableError: no server with JetStream answers there.
     """
     return Orchestrator(await Node.open(server, namespace=namespace, name="talka client"))
+
+
+def _accepted(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    for event in events:
+        if isinstance(event, RequestRefused):
+            raise RequestRefusedError(event.message, code=event.code)
+    return events
 
 
 def _workflow_of(name: str, tasks: Sequence[Task], edges: Sequence[Dependency]) -> Workflow:

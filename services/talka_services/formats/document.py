@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy
 from talka_protocols.workflow import DEFAULT_PRIORITY, ResourceRequirements, Strategy, TaskType
 
 FORMAT_VERSION = 1
@@ -83,6 +84,33 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
         float | None, Meta(description="How long it probably takes.", extra_json_schema={"minimum": 0})
     ] = None
     labels: Annotated[dict[str, str], Meta(description="Free words to find it by.")] = {}
+    retry: Annotated[
+        RetryPolicy, Meta(description="How long to wait between attempts, and which errors are worth one.")
+    ] = RetryPolicy()
+    start_timeout_seconds: Annotated[
+        Seconds | None, Meta(description="From being ready to running; then it counts as timed out.")
+    ] = None
+    heartbeat_timeout_seconds: Annotated[
+        Seconds | None, Meta(description="Between two signs of life of one attempt.")
+    ] = None
+    fallback: Annotated[
+        Action | None, Meta(description="Runs in its place when the last attempt failed.")
+    ] = None
+    on_failure: Annotated[
+        OnFailure | None, Meta(description="What its failure means to others; the workflow's if left out.")
+    ] = None
+    join: Annotated[
+        Join | int,
+        Meta(description="How many of what it needs must have succeeded: all, any, first, done or a number."),
+    ] = Join.ALL
+    when: Annotated[str, Meta(description="CEL: the task is skipped unless it holds.")] = ""
+    map: Annotated[MapOver | None, Meta(description="Run it once for each item of a list.")] = None
+    loop: Annotated[Loop | None, Meta(description="Run it again until a condition holds.")] = None
+    compensation: Annotated[Action | None, Meta(description="What undoes its effect.")] = None
+    irreversible: Annotated[bool, Meta(description="Nothing undoes its effect.")] = False
+    group: Annotated[
+        str, Meta(description="The tasks of a group succeed together, or those that did are undone.")
+    ] = ""
 
 
 class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -106,6 +134,23 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
         Strategy.PRIORITY
     )
     pool: Annotated[str, Meta(description="The pool of workers that runs it.")] = "default"
+    on_failure: Annotated[
+        OnFailure,
+        Meta(description="What the failure of a task means to the others: skip, continue, fail_fast."),
+    ] = OnFailure.SKIP
+    tolerated_failures: Annotated[
+        int,
+        Meta(
+            description="So many failed tasks make it partial, not failed.", extra_json_schema={"minimum": 0}
+        ),
+    ] = 0
+    tolerated_failure_share: Annotated[
+        float | None,
+        Meta(description="The same as a share of all tasks.", extra_json_schema={"minimum": 0, "maximum": 1}),
+    ] = None
+    wall_time: Annotated[
+        bool, Meta(description="The time limit goes on while the execution is paused or only waits.")
+    ] = False
     metadata: Annotated[
         dict[str, Any], Meta(description="Kept with the workflow, never read by the platform.")
     ] = {}

@@ -7,8 +7,9 @@ that becomes a sentence that names the task and the field, and a path.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -16,9 +17,17 @@ from msgspec import Struct
 from talka_core.limits import TASKS_MAX, check_count
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
+from talka_protocols.policies import Action, Loop, MapOver, RetryPolicy
 from talka_protocols.workflow import ResourceRequirements
 from talka_services.formats.document import FORMAT_VERSION, DependencyEntry, TaskEntry, WorkflowFile
 
+_NESTED: dict[str, type[Struct]] = {
+    "retry": RetryPolicy,
+    "fallback": Action,
+    "compensation": Action,
+    "map": MapOver,
+    "loop": Loop,
+}
 _PATH = re.compile(r"\.([^.\[\]`]+)|\[(\d+)\]")
 _MISMATCH = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
 _BAD_CHOICE = re.compile(r"Invalid enum value (.+?)(?: - at|$)")
@@ -86,15 +95,15 @@ def _check_task(task: object, position: int) -> None:
         return
     entry = cast("dict[str, Any]", task)
     _check_fields(entry, TaskEntry, path, f"Task {entry.get('id', position + 1)!r}")
-    resources = entry.get("resources")
-    if resources is not None:
-        _check_fields(
-            resources,
-            ResourceRequirements,
-            (*path, "resources"),
-            "The requirements",
-            "custom_resources: {...}",
-        )
+    _check_fields(
+        entry.get("resources"),
+        ResourceRequirements,
+        (*path, "resources"),
+        "The requirements",
+        "custom_resources: {...}",
+    )
+    for name, kind in _NESTED.items():
+        _check_fields(entry.get(name), kind, (*path, name), f"The {name} of task {entry.get('id')!r}")
 
 
 def _check_fields(
@@ -145,13 +154,22 @@ def _bad_choice(what: str, given: str, path: tuple[str | int, ...]) -> WorkflowI
     field = next(
         f for f in msgspec.structs.fields(WorkflowFile if len(path) == 1 else TaskEntry) if f.name == path[-1]
     )
-    choices = [str(choice) for choice in cast("Any", type(field.default))]
+    choices = [str(choice) for choice in _choices(field)]
     return WorkflowInvalidError(
         f"{what} is {given!r}, but must be one of {', '.join(choices)}.",
         hint=did_you_mean(given, choices, label="Choices"),
         code="unknown_choice",
         path=path,
     )
+
+
+def _choices(field: msgspec.structs.FieldInfo) -> Iterable[object]:
+    """Return what a field with an enumeration can be, be it optional or not."""
+    if isinstance(field.default, StrEnum):
+        return type(field.default)
+    kinds = get_args(field.type) if get_origin(field.type) is not Annotated else get_args(field.type)[:1]
+    inner = [kind for outer in kinds for kind in (get_args(outer) or (outer,))]
+    return next(kind for kind in inner if isinstance(kind, type) and issubclass(kind, StrEnum))
 
 
 def _described(path: tuple[str | int, ...], value: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ BAD: dict[str, tuple[str, str, bool]] = {
         "",
         True,
     ),
-    "unknown field": (HEAD + "  - {id: a, agent_type: sleep, retrys: 1}\n", "unknown_field", True),
+    "unknown field": (HEAD + "  - {id: a, agent_type: sleep, retriees: 1}\n", "unknown_field", True),
     "wrong type": (HEAD + "  - {id: a, agent_type: sleep, retries: many}\n", "wrong_type", True),
     "unknown agent type": (HEAD + "  - {id: a, agent_type: slep}\n", "unknown_agent_type", True),
     "impossible resources": (

@@ -73,7 +73,7 @@ def test_unknown_argument_and_option() -> None:
     """A misspelt argument or option is refused with what was probably meant."""
     with pytest.raises(WorkflowInvalidError, match="Did you mean 'factor'"):
         parse.task(facto=1)
-    misspelt: Any = {"retrys": 3}
+    misspelt: Any = {"retriees": 3}
     with pytest.raises(TypeError, match="Did you mean 'retries'"):
         task(**misspelt)(_plain)
 

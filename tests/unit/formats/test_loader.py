@@ -120,5 +120,5 @@ def test_schema_refuses() -> None:
     task = {"id": "a", "agent_type": "sleep"}
     good = {"talka": 1, "name": "x", "tasks": [task]}
     assert _fits(good)
-    for bad in ({"retrys": 1}, {"priority": 101}, {"timeout_seconds": 0}, {"id": "a b"}):
+    for bad in ({"retriees": 1}, {"priority": 101}, {"timeout_seconds": 0}, {"id": "a b"}):
         assert not _fits(good | {"tasks": [task | bad]})

@@ -112,10 +112,10 @@ START = "talka: 1\nname: x\ntasks:\n  - id: a\n    agent_type: sleep\n"
         ("talka: 1\nname: x\ntask: []\n", "unknown_field", (3, 1), "Did you mean 'tasks'?"),
         ("talka: 1\nname: x\ntasks: [a]\n", "wrong_type", (3, 9), "Task number 1 must be keys with values"),
         (
-            START + "    retrys: 3\n",
+            START + "    retriees: 3\n",
             "unknown_field",
             (6, 5),
-            "Task 'a' has no field 'retrys'. Did you mean 'retries'?",
+            "Task 'a' has no field 'retriees'. Did you mean 'retries'?",
         ),
         (
             START + "    retries: many\n",

@@ -1,0 +1,73 @@
+"""Facts about allocations: handed on, kept, returned and settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from talka_core.scheduler.state import ExecutionRecord, Kept, Return, TaskRecord
+from talka_protocols import events as e
+from talka_protocols.events import Holder
+
+
+def _handed_on(state: ExecutionRecord, event: e.AllocationHandedOn, _at: int) -> None:
+    state.kept.pop(event.allocation_id, None)
+    _let_go(state.tasks[event.from_task])
+    holder = Holder(state.execution_id, event.to_task, event.attempt)
+    state.handing[event.allocation_id] = Return(holder, event.fence)
+
+
+def _kept(state: ExecutionRecord, event: e.AllocationKept, _at: int) -> None:
+    state.kept[event.allocation_id] = Kept(event.task_id, event.until)
+
+
+def _returned(
+    state: ExecutionRecord, event: e.AllocationReleased | e.AllocationRequestWithdrawn, _at: int
+) -> None:
+    allocation = event.allocation_id
+    state.kept.pop(allocation, None)
+    if handing := state.handing.pop(allocation, None):
+        state.returning[allocation] = handing
+    for task_id, record in _holding(state, allocation):
+        holder = Holder(state.execution_id, task_id, record.attempt)
+        state.returning[allocation] = Return(holder, record.fence)
+        _let_go(record)
+
+
+def _settled(state: ExecutionRecord, event: e.AllocationSettled, _at: int) -> None:
+    state.returning.pop(event.allocation_id, None)
+
+
+def _hand_on_settled(state: ExecutionRecord, event: e.HandOnSettled, _at: int) -> None:
+    handing = state.handing.get(event.allocation_id)
+    if handing and handing.fence <= event.fence:
+        del state.handing[event.allocation_id]
+
+
+def _permit_withdrawn(state: ExecutionRecord, event: e.PermitWithdrawn, _at: int) -> None:
+    for record in state.tasks.values():
+        if record.allocation_id == event.allocation_id:
+            record.hands = 0
+
+
+def _holding(state: ExecutionRecord, allocation: str) -> list[tuple[str, TaskRecord]]:
+    task_id = allocation.removeprefix(state.execution_id + "/").rpartition("/")[0]
+    record = state.tasks.get(task_id)
+    if record is not None and record.allocation_id == allocation:
+        return [(task_id, record)]
+    return [(t, r) for t, r in state.tasks.items() if r.allocation_id == allocation]
+
+
+def _let_go(record: TaskRecord) -> None:
+    record.allocation_id, record.hands = "", 0
+
+
+HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
+    e.AllocationHandedOn: _handed_on,
+    e.AllocationKept: _kept,
+    e.AllocationReleased: _returned,
+    e.AllocationRequestWithdrawn: _returned,
+    e.AllocationSettled: _settled,
+    e.HandOnSettled: _hand_on_settled,
+    e.PermitWithdrawn: _permit_withdrawn,
+}

@@ -1,0 +1,150 @@
+"""Facts about one task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from talka_core.scheduler.joins import on_failure_of
+from talka_core.scheduler.state import ExecutionRecord, TaskRecord, allocation_id
+from talka_protocols import events as e
+from talka_protocols.policies import OnFailure
+from talka_protocols.states import ACTIVE_TASK_STATUSES, TaskStatus
+
+
+def _ready(state: ExecutionRecord, event: e.TaskReady, at: int) -> None:
+    record = state.tasks[event.task_id]
+    record.status, record.rank, record.ready_at = TaskStatus.READY, event.rank, at
+    heappush(state.ready, (event.rank, event.task_id))
+
+
+def _queued(state: ExecutionRecord, event: e.TaskQueued, at: int) -> None:
+    record = state.tasks[event.task_id]
+    _leave_ready(state, event.task_id)
+    record.status, record.attempt, record.queued_at = TaskStatus.QUEUED, event.attempt, at
+    record.allocation_id = allocation_id(state.execution_id, event.task_id, event.attempt)
+    state.active += 1
+    state.queued += 1
+
+
+def _scheduled(state: ExecutionRecord, event: e.TaskScheduled, at: int) -> None:
+    record = state.tasks[event.task_id]
+    if record.status is TaskStatus.QUEUED:
+        state.queued -= 1
+    else:
+        _leave_ready(state, event.task_id)
+        state.active += 1
+    record.status, record.attempt, record.scheduled_at = TaskStatus.SCHEDULED, event.attempt, at
+    record.worker_id, record.allocation_id, record.fence = event.worker_id, event.allocation_id, event.fence
+    record.hands, record.hands_until = event.hands, event.hands_until
+    record.incarnation, record.is_shared = event.incarnation, event.is_shared
+    record.started_at = record.finished_at = 0
+
+
+def _started(state: ExecutionRecord, event: e.TaskStarted, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    record.status, record.started_at = TaskStatus.RUNNING, event.started_at
+
+
+def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
+    record = state.tasks[event.task_id]
+    _leave(state, event.task_id, record)
+    record.status, record.attempt, record.due_at = TaskStatus.WAITING, event.attempt, event.due_at
+    record.waiting, record.started_at = event.kind, at
+
+
+def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None:
+    record = _end(state, event.task_id, TaskStatus.SUCCEEDED, event.finished_at)
+    record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
+    _satisfy(state, event.task_id)
+
+
+def _failed(state: ExecutionRecord, event: e.TaskFailed | e.TaskTimedOut, _at: int) -> None:
+    is_late = isinstance(event, e.TaskTimedOut)
+    status = TaskStatus.TIMED_OUT if is_late else TaskStatus.FAILED
+    record = _end(state, event.task_id, status, event.finished_at)
+    record.error = event.error
+    state.failed.append(event.task_id)
+    if on_failure_of(state, event.task_id) is OnFailure.CONTINUE:
+        record.is_tolerated = True
+        _satisfy(state, event.task_id)
+
+
+def _cancelled(state: ExecutionRecord, event: e.TaskCancelled, _at: int) -> None:
+    record = _end(state, event.task_id, TaskStatus.CANCELLED, event.finished_at)
+    record.because, record.is_tolerated = event.because, bool(event.because)
+
+
+def _skipped(state: ExecutionRecord, event: e.TaskSkipped, at: int) -> None:
+    record = _end(state, event.task_id, TaskStatus.SKIPPED, at)
+    record.because, record.condition = event.because, event.condition
+    record.is_tolerated = bool(event.condition)
+
+
+def _cancel_requested(state: ExecutionRecord, event: e.TaskCancelRequested, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    record.is_stopping, record.because = True, event.because
+
+
+def _retrying(state: ExecutionRecord, event: e.TaskRetrying, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    _leave(state, event.task_id, record)
+    record.status, record.error = TaskStatus.RETRYING, event.error
+    record.failures, record.due_at = record.failures + 1, event.due_at
+
+
+def _attempt_lost(state: ExecutionRecord, event: e.TaskAttemptLost, at: int) -> None:
+    record = state.tasks[event.task_id]
+    _leave(state, event.task_id, record)
+    record.status, record.ready_at = TaskStatus.READY, at
+    record.lost += not event.is_handed_back
+    heappush(state.ready, (record.rank, event.task_id))
+
+
+def _end(state: ExecutionRecord, task_id: str, status: TaskStatus, finished_at: int) -> TaskRecord:
+    record = state.tasks[task_id]
+    _leave(state, task_id, record)
+    state.unfinished -= 1
+    record.status, record.finished_at = status, finished_at
+    return record
+
+
+def _satisfy(state: ExecutionRecord, task_id: str) -> None:
+    for successor in state.index.successors[task_id]:
+        state.tasks[successor].waits_for -= 1
+
+
+def _leave(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+    """Take the task out of the counts and queues that its old status is part of."""
+    if record.status in ACTIVE_TASK_STATUSES:
+        state.active -= 1
+        if record.status is TaskStatus.QUEUED:
+            state.queued -= 1
+    elif record.status is TaskStatus.READY:
+        _leave_ready(state, task_id)
+
+
+def _leave_ready(state: ExecutionRecord, task_id: str) -> None:
+    if state.ready and state.ready[0][1] == task_id:
+        heappop(state.ready)
+        return
+    state.ready = [entry for entry in state.ready if entry[1] != task_id]
+    heapify(state.ready)
+
+
+HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
+    e.TaskReady: _ready,
+    e.TaskQueued: _queued,
+    e.TaskScheduled: _scheduled,
+    e.TaskStarted: _started,
+    e.TaskWaiting: _waiting,
+    e.TaskSucceeded: _succeeded,
+    e.TaskFailed: _failed,
+    e.TaskTimedOut: _failed,
+    e.TaskCancelled: _cancelled,
+    e.TaskSkipped: _skipped,
+    e.TaskCancelRequested: _cancel_requested,
+    e.TaskRetrying: _retrying,
+    e.TaskAttemptLost: _attempt_lost,
+}

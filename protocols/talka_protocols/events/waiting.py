@@ -1,0 +1,31 @@
+"""``execution.<id>``: what waits for time, for people or for the outside, and what was asked of it."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+from talka_protocols.events.fact import Fact
+
+
+class TaskWaiting(Fact, frozen=True, gc=False):
+    """The task waits without holding anything: for ``kind`` (see ``talka_core.scheduler.waiting``).
+
+    ``due_at`` is when it waits no longer, 0 for never; ``name`` is what it waits
+    for and ``data`` what it shows or asks.
+    """
+
+    task_id: str
+    attempt: int
+    kind: str
+    name: str = ""
+    due_at: int = 0
+    data: Raw = Raw(b"null")
+
+
+class RequestRefused(Fact, frozen=True, gc=False):
+    """Somebody asked for what could not be done; nothing else has changed."""
+
+    request: str
+    code: str
+    message: str
+    task_id: str = ""

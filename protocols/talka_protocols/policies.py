@@ -1,0 +1,85 @@
+"""What a definition may ask for besides its graph: how to retry, to join, to repeat and to undo.
+
+Durations are seconds (float) because people write them, and say so in their names.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+MAP_ITEMS_MAX = 1_000
+LOOP_ITERATIONS_MAX = 1_000
+
+
+class OnFailure(StrEnum):
+    """What becomes of the others when a task has failed for good.
+
+    ``skip`` skips what needs it; ``continue`` runs that as if the task had
+    succeeded with the result null; ``fail_fast`` cancels everything else.
+    """
+
+    SKIP = "skip"
+    CONTINUE = "continue"
+    FAIL_FAST = "fail_fast"
+
+
+class Join(StrEnum):
+    """When a task with several dependencies may start; a whole number means: so many have succeeded.
+
+    ``all`` of them have succeeded; ``any`` one has; ``first`` one has, and the
+    others are cancelled; ``done`` means that all have ended, however they did.
+    """
+
+    ALL = "all"
+    ANY = "any"
+    FIRST = "first"
+    DONE = "done"
+
+
+class RetryPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How long to wait between attempts, and which errors are worth another one.
+
+    The pause begins at ``base_seconds`` and grows by ``factor`` to at most
+    ``max_seconds``; ``jitter`` is the share of it that varies. ``only`` and
+    ``never`` hold error codes or types of exceptions, with ``*`` for any text.
+    """
+
+    base_seconds: float = 0.2
+    factor: float = 2.0
+    max_seconds: float = 60.0
+    jitter: float = 0.5
+    only: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+
+
+class Action(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Something else that runs in a task's name: its fallback, or what undoes it."""
+
+    agent_type: str
+    payload: dict[str, Any] = {}
+    timeout_seconds: float | None = None
+    retries: int = 0
+
+
+class MapOver(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Run the task once for each item of a list.
+
+    ``over`` is a reference such as ``"${split.parts}"`` or a list. In the
+    payload ``${item}`` stands for the item and ``${index}`` for its position.
+    """
+
+    over: Any
+    max_items: int = MAP_ITEMS_MAX
+    max_parallel: int | None = None
+    tolerated_failures: int = 0
+
+
+class Loop(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Run the task again until a condition on its own result holds (CEL: ``result``, ``iteration``)."""
+
+    until: str
+    max_iterations: int = 10
+    delay_seconds: float = 0.0
