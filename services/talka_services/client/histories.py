@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from typing import TypeVar
 
 from talka_core.history import FOLDS, apply
 from talka_core.resource import PoolRecord
@@ -20,6 +21,7 @@ from talka_services.runner.journal import decoded, newest
 from talka_services.telemetry import get_logger
 
 AGAIN_S = 1.0
+T = TypeVar("T")
 
 logger = get_logger(__name__)
 
@@ -133,23 +135,44 @@ class Histories:
                 return
 
     async def _has_any(self, *names: LogName) -> bool:
-        is_reported = False
-        while True:
-            try:
-                return any([await self._log.read(name) for name in names])
-            except PlatformError as error:
-                if not is_reported:
-                    logger.warning("histories.unreachable", log=str(names[-1]), error=str(error))
-                is_reported = True
-            await asyncio.sleep(AGAIN_S)
+        async def read() -> bool:
+            return any([await self._log.read(name) for name in names])
+
+        return await _patiently(read, names[-1])
 
     async def follow(self, execution_id: str) -> AsyncGenerator[ExecutionRecord]:
-        """Yield the execution's state after each commit until it is over; it is the same object each time."""
-        fold = FOLDS[EXECUTION]
-        state: ExecutionRecord = fold.initial(execution_id)
-        async with aclosing(self.follow_commits(self.name(execution_id))) as commits:
+        """Yield the execution's state now and after each commit until it is over, always the same object.
+
+        What it ended with before it was resumed is history and no ending.
+
+        Raises:
+            BrokenHistoryError: its log cannot be folded.
+        """
+        name = self.name(execution_id)
+        entry = await _patiently(lambda: newest(name, self._log, self._snapshots, self._definitions), name)
+        state: ExecutionRecord = entry.state
+        if not entry.is_new:
+            yield state
+        if state.status in FINAL_EXECUTION_STATES:
+            return
+        async with aclosing(self.follow_commits(name, entry.position)) as commits:
             async for _position, commit in commits:
-                apply(fold, state, [commit])
+                apply(FOLDS[EXECUTION], state, [commit])
                 yield state
                 if state.status in FINAL_EXECUTION_STATES:
                     return
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]], name: LogName) -> T:
+    """Ask again through every outage; what is broken stays broken."""
+    is_reported = False
+    while True:
+        try:
+            return await ask()
+        except BrokenHistoryError:
+            raise
+        except PlatformError as error:
+            if not is_reported:
+                logger.warning("histories.unreachable", log=str(name), error=str(error))
+            is_reported = True
+        await asyncio.sleep(AGAIN_S)
