@@ -10,6 +10,7 @@ from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.world import World, at_once
 from talka_core.history import FOLDS, apply, packed, unpacked, violations
 from talka_core.scheduler import SCHEDULER
+from talka_core.scheduler.clock import EARLY_MS
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, decode_commit, encode_commit
 from talka_protocols.states import FINAL_EXECUTION_STATES
@@ -66,11 +67,12 @@ def findings(world: World) -> Iterator[str]:
 
 def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     events = [event for commit in commits for _, _, event in commit.events()]
-    outcomes = Counter(event.task_id for event in events if isinstance(event, _OUTCOMES))
+    outcomes = _outcomes(events)
     for task_id, count in outcomes.items():
         if count != 1:
             yield f"O1 {log}: task {task_id} has {count} recorded outcomes"
     yield from _dependencies(log, events)
+    yield from _pauses(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
@@ -80,6 +82,59 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         check_strays(state)
     except AssertionError as error:
         yield f"{log}: {error}"
+
+
+def _outcomes(events: list[Any]) -> Counter[str]:
+    """Count the outcomes of each task, without those that a resumed execution took back."""
+    outcomes: Counter[str] = Counter()
+    expired: list[str] = []
+    is_timing_out = False
+    for event in events:
+        if isinstance(event, _OUTCOMES):
+            outcomes[event.task_id] += 1
+        if is_timing_out and isinstance(event, e.TaskCancelled) and not event.because:
+            expired.append(event.task_id)
+        if isinstance(event, e.ExecutionTimeoutReached):
+            is_timing_out = True
+        if is_timing_out and isinstance(event, e.ExecutionResumed):
+            outcomes.subtract(expired)
+            expired, is_timing_out = [], False
+    return outcomes
+
+
+def _pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    """H1 nothing new starts while it is paused; H2 the time limit counts no time that stood still."""
+    paused: set[str] = set()
+    started = stood = since = limit = 0
+    for commit in commits:
+        for version, _, event in commit.events():
+            match event:
+                case e.ExecutionAccepted() if event.workflow is not None:
+                    config, constraints = event.workflow.config, event.workflow.constraints
+                    own = config.timeout or constraints.max_seconds
+                    limit = int(1000 * min(own, constraints.max_seconds))
+                case e.ExecutionStarted():
+                    started = commit.at
+                case e.ExecutionPaused() | e.TaskPaused():
+                    paused.add(getattr(event, "task_id", ""))
+                case e.ExecutionResumed() | e.TaskResumed():
+                    paused.discard(getattr(event, "task_id", ""))
+                    if getattr(event, "limit_ms", 0):
+                        limit, started, stood, since = event.limit_ms, commit.at, 0, since and commit.at
+                case e.TimeLimitStopped():
+                    since = commit.at
+                case e.TimeLimitResumed():
+                    stood, since = stood + commit.at - since, 0
+                case e.ExecutionTimeoutReached():
+                    spent = commit.at - started - stood
+                    if since or spent + EARLY_MS < limit:
+                        yield f"H2 {log}: event {version} ends {limit} ms after {spent}"
+                case e.TaskQueued() | e.AllocationHandedOn():
+                    task_id = event.task_id if isinstance(event, e.TaskQueued) else event.to_task
+                    if paused & {"", task_id}:
+                        yield f"H1 {log}: event {version} starts {task_id}, which is paused"
+                case _:
+                    pass
 
 
 def _dependencies(log: LogName, events: list[Any]) -> Iterator[str]:

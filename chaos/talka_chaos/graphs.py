@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from msgspec.structs import replace
+
 from talka_protocols.workflow import (
     Dependency,
     ResourceRequirements,
@@ -33,6 +35,8 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
         strategy=random.choice(list(Strategy)),
         timeout=600.0,
     )
+    if random.random() < 0.1:
+        config = replace(config, timeout=random.uniform(2.0, 15.0))
     return Workflow(name, name, tasks, tuple(edges), config)
 
 

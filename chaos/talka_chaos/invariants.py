@@ -24,7 +24,13 @@ from talka_protocols.states import (
 
 LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
 _UNTOUCHED = (TaskStatus.PENDING, TaskStatus.SKIPPED, TaskStatus.CANCELLED)
-SETTLEMENTS = (e.AllocationSettled, e.HandOnSettled, e.AllocationReleased, e.PermitWithdrawn)
+SETTLEMENTS = (
+    e.AllocationSettled,
+    e.HandOnSettled,
+    e.AllocationReleased,
+    e.PermitWithdrawn,
+    e.RequestRefused,
+)
 
 
 def check_execution(state: ExecutionRecord) -> None:
@@ -42,7 +48,11 @@ def check_execution(state: ExecutionRecord) -> None:
     assert limit is None or active <= limit, f"S2 {active} tasks are active at a limit of {limit}"
     unfinished = sum(record.status not in FINAL_TASK_STATUSES for record in state.tasks.values())
     assert state.unfinished == unfinished, f"S2 unfinished is {state.unfinished}, not {unfinished}"
-    ready = sorted(task_id for task_id, record in state.tasks.items() if record.status is TaskStatus.READY)
+    ready = sorted(
+        task_id
+        for task_id, record in state.tasks.items()
+        if record.status is TaskStatus.READY and not record.is_paused
+    )
     assert sorted(task_id for _, task_id in state.ready) == ready, "S2 the ready queue differs"
     held = Counter(record.allocation_id for record in state.tasks.values() if record.allocation_id)
     assert all(count == 1 for count in held.values()), f"S3 held more than once: {held}"
@@ -140,6 +150,8 @@ def check_transition(before: Statuses | None, state: Any, events: Iterable[Any])
     if before is None:
         return
     was, tasks = before
+    if any(isinstance(event, e.ExecutionResumed) for event in events):
+        return
     if was in FINAL_EXECUTION_STATES:
         late = [event for event in events if not isinstance(event, SETTLEMENTS)]
         assert not late, f"S4 after the end: {late}"

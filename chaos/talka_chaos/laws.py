@@ -29,7 +29,9 @@ _ATTEMPT_OVER = (
     e.TaskAttemptLost,
     e.TaskCancelled,
 )
-_EXECUTION_STOPS = (
+_TIME_STOPS = (
+    e.TimeLimitStopped,
+    e.ExecutionResumed,
     e.ExecutionCancelRequested,
     e.ExecutionTimeoutReached,
     e.ExecutionSucceeded,
@@ -57,7 +59,7 @@ def is_settled(effect: Effect, event: Any) -> bool:
 
 def _is_timer_settled(name: str, event: Any) -> bool:
     if name == TIMEOUT:
-        return isinstance(event, _EXECUTION_STOPS)
+        return isinstance(event, _TIME_STOPS)
     kind, _, rest = name.partition("/")
     if kind in (RETRY, WAIT):
         is_passed = isinstance(event, e.TaskReady) or _is_over(event, rest.rpartition("/")[0])
@@ -107,7 +109,9 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
 def _is_request_settled(message: m.RequestAllocation, event: Any) -> bool:
     if isinstance(event, e.AllocationRequestWithdrawn | e.AllocationReleased):
         return event.allocation_id == message.allocation_id
-    is_granted = isinstance(event, e.TaskScheduled) and event.task_id == message.holder.task_id
+    is_granted = (
+        isinstance(event, e.TaskScheduled | e.TaskWithdrawn) and event.task_id == message.holder.task_id
+    )
     return is_granted or _is_over(event, message.holder.task_id)
 
 

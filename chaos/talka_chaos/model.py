@@ -32,7 +32,7 @@ from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols import messages as m
 from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.states import FINAL_TASK_STATUSES
+from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Workflow
 
@@ -148,6 +148,10 @@ class Model:
     def submit(self, workflow: Workflow) -> None:
         """Ask for an execution under the workflow's id."""
         self._post(Recipient.PLANNER, m.SubmitWorkflow(workflow.id, workflow))
+
+    def ask(self, request: m.SchedulerMessage) -> None:
+        """Let a client ask something of an execution."""
+        self._post(Recipient.SCHEDULER, request)
 
     def deliver(self, index: int, *, is_kept: bool = False, cut: int | None = None) -> None:
         """Deliver one waiting message; a kept one is delivered again some time."""
@@ -288,6 +292,7 @@ class Model:
             for kind, key in list(self.players):
                 self.resume(kind, key)
             self._rejoin_strangers()
+            self._let_go_on()
             retries = [timer for timer in self.timers if timer[2] != "timeout"]
             for timer in sorted(retries, key=lambda t: self.timers[t]):
                 self.fire(timer)
@@ -321,6 +326,16 @@ class Model:
                 entry = pool.state.workers.get(key)
                 if entry is None or entry.incarnation != player.state.incarnation:
                     self.tell(kind, m.RejoinWorker(key, player.state.incarnation))
+
+    def _let_go_on(self) -> None:
+        """Resume whatever people have paused and forgotten."""
+        for record in self.executions:
+            key, request_id = record.execution_id, f"finish:{record.version}"
+            if record.status is ExecutionState.PAUSED:
+                self.ask(m.ResumeExecution(key, request_id))
+            for task_id, task in record.tasks.items():
+                if task.is_paused and task.status not in FINAL_TASK_STATUSES:
+                    self.ask(m.ResumeExecution(key, f"{request_id}:{task_id}", task_id))
 
     def _complaint(self) -> str:
         tasks = [

@@ -19,7 +19,7 @@ from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.events import AllocationFreed, TaskScheduled
 from talka_protocols.messages import AttemptFinished, GrantAllocation, Recipient, RevokeAllocation
 from talka_protocols.ports import Inbox
-from talka_protocols.states import TaskStatus
+from talka_protocols.states import ExecutionState, TaskStatus
 from talka_services.runner.actor import Actor
 from talka_services.runner.states import States
 from talka_services.service.launcher import Launcher
@@ -157,6 +157,33 @@ def early_stop_unreported() -> AbstractContextManager[Any]:
     return patch.object(Launcher, "_never_began", never_began)
 
 
+def pause_ignored() -> AbstractContextManager[Any]:
+    """A paused execution dispatches as ever."""
+
+    def may_start(state: ExecutionRecord) -> bool:
+        return not state.is_stopping
+
+    return patch.object(ExecutionRecord, "may_start", property(may_start))
+
+
+def stopped_time_ends() -> AbstractContextManager[Any]:
+    """A timer of before the pause ends the execution."""
+
+    def has_passed(state: ExecutionRecord, _now_ms: int) -> bool:
+        return state.status in (ExecutionState.RUNNING, ExecutionState.PAUSED) and not state.is_stopping
+
+    return patch.object(decide, "has_passed", has_passed)
+
+
+def resumed_log_unnamed() -> AbstractContextManager[Any]:
+    """A log that had ended and goes on is not named in its shard's roster again."""
+
+    async def open_again(_self: States, _changed: list[str]) -> None:
+        """Do nothing."""
+
+    return patch.object(States, "_open_again", open_again)
+
+
 MUTANTS: dict[str, Mutant] = {
     mutant.__name__: mutant
     for mutant in (
@@ -171,6 +198,9 @@ MUTANTS: dict[str, Mutant] = {
         lost_worker_keeps_its_grants,
         orphans_left_behind,
         early_stop_unreported,
+        pause_ignored,
+        stopped_time_ends,
+        resumed_log_unnamed,
     )
 }
 

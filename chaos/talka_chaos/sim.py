@@ -16,17 +16,21 @@ from talka_chaos.ports import SimLeases
 from talka_chaos.swarm import Faults
 from talka_chaos.virtual_loop import StillnessError, run_virtually
 from talka_chaos.world import World
+from talka_core.status import status_of
 from talka_protocols.messages import (
     CancelExecution,
     Envelope,
     Letter,
     Message,
     Parcel,
+    PauseExecution,
     Recipient,
+    ResumeExecution,
     SubmitWorkflow,
     encode_envelope,
 )
-from talka_protocols.subjects import shard_of
+from talka_protocols.states import ExecutionState
+from talka_protocols.subjects import EXECUTION, shard_of
 from talka_protocols.workflow import Workflow
 
 CALM_S = 500.0
@@ -119,10 +123,13 @@ class Simulation:
         )
 
     async def _rest(self) -> str:
-        end_s = self.world.now_s() + CALM_S
+        end_s, round_ = self.world.now_s() + CALM_S, 0
         while complaint := unrest(self.world, len(self.workflows)):
             if self.world.now_s() > end_s:
                 return complaint
+            if not round_ % 20:
+                self._let_go_on()
+            round_ += 1
             await asyncio.sleep(0.5)
         return ""
 
@@ -137,6 +144,28 @@ class Simulation:
             if random.random() < 0.15:
                 cancel = CancelExecution(workflow.id, "drawn")
                 loop.call_later(at_s + random.uniform(0.0, 20.0), self._request, Recipient.SCHEDULER, cancel)
+            if random.random() < 0.2:
+                self._interfere(workflow, at_s)
+
+    def _interfere(self, workflow: Workflow, at_s: float) -> None:
+        """Let somebody pause the execution or a task of it, and resume what is paused or out of time."""
+        random, loop = self.world.random, asyncio.get_running_loop()
+        for number in range(random.randrange(1, 6)):
+            task_id = random.choice(("", "", random.choice(workflow.tasks).id))
+            kind = random.choice((PauseExecution, ResumeExecution))
+            request = kind(workflow.id, f"drawn-{number}", task_id)
+            at_s += random.uniform(0.0, 10.0)
+            loop.call_later(at_s, self._request, Recipient.SCHEDULER, request)
+
+    def _let_go_on(self) -> None:
+        """Resume what is still paused: nobody else will."""
+        for key, state in self.world.book.of_kind(EXECUTION).items():
+            request_id = f"rest-{state.version}"
+            if state.status is ExecutionState.PAUSED:
+                self._request(Recipient.SCHEDULER, ResumeExecution(key, request_id))
+            for task_id in status_of(state).paused:
+                request = ResumeExecution(key, f"{request_id}-{task_id}", task_id)
+                self._request(Recipient.SCHEDULER, request)
 
     def _request(self, to: Recipient, message: Message) -> None:
         self._requests += 1

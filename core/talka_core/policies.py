@@ -37,7 +37,8 @@ def _check_retry(task: Task, path: Path) -> None:
     check_number(policy.jitter, _SHARE, (*path, "jitter"), whose)
     if policy.base_seconds > policy.max_seconds:
         raise WorkflowInvalidError(
-            f"{whose}retry.base_seconds is {policy.base_seconds:g}, above max_seconds of {policy.max_seconds:g}.",
+            f"{whose}retry.base_seconds is {policy.base_seconds:g}, above its max_seconds"
+            f" of {policy.max_seconds:g}.",
             hint="Raise max_seconds, or begin with a shorter pause.",
             code="bad_number",
             path=(*path, "base_seconds"),

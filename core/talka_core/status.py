@@ -10,7 +10,7 @@ from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
-from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 from talka_protocols.workflow import ResourceInventory, SharedResource, WorkerResources
 
 
@@ -20,6 +20,11 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
     for record in state.tasks.values():
         counts[record.status] = counts.get(record.status, 0) + 1
     running = (task_id for task_id, record in state.tasks.items() if record.status is TaskStatus.RUNNING)
+    paused = (
+        task_id
+        for task_id, record in state.tasks.items()
+        if record.is_paused and record.status not in FINAL_TASK_STATUSES
+    )
     return ExecutionStatus(
         state.execution_id,
         state.name,
@@ -31,6 +36,7 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
         _seconds(state.started_at),
         _seconds(state.finished_at),
         state.reason,
+        tuple(paused),
     )
 
 

@@ -48,7 +48,7 @@ class WorkflowResult(Struct, frozen=True):
 
 
 class ExecutionStatus(Struct, frozen=True):
-    """Where an execution stands at event ``version``."""
+    """Where an execution stands at event ``version``; ``paused`` are the tasks that are, each by itself."""
 
     execution_id: str
     name: str
@@ -60,6 +60,7 @@ class ExecutionStatus(Struct, frozen=True):
     started_at: float | None = None
     finished_at: float | None = None
     reason: str = ""
+    paused: tuple[str, ...] = ()
 
     @property
     def is_final(self) -> bool:

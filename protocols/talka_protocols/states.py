@@ -63,6 +63,7 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.CANCELLED}),
     _T.WAITING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
+    _T.CANCELLED: frozenset({_T.PENDING}),
 }
 """Which status may follow which; a status that is missing here is final in this version.
 
@@ -71,9 +72,14 @@ its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
 one is lost when its worker is gone before the grant arrived. PENDING to FAILED
 is a condition that could not be evaluated. WAITING holds nothing: the task
 waits for time, for a person, for the outside or for tasks of its own.
+CANCELLED to PENDING is an execution that its time limit had stopped and that
+is resumed.
 """
 
 EXECUTION_TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {
     _X.ACCEPTED: frozenset({_X.RUNNING}),
-    _X.RUNNING: frozenset({_X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED}),
+    _X.RUNNING: frozenset({_X.PAUSED, _X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED}),
+    _X.PAUSED: frozenset({_X.RUNNING, _X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED}),
+    _X.TIMED_OUT: frozenset({_X.RUNNING}),
 }
+"""PAUSED ends by itself when what still ran was all that was left."""

@@ -81,6 +81,14 @@ tasks:
   - {id: b, agent_type: sleep, payload: {seconds: 1}, depends_on: [a]}
 """
 
+CHAIN = """\
+talka: 1
+name: chain
+tasks:
+  - {id: first, agent_type: sleep, payload: {seconds: 1}}
+  - {id: second, agent_type: sleep, payload: {seconds: 1}, depends_on: [first]}
+"""
+
 
 class Shell:
     """Runs commands in one directory, with an environment that names no platform."""
@@ -324,6 +332,39 @@ def test_other_commands_use_the_platform_that_is_up(shell: Shell, platform: dict
     for name in (first, second):
         assert shell.json("cancel", name, *here)["cancelled"] is True
         assert shell.json("watch", name, *here, code=1)["status"] == "cancelled"
+
+
+def test_work_is_paused_and_resumed(shell: Shell, platform: dict[str, Any]) -> None:
+    """An execution and a task are paused and resumed by commands; what makes no sense is refused."""
+    assert platform["ready"]
+    here = ("--data-dir", "up")
+    (shell.directory / "chain.yaml").write_text(CHAIN)
+    name = shell.json("submit", "chain.yaml", *here)["execution_id"]
+    assert shell.json("pause", name, "second", *here)["paused"] is True
+    assert shell.json("status", name, *here)["paused"] == ["second"]
+    assert "second" in shell.run("resume", name, "second", *here)
+    answer = shell.json("pause", name, "--reason", "lunch", *here)
+    assert answer == {"execution_id": name, "paused": True, "status": "paused"}
+    assert shell.json("status", name, *here)["reason"] == "lunch"
+    assert shell.json("resume", name, "--seconds", "60", *here)["status"] == "running"
+    assert shell.json("resume", name, *here, code=2)["error"]["code"] == "not_paused"
+    assert shell.json("pause", name, "third", *here, code=2)["error"]["code"] == "unknown_task"
+    assert shell.json("watch", name, *here)["status"] == "succeeded"
+
+
+def test_an_execution_that_ran_out_of_time_goes_on(shell: Shell, platform: dict[str, Any]) -> None:
+    """`talka resume` takes a timed-out execution up where it stopped, and `watch` waits for its new end."""
+    assert platform["ready"]
+    here = ("--data-dir", "up")
+    (shell.directory / "short.yaml").write_text(CHAIN + "timeout_seconds: 1.2\n")
+    name = shell.json("run", "short.yaml", *here, code=1)["execution_id"]
+    before = shell.json("status", name, *here)
+    assert (before["status"], before["tasks"]["first"]["status"]) == ("timed_out", "succeeded")
+    assert shell.json("resume", name, "--seconds", "60", *here)["resumed"] is True
+    after = shell.json("watch", name, *here)
+    assert after["status"] == "succeeded"
+    assert after["tasks"]["first"] == before["tasks"]["first"]
+    assert shell.json("replay", name, "--verify", *here)["verified"] is True
 
 
 def test_services_as_processes_of_their_own(shell: Shell, nats_server: Any) -> None:

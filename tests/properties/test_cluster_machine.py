@@ -142,6 +142,16 @@ class ClusterMachine(RuleBasedStateMachine):
         """A client cancels the first execution."""
         self.model.tell(Recipient.SCHEDULER, m.CancelExecution("e0"))
 
+    @rule(request=choice, task=st.sampled_from(["", "", "t0", "t1"]))
+    def pause(self, request: int, task: str) -> None:
+        """A client pauses the first execution, or one of its tasks."""
+        self.model.ask(m.PauseExecution("e0", f"p{request}", task))
+
+    @rule(request=choice, task=st.sampled_from(["", "", "t0", "t1"]), limit_ms=st.sampled_from([0, 5_000]))
+    def resume_work(self, request: int, task: str, limit_ms: int) -> None:
+        """A client resumes the first execution, or one of its tasks, perhaps with more time."""
+        self.model.ask(m.ResumeExecution("e0", f"r{request}", task, limit_ms))
+
     @rule(
         name=st.sampled_from("abc"),
         cores=st.sampled_from([0.5, 1.1, 3.0]),

@@ -125,6 +125,36 @@ def commit_cut_short() -> Model:
     return model
 
 
+def pause_and_resume() -> Model:
+    """The execution is paused while a request waits and a task ends, and one task is paused for longer."""
+    model = _begun(_workflow(*DIAMOND, config=WorkflowConfig(timeout=60.0)), {"w1": 1.0})
+    _end(model, "a", Outcome.SUCCEEDED)
+    model.ask(m.PauseExecution("golden", "one", reason="lunch"))
+    model.ask(m.PauseExecution("golden", "two", "d"))
+    _deliver_all(model)
+    _end(model, next(run[2] for run in model.running), Outcome.SUCCEEDED)
+    model.now_ms += 5_000
+    model.ask(m.ResumeExecution("golden", "three"))
+    model.ask(m.ResumeExecution("golden", "four"))
+    _deliver_all(model)
+    _end(model, next(run[2] for run in model.running), Outcome.SUCCEEDED)
+    return model
+
+
+def time_limit_resumed() -> Model:
+    """The execution runs out of time and is resumed with another limit."""
+    model = _begun(_workflow(*DIAMOND, config=WorkflowConfig(timeout=60.0)))
+    _end(model, "a", Outcome.SUCCEEDED)
+    model.fire((Recipient.SCHEDULER, "golden", "timeout"))
+    _deliver_all(model)
+    for run in list(model.running):
+        model.end(run, Outcome.CANCELLED)
+    _deliver_all(model)
+    model.ask(m.ResumeExecution("golden", "one", limit_ms=90_000))
+    _deliver_all(model)
+    return model
+
+
 def retry_rules() -> Model:
     """A task fails with an error that is worth another attempt, then with one that is not."""
     policy = RetryPolicy(base_seconds=2.0, factor=3.0, never=("ValueError",))
@@ -148,6 +178,8 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         hand_on,
         worker_lost,
         commit_cut_short,
+        pause_and_resume,
+        time_limit_resumed,
         retry_rules,
     )
 }

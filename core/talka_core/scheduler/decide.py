@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import attempts, endings, waiting
+from talka_core.scheduler import attempts, endings, pausing, waiting
+from talka_core.scheduler.clock import has_passed
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import (
@@ -34,6 +35,8 @@ from talka_protocols.messages import (
     ConfirmHandOn,
     ConfirmRelease,
     GrantAllocation,
+    PauseExecution,
+    ResumeExecution,
     RevokeAllocation,
     SchedulerMessage,
     StartExecution,
@@ -69,6 +72,10 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _start(state, message, now_ms)
         case CancelExecution():
             yield from _cancel(state, message, now_ms)
+        case PauseExecution():
+            yield from pausing.pause(state, message)
+        case ResumeExecution():
+            yield from pausing.resume(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
@@ -118,7 +125,7 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
 
 
 def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
-    if state.status is not ExecutionState.RUNNING or state.is_stopping:
+    if state.status not in (ExecutionState.RUNNING, ExecutionState.PAUSED) or state.is_stopping:
         return
     yield ExecutionCancelRequested(message.reason)
     yield from endings.stop_all(state, now_ms)
@@ -127,8 +134,8 @@ def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> It
 
 def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator[ExecutionEvent]:
     if message.name == TIMEOUT:
-        if state.status is ExecutionState.RUNNING and not state.is_stopping:
-            yield ExecutionTimeoutReached(state.timeout_at - state.started_at)
+        if has_passed(state, now_ms):
+            yield ExecutionTimeoutReached(state.limit_ms)
             yield from endings.stop_all(state, now_ms)
             yield from endings.conclude(state)
         return
@@ -161,6 +168,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     else:
         yield from waiting.begin_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)
+        yield from pausing.hold_back(state)
     yield from attempts.return_strays(state)
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)

@@ -32,7 +32,7 @@ def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
 
     A task gets an allocation that is kept, or else the pool is asked.
     """
-    while state.ready and not state.is_stopping and _has_room(state):
+    while state.ready and state.may_start and _has_room(state):
         task_id = state.ready[0][1]
         source = _kept_for(state, task_id, now_ms)
         if source is None:
@@ -49,7 +49,7 @@ def give_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Execu
     """
     record = state.tasks[task_id]
     is_permitted = record.hands > 0 and now_ms < record.hands_until
-    if is_permitted and state.queued == 0 and not state.is_stopping:
+    if is_permitted and state.queued == 0 and state.may_start:
         heir = state.ready[0][1] if state.ready and _has_room(state) else None
         if heir is not None and _needs_the_same(state, task_id, heir):
             yield from _hand_on(state, task_id, heir)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from talka_core.behaviour import Effect, Send, SetTimer
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
 from talka_core.scheduler.inputs import inputs_of
-from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
+from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord, allocation_id
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.events import ExecutionEvent, Holder
@@ -33,6 +33,9 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _timer(state, RETRY, event.task_id)
         case e.TaskWaiting() if event.due_at:
             yield _timer(state, WAIT, event.task_id)
+        case e.TaskWithdrawn():
+            allocation = allocation_id(state.execution_id, event.task_id, event.attempt)
+            yield _release(state, allocation, state.returning[allocation])
         case e.AllocationReleased() | e.AllocationRequestWithdrawn():
             if returning := state.returning.get(event.allocation_id):
                 yield _release(state, event.allocation_id, returning)
@@ -44,16 +47,15 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _cancel(state, event.task_id, state.tasks[event.task_id])
         case e.ExecutionAccepted() | e.ExecutionRejected():
             yield _recorded(state)
-        case e.ExecutionStarted():
-            yield _timeout(state)
+        case e.ExecutionStarted() | e.ExecutionResumed() | e.TimeLimitResumed():
+            yield from _timeout(state)
         case _:
             pass
 
 
 def resume(state: ExecutionRecord) -> Iterator[Effect]:
     """Yield everything still owed."""
-    if state.status is ExecutionState.RUNNING and not state.is_stopping:
-        yield _timeout(state)
+    yield from _timeout(state)
     for task_id, record in state.tasks.items():
         match record.status:
             case TaskStatus.QUEUED if record.allocation_id:
@@ -68,12 +70,12 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
                 pass
         if record.is_stopping and record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING):
             yield _cancel(state, task_id, record)
-    for allocation_id, kept in state.kept.items():
-        yield _kept_timer(state, allocation_id, kept.until)
-    for allocation_id, returning in state.returning.items():
-        yield _release(state, allocation_id, returning)
-    for allocation_id, handing in state.handing.items():
-        yield _record_hand_on(state, allocation_id, handing)
+    for allocation, kept in state.kept.items():
+        yield _kept_timer(state, allocation, kept.until)
+    for allocation, returning in state.returning.items():
+        yield _release(state, allocation, returning)
+    for allocation, handing in state.handing.items():
+        yield _record_hand_on(state, allocation, handing)
 
 
 def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effect]:
@@ -178,8 +180,10 @@ def _kept_timer(state: ExecutionRecord, allocation: str, until: int) -> Effect:
     return SetTimer(state.execution_id, f"{KEPT}{allocation}", until)
 
 
-def _timeout(state: ExecutionRecord) -> Effect:
-    return SetTimer(state.execution_id, TIMEOUT, state.timeout_at)
+def _timeout(state: ExecutionRecord) -> Iterator[Effect]:
+    is_under_way = state.status in (ExecutionState.RUNNING, ExecutionState.PAUSED)
+    if is_under_way and not state.is_stopping and not state.limit_stopped_at:
+        yield SetTimer(state.execution_id, TIMEOUT, state.timeout_at)
 
 
 def _recorded(state: ExecutionRecord) -> Effect:

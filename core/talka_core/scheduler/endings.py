@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import floor
 
+from talka_core.scheduler.clock import keep_time
 from talka_core.scheduler.dispatch import make_ready, release_kept
 from talka_core.scheduler.joins import Verdict, is_satisfied, verdict, verdict_after
 from talka_core.scheduler.state import ExecutionRecord
@@ -110,8 +111,11 @@ def cancel_task(
 
 
 def conclude(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
-    """End the execution when every task has ended."""
-    if state.unfinished or state.status is not ExecutionState.RUNNING:
+    """End the execution when every task has ended; until then its time limit keeps up with it."""
+    if state.status not in (ExecutionState.RUNNING, ExecutionState.PAUSED):
+        return
+    if state.unfinished:
+        yield from keep_time(state)
         return
     yield from release_kept(state)
     faults = [

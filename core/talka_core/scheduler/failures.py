@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from talka_core import retry
 from talka_core.scheduler import endings
 from talka_core.scheduler.state import ExecutionRecord
-from talka_protocols.events import ExecutionEvent, TaskFailed, TaskFailure, TaskRetrying, TaskTimedOut
+from talka_protocols.events import (
+    ExecutionEvent,
+    TaskCancelled,
+    TaskFailed,
+    TaskFailure,
+    TaskRetrying,
+    TaskTimedOut,
+)
 
 
 def failed(
@@ -22,6 +29,10 @@ def failed(
     """Let the task's attempt have failed, or have run past its time-out if it ``is_late``."""
     record = state.tasks[task_id]
     if _may_retry(state, task_id, error):
+        if state.is_timing_out:
+            # It would have been tried again, so it is when the execution is resumed.
+            yield TaskCancelled(task_id, record.attempt, finished_at)
+            return
         policy = state.index.tasks[task_id].retry
         due_at = now_ms + retry.delay_ms(state.execution_id, task_id, record.failures + 1, policy)
         yield TaskRetrying(task_id, record.attempt, finished_at, due_at, error)
@@ -33,5 +44,5 @@ def failed(
 
 def _may_retry(state: ExecutionRecord, task_id: str, error: TaskFailure) -> bool:
     task, record = state.index.tasks[task_id], state.tasks[task_id]
-    is_left = record.failures < task.retries and not state.is_stopping and not record.is_stopping
+    is_left = record.failures < task.retries and not state.is_cancelling and not record.because
     return is_left and retry.may_retry(task.retry, error)

@@ -20,6 +20,9 @@ from talka_protocols.workflow import ClaimCheck, Workflow
 KEEP_MS = 20
 """How long an allocation waits for an heir: tasks of one level end within milliseconds of each other."""
 
+REQUESTS_KEPT = 100
+"""How many ids of requests are remembered, to hear each of them once."""
+
 LOST_MAX = 10
 """Attempts that may be lost with their workers before the task itself is blamed."""
 
@@ -29,7 +32,8 @@ class TaskRecord(Struct, gc=False):
 
     ``is_tolerated`` says that its end without success is no fault of the
     execution; ``waiting`` is what it waits for; ``added_at`` is the version at
-    which it joined the graph, 0 for the definition's own.
+    which it joined the graph, 0 for the definition's own. ``is_paused`` keeps it
+    from starting; ``is_expired`` says that the execution's time limit cancelled it.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -61,6 +65,8 @@ class TaskRecord(Struct, gc=False):
     is_tolerated: bool = False
     waiting: str = ""
     added_at: int = 0
+    is_paused: bool = False
+    is_expired: bool = False
 
 
 class Return(Struct, frozen=True):
@@ -78,7 +84,12 @@ class Kept(Struct, frozen=True):
 
 
 class ExecutionRecord(Struct):
-    """One execution's state; ``index`` is derived from the workflow and not part of snapshots."""
+    """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
+
+    ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
+    which that stands still, 0 while it goes on. ``requests`` are the newest
+    that were heard under ids of their own.
+    """
 
     execution_id: str
     version: int = 0
@@ -104,11 +115,19 @@ class ExecutionRecord(Struct):
     is_timing_out: bool = False
     reason: str = ""
     name: str = ""
+    limit_ms: int = 0
+    limit_stopped_at: int = 0
+    requests: dict[str, None] = field(default_factory=dict[str, None])
 
     @property
     def is_stopping(self) -> bool:
-        """Tell whether nothing new may start."""
+        """Tell whether everything is being brought to an end."""
         return self.is_cancelling or self.is_timing_out
+
+    @property
+    def may_start(self) -> bool:
+        """Tell whether anything new may start."""
+        return self.status is ExecutionState.RUNNING and not self.is_stopping
 
     @property
     def pool(self) -> str:

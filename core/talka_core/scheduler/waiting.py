@@ -24,7 +24,7 @@ WAIT = "wait"
 def begin(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let a ready task begin to wait, if it is of a kind that waits."""
     kind = _KINDS.get(state.index.tasks[task_id].agent_type)
-    if kind is None:
+    if kind is None or not state.may_start or state.tasks[task_id].is_paused:
         return
     attempt = state.tasks[task_id].attempt + 1
     try:

@@ -9,6 +9,15 @@ built of immutable data, so no cycle can hold them: the collector skips them.
 
 from __future__ import annotations
 
+from talka_protocols.events.control import (
+    ExecutionPaused,
+    ExecutionResumed,
+    TaskPaused,
+    TaskResumed,
+    TaskWithdrawn,
+    TimeLimitResumed,
+    TimeLimitStopped,
+)
 from talka_protocols.events.execution import (
     AllocationHandedOn,
     AllocationKept,
@@ -102,7 +111,9 @@ __all__ = [
     "ExecutionEvent",
     "ExecutionFailed",
     "ExecutionPartlySucceeded",
+    "ExecutionPaused",
     "ExecutionRejected",
+    "ExecutionResumed",
     "ExecutionStarted",
     "ExecutionSucceeded",
     "ExecutionTimedOut",
@@ -131,8 +142,10 @@ __all__ = [
     "TaskCancelled",
     "TaskFailed",
     "TaskFailure",
+    "TaskPaused",
     "TaskQueued",
     "TaskReady",
+    "TaskResumed",
     "TaskRetrying",
     "TaskScheduled",
     "TaskSkipped",
@@ -140,7 +153,10 @@ __all__ = [
     "TaskSucceeded",
     "TaskTimedOut",
     "TaskWaiting",
+    "TaskWithdrawn",
     "TasksAdded",
+    "TimeLimitResumed",
+    "TimeLimitStopped",
     "WorkerDraining",
     "WorkerEvent",
     "WorkerJoined",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from talka_protocols.events.control import ControlEvent
 from talka_protocols.events.fact import Fact, TaskFailure
 from talka_protocols.events.growth import TasksAdded
 from talka_protocols.events.waiting import RequestRefused, TaskWaiting
@@ -275,4 +276,5 @@ ExecutionEvent = (
     | ExecutionFailed
     | ExecutionTimedOut
     | ExecutionCancelled
+    | ControlEvent
 )

@@ -29,3 +29,4 @@ class RequestRefused(Fact, frozen=True, gc=False):
     code: str
     message: str
     task_id: str = ""
+    request_id: str = ""

@@ -44,6 +44,26 @@ class CancelExecution(ToExecution, frozen=True, gc=False):
     reason: str = ""
 
 
+class PauseExecution(ToExecution, frozen=True, gc=False):
+    """Somebody wants nothing new to start, of the execution or of one task; heard once under its id."""
+
+    request_id: str
+    task_id: str = ""
+    reason: str = ""
+
+
+class ResumeExecution(ToExecution, frozen=True, gc=False):
+    """Somebody wants the work to go on, of the execution or of one task; heard once under its id.
+
+    ``limit_ms`` is the time that the execution gets from then on; 0 is what was
+    left, or, where none was left, its whole limit once more.
+    """
+
+    request_id: str
+    task_id: str = ""
+    limit_ms: int = 0
+
+
 class GrantAllocation(ToExecution, frozen=True, gc=False):
     """The pool's answer to a request; see ``AllocationGranted``."""
 
@@ -134,6 +154,8 @@ SchedulerMessage = (
     | ConfirmHandOn
     | StartExecution
     | CancelExecution
+    | PauseExecution
+    | ResumeExecution
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired

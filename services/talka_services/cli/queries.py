@@ -58,6 +58,7 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
         "started_at": status.started_at,
         "finished_at": status.finished_at,
         "reason": status.reason,
+        "paused": list(status.paused),
     }
 
 
@@ -130,7 +131,7 @@ def status(target: Target, execution_id: ExecutionId) -> None:
     rows = (
         (
             plain(task.task_id),
-            coloured(task.status.value),
+            coloured(task.status.value) + (", paused" if task.task_id in current.paused else ""),
             str(task.attempts),
             plain(task.worker or "-"),
             duration(_between(task.started_at, task.finished_at)),

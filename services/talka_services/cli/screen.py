@@ -21,6 +21,8 @@ STYLES = {
     "cancelled": "yellow",
     "skipped": "yellow",
     "retrying": "yellow",
+    "paused": "yellow",
+    "partial": "yellow",
 }
 
 

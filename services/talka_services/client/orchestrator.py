@@ -22,7 +22,9 @@ from talka_protocols.messages import (
     Advance,
     CancelExecution,
     Message,
+    PauseExecution,
     Recipient,
+    ResumeExecution,
     SchedulerMessage,
     SubmitWorkflow,
     sealed,
@@ -233,6 +235,31 @@ class Orchestrator:
                 if state.is_cancelling:
                     return True
         return False
+
+    async def pause(self, execution_id: str, task_id: str = "", *, reason: str = "") -> None:
+        """Let nothing new start, of the execution or of one task; what runs goes on.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it is over or being stopped, or has no such task.
+        """
+        await self.request(PauseExecution(execution_id, uuid4().hex, task_id, reason))
+
+    async def resume(self, execution_id: str, task_id: str = "", *, seconds: float | None = None) -> None:
+        """Let the work go on, after a pause or after the execution's time limit.
+
+        Args:
+            execution_id: one that is paused, or that ended ``timed_out``: then it goes on where it stopped.
+            task_id: only this task, which was paused by itself.
+            seconds: the time that the execution gets from now on; by default what was left of its
+                limit, or, where none was left, the whole limit once more.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it is neither paused nor timed out.
+        """
+        limit_ms = 0 if seconds is None else max(1, round(seconds * 1000))
+        await self.request(ResumeExecution(execution_id, uuid4().hex, task_id, limit_ms))
 
     async def release_execution(self, execution_id: str) -> ExecutionStatus:
         """Have the services try again to fold an execution's log that they set aside as broken.

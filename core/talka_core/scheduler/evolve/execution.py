@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from talka_core.scheduler.index import extend, index_of
-from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_core.scheduler.state import REQUESTS_KEPT, ExecutionRecord, TaskRecord
 from talka_protocols import events as e
 from talka_protocols.states import ExecutionState
 
@@ -29,7 +29,8 @@ def _rejected(state: ExecutionRecord, event: e.ExecutionRejected, at: int) -> No
 
 def _started(state: ExecutionRecord, _event: e.ExecutionStarted, at: int) -> None:
     state.status, state.started_at = ExecutionState.RUNNING, at
-    state.timeout_at = at + _limit_ms(state)
+    state.limit_ms = limit_ms_of(state)
+    state.timeout_at = at + state.limit_ms
 
 
 def _cancel_requested(state: ExecutionRecord, event: e.ExecutionCancelRequested, _at: int) -> None:
@@ -54,11 +55,21 @@ def _ended(state: ExecutionRecord, event: Any, at: int) -> None:
     state.status, state.finished_at = _ENDINGS[type(event)], at
 
 
-def _refused(_state: ExecutionRecord, _event: e.RequestRefused, _at: int) -> None:
-    """Change nothing: the event itself is the answer."""
+def _refused(state: ExecutionRecord, event: e.RequestRefused, _at: int) -> None:
+    """Change nothing else: the event itself is the answer."""
+    hear(state, event.request_id)
 
 
-def _limit_ms(state: ExecutionRecord) -> int:
+def hear(state: ExecutionRecord, request_id: str) -> None:
+    """Remember a request that has an id, so that it is heard once."""
+    if request_id:
+        state.requests[request_id] = None
+        if len(state.requests) > REQUESTS_KEPT:
+            del state.requests[next(iter(state.requests))]
+
+
+def limit_ms_of(state: ExecutionRecord) -> int:
+    """Return the time limit that the definition gives, in milliseconds."""
     assert state.workflow is not None
     limit = state.workflow.constraints.max_seconds
     own = state.workflow.config.timeout
@@ -71,6 +82,7 @@ def restore(state: ExecutionRecord) -> None:
         state.index = index_of(state.workflow)
         for addition in state.added:
             extend(state.index, state.workflow, addition)
+        state.limit_ms = state.limit_ms or limit_ms_of(state)
 
 
 HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {

@@ -16,7 +16,7 @@ from talka_protocols.states import ACTIVE_TASK_STATUSES, TaskStatus
 def _ready(state: ExecutionRecord, event: e.TaskReady, at: int) -> None:
     record = state.tasks[event.task_id]
     record.status, record.rank, record.ready_at = TaskStatus.READY, event.rank, at
-    heappush(state.ready, (event.rank, event.task_id))
+    enqueue(state, event.task_id, record)
 
 
 def _queued(state: ExecutionRecord, event: e.TaskQueued, at: int) -> None:
@@ -49,7 +49,7 @@ def _started(state: ExecutionRecord, event: e.TaskStarted, _at: int) -> None:
 
 def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.attempt, record.due_at = TaskStatus.WAITING, event.attempt, event.due_at
     record.waiting, record.started_at = event.kind, at
 
@@ -74,6 +74,7 @@ def _failed(state: ExecutionRecord, event: e.TaskFailed | e.TaskTimedOut, _at: i
 def _cancelled(state: ExecutionRecord, event: e.TaskCancelled, _at: int) -> None:
     record = _end(state, event.task_id, TaskStatus.CANCELLED, event.finished_at)
     record.because, record.is_tolerated = event.because, bool(event.because)
+    record.is_expired = state.is_timing_out and not event.because
 
 
 def _skipped(state: ExecutionRecord, event: e.TaskSkipped, at: int) -> None:
@@ -89,22 +90,22 @@ def _cancel_requested(state: ExecutionRecord, event: e.TaskCancelRequested, _at:
 
 def _retrying(state: ExecutionRecord, event: e.TaskRetrying, _at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.error = TaskStatus.RETRYING, event.error
     record.failures, record.due_at = record.failures + 1, event.due_at
 
 
 def _attempt_lost(state: ExecutionRecord, event: e.TaskAttemptLost, at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.ready_at = TaskStatus.READY, at
     record.lost += not event.is_handed_back
-    heappush(state.ready, (record.rank, event.task_id))
+    enqueue(state, event.task_id, record)
 
 
 def _end(state: ExecutionRecord, task_id: str, status: TaskStatus, finished_at: int) -> TaskRecord:
     record = state.tasks[task_id]
-    _leave(state, task_id, record)
+    leave(state, task_id, record)
     state.unfinished -= 1
     record.status, record.finished_at = status, finished_at
     return record
@@ -115,7 +116,13 @@ def _satisfy(state: ExecutionRecord, task_id: str) -> None:
         state.tasks[successor].waits_for -= 1
 
 
-def _leave(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+def enqueue(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+    """Let a ready task wait for its turn, unless it is paused."""
+    if not record.is_paused:
+        heappush(state.ready, (record.rank, task_id))
+
+
+def leave(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
     """Take the task out of the counts and queues that its old status is part of."""
     if record.status in ACTIVE_TASK_STATUSES:
         state.active -= 1

@@ -1,0 +1,105 @@
+"""Pausing and resuming: of an execution, of one task, and of what the time limit had stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from talka_core.scheduler import endings, waiting
+from talka_core.scheduler.dispatch import dispatch, release_kept
+from talka_core.scheduler.state import ExecutionRecord
+from talka_protocols.events import (
+    ExecutionEvent,
+    ExecutionPaused,
+    ExecutionResumed,
+    RequestRefused,
+    TaskPaused,
+    TaskResumed,
+    TaskWithdrawn,
+)
+from talka_protocols.messages import PauseExecution, ResumeExecution
+from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
+
+
+def pause(state: ExecutionRecord, message: PauseExecution) -> Iterator[ExecutionEvent]:
+    """Let nothing new start, of the execution or of one task; pausing again is no fault."""
+    if message.request_id in state.requests:
+        return
+    is_under_way = state.status in (ExecutionState.RUNNING, ExecutionState.PAUSED) and not state.is_stopping
+    if not is_under_way:
+        yield _refused(message, "not_running", f"The execution is {_shown(state)}: nothing can be paused.")
+    elif not message.task_id:
+        yield ExecutionPaused(message.request_id, message.reason)
+        yield from hold_back(state)
+        yield from endings.conclude(state)
+    elif (refusal := _unfit(state, message)) is not None:
+        yield refusal
+    else:
+        yield TaskPaused(message.task_id, message.request_id, message.reason)
+        yield from hold_back(state)
+        yield from endings.conclude(state)
+
+
+def resume(state: ExecutionRecord, message: ResumeExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Let the work go on: after a pause, or where the time limit had stopped it."""
+    if message.request_id in state.requests:
+        return
+    if message.task_id:
+        yield from _resume_task(state, message, now_ms)
+    elif state.status is ExecutionState.TIMED_OUT:
+        yield ExecutionResumed(message.request_id, message.limit_ms or state.limit_ms)
+        yield from go_on(state, now_ms)
+    elif state.status is ExecutionState.PAUSED and not state.is_stopping:
+        yield ExecutionResumed(message.request_id, message.limit_ms)
+        yield from go_on(state, now_ms)
+    else:
+        yield _refused(message, "not_paused", f"The execution is {_shown(state)}: nothing can be resumed.")
+
+
+def hold_back(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
+    """Take back what is asked of the pool for tasks that may not start."""
+    if state.status is ExecutionState.PAUSED:
+        yield from release_kept(state)
+    for task_id, record in state.tasks.items():
+        is_held = record.is_paused or state.status is ExecutionState.PAUSED
+        if is_held and record.status is TaskStatus.QUEUED and record.allocation_id:
+            yield TaskWithdrawn(task_id, record.attempt)
+
+
+def go_on(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Start whatever may start now."""
+    yield from waiting.begin_all(state, now_ms)
+    yield from endings.follow_up_all(state, now_ms)
+    yield from dispatch(state, now_ms)
+    yield from endings.conclude(state)
+
+
+def _resume_task(state: ExecutionRecord, message: ResumeExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+    refusal = _unfit(state, message)
+    if refusal is not None:
+        yield refusal
+    elif not state.tasks[message.task_id].is_paused:
+        yield _refused(message, "not_paused", f"Task {message.task_id!r} is not paused.")
+    else:
+        yield TaskResumed(message.task_id, message.request_id)
+        yield from go_on(state, now_ms)
+
+
+def _unfit(state: ExecutionRecord, message: PauseExecution | ResumeExecution) -> RequestRefused | None:
+    task_id = message.task_id
+    record = state.tasks.get(task_id)
+    if record is None:
+        return _refused(message, "unknown_task", f"The execution has no task {task_id!r}.")
+    if record.status in FINAL_TASK_STATUSES:
+        return _refused(message, "task_over", f"Task {task_id!r} is {record.status.value} already.")
+    return None
+
+
+def _shown(state: ExecutionRecord) -> str:
+    if state.is_stopping and state.finished_at == 0:
+        return "being stopped"
+    return state.status.value if state.status else "not accepted yet"
+
+
+def _refused(message: PauseExecution | ResumeExecution, code: str, sentence: str) -> RequestRefused:
+    request = "pause" if isinstance(message, PauseExecution) else "resume"
+    return RequestRefused(request, code, sentence, message.task_id, message.request_id)

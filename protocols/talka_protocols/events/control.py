@@ -1,0 +1,63 @@
+"""``execution.<id>``: what people ask of work under way, and how its time limit keeps up with that."""
+
+from __future__ import annotations
+
+from talka_protocols.events.fact import Fact
+
+
+class ExecutionPaused(Fact, frozen=True, gc=False):
+    """Nothing new starts until the execution is resumed; what runs goes on. ``request_id`` asked for it."""
+
+    request_id: str = ""
+    reason: str = ""
+
+
+class ExecutionResumed(Fact, frozen=True, gc=False):
+    """Work goes on: after a pause, or where the time limit had stopped it.
+
+    ``limit_ms`` is what the execution has from now on; 0 leaves it what was left.
+    """
+
+    request_id: str = ""
+    limit_ms: int = 0
+
+
+class TaskPaused(Fact, frozen=True, gc=False):
+    """The task does not start until it is resumed; an attempt that runs goes on."""
+
+    task_id: str
+    request_id: str = ""
+    reason: str = ""
+
+
+class TaskResumed(Fact, frozen=True, gc=False):
+    """The task may start again."""
+
+    task_id: str
+    request_id: str = ""
+
+
+class TaskWithdrawn(Fact, frozen=True, gc=False):
+    """The pool is no longer asked for the task's resources, granted or not: the task is ready again."""
+
+    task_id: str
+    attempt: int
+
+
+class TimeLimitStopped(Fact, frozen=True, gc=False):
+    """The execution's time stands still: it is paused, or all that is left of it only waits."""
+
+
+class TimeLimitResumed(Fact, frozen=True, gc=False):
+    """The execution's time goes on, its limit moved by as long as it stood still."""
+
+
+ControlEvent = (
+    ExecutionPaused
+    | ExecutionResumed
+    | TaskPaused
+    | TaskResumed
+    | TaskWithdrawn
+    | TimeLimitStopped
+    | TimeLimitResumed
+)
