@@ -13,6 +13,7 @@ from talka_core.scheduler import SCHEDULER
 from talka_core.scheduler.clock import EARLY_MS
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, decode_commit, encode_commit
+from talka_protocols.policies import OnFailure
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
 
@@ -76,12 +77,26 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
+    yield from _failures(log, state)
     if len(outcomes) != len(state.tasks):
         yield f"O1 {log}: {len(outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
     try:
         check_strays(state)
     except AssertionError as error:
         yield f"{log}: {error}"
+
+
+def _failures(log: LogName, state: Any) -> Iterator[str]:
+    """H3 a failure that is to end everything does; H4 a task does not fail before its fallback did."""
+    if state.is_stopping:
+        return
+    faults = [task_id for task_id in state.failed if not state.tasks[task_id].is_tolerated]
+    config = state.workflow.config
+    if config.on_failure is OnFailure.FAIL_FAST and len(faults) > config.tolerated_failures:
+        yield f"H3 {log}: {faults} failed, and the execution went on"
+    for task in state.workflow.tasks:
+        if task.fallback is not None and task.id in state.failed and not state.tasks[task.id].is_fallback:
+            yield f"H4 {log}: task {task.id} failed without its fallback"
 
 
 def _outcomes(events: list[Any]) -> Counter[str]:
@@ -140,11 +155,17 @@ def _pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
 def _dependencies(log: LogName, events: list[Any]) -> Iterator[str]:
     needs: dict[str, set[str]] = {}
     done: set[str] = set()
+    passing: set[str] = set()
     for event in events:
         match event:
             case e.ExecutionAccepted() if event.workflow is not None:
                 for edge in event.workflow.dependencies:
                     needs.setdefault(edge.to_task, set()).add(edge.from_task)
+                general = event.workflow.config.on_failure
+                rules = {task.id: task.on_failure or general for task in event.workflow.tasks}
+                passing = {task_id for task_id, rule in rules.items() if rule is OnFailure.CONTINUE}
+            case e.TaskFailed() | e.TaskTimedOut() if event.task_id in passing:
+                done.add(event.task_id)
             case e.TaskSucceeded():
                 done.add(event.task_id)
                 if bytes(event.result) != str(event.attempt).encode():

@@ -6,6 +6,7 @@ from random import Random
 
 from msgspec.structs import replace
 
+from talka_protocols.policies import Action, OnFailure
 from talka_protocols.workflow import (
     Dependency,
     ResourceRequirements,
@@ -37,6 +38,10 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
     )
     if random.random() < 0.1:
         config = replace(config, timeout=random.uniform(2.0, 15.0))
+    if random.random() < 0.2:
+        tolerated = random.randrange(3)
+        config = replace(config, on_failure=random.choice(list(OnFailure)), tolerated_failures=tolerated)
+        tasks = tuple(_with_fallback(random, task) for task in tasks)
     return Workflow(name, name, tasks, tuple(edges), config)
 
 
@@ -50,3 +55,9 @@ def _task(random: Random, position: int) -> Task:
         retries=random.choice((0, 0, 1, 3)),
         estimated_seconds=round(random.uniform(0.01, 3.0), 3),
     )
+
+
+def _with_fallback(random: Random, task: Task) -> Task:
+    if random.random() < 0.6:
+        return task
+    return replace(task, fallback=Action(AGENT_TYPE, retries=random.choice((0, 1))))

@@ -27,11 +27,13 @@ _ATTEMPT_OVER = (
     e.TaskTimedOut,
     e.TaskRetrying,
     e.TaskAttemptLost,
+    e.TaskFellBack,
     e.TaskCancelled,
 )
 _TIME_STOPS = (
     e.TimeLimitStopped,
     e.ExecutionResumed,
+    e.FailFastBegan,
     e.ExecutionCancelRequested,
     e.ExecutionTimeoutReached,
     e.ExecutionSucceeded,

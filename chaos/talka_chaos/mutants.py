@@ -27,6 +27,8 @@ from talka_services.service.launcher import Launcher
 attempts = import_module("talka_core.scheduler.attempts")
 decide = import_module("talka_core.scheduler.decide")
 effects = import_module("talka_core.scheduler.effects")
+endings = import_module("talka_core.scheduler.endings")
+failures = import_module("talka_core.scheduler.failures")
 evolve = import_module("talka_core.scheduler.evolve.execution")
 pool = import_module("talka_core.resource.decide")
 placement = import_module("talka_core.resource.placement")
@@ -175,13 +177,22 @@ def stopped_time_ends() -> AbstractContextManager[Any]:
     return patch.object(decide, "has_passed", has_passed)
 
 
-def resumed_log_unnamed() -> AbstractContextManager[Any]:
-    """A log that had ended and goes on is not named in its shard's roster again."""
+def fail_fast_ignored() -> AbstractContextManager[Any]:
+    """A failure that is to end everything is one like any other."""
 
-    async def open_again(_self: States, _changed: list[str]) -> None:
-        """Do nothing."""
+    def ends_all(_state: Any, _task_id: str) -> bool:
+        return False
 
-    return patch.object(States, "_open_again", open_again)
+    return patch.object(endings, "_ends_all", ends_all)
+
+
+def fallback_forgotten() -> AbstractContextManager[Any]:
+    """A task fails for good although it has a fallback."""
+
+    def may_fall_back(_state: Any, _task_id: str) -> bool:
+        return False
+
+    return patch.object(failures, "_may_fall_back", may_fall_back)
 
 
 MUTANTS: dict[str, Mutant] = {
@@ -200,7 +211,8 @@ MUTANTS: dict[str, Mutant] = {
         early_stop_unreported,
         pause_ignored,
         stopped_time_ends,
-        resumed_log_unnamed,
+        fail_fast_ignored,
+        fallback_forgotten,
     )
 }
 

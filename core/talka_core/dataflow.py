@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from talka_core.limits import Path
 from talka_core.outputs import OUTPUTS
 from talka_core.references import Reference, find_references
 from talka_core.spelling import did_you_mean
@@ -63,32 +65,42 @@ def _detected(workflow: Workflow, tasks: Mapping[str, tuple[int, Task]]) -> Iter
             )
             _check_not_self(needed, task.id, ("tasks", position, "depends_on", index))
             yield Dependency(needed, task.id, DECLARED)
-        for reference in _references(task, position, tasks):
-            needed = _check_reference(reference, task, position, tasks)
-            yield Dependency(needed, task.id, f"reference ${{{reference.text}}}")
+        for payload, path in _payloads(task, ("tasks", position)):
+            for reference in _references(payload, task, path, tasks):
+                needed = _check_reference(reference, task, path, tasks)
+                yield Dependency(needed, task.id, f"reference ${{{reference.text}}}")
         for name in task.reads:
             writer = writers.get(artifact_key(name))
             if writer is not None and writer.id != task.id:
                 yield Dependency(writer.id, task.id, f"artifact {name}")
 
 
-def _references(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]) -> tuple[Reference, ...]:
+def _payloads(task: Task, path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Yield what the task and its fallback are given, with the places."""
+    yield task.payload, (*path, "payload")
+    if task.fallback is not None:
+        yield task.fallback.payload, (*path, "fallback", "payload")
+
+
+def _references(
+    payload: dict[str, Any], task: Task, path: Path, tasks: Mapping[str, tuple[int, Task]]
+) -> tuple[Reference, ...]:
     try:
-        return find_references(task.payload, tasks)
+        return find_references(payload, tasks)
     except WorkflowInvalidError as error:
         raise WorkflowInvalidError(
             f"Task {task.id!r}: {error.message}",
             hint=error.hint,
             code=error.code,
-            path=("tasks", position, "payload", *error.path),
+            path=(*path, *error.path),
         ) from None
 
 
 def _check_reference(
-    reference: Reference, task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]
+    reference: Reference, task: Task, payload_path: Path, tasks: Mapping[str, tuple[int, Task]]
 ) -> str:
     """Return the id of the task that is referred to."""
-    path = ("tasks", position, "payload", *reference.where)
+    path = (*payload_path, *reference.where)
     shown = f"Task {task.id!r} refers to ${{{reference.text}}}"
     if reference.task_id is None:
         named = reference.text.split(".")[0]
@@ -100,7 +112,8 @@ def _check_reference(
         )
     _check_not_self(reference.task_id, task.id, path)
     target = tasks[reference.task_id][1]
-    fields = OUTPUTS.get(target.agent_type)
+    is_sure = target.fallback is None or target.fallback.agent_type == target.agent_type
+    fields = OUTPUTS.get(target.agent_type) if is_sure else None
     if fields is not None and reference.path and reference.path[0] not in fields:
         raise WorkflowInvalidError(
             f"{shown}, but the result of {target.id!r} ({target.agent_type}) "

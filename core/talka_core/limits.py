@@ -155,6 +155,17 @@ def check_payload(payload: object, path: Path, what: str) -> None:
         raise _too_large(what, f"{size:,} bytes", path)
 
 
+def check_agent_type(agent_type: object, path: Path, whose: str) -> None:
+    """Refuse an agent type that is empty."""
+    if not isinstance(agent_type, str) or not agent_type.strip():
+        raise WorkflowInvalidError(
+            f"{whose}the agent type is empty.",
+            hint="Name what runs it: command, python, sleep, http or an agent's own type.",
+            code="unknown_agent_type",
+            path=path,
+        )
+
+
 def _check_task(task: object, position: int) -> None:
     path: Path = ("tasks", position)
     if not isinstance(task, Task):
@@ -165,13 +176,7 @@ def _check_task(task: object, position: int) -> None:
         )
     check_id(task.id, (*path, "id"))
     whose = f"Task {task.id!r}: "
-    if not isinstance(cast("object", task.agent_type), str) or not task.agent_type.strip():
-        raise WorkflowInvalidError(
-            f"{whose}the agent type is empty.",
-            hint="Name what runs it: command, python, sleep, http or an agent's own type.",
-            code="unknown_agent_type",
-            path=(*path, "agent_type"),
-        )
+    check_agent_type(task.agent_type, (*path, "agent_type"), whose)
     check_number(task.priority, _PRIORITY, (*path, "priority"), whose)
     check_number(task.retries, RETRIES, (*path, "retries"), whose)
     check_optional(task.timeout, SECONDS, (*path, "timeout_seconds"), whose)

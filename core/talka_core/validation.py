@@ -48,8 +48,8 @@ def check(
     _check_ids(workflow.tasks)
     check_policies(workflow)
     for position, task in enumerate(workflow.tasks):
-        if agent_types is not None and task.agent_type not in WAITING_TYPES:
-            _check_agent_type(task, position, agent_types)
+        if agent_types is not None:
+            _check_agent_types(task, position, agent_types)
         if shared:
             _check_shared(task, position, shared)
         if ceiling is not None:
@@ -133,14 +133,22 @@ def _check_ids(tasks: Sequence[Task]) -> None:
             )
 
 
-def _check_agent_type(task: Task, position: int, agent_types: frozenset[str]) -> None:
-    if task.agent_type not in agent_types:
-        raise WorkflowInvalidError(
-            f"Task {task.id!r} has the agent type {task.agent_type!r}, which no worker offers.",
-            hint=did_you_mean(task.agent_type, sorted(agent_types | WAITING_TYPES), label="Offered"),
-            code="unknown_agent_type",
-            path=("tasks", position, "agent_type"),
-        )
+def _check_agent_types(task: Task, position: int, agent_types: frozenset[str]) -> None:
+    known = agent_types | WAITING_TYPES
+    wanted: list[tuple[str, str, tuple[str | int, ...]]] = [
+        (f"Task {task.id!r}", task.agent_type, ("tasks", position, "agent_type"))
+    ]
+    if task.fallback is not None:
+        place = ("tasks", position, "fallback", "agent_type")
+        wanted.append((f"The fallback of task {task.id!r}", task.fallback.agent_type, place))
+    for who, agent_type, path in wanted:
+        if agent_type not in known:
+            raise WorkflowInvalidError(
+                f"{who} has the agent type {agent_type!r}, which no worker offers.",
+                hint=did_you_mean(agent_type, sorted(known), label="Offered"),
+                code="unknown_agent_type",
+                path=path,
+            )
 
 
 def _check_ceiling(task: Task, position: int, ceiling: Mapping[str, float]) -> None:

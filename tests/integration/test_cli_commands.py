@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -79,6 +80,15 @@ name: long
 tasks:
   - {id: a, agent_type: sleep, payload: {seconds: 300}}
   - {id: b, agent_type: sleep, payload: {seconds: 1}, depends_on: [a]}
+"""
+
+PARTIAL = """\
+talka: 1
+name: partial
+tolerated_failures: 1
+tasks:
+  - {id: good, agent_type: sleep, payload: {seconds: 0}}
+  - {id: bad, agent_type: command, payload: {argv: ['false']}}
 """
 
 CHAIN = """\
@@ -365,6 +375,17 @@ def test_an_execution_that_ran_out_of_time_goes_on(shell: Shell, platform: dict[
     assert after["status"] == "succeeded"
     assert after["tasks"]["first"] == before["tasks"]["first"]
     assert shell.json("replay", name, "--verify", *here)["verified"] is True
+
+
+def test_a_partial_execution_names_what_failed(shell: Shell, platform: dict[str, Any]) -> None:
+    """It exits like one that failed, and says which tasks did."""
+    assert platform["ready"]
+    here = ("--data-dir", "up")
+    (shell.directory / "partial.yaml").write_text(PARTIAL)
+    assert shell.json("run", "partial.yaml", *here, code=1)["status"] == "partial"
+    said = shell.run("run", "partial.yaml", *here, code=1)
+    assert "partial in" in said
+    assert re.search(r"bad +failed +1 ", said)
 
 
 def test_services_as_processes_of_their_own(shell: Shell, nats_server: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from talka import Orchestrator, Task, WorkflowBuilder, local
 from talka_protocols.errors import RequestRefusedError
-from talka_protocols.policies import RetryPolicy
+from talka_protocols.policies import Action, OnFailure, RetryPolicy
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow, WorkflowConfig
 from talka_services.cli.records import Records
@@ -128,3 +129,28 @@ async def test_waiting_after_a_resume_waits_for_the_new_end(talka: Orchestrator)
     assert again.tasks["b"].attempts == 2
     seen = [status.status async for status in talka.watch(result.execution_id)]
     assert seen == [ExecutionState.SUCCEEDED]
+
+
+async def test_a_fallback_stands_in_for_what_failed(talka: Orchestrator) -> None:
+    """Its result is the task's, and what it refers to was there before."""
+    plan_b = Action("command", {"argv": ["echo", "${old.stdout}"]})
+    result = await talka.execute_workflow(
+        workflow(
+            shell("old", "echo rain"),
+            shell("new", "exit 69", fallback=plan_b),
+            Task("plan", "command", payload={"argv": ["echo", "plan for ${new.stdout}"]}),
+        )
+    )
+    assert result.status is ExecutionState.SUCCEEDED
+    assert result.tasks["plan"].result["stdout"].strip() == "plan for rain"
+    assert result.tasks["new"].attempts == 2
+
+
+async def test_a_failure_ends_everything_where_that_was_asked_for(talka: Orchestrator) -> None:
+    """What runs is stopped at once."""
+    built = workflow(sleep("long", 60), shell("bad", "sleep 0.3; exit 1"))
+    fast = replace(built, config=WorkflowConfig(on_failure=OnFailure.FAIL_FAST))
+    async with asyncio.timeout(30):
+        result = await talka.execute_workflow(fast)
+    assert (result.status, result.tasks["long"].status) == (ExecutionState.FAILED, TaskStatus.CANCELLED)
+    assert "'bad'" in result.reason

@@ -19,7 +19,7 @@ from talka_core.history import FOLDS, packed
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import RetryPolicy
+from talka_protocols.policies import Action, OnFailure, RetryPolicy
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -155,6 +155,31 @@ def time_limit_resumed() -> Model:
     return model
 
 
+def fallback() -> Model:
+    """A task fails, its fallback fails once and succeeds the second time."""
+    action = Action(AGENT_TYPE, {"with": "${a}"}, retries=1)
+    tasks = (
+        Task("a", AGENT_TYPE, resources=CORE),
+        Task("b", AGENT_TYPE, resources=CORE, fallback=action),
+        Task("c", AGENT_TYPE, resources=CORE),
+    )
+    edges = (Dependency("a", "b"), Dependency("b", "c"))
+    model = _begun(Workflow("golden", "golden", tasks, edges))
+    _end(model, "a", Outcome.SUCCEEDED)
+    _end(model, "b", Outcome.FAILED)
+    _end(model, "b", Outcome.FAILED)
+    return model
+
+
+def fail_fast() -> Model:
+    """A second failure is more than is tolerated and ends everything."""
+    config = WorkflowConfig(max_parallel=3, on_failure=OnFailure.FAIL_FAST, tolerated_failures=1)
+    model = _begun(_workflow(config=config), {"w1": 4.0})
+    _end(model, "a", Outcome.FAILED)
+    _end(model, "b", Outcome.TIMED_OUT)
+    return model
+
+
 def retry_rules() -> Model:
     """A task fails with an error that is worth another attempt, then with one that is not."""
     policy = RetryPolicy(base_seconds=2.0, factor=3.0, never=("ValueError",))
@@ -180,6 +205,8 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         commit_cut_short,
         pause_and_resume,
         time_limit_resumed,
+        fallback,
+        fail_fast,
         retry_rules,
     )
 }

@@ -26,7 +26,7 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _start(state, event.task_id, state.tasks[event.task_id])
         case e.TaskSucceeded() | e.TaskFailed() | e.TaskTimedOut() | e.TaskCancelled():
             yield from _settle(state, event.task_id, event.attempt)
-        case e.TaskAttemptLost():
+        case e.TaskAttemptLost() | e.TaskFellBack():
             yield from _settle(state, event.task_id, event.attempt)
         case e.TaskRetrying():
             yield from _settle(state, event.task_id, event.attempt)

@@ -7,7 +7,7 @@ from math import floor
 
 from talka_core.scheduler.clock import keep_time
 from talka_core.scheduler.dispatch import make_ready, release_kept
-from talka_core.scheduler.joins import Verdict, is_satisfied, verdict, verdict_after
+from talka_core.scheduler.joins import Verdict, is_satisfied, on_failure_of, verdict, verdict_after
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.events import (
     AllocationRequestWithdrawn,
@@ -17,16 +17,23 @@ from talka_protocols.events import (
     ExecutionPartlySucceeded,
     ExecutionSucceeded,
     ExecutionTimedOut,
+    FailFastBegan,
     TaskCancelled,
     TaskCancelRequested,
     TaskSkipped,
 )
-from talka_protocols.policies import Join
+from talka_protocols.policies import Join, OnFailure
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 
 
 def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
-    """Start or skip what needs a task that has just ended, and so on behind what is skipped."""
+    """Start or skip what needs a task that has just ended, and so on behind what is skipped.
+
+    If its failure ends everything, stop everything instead.
+    """
+    if _ends_all(state, task_id):
+        yield FailFastBegan(task_id)
+        yield from stop_all(state, now_ms)
     ended = [task_id]
     for last in ended:
         for successor in state.index.successors[last]:
@@ -39,6 +46,10 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
 
 def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     """Judge every pending task: at the beginning, and after a commit that was cut short."""
+    for task_id in list(state.failed):
+        if _ends_all(state, task_id):
+            yield from follow_up(state, task_id, now_ms)
+            return
     for task_id, record in list(state.tasks.items()):
         if record.status is TaskStatus.PENDING:
             yield from _judged(state, task_id, verdict(state, task_id), "", now_ms)
@@ -127,12 +138,24 @@ def conclude(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
         yield ExecutionTimedOut()
     elif state.is_cancelling and faults:
         yield ExecutionCancelled()
+    elif state.is_failing and faults:
+        yield ExecutionFailed(tuple(state.failed))
     elif not state.failed and not faults:
         yield ExecutionSucceeded()
     elif not faults or 0 < len(state.failed) <= _tolerated(state):
         yield ExecutionPartlySucceeded(tuple(state.failed))
     else:
         yield ExecutionFailed(tuple(state.failed))
+
+
+def _ends_all(state: ExecutionRecord, task_id: str) -> bool:
+    """Tell whether the task has failed in a way that ends everything: more failures than are tolerated."""
+    record = state.tasks[task_id]
+    if record.status not in (TaskStatus.FAILED, TaskStatus.TIMED_OUT) or record.is_tolerated:
+        return False
+    if state.is_stopping or on_failure_of(state, task_id) is not OnFailure.FAIL_FAST:
+        return False
+    return sum(not state.tasks[failed].is_tolerated for failed in state.failed) > _tolerated(state)
 
 
 def _tolerated(state: ExecutionRecord) -> int:

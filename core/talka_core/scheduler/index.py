@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from talka_core.graph import TaskGraph, analyse, duration_of
 from talka_core.references import Reference, find_references
@@ -72,6 +73,22 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
     _find_references(index, addition.tasks)
 
 
+def fall_back(index: WorkflowIndex, task_id: str) -> None:
+    """Let the task's fallback stand in its place; what it needs, holds and is ranked by stays as it was."""
+    task = index.tasks[task_id]
+    action = task.fallback
+    assert action is not None, "only a task that has a fallback falls back"
+    index.tasks[task_id] = replace(
+        task,
+        agent_type=action.agent_type,
+        payload=action.payload,
+        timeout=task.timeout if action.timeout_seconds is None else action.timeout_seconds,
+        retries=action.retries,
+        fallback=None,
+    )
+    index.references[task_id] = find_references(action.payload, index.tasks)
+
+
 def _positions(workflow: Workflow) -> dict[str, Position]:
     analysis = analyse(workflow)
     levels = {task_id: level for level, stage in enumerate(analysis.stages) for task_id in stage}
@@ -86,6 +103,8 @@ def _find_references(index: WorkflowIndex, tasks: Iterable[Task]) -> None:
         found = find_references(task.payload, index.tasks)
         if found:
             index.references[task.id] = found
+        if task.fallback is not None:
+            found = (*found, *find_references(task.fallback.payload, index.tasks))
         for reference in found:
             if reference.task_id is not None:
                 index.extracts.setdefault(reference.task_id, {})[reference.text] = reference.path

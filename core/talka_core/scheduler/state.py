@@ -33,7 +33,8 @@ class TaskRecord(Struct, gc=False):
     ``is_tolerated`` says that its end without success is no fault of the
     execution; ``waiting`` is what it waits for; ``added_at`` is the version at
     which it joined the graph, 0 for the definition's own. ``is_paused`` keeps it
-    from starting; ``is_expired`` says that the execution's time limit cancelled it.
+    from starting; ``is_expired`` says that the execution's time limit cancelled
+    it, and ``is_fallback`` that its fallback runs in its place.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -67,6 +68,7 @@ class TaskRecord(Struct, gc=False):
     added_at: int = 0
     is_paused: bool = False
     is_expired: bool = False
+    is_fallback: bool = False
 
 
 class Return(Struct, frozen=True):
@@ -88,7 +90,8 @@ class ExecutionRecord(Struct):
 
     ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
     which that stands still, 0 while it goes on. ``requests`` are the newest
-    that were heard under ids of their own.
+    that were heard under ids of their own. ``is_failing`` says that one failure
+    ends everything.
     """
 
     execution_id: str
@@ -118,11 +121,12 @@ class ExecutionRecord(Struct):
     limit_ms: int = 0
     limit_stopped_at: int = 0
     requests: dict[str, None] = field(default_factory=dict[str, None])
+    is_failing: bool = False
 
     @property
     def is_stopping(self) -> bool:
         """Tell whether everything is being brought to an end."""
-        return self.is_cancelling or self.is_timing_out
+        return self.is_cancelling or self.is_timing_out or self.is_failing
 
     @property
     def may_start(self) -> bool:

@@ -1,8 +1,8 @@
-"""``execution.<id>``: what people ask of work under way, and how its time limit keeps up with that."""
+"""``execution.<id>``: what people ask of work under way, its time limit, and what failures lead to."""
 
 from __future__ import annotations
 
-from talka_protocols.events.fact import Fact
+from talka_protocols.events.fact import Fact, TaskFailure
 
 
 class ExecutionPaused(Fact, frozen=True, gc=False):
@@ -52,6 +52,21 @@ class TimeLimitResumed(Fact, frozen=True, gc=False):
     """The execution's time goes on, its limit moved by as long as it stood still."""
 
 
+class TaskFellBack(Fact, frozen=True, gc=False):
+    """The task failed for good as it was, so its fallback runs in its place, with attempts of its own."""
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    error: TaskFailure
+
+
+class FailFastBegan(Fact, frozen=True, gc=False):
+    """The task's failure ends everything: what runs is stopped and nothing else starts."""
+
+    task_id: str
+
+
 ControlEvent = (
     ExecutionPaused
     | ExecutionResumed
@@ -60,4 +75,6 @@ ControlEvent = (
     | TaskWithdrawn
     | TimeLimitStopped
     | TimeLimitResumed
+    | TaskFellBack
+    | FailFastBegan
 )

@@ -20,6 +20,8 @@ from talka_protocols.errors import WorkflowInvalidError
 
 _INPUT = re.compile(r"(\$?)\$\{\s*input\.([^${}]*?)\s*\}")
 _DEPTH_MAX = DEPTH_MAX + 8
+ACTIONS = frozenset({"fallback", "compensation"})
+"""Fields of a task that have a payload of their own."""
 
 
 def parse_inputs(pairs: Iterable[str]) -> dict[str, str]:
@@ -128,7 +130,9 @@ def _bind_task(task: Any, values: Mapping[str, Any], path: tuple[str | int, ...]
     if not isinstance(task, dict):
         return task
     return {
-        key: _bind(value, values, (*path, key), is_payload=key == "payload")
+        key: _bind_task(value, values, (*path, key))
+        if key in ACTIONS
+        else _bind(value, values, (*path, key), is_payload=key == "payload")
         for key, value in cast("dict[str, Any]", task).items()
     }
 

@@ -14,7 +14,7 @@ from talka_core.dataflow import undetectable
 from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig, WorkflowConstraints
 from talka_services.formats.document import DependencyEntry, TaskEntry, WorkflowFile
 from talka_services.formats.fields import convert
-from talka_services.formats.inputs import bind_inputs, protect
+from talka_services.formats.inputs import ACTIONS, bind_inputs, protect
 
 
 def from_document(
@@ -143,8 +143,14 @@ def _task(entry: TaskEntry) -> Task:
 def _tidy(task: dict[str, Any]) -> dict[str, Any]:
     """Return a task's document without empty requirements, its references protected from inputs."""
     resources = {name: amount for name, amount in task.pop("resources", {}).items() if amount}
-    tidy = {key: value if key == "payload" else protect(value) for key, value in task.items()}
-    return tidy | ({"resources": resources} if resources else {})
+    return _guarded(task) | ({"resources": resources} if resources else {})
+
+
+def _guarded(node: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value if key == "payload" else _guarded(value) if key in ACTIONS else protect(value)
+        for key, value in node.items()
+    }
 
 
 def _entry(task: Task) -> TaskEntry:

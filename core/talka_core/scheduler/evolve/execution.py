@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from talka_core.scheduler.index import extend, index_of
+from talka_core.scheduler.index import extend, fall_back, index_of
 from talka_core.scheduler.state import REQUESTS_KEPT, ExecutionRecord, TaskRecord
 from talka_protocols import events as e
 from talka_protocols.states import ExecutionState
@@ -40,6 +40,10 @@ def _cancel_requested(state: ExecutionRecord, event: e.ExecutionCancelRequested,
 def _timeout_reached(state: ExecutionRecord, event: e.ExecutionTimeoutReached, _at: int) -> None:
     state.is_timing_out = True
     state.reason = f"The execution's time limit of {event.limit_ms / 1000:g} s passed."
+
+
+def _fail_fast_began(state: ExecutionRecord, event: e.FailFastBegan, _at: int) -> None:
+    state.is_failing, state.reason = True, f"Task {event.task_id!r} failed, and that ends everything."
 
 
 _ENDINGS: dict[type, ExecutionState] = {
@@ -82,6 +86,9 @@ def restore(state: ExecutionRecord) -> None:
         state.index = index_of(state.workflow)
         for addition in state.added:
             extend(state.index, state.workflow, addition)
+        for task_id, record in state.tasks.items():
+            if record.is_fallback:
+                fall_back(state.index, task_id)
         state.limit_ms = state.limit_ms or limit_ms_of(state)
 
 
@@ -91,6 +98,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.ExecutionStarted: _started,
     e.ExecutionCancelRequested: _cancel_requested,
     e.ExecutionTimeoutReached: _timeout_reached,
+    e.FailFastBegan: _fail_fast_began,
     e.RequestRefused: _refused,
     **dict.fromkeys(_ENDINGS, _ended),
 }

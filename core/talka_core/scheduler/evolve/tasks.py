@@ -6,6 +6,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from talka_core.scheduler.index import fall_back
 from talka_core.scheduler.joins import on_failure_of
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord, allocation_id
 from talka_protocols import events as e
@@ -103,6 +104,16 @@ def _attempt_lost(state: ExecutionRecord, event: e.TaskAttemptLost, at: int) -> 
     enqueue(state, event.task_id, record)
 
 
+def _fell_back(state: ExecutionRecord, event: e.TaskFellBack, at: int) -> None:
+    record = state.tasks[event.task_id]
+    leave(state, event.task_id, record)
+    fall_back(state.index, event.task_id)
+    record.status, record.ready_at = TaskStatus.READY, at
+    record.error, record.failures, record.is_fallback = event.error, 0, True
+    record.rank = record.rank or state.index.ranks[event.task_id]
+    enqueue(state, event.task_id, record)
+
+
 def _end(state: ExecutionRecord, task_id: str, status: TaskStatus, finished_at: int) -> TaskRecord:
     record = state.tasks[task_id]
     leave(state, task_id, record)
@@ -154,4 +165,5 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.TaskCancelRequested: _cancel_requested,
     e.TaskRetrying: _retrying,
     e.TaskAttemptLost: _attempt_lost,
+    e.TaskFellBack: _fell_back,
 }
