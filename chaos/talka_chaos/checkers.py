@@ -134,7 +134,7 @@ def _pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                     paused.add(getattr(event, "task_id", ""))
                 case e.ExecutionResumed() | e.TaskResumed():
                     paused.discard(getattr(event, "task_id", ""))
-                    if getattr(event, "limit_ms", 0):
+                    if isinstance(event, e.ExecutionResumed) and event.limit_ms:
                         limit, started, stood, since = event.limit_ms, commit.at, 0, since and commit.at
                 case e.TimeLimitStopped():
                     since = commit.at

@@ -60,4 +60,7 @@ def _task(random: Random, position: int) -> Task:
 def _with_fallback(random: Random, task: Task) -> Task:
     if random.random() < 0.6:
         return task
-    return replace(task, fallback=Action(AGENT_TYPE, retries=random.choice((0, 1))))
+    start_timeout = random.choice((None, 1.0, 20.0))
+    return replace(
+        task, fallback=Action(AGENT_TYPE, retries=random.choice((0, 1))), start_timeout=start_timeout
+    )

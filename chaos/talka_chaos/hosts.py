@@ -271,7 +271,8 @@ class _WorkerLife:
             case Launch():
                 self._launcher.launch(effect.start)
             case Stop():
-                self._launcher.stop(effect.execution_id, effect.task_id, effect.attempt)
+                key = (effect.execution_id, effect.task_id, effect.attempt)
+                self._launcher.stop(*key, is_forced=effect.is_forced)
             case Enlist():
                 if self._enlisting is None or self._enlisting.done():
                     self._enlisting = asyncio.create_task(self._enlist())

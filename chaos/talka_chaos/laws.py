@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from talka_core.behaviour import Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
 from talka_core.resource.decide import RESERVATION, SHARED
-from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
+from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.worker import state as f
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -28,8 +28,10 @@ _ATTEMPT_OVER = (
     e.TaskRetrying,
     e.TaskAttemptLost,
     e.TaskFellBack,
+    e.TaskParked,
     e.TaskCancelled,
 )
+_START_OVER = (e.TaskReady, e.TaskScheduled, e.TaskWaiting, e.TaskPaused)
 _TIME_STOPS = (
     e.TimeLimitStopped,
     e.ExecutionResumed,
@@ -54,7 +56,8 @@ def is_settled(effect: Effect, event: Any) -> bool:
         case Launch():
             return _key(event) == (effect.start.execution_id, effect.start.task.id)
         case Stop():
-            return _key(event) == (effect.execution_id, effect.task_id)
+            key = (effect.execution_id, effect.task_id)
+            return _key(event) == key or (isinstance(event, f.AttemptStopping) and event.key == key)
         case Enlist():
             return isinstance(event, f.IncarnationBegan)
 
@@ -62,6 +65,12 @@ def is_settled(effect: Effect, event: Any) -> bool:
 def _is_timer_settled(name: str, event: Any) -> bool:
     if name == TIMEOUT:
         return isinstance(event, _TIME_STOPS)
+    if name.startswith(START):
+        is_its = getattr(event, "task_id", None) == name.removeprefix(START)
+        is_off = isinstance(event, (*_ATTEMPT_OVER, *_START_OVER)) and is_its
+        return is_off or (
+            isinstance(event, (e.ExecutionPaused, *_TIME_STOPS)) and not isinstance(event, e.TimeLimitStopped)
+        )
     kind, _, rest = name.partition("/")
     if kind in (RETRY, WAIT):
         is_passed = isinstance(event, e.TaskReady) or _is_over(event, rest.rpartition("/")[0])
@@ -83,7 +92,8 @@ def _is_message_settled(message: m.Message, event: Any) -> bool:
             is_begun = isinstance(event, e.TaskStarted) and event.task_id == message.task.id
             return is_begun or _is_over(event, message.task.id)
         case m.CancelTask():
-            return _is_over(event, message.task_id)
+            is_again = isinstance(event, e.TaskCancelRequested) and event.task_id == message.task_id
+            return is_again or _is_over(event, message.task_id)
         case m.ReleaseAllocation():
             return isinstance(event, e.AllocationSettled) and event.allocation_id == message.allocation_id
         case m.RecordHandOn():

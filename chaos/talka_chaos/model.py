@@ -28,11 +28,12 @@ from talka_core.history import FOLDS, apply, packed, unpacked
 from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
+from talka_core.scheduler.state import PARKED
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols import messages as m
 from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState
+from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Workflow
 
@@ -328,12 +329,14 @@ class Model:
                     self.tell(kind, m.RejoinWorker(key, player.state.incarnation))
 
     def _let_go_on(self) -> None:
-        """Resume whatever people have paused and forgotten."""
+        """Resume what people have paused and forgotten, and release what is parked."""
         for record in self.executions:
             key, request_id = record.execution_id, f"finish:{record.version}"
             if record.status is ExecutionState.PAUSED:
                 self.ask(m.ResumeExecution(key, request_id))
             for task_id, task in record.tasks.items():
+                if task.waiting == PARKED and task.status is TaskStatus.WAITING:
+                    self.ask(m.ReleaseTask(key, f"{request_id}:{task_id}!", task_id))
                 if task.is_paused and task.status not in FINAL_TASK_STATUSES:
                     self.ask(m.ResumeExecution(key, f"{request_id}:{task_id}", task_id))
 

@@ -25,6 +25,7 @@ from talka_protocols.messages import (
     Parcel,
     PauseExecution,
     Recipient,
+    ReleaseTask,
     ResumeExecution,
     SubmitWorkflow,
     encode_envelope,
@@ -156,13 +157,19 @@ class Simulation:
             request = kind(workflow.id, f"drawn-{number}", task_id)
             at_s += random.uniform(0.0, 10.0)
             loop.call_later(at_s, self._request, Recipient.SCHEDULER, request)
+        if random.random() < 0.2:
+            force = CancelExecution(workflow.id, "forced", is_forced=True)
+            loop.call_later(at_s + 1.0, self._request, Recipient.SCHEDULER, force)
 
     def _let_go_on(self) -> None:
-        """Resume what is still paused: nobody else will."""
+        """Resume what is still paused, and release what is parked: nobody else will."""
         for key, state in self.world.book.of_kind(EXECUTION).items():
             request_id = f"rest-{state.version}"
             if state.status is ExecutionState.PAUSED:
                 self._request(Recipient.SCHEDULER, ResumeExecution(key, request_id))
+            for task_id in status_of(state).parked:
+                release = ReleaseTask(key, f"{request_id}-{task_id}-parked", task_id)
+                self._request(Recipient.SCHEDULER, release)
             for task_id in status_of(state).paused:
                 request = ResumeExecution(key, f"{request_id}-{task_id}", task_id)
                 self._request(Recipient.SCHEDULER, request)

@@ -47,11 +47,12 @@ class Launch(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """Stop an attempt that runs on this worker."""
+    """Stop an attempt that runs on this worker; kill it at once if it ``is_forced``."""
 
     execution_id: str
     task_id: str
     attempt: int
+    is_forced: bool = False
 
 
 class Enlist(Struct, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
-from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_core.scheduler.state import PARKED, ExecutionRecord, TaskRecord
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 from talka_protocols.workflow import ResourceInventory, SharedResource, WorkerResources
@@ -25,6 +25,11 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
         for task_id, record in state.tasks.items()
         if record.is_paused and record.status not in FINAL_TASK_STATUSES
     )
+    parked = (
+        task_id
+        for task_id, record in state.tasks.items()
+        if record.status is TaskStatus.WAITING and record.waiting == PARKED
+    )
     return ExecutionStatus(
         state.execution_id,
         state.name,
@@ -37,6 +42,7 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
         _seconds(state.finished_at),
         state.reason,
         tuple(paused),
+        tuple(parked),
     )
 
 

@@ -48,7 +48,11 @@ class WorkflowResult(Struct, frozen=True):
 
 
 class ExecutionStatus(Struct, frozen=True):
-    """Where an execution stands at event ``version``; ``paused`` are the tasks that are, each by itself."""
+    """Where an execution stands at event ``version``.
+
+    ``paused`` are the tasks that are, each by itself; ``parked`` are those that
+    somebody must decide about.
+    """
 
     execution_id: str
     name: str
@@ -61,6 +65,7 @@ class ExecutionStatus(Struct, frozen=True):
     finished_at: float | None = None
     reason: str = ""
     paused: tuple[str, ...] = ()
+    parked: tuple[str, ...] = ()
 
     @property
     def is_final(self) -> bool:

@@ -57,11 +57,15 @@ FINAL_EXECUTION_STATES = frozenset(
 
 TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _T.PENDING: frozenset({_T.READY, _T.SKIPPED, _T.CANCELLED, _T.FAILED}),
-    _T.READY: frozenset({_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED}),
-    _T.QUEUED: frozenset({_T.SCHEDULED, _T.READY, _T.FAILED, _T.CANCELLED}),
-    _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.CANCELLED}),
-    _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.CANCELLED}),
-    _T.WAITING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED}),
+    _T.READY: frozenset(
+        {_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED, _T.TIMED_OUT}
+    ),
+    _T.QUEUED: frozenset({_T.SCHEDULED, _T.READY, _T.WAITING, _T.FAILED, _T.CANCELLED}),
+    _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.WAITING, _T.CANCELLED}),
+    _T.RUNNING: frozenset(
+        {_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.WAITING, _T.CANCELLED}
+    ),
+    _T.WAITING: frozenset({_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
     _T.CANCELLED: frozenset({_T.PENDING}),
 }
@@ -72,7 +76,8 @@ its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
 one is lost when its worker is gone before the grant arrived. PENDING to FAILED
 is a condition that could not be evaluated. WAITING holds nothing: the task
 waits for time, for a person, for the outside or for tasks of its own.
-CANCELLED to PENDING is an execution that its time limit had stopped and that
+QUEUED, SCHEDULED or RUNNING to WAITING is a task that is parked, and WAITING to
+READY one that is released. CANCELLED to PENDING is an execution that its time limit had stopped and that
 is resumed.
 """
 

@@ -77,7 +77,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     attempt; ``retries`` counts the attempts allowed after the first, and
     ``retry`` says when they follow.
 
-    ``start_timeout`` bounds the seconds from being ready to running,
+    ``start_timeout`` bounds the seconds from being ready to having resources,
     ``heartbeat_timeout`` those between two signs of life. ``fallback`` runs
     when the last attempt failed. ``on_failure`` overrides the workflow's.
     ``join`` says how many dependencies must have succeeded, and ``when`` (CEL)

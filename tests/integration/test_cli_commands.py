@@ -359,6 +359,7 @@ def test_work_is_paused_and_resumed(shell: Shell, platform: dict[str, Any]) -> N
     assert shell.json("resume", name, "--seconds", "60", *here)["status"] == "running"
     assert shell.json("resume", name, *here, code=2)["error"]["code"] == "not_paused"
     assert shell.json("pause", name, "third", *here, code=2)["error"]["code"] == "unknown_task"
+    assert shell.json("release", name, "second", *here, code=2)["error"]["code"] == "not_parked"
     assert shell.json("watch", name, *here)["status"] == "succeeded"
 
 

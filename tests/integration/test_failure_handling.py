@@ -60,14 +60,11 @@ def sleep(task_id: str, seconds: float = 0.0, **more: Any) -> Task:
     return Task(task_id, "sleep", payload={"seconds": seconds}, **more)
 
 
-QUICK = {"base_seconds": 0.05, "jitter": 0.0}
-
-
 async def test_rules_about_errors_know_exit_codes_and_exceptions(talka: Orchestrator) -> None:
     """What a task's error is decides whether it is tried again, whatever ran it."""
-    only_75 = RetryPolicy(only=("exit_75",), **QUICK)
-    never_value = RetryPolicy(never=("ValueError",), **QUICK)
-    only_json = RetryPolicy(only=("json.*",), **QUICK)
+    only_75 = RetryPolicy(base_seconds=0.05, only=("exit_75",))
+    never_value = RetryPolicy(base_seconds=0.05, never=("ValueError",))
+    only_json = RetryPolicy(base_seconds=0.05, only=("json.*",))
     call = {"call": "json:loads", "arguments": {"s": "{"}}
     result = await talka.execute_workflow(
         workflow(
@@ -154,3 +151,16 @@ async def test_a_failure_ends_everything_where_that_was_asked_for(talka: Orchest
         result = await talka.execute_workflow(fast)
     assert (result.status, result.tasks["long"].status) == (ExecutionState.FAILED, TaskStatus.CANCELLED)
     assert "'bad'" in result.reason
+
+
+async def test_a_cancelled_execution_may_be_cancelled_by_force(talka: Orchestrator) -> None:
+    """A program that ignores its end is asked, and then killed; the reason stays the first one."""
+    stubborn = shell("stubborn", "trap '' TERM; echo begun; sleep 60 & wait; sleep 60")
+    execution_id = await talka.submit_workflow(workflow(stubborn))
+    async for status in talka.watch(execution_id):
+        if status.running:
+            break
+    assert await talka.cancel_execution(execution_id, "please")
+    assert await talka.cancel_execution(execution_id, "now", is_forced=True)
+    result = await talka.wait(execution_id)
+    assert (result.status, result.reason) == (ExecutionState.CANCELLED, "please")

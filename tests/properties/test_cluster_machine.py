@@ -137,10 +137,10 @@ class ClusterMachine(RuleBasedStateMachine):
         """A timer runs out."""
         self.model.fire(sorted(self.model.timers)[at % len(self.model.timers)])
 
-    @rule()
-    def cancel(self) -> None:
-        """A client cancels the first execution."""
-        self.model.tell(Recipient.SCHEDULER, m.CancelExecution("e0"))
+    @rule(is_forced=st.booleans())
+    def cancel(self, *, is_forced: bool) -> None:
+        """A client cancels the first execution, perhaps by force."""
+        self.model.tell(Recipient.SCHEDULER, m.CancelExecution("e0", is_forced=is_forced))
 
     @rule(request=choice, task=st.sampled_from(["", "", "t0", "t1"]))
     def pause(self, request: int, task: str) -> None:

@@ -180,6 +180,39 @@ def fail_fast() -> Model:
     return model
 
 
+def start_timeout() -> Model:
+    """A task does not get its resources in time, and what needs it is skipped."""
+    tasks = (
+        Task("a", AGENT_TYPE, resources=CORE, priority=90),
+        Task("b", AGENT_TYPE, resources=CORE, start_timeout=5.0),
+        Task("c", AGENT_TYPE, resources=CORE),
+    )
+    workflow = Workflow("golden", "golden", tasks, (Dependency("b", "c"),))
+    model = _begun(workflow, {"w1": 1.0})
+    model.fire((Recipient.SCHEDULER, "golden", "start/b"))
+    _deliver_all(model)
+    return model
+
+
+def forced_cancel() -> Model:
+    """The execution is cancelled, and then by force."""
+    model = _begun(_workflow())
+    model.tell(Recipient.SCHEDULER, m.CancelExecution("golden", "asked to"))
+    _deliver_all(model)
+    model.tell(Recipient.SCHEDULER, m.CancelExecution("golden", "told to", is_forced=True))
+    return model
+
+
+def parked() -> Model:
+    """A task loses eleven attempts with their worker, is parked, and released."""
+    model = _begun(Workflow("golden", "golden", (Task("a", AGENT_TYPE, resources=CORE),)))
+    for _ in range(11):
+        _end(model, "a", Outcome.LOST)
+    model.ask(m.ReleaseTask("golden", "one", "a"))
+    _deliver_all(model)
+    return model
+
+
 def retry_rules() -> Model:
     """A task fails with an error that is worth another attempt, then with one that is not."""
     policy = RetryPolicy(base_seconds=2.0, factor=3.0, never=("ValueError",))
@@ -207,6 +240,9 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         time_limit_resumed,
         fallback,
         fail_fast,
+        start_timeout,
+        forced_cancel,
+        parked,
         retry_rules,
     )
 }

@@ -1,10 +1,10 @@
-"""The execution's time limit: it stands still while the execution is paused or only waits."""
+"""What is late: the execution, whose limit may stand still, and a task that waits for its resources."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler.state import ExecutionRecord
+from talka_core.scheduler.state import PARKED, ExecutionRecord
 from talka_protocols.events import ExecutionEvent, TimeLimitResumed, TimeLimitStopped
 from talka_protocols.states import ExecutionState, TaskStatus
 
@@ -29,9 +29,23 @@ def has_passed(state: ExecutionRecord, now_ms: int) -> bool:
     return is_going and now_ms + EARLY_MS >= state.timeout_at
 
 
+def start_due_at(state: ExecutionRecord, task_id: str) -> int:
+    """Return when the task must have its resources (Unix milliseconds); 0 if nothing bounds it now."""
+    limit_s, record = state.index.tasks[task_id].start_timeout, state.tasks[task_id]
+    if limit_s is None or not state.may_start or record.is_paused:
+        return 0
+    is_waiting = record.status in (TaskStatus.READY, TaskStatus.QUEUED)
+    return record.ready_at + int(limit_s * 1000) if is_waiting else 0
+
+
 def _is_idle(state: ExecutionRecord) -> bool:
     if state.status is ExecutionState.PAUSED:
         return True
     if state.ready or state.active:
         return False
-    return not any(record.status is TaskStatus.RETRYING for record in state.tasks.values())
+    # A parked task waits for somebody who may never come: the limit is what ends it then.
+    return not any(
+        record.status is TaskStatus.RETRYING
+        or (record.status is TaskStatus.WAITING and record.waiting == PARKED)
+        for record in state.tasks.values()
+    )

@@ -36,6 +36,7 @@ from talka_protocols.messages import (
     ConfirmRelease,
     GrantAllocation,
     PauseExecution,
+    ReleaseTask,
     ResumeExecution,
     RevokeAllocation,
     SchedulerMessage,
@@ -47,6 +48,7 @@ from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskS
 
 TIMEOUT = "timeout"
 KEPT = "kept/"
+START = "start/"
 RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
@@ -76,6 +78,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from pausing.pause(state, message)
         case ResumeExecution():
             yield from pausing.resume(state, message, now_ms)
+        case ReleaseTask():
+            yield from pausing.release(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
@@ -125,9 +129,11 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
 
 
 def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
-    if state.status not in (ExecutionState.RUNNING, ExecutionState.PAUSED) or state.is_stopping:
+    if state.status not in (ExecutionState.RUNNING, ExecutionState.PAUSED):
         return
-    yield ExecutionCancelRequested(message.reason)
+    if state.is_stopping and (state.is_forced or not message.is_forced):
+        return
+    yield ExecutionCancelRequested(message.reason, message.is_forced)
     yield from endings.stop_all(state, now_ms)
     yield from endings.conclude(state)
 
@@ -143,6 +149,9 @@ def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator
         allocation_id = message.name.removeprefix(KEPT)
         if allocation_id in state.kept:
             yield AllocationReleased(allocation_id)
+        return
+    if message.name.startswith(START):
+        yield from attempts.not_started(state, message.name.removeprefix(START), now_ms)
         return
     kind, _, rest = message.name.partition("/")
     task_id, _, attempt = rest.rpartition("/")

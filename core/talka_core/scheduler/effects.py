@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Effect, Send, SetTimer
-from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
+from talka_core.scheduler.clock import start_due_at
+from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord, allocation_id
 from talka_protocols import events as e
@@ -28,6 +29,11 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield from _settle(state, event.task_id, event.attempt)
         case e.TaskAttemptLost() | e.TaskFellBack():
             yield from _settle(state, event.task_id, event.attempt)
+            yield from _start_timer(state, event.task_id)
+        case e.TaskParked():
+            yield from _settle(state, event.task_id, event.attempt)
+        case e.TaskReady() | e.TaskResumed() | e.TaskReleased():
+            yield from _start_timer(state, event.task_id)
         case e.TaskRetrying():
             yield from _settle(state, event.task_id, event.attempt)
             yield _timer(state, RETRY, event.task_id)
@@ -47,8 +53,12 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _cancel(state, event.task_id, state.tasks[event.task_id])
         case e.ExecutionAccepted() | e.ExecutionRejected():
             yield _recorded(state)
-        case e.ExecutionStarted() | e.ExecutionResumed() | e.TimeLimitResumed():
+        case e.ExecutionStarted() | e.TimeLimitResumed():
             yield from _timeout(state)
+        case e.ExecutionResumed():
+            yield from _timeout(state)
+            for task_id in state.tasks:
+                yield from _start_timer(state, task_id)
         case _:
             pass
 
@@ -58,8 +68,12 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
     yield from _timeout(state)
     for task_id, record in state.tasks.items():
         match record.status:
-            case TaskStatus.QUEUED if record.allocation_id:
-                yield _request(state, task_id, record)
+            case TaskStatus.READY:
+                yield from _start_timer(state, task_id)
+            case TaskStatus.QUEUED:
+                yield from _start_timer(state, task_id)
+                if record.allocation_id:
+                    yield _request(state, task_id, record)
             case TaskStatus.SCHEDULED:
                 yield _start(state, task_id, record)
             case TaskStatus.RETRYING:
@@ -167,8 +181,13 @@ def _record_hand_on(state: ExecutionRecord, allocation: str, handing: Return) ->
 
 
 def _cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
-    message = m.CancelTask(record.worker_id, state.execution_id, task_id, record.attempt)
+    message = m.CancelTask(record.worker_id, state.execution_id, task_id, record.attempt, record.is_forced)
     return Send(Recipient.WORKER, message)
+
+
+def _start_timer(state: ExecutionRecord, task_id: str) -> Iterator[Effect]:
+    if due_at := start_due_at(state, task_id):
+        yield SetTimer(state.execution_id, f"{START}{task_id}", due_at)
 
 
 def _timer(state: ExecutionRecord, kind: str, task_id: str) -> Effect:

@@ -116,7 +116,9 @@ def cancel_task(
                 yield AllocationRequestWithdrawn(record.allocation_id)
             yield TaskCancelled(task_id, record.attempt, now_ms, because)
         case TaskStatus.SCHEDULED | TaskStatus.RUNNING if not record.is_stopping:
-            yield TaskCancelRequested(task_id, record.attempt, because)
+            yield TaskCancelRequested(task_id, record.attempt, because, state.is_forced)
+        case TaskStatus.SCHEDULED | TaskStatus.RUNNING if state.is_forced and not record.is_forced:
+            yield TaskCancelRequested(task_id, record.attempt, record.because, is_forced=True)
         case _:
             pass
 

@@ -16,7 +16,7 @@ from talka_protocols.events import (
     TaskRetrying,
     TaskTimedOut,
 )
-from talka_protocols.states import FINAL_TASK_STATUSES
+from talka_protocols.states import FINAL_TASK_STATUSES, TaskStatus
 
 
 def failed(
@@ -53,7 +53,8 @@ def failed(
 
 def _may_retry(state: ExecutionRecord, task_id: str, error: TaskFailure) -> bool:
     task, record = state.index.tasks[task_id], state.tasks[task_id]
-    is_left = record.failures < task.retries and not record.because
+    has_run = record.status not in (TaskStatus.READY, TaskStatus.QUEUED)
+    is_left = has_run and record.failures < task.retries and not record.because
     return is_left and retry.may_retry(task.retry, error)
 
 

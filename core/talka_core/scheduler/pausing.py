@@ -1,4 +1,4 @@
-"""Pausing and resuming: of an execution, of one task, and of what the time limit had stopped."""
+"""What people say to work under way: pause, resume (also after the time limit), release what is parked."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from collections.abc import Iterator
 
 from talka_core.scheduler import endings, waiting
 from talka_core.scheduler.dispatch import dispatch, release_kept
-from talka_core.scheduler.state import ExecutionRecord
+from talka_core.scheduler.state import PARKED, ExecutionRecord
 from talka_protocols.events import (
     ExecutionEvent,
     ExecutionPaused,
     ExecutionResumed,
     RequestRefused,
+    TaskFailed,
     TaskPaused,
+    TaskReleased,
     TaskResumed,
     TaskWithdrawn,
 )
-from talka_protocols.messages import PauseExecution, ResumeExecution
+from talka_protocols.messages import PauseExecution, ReleaseTask, ResumeExecution
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
+
+Asked = PauseExecution | ReleaseTask | ResumeExecution
+_NAMES = {PauseExecution: "pause", ReleaseTask: "release", ResumeExecution: "resume"}
 
 
 def pause(state: ExecutionRecord, message: PauseExecution) -> Iterator[ExecutionEvent]:
@@ -55,6 +60,26 @@ def resume(state: ExecutionRecord, message: ResumeExecution, now_ms: int) -> Ite
         yield _refused(message, "not_paused", f"The execution is {_shown(state)}: nothing can be resumed.")
 
 
+def release(state: ExecutionRecord, message: ReleaseTask, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Let a parked task run again, or have failed."""
+    if message.request_id in state.requests:
+        return
+    task_id, record = message.task_id, state.tasks.get(message.task_id)
+    refusal = _unfit(state, message)
+    if refusal is not None or record is None:
+        yield refusal or _refused(message, "unknown_task", f"The execution has no task {task_id!r}.")
+    elif record.status is not TaskStatus.WAITING or record.waiting != PARKED:
+        yield _refused(message, "not_parked", f"Task {task_id!r} is {record.status.value} and not parked.")
+    elif message.is_failed:
+        assert record.error is not None, "a parked task says why"
+        yield TaskFailed(task_id, record.attempt, now_ms, record.error)
+        yield from endings.follow_up(state, task_id, now_ms)
+        yield from go_on(state, now_ms)
+    else:
+        yield TaskReleased(task_id, message.request_id)
+        yield from go_on(state, now_ms)
+
+
 def hold_back(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
     """Take back what is asked of the pool for tasks that may not start."""
     if state.status is ExecutionState.PAUSED:
@@ -84,7 +109,7 @@ def _resume_task(state: ExecutionRecord, message: ResumeExecution, now_ms: int) 
         yield from go_on(state, now_ms)
 
 
-def _unfit(state: ExecutionRecord, message: PauseExecution | ResumeExecution) -> RequestRefused | None:
+def _unfit(state: ExecutionRecord, message: Asked) -> RequestRefused | None:
     task_id = message.task_id
     record = state.tasks.get(task_id)
     if record is None:
@@ -100,6 +125,5 @@ def _shown(state: ExecutionRecord) -> str:
     return state.status.value if state.status else "not accepted yet"
 
 
-def _refused(message: PauseExecution | ResumeExecution, code: str, sentence: str) -> RequestRefused:
-    request = "pause" if isinstance(message, PauseExecution) else "resume"
-    return RequestRefused(request, code, sentence, message.task_id, message.request_id)
+def _refused(message: Asked, code: str, sentence: str) -> RequestRefused:
+    return RequestRefused(_NAMES[type(message)], code, sentence, message.task_id, message.request_id)

@@ -24,7 +24,10 @@ REQUESTS_KEPT = 100
 """How many ids of requests are remembered, to hear each of them once."""
 
 LOST_MAX = 10
-"""Attempts that may be lost with their workers before the task itself is blamed."""
+"""Attempts that may be lost with their workers before the task itself is blamed and parked."""
+
+PARKED = "parked"
+"""What a task waits for that somebody must decide about."""
 
 
 class TaskRecord(Struct, gc=False):
@@ -69,6 +72,7 @@ class TaskRecord(Struct, gc=False):
     is_paused: bool = False
     is_expired: bool = False
     is_fallback: bool = False
+    is_forced: bool = False
 
 
 class Return(Struct, frozen=True):
@@ -91,7 +95,7 @@ class ExecutionRecord(Struct):
     ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
     which that stands still, 0 while it goes on. ``requests`` are the newest
     that were heard under ids of their own. ``is_failing`` says that one failure
-    ends everything.
+    ends everything; ``is_forced`` that what runs is killed instead of asked to end.
     """
 
     execution_id: str
@@ -122,6 +126,7 @@ class ExecutionRecord(Struct):
     limit_stopped_at: int = 0
     requests: dict[str, None] = field(default_factory=dict[str, None])
     is_failing: bool = False
+    is_forced: bool = False
 
     @property
     def is_stopping(self) -> bool:

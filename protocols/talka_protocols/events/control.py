@@ -67,6 +67,21 @@ class FailFastBegan(Fact, frozen=True, gc=False):
     task_id: str
 
 
+class TaskParked(Fact, frozen=True, gc=False):
+    """Too many attempts were lost with their workers, perhaps by the task's fault: somebody must decide."""
+
+    task_id: str
+    attempt: int
+    reason: str
+
+
+class TaskReleased(Fact, frozen=True, gc=False):
+    """A parked task may run again."""
+
+    task_id: str
+    request_id: str = ""
+
+
 ControlEvent = (
     ExecutionPaused
     | ExecutionResumed
@@ -77,4 +92,6 @@ ControlEvent = (
     | TimeLimitResumed
     | TaskFellBack
     | FailFastBegan
+    | TaskParked
+    | TaskReleased
 )

@@ -127,11 +127,15 @@ class TaskAttemptLost(Fact, frozen=True, gc=False):
 
 
 class TaskCancelRequested(Fact, frozen=True, gc=False):
-    """The attempt is to be stopped by its worker; ``because`` as in ``TaskCancelled``."""
+    """The attempt is to be stopped by its worker, killed at once if it ``is_forced``.
+
+    ``because`` is as in ``TaskCancelled``.
+    """
 
     task_id: str
     attempt: int
     because: str = ""
+    is_forced: bool = False
 
 
 class TaskCancelled(Fact, frozen=True, gc=False):
@@ -208,9 +212,10 @@ class PermitWithdrawn(Fact, frozen=True, gc=False):
 
 
 class ExecutionCancelRequested(Fact, frozen=True, gc=False):
-    """Somebody asked to cancel the execution."""
+    """Somebody asked to cancel the execution, perhaps once more and now by force."""
 
     reason: str = ""
+    is_forced: bool = False
 
 
 class ExecutionTimeoutReached(Fact, frozen=True, gc=False):

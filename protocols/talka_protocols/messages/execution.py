@@ -39,9 +39,10 @@ class StartExecution(ToExecution, frozen=True, gc=False):
 
 
 class CancelExecution(ToExecution, frozen=True, gc=False):
-    """Somebody wants the execution to stop."""
+    """Somebody wants the execution to stop; ``is_forced`` gives what runs no time to end in good order."""
 
     reason: str = ""
+    is_forced: bool = False
 
 
 class PauseExecution(ToExecution, frozen=True, gc=False):
@@ -62,6 +63,14 @@ class ResumeExecution(ToExecution, frozen=True, gc=False):
     request_id: str
     task_id: str = ""
     limit_ms: int = 0
+
+
+class ReleaseTask(ToExecution, frozen=True, gc=False):
+    """Somebody has decided about a parked task: it runs again, or has failed."""
+
+    request_id: str
+    task_id: str
+    is_failed: bool = False
 
 
 class GrantAllocation(ToExecution, frozen=True, gc=False):
@@ -156,6 +165,7 @@ SchedulerMessage = (
     | CancelExecution
     | PauseExecution
     | ResumeExecution
+    | ReleaseTask
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired

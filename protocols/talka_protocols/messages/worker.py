@@ -43,11 +43,12 @@ class StartTask(ToWorker, frozen=True, gc=False):
 
 
 class CancelTask(ToWorker, frozen=True, gc=False):
-    """Stop an attempt, or never start it."""
+    """Stop an attempt, at once if it ``is_forced``, or never start it."""
 
     execution_id: str
     task_id: str
     attempt: int
+    is_forced: bool = False
 
 
 class SettleReport(ToWorker, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""``talka watch``, ``cancel``, ``pause`` and ``resume``."""
+"""``talka watch``, ``cancel``, ``pause``, ``resume`` and ``release``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ ANSWER_S = 5.0
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="An execution id.")]
 TaskId = Annotated[str, typer.Argument(metavar="[TASK]", help="Only this task.", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", help="Kept with the execution.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Kill what runs at once, also what an earlier request left running."),
+]
+ParkedId = Annotated[str, typer.Argument(metavar="TASK", help="The parked task.")]
+Fail = Annotated[bool, typer.Option("--fail", help="Let it have failed instead.")]
 Seconds = Annotated[
     float | None,
     typer.Option(
@@ -40,6 +46,7 @@ def register(app: typer.Typer) -> None:
     command(app, "cancel")(cancel)
     command(app, "pause")(pause)
     command(app, "resume")(resume)
+    command(app, "release")(release)
 
 
 def watch(target: Target, execution_id: ExecutionId) -> None:
@@ -63,9 +70,9 @@ async def _watch(target: Target, execution_id: str) -> WorkflowResult:
         return await follow(orchestrator, execution_id, is_quiet=target.is_json)
 
 
-def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "") -> None:
+def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "", force: Force = False) -> None:
     """Ask an execution to stop: what runs is stopped, the rest does not start."""
-    is_recorded, status = run_loop(_cancel(target, execution_id, reason))
+    is_recorded, status = run_loop(_cancel(target, execution_id, reason, is_forced=force))
     if target.is_json:
         document = {"execution_id": execution_id, "cancelled": is_recorded, "status": status.status.value}
         print_json(document)
@@ -79,7 +86,9 @@ def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "") -> No
         console().print(f"{execution_id}: the request is on file; no scheduler runs now, so it waits for one")
 
 
-async def _cancel(target: Target, execution_id: str, reason: str) -> tuple[bool, ExecutionStatus]:
+async def _cancel(
+    target: Target, execution_id: str, reason: str, *, is_forced: bool
+) -> tuple[bool, ExecutionStatus]:
     """Return whether the scheduler has recorded the request, and the status then."""
     from talka_services.cli.reach import reach
 
@@ -89,7 +98,7 @@ async def _cancel(target: Target, execution_id: str, reason: str) -> tuple[bool,
             return False, status
         try:
             async with asyncio.timeout(ANSWER_S):
-                is_recorded = await orchestrator.cancel_execution(execution_id, reason)
+                is_recorded = await orchestrator.cancel_execution(execution_id, reason, is_forced=is_forced)
         except TimeoutError:
             is_recorded = False
         return is_recorded, await orchestrator.get_execution_status(execution_id)
@@ -111,6 +120,15 @@ def resume(target: Target, execution_id: ExecutionId, task_id: TaskId = "", seco
         await orchestrator.resume(execution_id, task_id, seconds=seconds)
 
     _answer(target, execution_id, task_id, "resumed", ask)
+
+
+def release(target: Target, execution_id: ExecutionId, task_id: ParkedId, fail: Fail = False) -> None:
+    """Let a parked task run again: too many of its attempts were lost with their workers."""
+
+    async def ask(orchestrator: Orchestrator) -> None:
+        await orchestrator.release_task(execution_id, task_id, is_failed=fail)
+
+    _answer(target, execution_id, task_id, "released", ask)
 
 
 def _answer(

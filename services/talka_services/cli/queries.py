@@ -59,6 +59,7 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
         "finished_at": status.finished_at,
         "reason": status.reason,
         "paused": list(status.paused),
+        "parked": list(status.parked),
     }
 
 
@@ -131,7 +132,9 @@ def status(target: Target, execution_id: ExecutionId) -> None:
     rows = (
         (
             plain(task.task_id),
-            coloured(task.status.value) + (", paused" if task.task_id in current.paused else ""),
+            coloured(task.status.value)
+            + (", paused" if task.task_id in current.paused else "")
+            + (", parked" if task.task_id in current.parked else ""),
             str(task.attempts),
             plain(task.worker or "-"),
             duration(_between(task.started_at, task.finished_at)),

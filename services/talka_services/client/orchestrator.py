@@ -24,6 +24,7 @@ from talka_protocols.messages import (
     Message,
     PauseExecution,
     Recipient,
+    ReleaseTask,
     ResumeExecution,
     SchedulerMessage,
     SubmitWorkflow,
@@ -220,19 +221,20 @@ class Orchestrator:
         """
         return status_of(await self.histories.execution(execution_id))
 
-    async def cancel_execution(self, execution_id: str, reason: str = "") -> bool:
+    async def cancel_execution(self, execution_id: str, reason: str = "", *, is_forced: bool = False) -> bool:
         """Ask an execution to stop; return whether it was still running when the request was recorded.
 
-        One that has only just been submitted is cancelled as soon as it has begun.
+        One that has only just been submitted is cancelled as soon as it has begun. If it ``is_forced``,
+        what runs is killed at once instead of asked to end; so is what an earlier request left running.
 
         Raises:
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
         await self._until_begun(execution_id)
-        await self._send(Recipient.SCHEDULER, CancelExecution(execution_id, reason))
+        await self._send(Recipient.SCHEDULER, CancelExecution(execution_id, reason, is_forced))
         async with aclosing(self.histories.follow(execution_id)) as states:
             async for state in states:
-                if state.is_cancelling:
+                if state.is_cancelling and (state.is_forced or not is_forced):
                     return True
         return False
 
@@ -260,6 +262,15 @@ class Orchestrator:
         """
         limit_ms = 0 if seconds is None else max(1, round(seconds * 1000))
         await self.request(ResumeExecution(execution_id, uuid4().hex, task_id, limit_ms))
+
+    async def release_task(self, execution_id: str, task_id: str, *, is_failed: bool = False) -> None:
+        """Let a parked task run again, or have failed.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it has no such task, or that is not parked.
+        """
+        await self.request(ReleaseTask(execution_id, uuid4().hex, task_id, is_failed))
 
     async def release_execution(self, execution_id: str) -> ExecutionStatus:
         """Have the services try again to fold an execution's log that they set aside as broken.

@@ -24,6 +24,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any, Literal, assert_never, cast
 
 import msgspec
@@ -93,7 +94,7 @@ class PythonExecutor:
         try:
             return await job.answer
         except asyncio.CancelledError:
-            await uninterrupted(self._stop(job))
+            await uninterrupted(self._stop(job), partial(self._kill, job))
             raise
 
     async def close(self) -> None:
@@ -167,6 +168,12 @@ class PythonExecutor:
         except TimeoutError:
             child.kill()
             await job.stopped.wait()
+
+    @staticmethod
+    def _kill(job: Job) -> None:
+        """Kill the child of a job at once; what else ran there is run again."""
+        if job.child is not None and job.number in job.child.jobs:
+            job.child.kill()
 
     @staticmethod
     def _press(job: Job) -> None:

@@ -88,7 +88,7 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
         RetryPolicy, Meta(description="How long to wait between attempts, and which errors are worth one.")
     ] = RetryPolicy()
     start_timeout_seconds: Annotated[
-        Seconds | None, Meta(description="From being ready to running; then it counts as timed out.")
+        Seconds | None, Meta(description="From being ready to having its resources; then it has timed out.")
     ] = None
     heartbeat_timeout_seconds: Annotated[
         Seconds | None, Meta(description="Between two signs of life of one attempt.")

@@ -69,6 +69,7 @@ class Launcher:
         self._is_cut_off = False
         self._fresh: dict[Key, int] = {}
         self._ended: dict[Key, None] = {}
+        self._stopping: dict[Key, int] = {}
         self._flush: asyncio.TimerHandle | None = None
 
     @property
@@ -101,6 +102,7 @@ class Launcher:
 
     def _never_began(self, key: Key, task: asyncio.Task[None]) -> None:
         """Report an attempt that was stopped before its first step, so that ``_run`` never saw it."""
+        self._stopping.pop(key, None)
         if task.cancelled() and self._running.pop(key, None) is not None:
             now_ms = self._clock.now_ms()
             self._report(AttemptFinished(*key, self._worker_id, 0, now_ms, Outcome.CANCELLED))
@@ -112,11 +114,18 @@ class Launcher:
             del self._ended[next(iter(self._ended))]
         self._tell(AttemptEnded(self._worker_id, report))
 
-    def stop(self, execution_id: str, task_id: str, attempt: int) -> None:
-        """Have an attempt stopped; it reports when nothing of it runs any more."""
-        task = self._running.get((execution_id, task_id, attempt))
+    def stop(self, execution_id: str, task_id: str, attempt: int, *, is_forced: bool = False) -> None:
+        """Have an attempt stopped, or killed at once; it reports when nothing of it runs any more.
+
+        Executors take a second cancellation for the wish to kill, so no repeated stop may look like one.
+        """
+        key = (execution_id, task_id, attempt)
+        task = self._running.get(key)
         if task is not None:
-            task.cancel()
+            wanted, done = 2 if is_forced else 1, self._stopping.get(key, 0)
+            for _ in range(done, wanted):
+                task.cancel()
+            self._stopping[key] = max(wanted, done)
 
     async def close(self) -> None:
         """Stop everything that still runs."""
@@ -139,6 +148,7 @@ class Launcher:
         finally:
             self._running.pop(key, None)
             self._fresh.pop(key, None)
+            self._stopping.pop(key, None)
         report = AttemptFinished(
             *key,
             self._worker_id,

@@ -8,8 +8,9 @@ from typing import Any
 from talka_core.scheduler.evolve.allocations import give_back
 from talka_core.scheduler.evolve.execution import hear
 from talka_core.scheduler.evolve.tasks import enqueue, leave
-from talka_core.scheduler.state import ExecutionRecord
+from talka_core.scheduler.state import PARKED, ExecutionRecord
 from talka_protocols import events as e
+from talka_protocols.events import TaskFailure
 from talka_protocols.states import ExecutionState, TaskStatus
 
 
@@ -25,16 +26,21 @@ def _resumed(state: ExecutionRecord, event: e.ExecutionResumed, at: int) -> None
     if event.limit_ms:
         state.limit_ms, state.timeout_at = event.limit_ms, at + event.limit_ms
         state.limit_stopped_at = state.limit_stopped_at and at
+    for record in state.tasks.values():
+        if record.status is TaskStatus.READY:
+            record.ready_at = at
     hear(state, event.request_id)
 
 
 def _take_up(state: ExecutionRecord) -> None:
     """Let what the time limit cancelled be as if it had not begun."""
-    state.is_timing_out, state.finished_at = False, 0
+    state.is_timing_out = state.is_cancelling = state.is_forced = False
+    state.finished_at = 0
     for record in state.tasks.values():
         if record.is_expired:
             record.status, record.finished_at = TaskStatus.PENDING, 0
-            record.is_expired = record.is_stopping = False
+            record.is_expired = record.is_stopping = record.is_forced = False
+            record.lost = 0
             state.unfinished += 1
 
 
@@ -46,11 +52,12 @@ def _task_paused(state: ExecutionRecord, event: e.TaskPaused, _at: int) -> None:
     hear(state, event.request_id)
 
 
-def _task_resumed(state: ExecutionRecord, event: e.TaskResumed, _at: int) -> None:
+def _task_resumed(state: ExecutionRecord, event: e.TaskResumed, at: int) -> None:
     record = state.tasks[event.task_id]
     if record.is_paused:
         record.is_paused = False
         if record.status is TaskStatus.READY:
+            record.ready_at = at
             enqueue(state, event.task_id, record)
     hear(state, event.request_id)
 
@@ -61,6 +68,21 @@ def _withdrawn(state: ExecutionRecord, event: e.TaskWithdrawn, _at: int) -> None
     give_back(state, event.task_id, record)
     record.status = TaskStatus.READY
     enqueue(state, event.task_id, record)
+
+
+def _parked(state: ExecutionRecord, event: e.TaskParked, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    leave(state, event.task_id, record)
+    record.status, record.waiting, record.due_at = TaskStatus.WAITING, PARKED, 0
+    record.error = TaskFailure("worker_lost", event.reason)
+
+
+def _released(state: ExecutionRecord, event: e.TaskReleased, at: int) -> None:
+    record = state.tasks[event.task_id]
+    record.status, record.waiting, record.ready_at = TaskStatus.READY, "", at
+    record.lost, record.error = 0, None
+    enqueue(state, event.task_id, record)
+    hear(state, event.request_id)
 
 
 def _time_stopped(state: ExecutionRecord, _event: e.TimeLimitStopped, at: int) -> None:
@@ -78,6 +100,8 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.TaskPaused: _task_paused,
     e.TaskResumed: _task_resumed,
     e.TaskWithdrawn: _withdrawn,
+    e.TaskParked: _parked,
+    e.TaskReleased: _released,
     e.TimeLimitStopped: _time_stopped,
     e.TimeLimitResumed: _time_resumed,
 }

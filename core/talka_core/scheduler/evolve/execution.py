@@ -34,7 +34,8 @@ def _started(state: ExecutionRecord, _event: e.ExecutionStarted, at: int) -> Non
 
 
 def _cancel_requested(state: ExecutionRecord, event: e.ExecutionCancelRequested, _at: int) -> None:
-    state.is_cancelling, state.reason = True, event.reason
+    state.reason = state.reason if state.is_stopping else event.reason
+    state.is_cancelling, state.is_forced = True, event.is_forced
 
 
 def _timeout_reached(state: ExecutionRecord, event: e.ExecutionTimeoutReached, _at: int) -> None:

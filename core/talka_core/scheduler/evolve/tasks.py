@@ -86,7 +86,7 @@ def _skipped(state: ExecutionRecord, event: e.TaskSkipped, at: int) -> None:
 
 def _cancel_requested(state: ExecutionRecord, event: e.TaskCancelRequested, _at: int) -> None:
     record = state.tasks[event.task_id]
-    record.is_stopping, record.because = True, event.because
+    record.is_stopping, record.because, record.is_forced = True, event.because, event.is_forced
 
 
 def _retrying(state: ExecutionRecord, event: e.TaskRetrying, _at: int) -> None:
