@@ -122,6 +122,8 @@ def _unknown_reference_hint(text: str, named: str, tasks: Mapping[str, tuple[int
 def _writers(workflow: Workflow) -> dict[str, Task]:
     writers: dict[str, Task] = {}
     for position, task in enumerate(workflow.tasks):
+        if not (task.reads or task.writes):
+            continue
         for field, names in (("reads", task.reads), ("writes", task.writes)):
             if any(not name.strip() for name in names):
                 raise WorkflowInvalidError(
@@ -144,6 +146,8 @@ def _writers(workflow: Workflow) -> dict[str, Task]:
 
 def _check_declared(workflow: Workflow, tasks: Mapping[str, tuple[int, Task]]) -> None:
     for index, edge in enumerate(workflow.dependencies):
+        if edge.from_task in tasks and edge.to_task in tasks and edge.from_task != edge.to_task:
+            continue
         what = f"The dependency {edge.from_task!r} -> {edge.to_task!r} names"
         _check_end(edge.from_task, tasks, ("dependencies", index, "from"), what)
         _check_end(edge.to_task, tasks, ("dependencies", index, "to"), what)

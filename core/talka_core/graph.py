@@ -216,6 +216,8 @@ def lower_bound(
     limits = dict(capacity or {})
     if workflow.config.max_parallel is not None:
         limits[SLOTS] = min(workflow.config.max_parallel, limits.get(SLOTS, float("inf")))
+    if not limits:
+        return max(analysis.critical_seconds, 0.0)
     work = dict.fromkeys(limits, 0.0)
     for task in workflow.tasks:
         seconds = analysis.durations[task.id]

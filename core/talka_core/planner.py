@@ -8,7 +8,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from talka_core.behaviour import Behaviour, Effect, Send
-from talka_core.graph import plan
+from talka_core.graph import analyse, lower_bound
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.events import PlanAccepted, PlanEvent, PlanHandedOver, PlanRejected
@@ -65,14 +65,14 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     if message.definition is not None and workflow != submitted:
         reason = "A definition stored by digest must be complete: check it before it is stored."
         return PlanRejected("incomplete_definition", reason, submitted.name)
-    found = plan(workflow)
+    found = analyse(workflow)
     return PlanAccepted(
         workflow,
         message.definition,
         found.critical_path,
         len(found.stages),
-        found.estimated_duration,
-        found.lower_bound,
+        found.critical_seconds,
+        lower_bound(workflow, found),
     )
 
 

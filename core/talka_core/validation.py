@@ -112,14 +112,12 @@ def _typed_copy(workflow: Workflow) -> Workflow:
 def _check_ids(tasks: Sequence[Task]) -> None:
     seen: dict[str, int] = {}
     for position, task in enumerate(tasks):
-        path = ("tasks", position, "id")
-        limits.check_id(task.id, path)
         if task.id == RESERVED_ID:
             raise WorkflowInvalidError(
                 f"No task may have the id {RESERVED_ID!r}: ${{{RESERVED_ID}.NAME}} stands for an input.",
                 hint="Choose another id.",
                 code="bad_id",
-                path=path,
+                path=("tasks", position, "id"),
             )
         first = seen.setdefault(task.id, position)
         if first != position:
@@ -127,7 +125,7 @@ def _check_ids(tasks: Sequence[Task]) -> None:
                 f"The task id {task.id!r} is used twice, by tasks number {first + 1} and {position + 1}.",
                 hint="Give each task its own id.",
                 code="duplicate_id",
-                path=path,
+                path=("tasks", position, "id"),
             )
 
 

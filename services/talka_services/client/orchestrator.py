@@ -150,7 +150,8 @@ class Orchestrator:
         Raises:
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
-        await self._until_begun(execution_id)
+        if execution_id not in self._submitted:
+            await self.histories.until_begun(execution_id, UNKNOWN_S)
         state: ExecutionRecord | None = None
         async with aclosing(self.histories.follow(execution_id)) as states:
             async for current in states:

@@ -67,18 +67,17 @@ class Performer:
         if not sends:
             return True
         try:
-            sends = [(letter_id, await self._bundled(send)) for letter_id, send in sends]
+            for place, (letter_id, send) in enumerate(sends):
+                if isinstance(send.message, StartTask) and send.message.inputs:
+                    sends[place] = (letter_id, await self._bundled(send, send.message))
             await self._ports.post.send(self._sorter.envelopes(self._sender, self.epoch, sends))
         except PlatformError as error:
             log.warning("post.not_sent", actor=self._sender, error=str(error))
             return False
         return True
 
-    async def _bundled(self, send: Send) -> Send:
+    async def _bundled(self, send: Send, message: StartTask) -> Send:
         """Move inputs that are too large for a message together into one stored object."""
-        message = send.message
-        if not isinstance(message, StartTask) or not message.inputs:
-            return send
         if sum(memoryview(raw).nbytes for raw in message.inputs.values()) <= INLINE_BYTES_MAX:
             return send
         claim = await self._ports.blobs.put(msgspec.json.encode(message.inputs))

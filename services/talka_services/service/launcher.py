@@ -26,6 +26,8 @@ log = get_logger(__name__)
 
 FLUSH_S = 0.005
 """A task that ends sooner reports its beginning together with its end."""
+GATHER_S = 0.0005
+"""How long an end waits for others while attempts run: tasks that began together end together."""
 EXTRACT_BYTES_MAX = 16 * 1024
 EXTRACTS_BYTES_MAX = 128 * 1024
 RESULT_DEPTH_MAX = 64
@@ -69,6 +71,8 @@ class Launcher:
         self._fresh: dict[Key, int] = {}
         self._ended: dict[Key, None] = {}
         self._flush: asyncio.TimerHandle | None = None
+        self._reports: list[AttemptFinished] = []
+        self._gathering: asyncio.TimerHandle | None = None
 
     @property
     def running(self) -> int:
@@ -109,7 +113,19 @@ class Launcher:
         self._ended[report.execution_id, report.task_id, report.attempt] = None
         if len(self._ended) > ENDED_KEPT:
             del self._ended[next(iter(self._ended))]
-        self._tell(AttemptEnded(self._worker_id, report))
+        self._reports.append(report)
+        if not self._running:
+            self._tell_ended()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_S, self._tell_ended)
+
+    def _tell_ended(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        reports, self._reports = self._reports, []
+        for report in reports:
+            self._tell(AttemptEnded(self._worker_id, report))
 
     def stop(self, execution_id: str, task_id: str, attempt: int) -> None:
         """Have an attempt stopped; it reports when nothing of it runs any more."""
@@ -124,8 +140,9 @@ class Launcher:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        if self._flush is not None:
-            self._flush.cancel()
+        for timer in (self._flush, self._gathering):
+            if timer is not None:
+                timer.cancel()
         await self._executors.close()
 
     async def _run(self, key: Key, start: StartTask) -> None:
