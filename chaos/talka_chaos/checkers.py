@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from talka_chaos.invariants import check_pool, check_strays
+from talka_chaos.runs import misattributed
 from talka_chaos.world import World, at_once
 from talka_core.history import FOLDS, apply, packed, unpacked, violations
 from talka_core.scheduler import SCHEDULER
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, decode_commit, encode_commit
+from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
 
@@ -48,11 +50,15 @@ def findings(world: World) -> Iterator[str]:
     """Yield everything that is wrong with a world at rest."""
     yield from world.book.violations
     yield from world.surprises
+    yield from world.runs.faults
     for log, commits in world.book.commits.items():
-        if log.kind == EXECUTION:
-            yield from _execution(log, commits)
-        if log.kind in FOLDS:
-            yield from _replay(world, log, commits)
+        try:
+            if log.kind == EXECUTION:
+                yield from _execution(log, commits)
+            if log.kind in FOLDS:
+                yield from _replay(world, log, commits)
+        except BrokenHistoryError as error:
+            yield f"F1 {log}: {error}"
     for state in world.book.of_kind(POOL).values():
         try:
             check_pool(state)
@@ -71,6 +77,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         if count != 1:
             yield f"O1 {log}: task {task_id} has {count} recorded outcomes"
     yield from _dependencies(log, events)
+    yield from (f"{log}: {sentence}" for event in events if (sentence := misattributed(event)))
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
@@ -92,8 +99,6 @@ def _dependencies(log: LogName, events: list[Any]) -> Iterator[str]:
                     needs.setdefault(edge.to_task, set()).add(edge.from_task)
             case e.TaskSucceeded():
                 done.add(event.task_id)
-                if bytes(event.result) != str(event.attempt).encode():
-                    yield f"T1 {log}: attempt {event.attempt} of {event.task_id} has the result of another"
             case e.TaskScheduled():
                 if missing := needs.get(event.task_id, set()) - done:
                     yield f"D1 {log}: task {event.task_id} was scheduled before {sorted(missing)}"
