@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
+from msgspec.structs import replace
+
+from talka_protocols.policies import Join, OnFailure
 from talka_protocols.workflow import (
     Dependency,
     ResourceRequirements,
@@ -20,8 +24,10 @@ CORES = (0.0, 0.1, 0.5, 1.0, 1.1, 2.0)
 def random_workflow(random: Random, name: str, size: int) -> Workflow:
     """Return an acyclic workflow of ``size`` tasks whose document order is not its topological order."""
     order = random.sample(range(size), size)
-    density = random.choice((0.0, 0.1, 0.3, 0.6))
-    tasks = tuple(_task(random, position) for position in range(size))
+    density = random.choice((0.0, 0.1, 0.3, 0.6, 1.0))
+    # What needs the same is handed on from task to task; what takes long outlives a lease.
+    alike, most_s = random.choice((0.5, 0.5, 1.0)), random.choice((3.0, 0.3, 12.0))
+    tasks = tuple(_task(random, position, alike, most_s) for position in range(size))
     edges = [
         Dependency(f"t{order[a]}", f"t{order[b]}")
         for b in range(size)
@@ -36,13 +42,42 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
     return Workflow(name, name, tasks, tuple(edges), config)
 
 
-def _task(random: Random, position: int) -> Task:
-    is_plain = random.random() < 0.5
+def licensed(random: Random, workflow: Workflow, share: float) -> Workflow:
+    """Return the workflow with this share of its tasks in need of a licence of the pool as well."""
+    tasks = [
+        replace(task, resources=replace(task.resources, custom_resources={"licence": 1.0}))
+        if random.random() < share
+        else task
+        for task in workflow.tasks
+    ]
+    return replace(workflow, tasks=tuple(tasks))
+
+
+def varied(random: Random, workflow: Workflow) -> Workflow:
+    """Return the workflow with joins, tolerated failures and waits drawn for some of its tasks."""
+    needed = Counter(edge.to_task for edge in workflow.dependencies)
+    tasks = tuple(_varied(random, task, needed[task.id]) for task in workflow.tasks)
+    tolerated = random.choice((0, 0, 1, 3))
+    return replace(workflow, tasks=tasks, config=replace(workflow.config, tolerated_failures=tolerated))
+
+
+def _varied(random: Random, task: Task, needs: int) -> Task:
+    if random.random() < 0.15:
+        task = replace(task, agent_type="wait", payload={"seconds": round(random.uniform(0.0, 5.0), 3)})
+    if needs > 1 and random.random() < 0.5:
+        task = replace(task, join=random.choice((*Join, random.randint(1, needs))))
+    if random.random() < 0.2:
+        task = replace(task, on_failure=OnFailure.CONTINUE)
+    return task
+
+
+def _task(random: Random, position: int, alike: float, most_s: float) -> Task:
+    is_plain = random.random() < alike
     return Task(
         id=f"t{position}",
         agent_type=AGENT_TYPE,
         resources=ResourceRequirements(cpu_cores=1.0 if is_plain else random.choice(CORES)),
         priority=50 if is_plain else random.choice((10, 50, 90)),
-        retries=random.choice((0, 0, 1, 3)),
-        estimated_seconds=round(random.uniform(0.01, 3.0), 3),
+        retries=random.choice((0, 0, 1, 3, 6)),
+        estimated_seconds=round(random.uniform(0.01, most_s), 3),
     )

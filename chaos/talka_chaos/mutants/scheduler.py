@@ -1,0 +1,124 @@
+"""Planted bugs of the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from importlib import import_module
+from typing import Any
+from unittest.mock import patch
+
+from msgspec.structs import replace
+
+from talka_chaos.mutants.planting import behaving
+from talka_core.behaviour import SetTimer
+from talka_core.scheduler.state import ExecutionRecord
+from talka_protocols.messages import AttemptFinished, GrantAllocation, Recipient, RevokeAllocation
+from talka_protocols.states import TaskStatus
+
+attempts = import_module("talka_core.scheduler.attempts")
+decide = import_module("talka_core.scheduler.decide")
+dispatch = import_module("talka_core.scheduler.dispatch")
+effects = import_module("talka_core.scheduler.effects")
+evolve = import_module("talka_core.scheduler.evolve.execution")
+
+
+def dependencies_ignored() -> AbstractContextManager[Any]:
+    """Everything is ready at once."""
+    real = evolve.index_of
+
+    def index_of(workflow: Any) -> Any:
+        index = real(workflow)
+        nothing: dict[str, Any] = {task_id: [] for task_id in index.tasks}
+        return replace(index, predecessors=nothing, successors=nothing)
+
+    return patch.object(evolve, "index_of", index_of)
+
+
+def attempt_ignored() -> AbstractContextManager[Any]:
+    """A report of any attempt is taken for one of the current attempt."""
+    real = attempts.finished
+
+    def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Any:
+        record = state.tasks.get(message.task_id)
+        attempt = record.attempt if record else 0
+        return real(state, replace(message, attempt=attempt), now_ms)
+
+    return patch.object(attempts, "finished", finished)
+
+
+def stale_grant_accepted() -> AbstractContextManager[Any]:
+    """A grant of any attempt is taken for the current one."""
+    real = decide._granted  # noqa: SLF001
+
+    def granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Any]:
+        record = state.tasks.get(message.task_id)
+        if record is not None and record.status is TaskStatus.QUEUED:
+            asked = replace(message, attempt=record.attempt, allocation_id=record.allocation_id)
+            yield from real(state, asked)
+
+    return patch.object(decide, "_granted", granted)
+
+
+def heirs_needs_ignored() -> AbstractContextManager[Any]:
+    """An allocation is handed on to a task that needs another one."""
+
+    def needs_the_same(_state: Any, _task_id: str, _heir: str) -> bool:
+        return True
+
+    return patch.object(dispatch, "_needs_the_same", needs_the_same)
+
+
+def late_grant_releases_heir() -> AbstractContextManager[Any]:
+    """A repeated grant is given back although its allocation was handed on."""
+
+    def is_held(state: ExecutionRecord, allocation: str) -> bool:
+        task_id = allocation.removeprefix(state.execution_id + "/").rpartition("/")[0]
+        record = state.tasks.get(task_id)
+        return record is not None and record.allocation_id == allocation
+
+    return patch.object(effects, "_is_held", is_held)
+
+
+def revocation_of_queued_ignored() -> AbstractContextManager[Any]:
+    """A revocation that overtakes its grant is forgotten."""
+    real = attempts.revoked
+
+    def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> Iterator[Any]:
+        held = [r.status for r in state.tasks.values() if r.allocation_id == message.allocation_id]
+        return iter(()) if TaskStatus.QUEUED in held else real(state, message, now_ms)
+
+    return patch.object(attempts, "revoked", revoked)
+
+
+def resume_forgotten() -> AbstractContextManager[Any]:
+    """A scheduler that takes over, or gets no answer, repeats nothing."""
+
+    def resume(_state: Any) -> tuple[()]:
+        return ()
+
+    return behaving(Recipient.SCHEDULER, resume=resume)
+
+
+def retry_forgotten() -> AbstractContextManager[Any]:
+    """A scheduler that takes over does not go on waiting for the next attempt of a failed task."""
+    real = effects.resume
+
+    def resume(state: ExecutionRecord) -> Iterator[Any]:
+        for effect in real(state):
+            if not (isinstance(effect, SetTimer) and effect.name.startswith(decide.RETRY)):
+                yield effect
+
+    return behaving(Recipient.SCHEDULER, resume=resume)
+
+
+SCHEDULER_MUTANTS = (
+    dependencies_ignored,
+    attempt_ignored,
+    stale_grant_accepted,
+    heirs_needs_ignored,
+    late_grant_releases_heir,
+    revocation_of_queued_ignored,
+    resume_forgotten,
+    retry_forgotten,
+)
