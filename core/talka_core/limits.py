@@ -59,9 +59,9 @@ class Bound(NamedTuple):
 
 
 _PRIORITY = Bound(0, 100, is_whole=True)
-_RETRIES = Bound(0, 1000, is_whole=True)
-_SECONDS = Bound(0, SECONDS_MAX, is_open=True)
-_DURATION = Bound(0, SECONDS_MAX)
+RETRIES = Bound(0, 1000, is_whole=True)
+SECONDS = Bound(0, SECONDS_MAX, is_open=True)
+DURATION = Bound(0, SECONDS_MAX)
 _AMOUNT = Bound(0, AMOUNT_MAX)
 _GPUS = Bound(0, 1_000_000, is_whole=True)
 _PARALLEL = Bound(1, PARALLEL_MAX, is_whole=True)
@@ -80,12 +80,12 @@ def check_shape(workflow: Workflow) -> None:
     check_id(workflow.id, ("id",), "workflow id")
     _check_name(workflow.name)
     config, constraints = workflow.config, workflow.constraints
-    _check_number(constraints.max_tasks, _TASK_LIMIT, ("max_tasks",))
-    _check_number(constraints.max_seconds, _SECONDS, ("max_seconds",))
-    _check_optional(config.max_parallel, _PARALLEL, ("max_parallel",))
-    _check_optional(config.timeout, _SECONDS, ("timeout_seconds",))
-    _check_number(config.tolerated_failures, _TOLERATED, ("tolerated_failures",))
-    _check_optional(config.tolerated_failure_share, _SHARE, ("tolerated_failure_share",))
+    check_number(constraints.max_tasks, _TASK_LIMIT, ("max_tasks",))
+    check_number(constraints.max_seconds, SECONDS, ("max_seconds",))
+    check_optional(config.max_parallel, _PARALLEL, ("max_parallel",))
+    check_optional(config.timeout, SECONDS, ("timeout_seconds",))
+    check_number(config.tolerated_failures, _TOLERATED, ("tolerated_failures",))
+    check_optional(config.tolerated_failure_share, _SHARE, ("tolerated_failure_share",))
     if not workflow.tasks:
         raise WorkflowInvalidError(
             f"The workflow {workflow.name!r} has no tasks.",
@@ -188,16 +188,16 @@ def _check_task(task: object, position: int) -> None:
     if task.agent_type == "sleep":
         seconds: object = task.payload.get("seconds")
         if isinstance(seconds, _NUMBERS):
-            _check_number(seconds, _DURATION, (*path, "payload", "seconds"), f"Task {task.id!r}: ")
+            check_number(seconds, DURATION, (*path, "payload", "seconds"), f"Task {task.id!r}: ")
 
 
 _TASK_NUMBERS = (
     ("priority", _PRIORITY, False),
-    ("retries", _RETRIES, False),
-    ("timeout", _SECONDS, True),
-    ("estimated_seconds", _DURATION, True),
-    ("start_timeout", _SECONDS, True),
-    ("heartbeat_timeout", _SECONDS, True),
+    ("retries", RETRIES, False),
+    ("timeout", SECONDS, True),
+    ("estimated_seconds", DURATION, True),
+    ("start_timeout", SECONDS, True),
+    ("heartbeat_timeout", SECONDS, True),
 )
 _WRITTEN = {name: f"{name}_seconds" for name in ("timeout", "start_timeout", "heartbeat_timeout")}
 """How a document writes a field that has another name there."""
@@ -211,10 +211,10 @@ def _check_resources(resources: object, path: Path, whose: str) -> None:
             path=path,
         )
     for name in ("cpu_cores", "memory_mb", "disk_mb", "network_bandwidth_mbps"):
-        _check_number(getattr(resources, name), _AMOUNT, (*path, name), whose)
-    _check_number(resources.gpu_count, _GPUS, (*path, "gpu_count"), whose)
+        check_number(getattr(resources, name), _AMOUNT, (*path, name), whose)
+    check_number(resources.gpu_count, _GPUS, (*path, "gpu_count"), whose)
     for name, amount in resources.custom_resources.items():
-        _check_number(amount, _AMOUNT, (*path, "custom_resources", name), whose)
+        check_number(amount, _AMOUNT, (*path, "custom_resources", name), whose)
         if name in _FIXED or name == "slots":
             raise WorkflowInvalidError(
                 f"{whose}the custom resource {name!r} has the name of a built-in one.",
@@ -228,7 +228,8 @@ _NOTHING = ResourceRequirements()
 _FIXED = frozenset(ResourceRequirements.__struct_fields__) - {"custom_resources"}
 
 
-def _check_number(value: object, bound: Bound, path: Path, whose: str = "") -> None:
+def check_number(value: object, bound: Bound, path: Path, whose: str = "") -> None:
+    """Refuse what is no number inside the bound, with the code ``bad_number``."""
     if not bound.admits(value):
         raise _bad_number(value, bound, path, whose)
 
@@ -242,9 +243,10 @@ def _bad_number(value: object, bound: Bound, path: Path, whose: str) -> Workflow
     )
 
 
-def _check_optional(value: object, bound: Bound, path: Path, whose: str = "") -> None:
+def check_optional(value: object, bound: Bound, path: Path, whose: str = "") -> None:
+    """Refuse what is neither None nor a number inside the bound."""
     if value is not None:
-        _check_number(value, bound, path, whose)
+        check_number(value, bound, path, whose)
 
 
 def _check_name(name: object) -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from talka_core import limits
 from talka_core.dataflow import RESERVED_ID, detect
 from talka_core.graph import CyclicGraphError, TaskGraph
+from talka_core.policies import check_policies
 from talka_core.scheduler.waiting import WAITING_TYPES
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
@@ -45,6 +46,7 @@ def check(
     limits.check_shape(workflow)
     workflow = _typed_copy(workflow)
     _check_ids(workflow.tasks)
+    check_policies(workflow)
     for position, task in enumerate(workflow.tasks):
         if agent_types is not None and task.agent_type not in WAITING_TYPES:
             _check_agent_type(task, position, agent_types)

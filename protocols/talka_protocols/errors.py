@@ -121,9 +121,13 @@ class TaskError(TalkaError):
 
 
 class TaskFailedError(TaskError):
-    """The task raised, exited non-zero, or returned what cannot be recorded."""
+    """The task raised, exited non-zero, or returned what cannot be recorded; ``kinds`` as in ``TaskFailure``."""
 
     code = "task_failed"
+
+    def __init__(self, message: str, *, hint: str = "", kinds: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.kinds = kinds
 
 
 class TaskTimeoutError(TaskError):

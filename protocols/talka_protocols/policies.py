@@ -43,8 +43,9 @@ class RetryPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     """How long to wait between attempts, and which errors are worth another one.
 
     The pause begins at ``base_seconds`` and grows by ``factor`` to at most
-    ``max_seconds``; ``jitter`` is the share of it that varies. ``only`` and
-    ``never`` hold error codes or types of exceptions, with ``*`` for any text.
+    ``max_seconds``; ``jitter`` is the largest share of it that is left out.
+    ``only`` and ``never`` hold error codes, types of exceptions (a subclass
+    counts), ``exit_3`` or ``http_503``, with ``*`` for any text.
     """
 
     base_seconds: float = 0.2

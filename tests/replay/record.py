@@ -17,7 +17,9 @@ from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_core.history import FOLDS, packed
 from talka_protocols import messages as m
+from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.policies import RetryPolicy
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -50,6 +52,19 @@ def _end(model: Model, task_id: str, outcome: Outcome) -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome)
+    _deliver_all(model)
+
+
+def _fail(model: Model, task_id: str, error: TaskFailure) -> None:
+    """Let a task fail with an error of the worker's."""
+    run = next(run for run in model.running if run[2] == task_id)
+    del model.running[run]
+    worker_id, execution_id, _, attempt = run
+    now = model.now_ms
+    report = m.AttemptFinished(
+        execution_id, task_id, attempt, worker_id, now, now, Outcome.FAILED, error=error
+    )
+    model.tell(Recipient.WORKER, m.AttemptEnded(worker_id, report))
     _deliver_all(model)
 
 
@@ -110,6 +125,18 @@ def commit_cut_short() -> Model:
     return model
 
 
+def retry_rules() -> Model:
+    """A task fails with an error that is worth another attempt, then with one that is not."""
+    policy = RetryPolicy(base_seconds=2.0, factor=3.0, never=("ValueError",))
+    tasks = (Task("a", AGENT_TYPE, resources=CORE, retries=3, retry=policy),)
+    model = _begun(Workflow("golden", "golden", tasks))
+    _fail(model, "a", TaskFailure("task_failed", "Away.", kinds=("ConnectionError", "OSError")))
+    model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+    _deliver_all(model)
+    _fail(model, "a", TaskFailure("task_failed", "Wrong.", kinds=("ValueError",)))
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -121,6 +148,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         hand_on,
         worker_lost,
         commit_cut_short,
+        retry_rules,
     )
 }
 

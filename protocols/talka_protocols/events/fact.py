@@ -10,11 +10,16 @@ class Fact(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True, 
 
 
 class TaskFailure(Struct, frozen=True, omit_defaults=True):
-    """Why an attempt failed: a stable code, a sentence, and details for people."""
+    """Why an attempt failed: a stable code, a sentence, and details for people.
+
+    ``kinds`` names it more exactly, for the rules of retries: the classes of an
+    exception with its own first, ``exit_3`` of a command, ``http_503``.
+    """
 
     code: str
     message: str
     detail: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 class Holder(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from typing import TypeVar
 
 from talka_core.history import FOLDS, apply
 from talka_core.resource import PoolRecord
@@ -31,6 +32,7 @@ from talka_services.telemetry import get_logger
 AGAIN_S = 1.0
 GATHER_S = 0.01
 """How long whoever follows an execution leaves a commit alone, unless it may be the last."""
+T = TypeVar("T")
 
 logger = get_logger(__name__)
 
@@ -149,27 +151,31 @@ class Histories:
                 return
 
     async def _has_any(self, *names: LogName) -> bool:
-        is_reported = False
-        while True:
-            try:
-                return any([await self._log.read(name) for name in names])
-            except PlatformError as error:
-                if not is_reported:
-                    logger.warning("histories.unreachable", log=str(names[-1]), error=str(error))
-                is_reported = True
-            await asyncio.sleep(AGAIN_S)
+        async def read() -> bool:
+            return any([await self._log.read(name) for name in names])
+
+        return await _patiently(read, names[-1])
 
     async def follow(self, execution_id: str) -> AsyncGenerator[ExecutionRecord]:
-        """Yield the execution's state as it grows, until it is over; it is the same object each time.
+        """Yield the execution's state now and as it grows until it is over, always the same object.
 
         Commits are looked at up to 10 ms after they came, several at a time; the last one at once.
+        What it ended with before it was resumed is history and no ending.
+
+        Raises:
+            BrokenHistoryError: its log cannot be folded.
         """
-        fold = FOLDS[EXECUTION]
-        state: ExecutionRecord = fold.initial(execution_id)
-        stored = self._stored(self.name(execution_id))
+        name = self.name(execution_id)
+        entry = await _patiently(lambda: newest(name, self._log, self._snapshots, self._definitions), name)
+        state: ExecutionRecord = entry.state
+        if not entry.is_new:
+            yield state
+        if state.status in FINAL_EXECUTION_STATES:
+            return
+        stored = self._stored(name, entry.position)
         async with aclosing(gathered(stored, _may_be_last, GATHER_S)) as heaps:
             async for heap in heaps:
-                apply(fold, state, [await decoded(commit, self._definitions) for commit in heap])
+                apply(FOLDS[EXECUTION], state, [await decoded(commit, self._definitions) for commit in heap])
                 yield state
                 if state.status in FINAL_EXECUTION_STATES:
                     return
@@ -189,3 +195,18 @@ _ENDS = (
     ExecutionRejected,
 )
 _END_MARKS = tuple(f'"{end.__struct_config__.tag}"'.encode() for end in _ENDS)
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]], name: LogName) -> T:
+    """Ask again through every outage; what is broken stays broken."""
+    is_reported = False
+    while True:
+        try:
+            return await ask()
+        except BrokenHistoryError:
+            raise
+        except PlatformError as error:
+            if not is_reported:
+                logger.warning("histories.unreachable", log=str(name), error=str(error))
+            is_reported = True
+        await asyncio.sleep(AGAIN_S)

@@ -19,7 +19,7 @@ import msgspec
 from talka_protocols.errors import CallerError, NotAllowedError, TaskError, TaskFailedError
 from talka_protocols.ports import Attempt
 from talka_services.executors.context import context_of
-from talka_services.executors.failures import describe
+from talka_services.executors.failures import describe, kinds_of
 from talka_services.executors.results import normalised
 from talka_services.executors.shapes import (
     SHAPES,
@@ -95,7 +95,7 @@ class AgentExecutor:
         except (TaskError, NotAllowedError):
             raise
         except Exception as error:
-            raise TaskFailedError(describe(error)) from error
+            raise TaskFailedError(describe(error), kinds=kinds_of(error)) from error
 
     async def close(self) -> None:
         """Leave the agent alone: whoever made it ends it."""

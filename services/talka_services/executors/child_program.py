@@ -21,7 +21,7 @@ from typing import Any, assert_never, cast
 
 from talka_protocols.errors import NotAllowedError, TaskFailedError
 from talka_services.executors import frames
-from talka_services.executors.failures import describe
+from talka_services.executors.failures import describe, kinds_of
 from talka_services.executors.functions import Function, find_function
 from talka_services.executors.results import encoded
 
@@ -157,8 +157,8 @@ def _raised(number: int, error: BaseException) -> frames.Raised | frames.Refused
     if isinstance(error, NotAllowedError):
         return frames.Refused(number, error.message, error.hint)
     if isinstance(error, TaskFailedError):
-        return frames.Raised(number, error.message, error.hint)
-    return frames.Raised(number, describe(error))
+        return frames.Raised(number, error.message, error.hint, error.kinds)
+    return frames.Raised(number, describe(error), kinds=kinds_of(error))
 
 
 def _die_with_parent() -> None:

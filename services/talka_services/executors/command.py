@@ -120,4 +120,6 @@ def _require_success(ended: Ended, check: bool, name: str) -> None:
     if ended.exit_code < 0:
         raise TaskCrashedError(f"{name!r} was killed by {signal_name(-ended.exit_code)}.{said}")
     if check and ended.exit_code != 0:
-        raise TaskFailedError(f"{name!r} ended with exit code {ended.exit_code}.{said}")
+        raise TaskFailedError(
+            f"{name!r} ended with exit code {ended.exit_code}.{said}", kinds=(f"exit_{ended.exit_code}",)
+        )

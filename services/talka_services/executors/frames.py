@@ -53,11 +53,12 @@ class Returned(Struct, frozen=True, array_like=True, tag="returned"):
 
 
 class Raised(Struct, frozen=True, array_like=True, tag="raised"):
-    """The function failed; ``text`` describes it, ``hint`` says what to do."""
+    """The function failed; ``text`` describes it, ``hint`` says what to do, ``kinds`` are its classes."""
 
     number: int
     text: str
     hint: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 class Refused(Struct, frozen=True, array_like=True, tag="refused"):

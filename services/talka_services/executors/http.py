@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 from talka_protocols.errors import TaskFailedError
 from talka_protocols.ports import Attempt
 from talka_services.executors.capture import Capture
+from talka_services.executors.failures import kinds_of
 from talka_services.executors.registry import ExecutorSettings
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
@@ -71,11 +72,14 @@ class HttpExecutor:
             raise TaskFailedError(
                 f"{where} was not answered within {payload.timeout_s} s.",
                 hint="Raise `timeout_s`, or allow retries.",
+                kinds=kinds_of(error),
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise TaskFailedError(
-                f"{where} failed: {reason}.", hint="Check the address, or allow retries."
+                f"{where} failed: {reason}.",
+                hint="Check the address, or allow retries.",
+                kinds=kinds_of(error),
             ) from error
         _require_expected(result, payload, where)
         return result
@@ -142,5 +146,6 @@ def _require_expected(result: dict[str, Any], payload: HttpPayload, where: str) 
     wanted = f"one of {expected}" if expected is not None else "a status below 400"
     said = result["body"].strip()[:500]
     raise TaskFailedError(
-        f"{where} was answered with {status}, not with {wanted}." + (f" It says: {said}" if said else "")
+        f"{where} was answered with {status}, not with {wanted}." + (f" It says: {said}" if said else ""),
+        kinds=(f"http_{status}",),
     )

@@ -37,7 +37,7 @@ from talka_services.executors.child import Child, ChildLaunch, Job, work_directo
 from talka_services.executors.context import context_of
 from talka_services.executors.environment import passed_through
 from talka_services.executors.exits import exit_text
-from talka_services.executors.failures import describe
+from talka_services.executors.failures import describe, kinds_of
 from talka_services.executors.functions import Function, find_function, require_allowed, split_call
 from talka_services.executors.guardian import Guardian
 from talka_services.executors.lane import Lane, LaneLimits
@@ -220,7 +220,7 @@ class PythonExecutor:
         except (TaskFailedError, NotAllowedError):
             raise
         except (Exception, SystemExit) as error:
-            raise TaskFailedError(describe(error)) from error
+            raise TaskFailedError(describe(error), kinds=kinds_of(error)) from error
 
 
 def _coroutine(call: str, function: Function, arguments: dict[str, Any]) -> Awaitable[Any]:
@@ -237,7 +237,7 @@ def _settle(job: Job, answer: frames.Answer) -> None:
         case frames.Returned():
             job.answer.set_result(answer.result)
         case frames.Raised():
-            job.answer.set_exception(TaskFailedError(answer.text, hint=answer.hint))
+            job.answer.set_exception(TaskFailedError(answer.text, hint=answer.hint, kinds=answer.kinds))
         case frames.Refused():
             job.answer.set_exception(NotAllowedError(answer.text, hint=answer.hint))
         case frames.Cancelled():

@@ -38,14 +38,22 @@ class Roster:
         await self._record(OwnershipTaken(self._epoch, holder))
         return list(self._entry.state.live)
 
+    def holds(self, key: str) -> bool:
+        """Tell whether a takeover would fold this log, also after what is noted to be recorded next."""
+        return self._entry is not None and key in self._entry.state.live and key not in self._closing
+
     async def open(self, keys: list[str]) -> None:
-        """Record new logs, and in the same commit those that have ended.
+        """Record that these logs are live, and in the same commit those that have ended.
+
+        One that has ended and goes on before its end was recorded is simply not closed.
 
         Raises:
             ConflictError: the shard has a new owner.
         """
         assert self._entry is not None, "take over first"
-        events: list[ShardEvent] = [LogsOpened(tuple(keys))] if keys else []
+        self._closing = [key for key in self._closing if key not in keys]
+        unknown = [key for key in keys if key not in self._entry.state.live]
+        events: list[ShardEvent] = [LogsOpened(tuple(unknown))] if unknown else []
         if self._closing:
             events.append(LogsClosed(tuple(self._closing)))
             self._closing = []
@@ -58,9 +66,7 @@ class Roster:
         Raises:
             ConflictError: the shard has a new owner.
         """
-        if key in self._closing:
-            self._closing.remove(key)
-        if self._entry is not None and key not in self._entry.state.live:
+        if not self.holds(key):
             await self.open([key])
 
     async def flush(self) -> None:

@@ -150,6 +150,7 @@ class States:
         """
         changed = [key for key in touched if self.entries[key].decisions]
         opened = [key for key in changed if self.entries[key].is_new] if self._roster else []
+        await self._open_again(changed)
         if len(changed) == 1 and not opened:
             # The common case is spared the cost of gathering.
             try:
@@ -170,6 +171,27 @@ class States:
             elif outcome is not None:
                 raise outcome
         return refused
+
+    async def _open_again(self, changed: list[str]) -> None:
+        """Let the roster know the logs that had ended and go on, before they do.
+
+        Then a takeover folds them whatever moment we die at. A new log needs no
+        such care: whoever began it asks again, and it is adopted.
+        """
+        if self._roster is None:
+            return
+        again = [
+            key
+            for key in changed
+            if not self.entries[key].is_new
+            and not self._roster.holds(key)
+            and not self._behaviour.is_over(self.entries[key].state)
+        ]
+        if again:
+            try:
+                await self._roster.open(again)
+            except ConflictError as error:
+                raise LeaseLostError("The shard's log was refused: it has a new owner.") from error
 
     async def record(self, key: str, event: Any, epoch: int) -> None:
         """Commit one event that no message led to: that a new owner took over.

@@ -18,6 +18,7 @@ from talka_protocols.events import TaskFailure
 from talka_protocols.messages import AttemptBegan, AttemptEnded, AttemptFinished, Message, Outcome, StartTask
 from talka_protocols.ports import Attempt, Blobs
 from talka_protocols.workflow import INLINE_BYTES_MAX, ClaimCheck, Task
+from talka_services.executors.failures import kinds_of
 from talka_services.executors.registry import Executors
 from talka_services.runner.ports import Clock
 from talka_services.telemetry import get_logger
@@ -283,10 +284,16 @@ def _failed(error: Exception) -> Ending:
         return Ending(Outcome.LOST, error=TaskFailure(error.code, _clean(str(error), MESSAGE_CHARS_MAX)))
     if isinstance(error, TalkaError):
         code, sentence, detail = error.code, str(error), str(getattr(error, "detail", ""))
+        kinds: tuple[str, ...] = getattr(error, "kinds", ())
     else:
-        code, sentence = "exception", f"{type(error).__name__}: {error}"
+        code, sentence, kinds = "exception", f"{type(error).__name__}: {error}", kinds_of(error)
         detail = "".join(traceback.format_exception(error))
-    failure = TaskFailure(code, _clean(sentence, MESSAGE_CHARS_MAX), _clean(detail[-DETAIL_CHARS_MAX:]))
+    failure = TaskFailure(
+        code,
+        _clean(sentence, MESSAGE_CHARS_MAX),
+        _clean(detail[-DETAIL_CHARS_MAX:]),
+        tuple(map(_clean, kinds)),
+    )
     return Ending(Outcome.FAILED, error=failure)
 
 
