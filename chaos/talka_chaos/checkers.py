@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from talka_chaos.invariants import check_pool, check_strays
+from talka_chaos.order import Course
 from talka_chaos.world import World, at_once
 from talka_core.history import FOLDS, apply, packed, unpacked, violations
 from talka_core.scheduler import SCHEDULER
@@ -70,7 +71,9 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     for task_id, count in outcomes.items():
         if count != 1:
             yield f"O1 {log}: task {task_id} has {count} recorded outcomes"
-    yield from _dependencies(log, events)
+    course = Course(log)
+    for event in events:
+        yield from course.take(event)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
@@ -80,25 +83,6 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         check_strays(state)
     except AssertionError as error:
         yield f"{log}: {error}"
-
-
-def _dependencies(log: LogName, events: list[Any]) -> Iterator[str]:
-    needs: dict[str, set[str]] = {}
-    done: set[str] = set()
-    for event in events:
-        match event:
-            case e.ExecutionAccepted() if event.workflow is not None:
-                for edge in event.workflow.dependencies:
-                    needs.setdefault(edge.to_task, set()).add(edge.from_task)
-            case e.TaskSucceeded():
-                done.add(event.task_id)
-                if bytes(event.result) != str(event.attempt).encode():
-                    yield f"T1 {log}: attempt {event.attempt} of {event.task_id} has the result of another"
-            case e.TaskScheduled():
-                if missing := needs.get(event.task_id, set()) - done:
-                    yield f"D1 {log}: task {event.task_id} was scheduled before {sorted(missing)}"
-            case _:
-                pass
 
 
 def _replay(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+from talka_chaos.branches import with_control_flow
 from talka_protocols.workflow import (
     Dependency,
     ResourceRequirements,
@@ -33,7 +34,8 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
         strategy=random.choice(list(Strategy)),
         timeout=600.0,
     )
-    return Workflow(name, name, tasks, tuple(edges), config)
+    workflow = Workflow(name, name, tasks, tuple(edges), config)
+    return with_control_flow(random, workflow) if random.random() < 0.3 else workflow
 
 
 def _task(random: Random, position: int) -> Task:

@@ -25,6 +25,7 @@ from talka_services.runner.states import States
 from talka_services.service.launcher import Launcher
 
 attempts = import_module("talka_core.scheduler.attempts")
+branching = import_module("talka_core.scheduler.branching")
 decide = import_module("talka_core.scheduler.decide")
 effects = import_module("talka_core.scheduler.effects")
 evolve = import_module("talka_core.scheduler.evolve.execution")
@@ -157,6 +158,15 @@ def early_stop_unreported() -> AbstractContextManager[Any]:
     return patch.object(Launcher, "_never_began", never_began)
 
 
+def conditions_ignored() -> AbstractContextManager[Any]:
+    """A task runs whatever its condition says."""
+
+    def judge(_state: ExecutionRecord, _task_id: str, _now_ms: int) -> Iterator[Any]:
+        return iter(())
+
+    return patch.object(branching, "judge", judge)
+
+
 MUTANTS: dict[str, Mutant] = {
     mutant.__name__: mutant
     for mutant in (
@@ -171,6 +181,7 @@ MUTANTS: dict[str, Mutant] = {
         lost_worker_keeps_its_grants,
         orphans_left_behind,
         early_stop_unreported,
+        conditions_ignored,
     )
 }
 

@@ -33,6 +33,7 @@ CALM = Faults(
 )
 CAUGHT_WITHIN = {
     "dependencies_ignored": 50,
+    "conditions_ignored": 100,
     "capacity_ignored": 50,
     "resume_forgotten": 50,
     "lost_worker_keeps_its_grants": 100,
