@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from talka_chaos.invariants import check_pool, check_strays
+from talka_chaos.order import Course
 from talka_chaos.runs import misattributed
 from talka_chaos.world import World, at_once
 from talka_core.history import FOLDS, apply, packed, unpacked, violations
@@ -14,10 +15,8 @@ from talka_core.scheduler import SCHEDULER
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.policies import Join, OnFailure
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
-from talka_protocols.workflow import Dependency, Task
 
 _OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
 
@@ -78,7 +77,9 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     for task_id, count in outcomes.items():
         if count != 1:
             yield f"O1 {log}: task {task_id} has {count} recorded outcomes"
-    yield from _dependencies(log, events)
+    course = Course(log)
+    for event in events:
+        yield from course.take(event)
     waited = {event.task_id for event in events if isinstance(event, e.TaskWaiting)}
     ran = [event for event in events if getattr(event, "task_id", "") not in waited]
     yield from (f"{log}: {sentence}" for event in ran if (sentence := misattributed(event)))
@@ -91,48 +92,6 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         check_strays(state)
     except AssertionError as error:
         yield f"{log}: {error}"
-
-
-def _dependencies(log: LogName, events: list[Any]) -> Iterator[str]:
-    """D1 a task is scheduled or waits only when its join is met by what has ended until then."""
-    needs: dict[str, set[str]] = {}
-    tasks: dict[str, Task] = {}
-    satisfied: set[str] = set()
-    ended: set[str] = set()
-    for event in events:
-        match event:
-            case e.ExecutionAccepted() if event.workflow is not None:
-                tasks |= {task.id: task for task in event.workflow.tasks}
-                _add(needs, event.workflow.dependencies)
-            case e.TasksAdded():
-                tasks |= {task.id: task for task in event.tasks}
-                _add(needs, event.dependencies)
-            case e.TaskScheduled() | e.TaskWaiting():
-                if missing := _unmet(
-                    tasks[event.task_id].join, needs.get(event.task_id, set()), satisfied, ended
-                ):
-                    yield f"D1 {log}: task {event.task_id} was scheduled before {missing}"
-            case e.TaskFailed() | e.TaskTimedOut() if tasks[event.task_id].on_failure is OnFailure.CONTINUE:
-                satisfied.add(event.task_id)
-            case e.TaskSucceeded():
-                satisfied.add(event.task_id)
-            case _:
-                pass
-        if isinstance(event, _OUTCOMES):
-            ended.add(event.task_id)
-
-
-def _add(needs: dict[str, set[str]], edges: Iterable[Dependency]) -> None:
-    for edge in edges:
-        needs.setdefault(edge.to_task, set()).add(edge.from_task)
-
-
-def _unmet(join: Join | int, needs: set[str], satisfied: set[str], ended: set[str]) -> list[str]:
-    """Return what a join still waits for, or nothing when it is met."""
-    if join is Join.DONE:
-        return sorted(needs - ended)
-    least = {Join.ALL: len(needs), Join.ANY: 1, Join.FIRST: 1}[join] if isinstance(join, Join) else join
-    return sorted(needs - satisfied) if len(needs & satisfied) < min(least, len(needs)) else []
 
 
 def _replay(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:

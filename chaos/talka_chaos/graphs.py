@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from random import Random
 
 from msgspec.structs import replace
 
-from talka_protocols.policies import Join, OnFailure
+from talka_chaos.branches import with_control_flow
 from talka_protocols.workflow import (
     Dependency,
     ResourceRequirements,
@@ -39,7 +38,8 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
         strategy=random.choice(list(Strategy)),
         timeout=600.0,
     )
-    return Workflow(name, name, tasks, tuple(edges), config)
+    workflow = Workflow(name, name, tasks, tuple(edges), config)
+    return with_control_flow(random, workflow) if random.random() < 0.3 else workflow
 
 
 def licensed(random: Random, workflow: Workflow, share: float) -> Workflow:
@@ -51,24 +51,6 @@ def licensed(random: Random, workflow: Workflow, share: float) -> Workflow:
         for task in workflow.tasks
     ]
     return replace(workflow, tasks=tuple(tasks))
-
-
-def varied(random: Random, workflow: Workflow) -> Workflow:
-    """Return the workflow with joins, tolerated failures and waits drawn for some of its tasks."""
-    needed = Counter(edge.to_task for edge in workflow.dependencies)
-    tasks = tuple(_varied(random, task, needed[task.id]) for task in workflow.tasks)
-    tolerated = random.choice((0, 0, 1, 3))
-    return replace(workflow, tasks=tasks, config=replace(workflow.config, tolerated_failures=tolerated))
-
-
-def _varied(random: Random, task: Task, needs: int) -> Task:
-    if random.random() < 0.15:
-        task = replace(task, agent_type="wait", payload={"seconds": round(random.uniform(0.0, 5.0), 3)})
-    if needs > 1 and random.random() < 0.5:
-        task = replace(task, join=random.choice((*Join, random.randint(1, needs))))
-    if random.random() < 0.2:
-        task = replace(task, on_failure=OnFailure.CONTINUE)
-    return task
 
 
 def _task(random: Random, position: int, alike: float, most_s: float) -> Task:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace as replaced
 from typing import Any
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from talka_chaos.graphs import AGENT_TYPE
@@ -37,6 +38,7 @@ from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Workflow
 
 POOL_NAME = "default"
+NULL = Raw(b"null")
 Run = tuple[str, str, str, int]
 """Worker, execution, task, attempt."""
 
@@ -193,13 +195,13 @@ class Model:
         """Let an executor say that it has begun."""
         self.tell(Recipient.WORKER, m.AttemptBegan(*run, self.now_ms))
 
-    def end(self, run: Run, outcome: Outcome) -> None:
-        """Let an attempt end."""
+    def end(self, run: Run, outcome: Outcome, result: Raw = NULL, **more: Any) -> None:
+        """Let an attempt end; ``more`` are further fields of its report."""
         worker_id, execution_id, task_id, attempt = run
         if self.running.pop(run):
             outcome = Outcome.CANCELLED
         report = m.AttemptFinished(
-            execution_id, task_id, attempt, worker_id, self.now_ms, self.now_ms, outcome
+            execution_id, task_id, attempt, worker_id, self.now_ms, self.now_ms, outcome, result, **more
         )
         self.tell(Recipient.WORKER, m.AttemptEnded(worker_id, report))
 

@@ -10,7 +10,7 @@ from random import Random
 from msgspec import Struct
 
 from talka_chaos.checkers import findings, unrest
-from talka_chaos.graphs import licensed, random_workflow, varied
+from talka_chaos.graphs import licensed, random_workflow
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.ports import SimLeases
 from talka_chaos.swarm import Faults
@@ -80,8 +80,7 @@ class Simulation:
         sizes = (1, 5, 12, 25) if count < 8 else (1, 3)
         drawn = [random_workflow(random, f"x{i}", random.choice(sizes)) for i in range(count)]
         share = random.choice((0.0, 0.2, 0.8))
-        licensed_ones = [licensed(random, workflow, share) for workflow in drawn]
-        return [varied(random, w) if random.random() < 0.3 else w for w in licensed_ones]
+        return [licensed(random, workflow, share) for workflow in drawn]
 
     @property
     def _workers(self) -> list[Process]:

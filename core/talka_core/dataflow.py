@@ -1,8 +1,8 @@
-"""Detects dependencies: from references in payloads and from artifacts read and written.
+"""Detects dependencies: from references in payloads, from conditions, and from artifacts read and written.
 
 What was declared on the workflow and cannot be found again comes first and
 keeps its reason; then follows what the tasks say, in document order: declared
-ids, references, artifacts. So detection is idempotent, and its order does not
+ids, references, conditions, artifacts. So detection is idempotent, and its order does not
 depend on how a workflow was written down.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 
+from talka_core import conditions
 from talka_core.outputs import OUTPUTS
 from talka_core.references import Reference, find_references
 from talka_core.spelling import did_you_mean
@@ -18,6 +19,7 @@ from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow
 
 DECLARED = "declared"
+CONDITION = "condition"
 RESERVED_ID = "input"
 """``${input.NAME}`` is bound when a file is loaded, so no task may have this id."""
 
@@ -66,6 +68,8 @@ def _detected(workflow: Workflow, tasks: Mapping[str, tuple[int, Task]]) -> Iter
         for reference in _references(task, position, tasks):
             needed = _check_reference(reference, task, position, tasks)
             yield Dependency(needed, task.id, f"reference ${{{reference.text}}}")
+        for needed in _mentioned(task, position, tasks):
+            yield Dependency(needed, task.id, CONDITION)
         for name in task.reads:
             writer = writers.get(artifact_key(name))
             if writer is not None and writer.id != task.id:
@@ -82,6 +86,23 @@ def _references(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]
             code=error.code,
             path=("tasks", position, "payload", *error.path),
         ) from None
+
+
+def _mentioned(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]) -> Iterator[str]:
+    """Yield the tasks that the task's condition names."""
+    if not task.when:
+        return
+    path = ("tasks", position, "when")
+    try:
+        condition = conditions.parse(task.when, tasks)
+    except WorkflowInvalidError as error:
+        raise WorkflowInvalidError(
+            f"The condition of task {task.id!r}: {error.message}", hint=error.hint, code=error.code, path=path
+        ) from None
+    for mention in condition.mentions:
+        _check_end(mention.task_id, tasks, path, f"The condition of task {task.id!r} names")
+        _check_not_self(mention.task_id, task.id, path)
+        yield mention.task_id
 
 
 def _check_reference(

@@ -13,7 +13,7 @@ from itertools import pairwise
 import msgspec
 from msgspec.structs import replace
 
-from talka_core import limits
+from talka_core import control_flow, limits
 from talka_core.dataflow import RESERVED_ID, detect
 from talka_core.graph import CyclicGraphError, TaskGraph
 from talka_core.policies import check_policies
@@ -56,6 +56,7 @@ def check(
             _check_ceiling(task, position, {**ceiling, **(shared or {})})
     complete = replace(workflow, dependencies=detect(workflow))
     check_acyclic(complete)
+    control_flow.check(complete)
     return complete
 
 

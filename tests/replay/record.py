@@ -19,7 +19,7 @@ from talka_core.history import FOLDS, packed
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import RetryPolicy
+from talka_protocols.policies import Join, RetryPolicy
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -48,10 +48,10 @@ def _deliver_all(model: Model) -> None:
     model.now_ms += 7
 
 
-def _end(model: Model, task_id: str, outcome: Outcome) -> None:
+def _end(model: Model, task_id: str, outcome: Outcome, result: bytes = b"null") -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
-    model.end(run, outcome)
+    model.end(run, outcome, Raw(result))
     _deliver_all(model)
 
 
@@ -137,6 +137,21 @@ def retry_rules() -> Model:
     return model
 
 
+def branches() -> Model:
+    """One branch runs and one is left out, they meet again, and a condition has no answer."""
+    tasks = (
+        Task("a", AGENT_TYPE, resources=CORE),
+        Task("b", AGENT_TYPE, resources=CORE, when="a.n == 1"),
+        Task("c", AGENT_TYPE, resources=CORE, when="a.n != 1"),
+        Task("d", AGENT_TYPE, dependencies=("b", "c"), join=Join.ANY),
+        Task("e", AGENT_TYPE, when="a.missing == 1"),
+        Task("f", AGENT_TYPE, when='tasks["e"].status == "failed"', join=Join.DONE),
+    )
+    model = _begun(Workflow("golden", "golden", tasks))
+    _end(model, "a", Outcome.SUCCEEDED, b'{"n": 1}')
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -149,6 +164,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         worker_lost,
         commit_cut_short,
         retry_rules,
+        branches,
     )
 }
 

@@ -17,6 +17,7 @@ from talka_protocols.messages import AttemptFinished, GrantAllocation, Recipient
 from talka_protocols.states import TaskStatus
 
 attempts = import_module("talka_core.scheduler.attempts")
+branching = import_module("talka_core.scheduler.branching")
 decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
@@ -112,7 +113,17 @@ def retry_forgotten() -> AbstractContextManager[Any]:
     return behaving(Recipient.SCHEDULER, resume=resume)
 
 
+def conditions_ignored() -> AbstractContextManager[Any]:
+    """A task runs whatever its condition says."""
+
+    def judge(_state: ExecutionRecord, _task_id: str, _now_ms: int) -> Iterator[Any]:
+        return iter(())
+
+    return patch.object(branching, "judge", judge)
+
+
 SCHEDULER_MUTANTS = (
+    conditions_ignored,
     dependencies_ignored,
     attempt_ignored,
     stale_grant_accepted,

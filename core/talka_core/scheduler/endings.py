@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import floor
 
+from talka_core.scheduler import branching
 from talka_core.scheduler.dispatch import make_ready, release_kept
 from talka_core.scheduler.joins import Verdict, is_satisfied, verdict, verdict_after
 from talka_core.scheduler.state import ExecutionRecord
@@ -52,6 +53,9 @@ def _judged(
         case Verdict.WAIT:
             return
         case Verdict.START:
+            yield from branching.judge(state, task_id, now_ms)
+            if state.tasks[task_id].status is not TaskStatus.PENDING:
+                return
             yield from make_ready(state, task_id, now_ms)
             if state.index.joins.get(task_id) is Join.FIRST:
                 yield from _cancel_losers(state, task_id, now_ms)

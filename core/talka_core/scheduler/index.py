@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
+from talka_core.conditions import Condition, parse
 from talka_core.graph import TaskGraph, analyse, duration_of
 from talka_core.references import Reference, find_references
 from talka_core.strategies import Position, Rank, rank
@@ -18,8 +19,8 @@ class WorkflowIndex(Struct):
     """Look-ups by task id; empty before the workflow is known.
 
     ``references`` are those in a task's own payload; ``extracts`` are the
-    paths, by text, of the references that others make to its result. ``joins``
-    holds only those that are not ``all``.
+    paths, by text, of the references and conditions that look at its result.
+    ``joins`` holds only those that are not ``all``, ``conditions`` those of tasks that have one.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
@@ -28,6 +29,7 @@ class WorkflowIndex(Struct):
     positions: dict[str, Position] = field(default_factory=dict[str, Position])
     ranks: dict[str, Rank] = field(default_factory=dict[str, Rank])
     joins: dict[str, Join | int] = field(default_factory=dict[str, "Join | int"])
+    conditions: dict[str, Condition] = field(default_factory=dict[str, Condition])
     amounts: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     references: dict[str, Sequence[Reference]] = field(default_factory=dict[str, Sequence[Reference]])
     extracts: dict[str, dict[str, tuple[str, ...]]] = field(
@@ -89,3 +91,12 @@ def _find_references(index: WorkflowIndex, tasks: Iterable[Task]) -> None:
         for reference in found:
             if reference.task_id is not None:
                 index.extracts.setdefault(reference.task_id, {})[reference.text] = reference.path
+        if task.when:
+            _find_mentions(index, task)
+
+
+def _find_mentions(index: WorkflowIndex, task: Task) -> None:
+    condition = index.conditions[task.id] = parse(task.when, index.tasks)
+    for mention in condition.mentions:
+        if mention.path is not None:
+            index.extracts.setdefault(mention.task_id, {})[mention.text] = mention.path

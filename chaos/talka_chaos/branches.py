@@ -1,0 +1,48 @@
+"""Draws control flow into a workflow: joins, conditions, waits and tolerated failures over its own edges."""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+
+from msgspec.structs import replace
+
+from talka_protocols.policies import Join, OnFailure
+from talka_protocols.workflow import Task, Workflow
+
+SHARE = 0.4
+"""The share of a drawn workflow's tasks that get some."""
+
+
+def with_control_flow(random: Random, workflow: Workflow) -> Workflow:
+    """Return the workflow with control flow; no dependency is new, so no cycle is."""
+    needs: dict[str, list[str]] = {}
+    for edge in workflow.dependencies:
+        needs.setdefault(edge.to_task, []).append(edge.from_task)
+    tasks = [_drawn(random, task, needs.get(task.id, [])) for task in workflow.tasks]
+    tolerated = random.choice((0, 0, 1, 3))
+    config = replace(workflow.config, tolerated_failures=tolerated)
+    return replace(workflow, tasks=tuple(map(partial(_eased, random), tasks)), config=config)
+
+
+def _eased(random: Random, task: Task) -> Task:
+    if random.random() < 0.15:
+        task = replace(task, agent_type="wait", payload={"seconds": round(random.uniform(0.0, 5.0), 3)})
+    return replace(task, on_failure=OnFailure.CONTINUE) if random.random() < 0.2 else task
+
+
+def _drawn(random: Random, task: Task, needed: list[str]) -> Task:
+    if not needed or random.random() > SHARE:
+        return task
+    join = random.choice((Join.ALL, Join.ANY, Join.DONE, Join.FIRST, random.randint(1, len(needed))))
+    other = random.choice(needed)
+    when = random.choice(
+        (
+            "",
+            f"{other} == 1",
+            f"{other} > 0",
+            f'tasks["{other}"].status == "succeeded"',
+            f'tasks["{other}"].status in ["failed", "skipped"]',
+        )
+    )
+    return replace(task, join=join, when=when)
