@@ -110,6 +110,14 @@ def commit_cut_short() -> Model:
     return model
 
 
+def wait() -> Model:
+    """A task waits for time, over a takeover of the scheduler."""
+    tasks = (Task("pause", "wait", payload={"seconds": 90}), Task("after", AGENT_TYPE))
+    model = _begun(Workflow("golden", "golden", tasks, (Dependency("pause", "after"),)))
+    model.crash(Recipient.SCHEDULER, "golden")
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -121,6 +129,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         hand_on,
         worker_lost,
         commit_cut_short,
+        wait,
     )
 }
 

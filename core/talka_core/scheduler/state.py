@@ -28,8 +28,9 @@ class TaskRecord(Struct, gc=False):
     """One task's state; instants are milliseconds since the epoch, 0 for never.
 
     ``is_tolerated`` says that its end without success is no fault of the
-    execution; ``waiting`` is what it waits for; ``added_at`` is the version at
-    which it joined the graph, 0 for the definition's own.
+    execution; ``added_at`` is the version at which it joined the graph, 0 for
+    the definition's own. ``waiting`` is the kind of what it waits for,
+    ``awaited`` its name, and ``asked`` what is shown to whoever may end it.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -61,6 +62,8 @@ class TaskRecord(Struct, gc=False):
     is_tolerated: bool = False
     waiting: str = ""
     added_at: int = 0
+    awaited: str = ""
+    asked: Raw = Raw(b"null")
 
 
 class Return(Struct, frozen=True):

@@ -8,9 +8,11 @@ Each kind is an agent type of its own:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any
 
+from msgspec import UnsetType
+
+from talka_core.payloads import WaitPayload, instant_of, read
 from talka_core.references import UnresolvedReferenceError
 from talka_core.scheduler.inputs import payload_of
 from talka_core.scheduler.state import ExecutionRecord
@@ -45,43 +47,21 @@ def due(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Execution
     yield TaskSucceeded(task_id, record.attempt, now_ms)
 
 
-def due_at(payload: dict[str, Any], now_ms: int) -> int:
-    """Return when a ``wait`` task ends, in milliseconds since the epoch.
-
-    Raises:
-        WorkflowInvalidError: the payload names no time.
-    """
+def due_at(payload: WaitPayload, now_ms: int) -> int:
+    """Return when a ``wait`` task ends, in milliseconds since the epoch; 0 would mean never."""
     match payload:
-        case {"seconds": int() | float() as seconds} if seconds >= 0:
+        case WaitPayload(seconds=float() as seconds):
             return now_ms + round(seconds * 1000)
-        case {"until": int() | float() as instant}:
-            return round(instant * 1000)
-        case {"until": str() as text}:
-            return round(_parsed(text).timestamp() * 1000)
+        case WaitPayload(until=str() as text):
+            instant = instant_of(text)
         case _:
-            raise WorkflowInvalidError(
-                f"A wait task needs 'seconds' or 'until', not {sorted(payload)}.",
-                hint="Write {seconds: 30}, or {until: '2030-01-01T09:00:00+01:00'}.",
-                code="bad_wait",
-            )
-
-
-def _parsed(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise WorkflowInvalidError(
-            f"{text!r} is no instant to wait until.",
-            hint="Write it as 2030-01-01T09:00:00+01:00, with its offset from UTC.",
-            code="bad_wait",
-        )
-    return instant
+            assert not isinstance(payload.until, UnsetType | str), "one of the two is given"
+            instant = payload.until
+    return max(1, round(instant * 1000))
 
 
 def _wait(payload: dict[str, Any], task_id: str, attempt: int, now_ms: int) -> TaskWaiting:
-    return TaskWaiting(task_id, attempt, WAIT, due_at=due_at(payload, now_ms))
+    return TaskWaiting(task_id, attempt, WAIT, due_at=due_at(read(WAIT, payload), now_ms))
 
 
 def _failed(task_id: str, attempt: int, now_ms: int, error: TalkaError) -> TaskFailed:

@@ -52,6 +52,7 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     _leave(state, event.task_id, record)
     record.status, record.attempt, record.due_at = TaskStatus.WAITING, event.attempt, event.due_at
     record.waiting, record.started_at = event.kind, at
+    record.awaited, record.asked = event.name, event.data.copy()
 
 
 def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None:
