@@ -12,11 +12,14 @@ import pytest
 from talka import Orchestrator, Task, WorkflowBuilder, local
 from talka_core.scheduler import ExecutionRecord
 from talka_core.status import result_of
+from talka_protocols.errors import CallerError, RequestRefusedError, UnknownExecutionError
 from talka_protocols.results import Awaited
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow
 
 pytestmark = pytest.mark.asyncio
+
+INSURE = {"question": "Insure it?", "choices": ["yes", "no"], "timeout_seconds": 0.2, "default": "no"}
 
 
 def workflow(*tasks: Task) -> Workflow:
@@ -76,3 +79,38 @@ async def test_wait_outlives_the_platform(tmp_path: Path) -> None:
         assert tasks_now["years"].status is TaskStatus.WAITING
         assert await talka.cancel_execution(execution_id)
         assert (await talka.wait(execution_id)).status is ExecutionState.CANCELLED
+
+
+async def test_signals_and_answers_outlive_the_platform(tmp_path: Path) -> None:
+    """What was asked, answered and sent before a restart holds after it, each exactly once."""
+    tasks = (
+        Task("paid", "signal", payload={"name": "paid"}),
+        Task("shipped", "signal", payload={"name": "shipped-${paid.order}"}),
+        Task("ask", "approval", payload={"question": "Ship order ${paid.order}?", "assignees": ["Ada"]}),
+        Task("late", "approval", payload=INSURE),
+    )
+    async with platform(tmp_path) as talka:
+        execution_id = await talka.submit_workflow(workflow(*tasks))
+        await until_waiting(talka, execution_id, "paid", "late")
+        assert await talka.signal(execution_id, "shipped-17", {"by": "boat"}, signal_id="boat-1")
+        assert await talka.signal(execution_id, "paid", {"order": 17}, signal_id="bank-1")
+        asked = (await until_waiting(talka, execution_id, "ask"))["ask"].data
+        assert (asked["question"], asked["assignees"]) == ("Ship order 17?", ["Ada"])
+    async with platform(tmp_path) as talka:
+        assert not await talka.signal(execution_id, "paid", {"order": 18}, signal_id="bank-1")
+        with pytest.raises(RequestRefusedError, match="one of approve, reject") as refused:
+            await talka.approve(execution_id, "ask", "perhaps")
+        assert refused.value.code == "unknown_choice"
+        await talka.approve(execution_id, "ask", by="Ada", comment="paid in full")
+        result = await talka.wait(execution_id)
+        assert result.status is ExecutionState.SUCCEEDED
+        assert result.tasks["shipped"].result == {"by": "boat"}
+        assert result.tasks["ask"].result["by"] == "Ada"
+        assert result.tasks["late"].result["choice"] == "no"
+        for request in (talka.approve(execution_id, "ask"), talka.signal(execution_id, "paid")):
+            with pytest.raises(RequestRefusedError, match="over"):
+                await request
+        with pytest.raises(UnknownExecutionError):
+            await talka.signal("nobody", "paid")
+        with pytest.raises(CallerError, match="bytes"):
+            await talka.signal(execution_id, "paid", "x" * 100_000)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core import retry
-from talka_core.scheduler import endings
+from talka_core.scheduler import endings, failures
 from talka_core.scheduler.dispatch import dispatch, give_up
 from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
 from talka_protocols.events import (
@@ -15,10 +14,8 @@ from talka_protocols.events import (
     TaskCancelled,
     TaskFailed,
     TaskFailure,
-    TaskRetrying,
     TaskStarted,
     TaskSucceeded,
-    TaskTimedOut,
 )
 from talka_protocols.messages import (
     DRAINING_CODE,
@@ -61,7 +58,11 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
             yield from _lost(state, message.task_id, record, reason, now_ms, is_handed_back=is_handed_back)
             yield AllocationReleased(held)
         case Outcome.FAILED | Outcome.TIMED_OUT:
-            yield from _failed(state, message, record, now_ms)
+            error = message.error or _UNKNOWN
+            is_late = message.outcome is Outcome.TIMED_OUT
+            yield from failures.failed(
+                state, message.task_id, message.finished_at, error, now_ms, is_late=is_late
+            )
     if record.allocation_id:
         yield from give_up(state, message.task_id, now_ms)
     yield from dispatch(state, now_ms)
@@ -109,21 +110,6 @@ def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) ->
         message.extracts,
     )
     yield from endings.follow_up(state, message.task_id, now_ms)
-
-
-def _failed(
-    state: ExecutionRecord, message: AttemptFinished, record: TaskRecord, now_ms: int
-) -> Iterator[ExecutionEvent]:
-    task_id, error = message.task_id, message.error or _UNKNOWN
-    if record.failures < state.index.tasks[task_id].retries and not state.is_stopping:
-        due_at = now_ms + retry.delay_ms(state.execution_id, task_id, record.failures + 1)
-        yield TaskRetrying(task_id, message.attempt, message.finished_at, due_at, error)
-        return
-    if message.outcome is Outcome.TIMED_OUT:
-        yield TaskTimedOut(task_id, message.attempt, message.finished_at, error)
-    else:
-        yield TaskFailed(task_id, message.attempt, message.finished_at, error)
-    yield from endings.follow_up(state, task_id, now_ms)
 
 
 def _lost(
