@@ -32,7 +32,7 @@ def _awaiting(random: Random, task_id: str) -> Task:
 def arrivals(
     random: Random, workflow: Workflow, at_s: float, storm_s: float
 ) -> Iterator[tuple[float, Message]]:
-    """Yield (virtual seconds, message) of what comes for the tasks: early, repeatedly, and after the storm."""
+    """Yield (virtual seconds, message) of what comes for the tasks: early, often, and after the storm."""
     for task in workflow.tasks:
         if task.agent_type == "signal":
             data = Raw(msgspec.json.encode(task.id))
