@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from random import Random
 
 from msgspec.structs import replace
@@ -22,11 +21,13 @@ def with_control_flow(random: Random, workflow: Workflow) -> Workflow:
     tasks = [_drawn(random, task, needs.get(task.id, [])) for task in workflow.tasks]
     tolerated = random.choice((0, 0, 1, 3))
     config = replace(workflow.config, tolerated_failures=tolerated)
-    return replace(workflow, tasks=tuple(map(partial(_eased, random), tasks)), config=config)
+    mentioned = " ".join(task.when for task in tasks)
+    eased = tuple(_eased(random, task, is_mentioned=task.id in mentioned) for task in tasks)
+    return replace(workflow, tasks=eased, config=config)
 
 
-def _eased(random: Random, task: Task) -> Task:
-    if random.random() < 0.15:
+def _eased(random: Random, task: Task, *, is_mentioned: bool) -> Task:
+    if not is_mentioned and random.random() < 0.15:
         task = replace(task, agent_type="wait", payload={"seconds": round(random.uniform(0.0, 5.0), 3)})
     return replace(task, on_failure=OnFailure.CONTINUE) if random.random() < 0.2 else task
 

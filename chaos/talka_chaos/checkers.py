@@ -83,6 +83,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     waited = {event.task_id for event in events if isinstance(event, e.TaskWaiting)}
     ran = [event for event in events if getattr(event, "task_id", "") not in waited]
     yield from (f"{log}: {sentence}" for event in ran if (sentence := misattributed(event)))
+    yield from _arrivals(log, events)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
@@ -92,6 +93,30 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         check_strays(state)
     except AssertionError as error:
         yield f"{log}: {error}"
+
+
+def _arrivals(log: LogName, events: list[Any]) -> Iterator[str]:
+    """G1 a signal is recorded once and goes to one task, whose result it is; a question has one answer."""
+    data: dict[str, bytes] = {}
+    due: dict[str, bytes] = {}
+    seen: Counter[tuple[str, str]] = Counter()
+    for event in events:
+        match event:
+            case e.SignalReceived():
+                seen["received", event.signal_id] += 1
+                data[event.signal_id] = bytes(event.data)
+            case e.SignalTaken():
+                seen["taken", event.signal_id] += 1
+                due[event.task_id] = data[event.signal_id]
+            case e.ApprovalAnswered():
+                seen["answered", f"{event.task_id}/{event.attempt}"] += 1
+            case e.TaskSucceeded() if bytes(event.result) != due.get(event.task_id, bytes(event.result)):
+                yield f"G1 {log}: task {event.task_id} ended with other data than its signal's"
+            case _:
+                pass
+    for (what, name), count in seen.items():
+        if count > 1:
+            yield f"G1 {log}: {name} was {what} {count} times"
 
 
 def _replay(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:

@@ -25,7 +25,13 @@ from talka_protocols.states import (
 
 LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
 _UNTOUCHED = (TaskStatus.PENDING, TaskStatus.SKIPPED, TaskStatus.CANCELLED)
-SETTLEMENTS = (e.AllocationSettled, e.HandOnSettled, e.AllocationReleased, e.PermitWithdrawn)
+SETTLEMENTS = (
+    e.AllocationSettled,
+    e.HandOnSettled,
+    e.AllocationReleased,
+    e.PermitWithdrawn,
+    e.RequestRefused,
+)
 
 
 def check_execution(state: ExecutionRecord) -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from talka_core import control_flow, limits
 from talka_core.dataflow import RESERVED_ID, detect
 from talka_core.graph import CyclicGraphError, TaskGraph
+from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
 from talka_core.scheduler.waiting import WAITING_TYPES
 from talka_core.spelling import did_you_mean
@@ -48,7 +49,9 @@ def check(
     _check_ids(workflow.tasks)
     check_policies(workflow)
     for position, task in enumerate(workflow.tasks):
-        if agent_types is not None and task.agent_type not in WAITING_TYPES:
+        if task.agent_type in WAITING_TYPES:
+            _check_waiting(task, position)
+        elif agent_types is not None:
             _check_agent_type(task, position, agent_types)
         if shared:
             _check_shared(task, position, shared)
@@ -130,6 +133,18 @@ def _check_ids(tasks: Sequence[Task]) -> None:
                 code="duplicate_id",
                 path=("tasks", position, "id"),
             )
+
+
+def _check_waiting(task: Task, position: int) -> None:
+    try:
+        check_literals(task.agent_type, task.payload)
+    except WorkflowInvalidError as error:
+        raise WorkflowInvalidError(
+            f"Task {task.id!r}: {error.message}",
+            hint=error.hint,
+            code=error.code,
+            path=("tasks", position, "payload", *error.path),
+        ) from None
 
 
 def _check_agent_type(task: Task, position: int, agent_types: frozenset[str]) -> None:

@@ -13,8 +13,20 @@ from talka_protocols.events import TaskFailure
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
 
+class Awaited(Struct, frozen=True):
+    """What a task waits for, and until when (None: without end); ``data`` is what it shows or asks."""
+
+    kind: str
+    name: str = ""
+    until: float | None = None
+    data: Any = None
+
+
 class TaskResult(Struct, frozen=True):
-    """How one task ended. ``result`` is its value, or a ``ClaimCheck`` where it was not loaded."""
+    """How one task ended. ``result`` is its value, or a ``ClaimCheck`` where it was not loaded.
+
+    ``waiting`` is None unless the task waits now.
+    """
 
     task_id: str
     status: TaskStatus
@@ -24,6 +36,7 @@ class TaskResult(Struct, frozen=True):
     started_at: float | None = None
     finished_at: float | None = None
     worker: str | None = None
+    waiting: Awaited | None = None
 
     @property
     def is_success(self) -> bool:
@@ -60,6 +73,7 @@ class ExecutionStatus(Struct, frozen=True):
     started_at: float | None = None
     finished_at: float | None = None
     reason: str = ""
+    waiting: tuple[str, ...] = ()
 
     @property
     def is_final(self) -> bool:

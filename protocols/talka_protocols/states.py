@@ -61,7 +61,7 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _T.QUEUED: frozenset({_T.SCHEDULED, _T.READY, _T.FAILED, _T.CANCELLED}),
     _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.CANCELLED}),
     _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.CANCELLED}),
-    _T.WAITING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED}),
+    _T.WAITING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
 }
 """Which status may follow which; a status that is missing here is final in this version.

@@ -152,6 +152,42 @@ def branches() -> Model:
     return model
 
 
+def wait() -> Model:
+    """A task waits for time, over a takeover of the scheduler."""
+    tasks = (Task("pause", "wait", payload={"seconds": 90}), Task("after", AGENT_TYPE))
+    model = _begun(Workflow("golden", "golden", tasks, (Dependency("pause", "after"),)))
+    model.crash(Recipient.SCHEDULER, "golden")
+    return model
+
+
+def signal() -> Model:
+    """Two signals come, one of them twice, before and while tasks wait for them."""
+    tasks = (
+        Task("order", "signal", payload={"name": "paid"}),
+        Task("next", "signal", payload={"name": "paid", "timeout_seconds": 60, "default": 0}),
+        Task("last", "signal", payload={"name": "paid"}, dependencies=("next",)),
+    )
+    model = _begun(Workflow("golden", "golden", tasks, (Dependency("next", "last"),)))
+    for signal_id in ("s1", "s1", "s2", "s3"):
+        model.tell(Recipient.SCHEDULER, m.SignalExecution("golden", "paid", signal_id, Raw(b'{"n":1}')))
+    return model
+
+
+def approval() -> Model:
+    """One question is answered, one is rejected, and one meets its deadline."""
+    ask = {"question": "Go on?", "assignees": ["Ada"]}
+    tasks = (
+        Task("yes", "approval", payload=ask),
+        Task("no", "approval", payload=ask),
+        Task("late", "approval", payload={**ask, "timeout_seconds": 60, "default": "approve"}),
+    )
+    model = _begun(Workflow("golden", "golden", tasks))
+    for task_id, choice in (("yes", "approve"), ("no", "reject"), ("yes", "reject")):
+        message = m.AnswerApproval("golden", task_id, choice, "Ada", "as ever")
+        model.tell(Recipient.SCHEDULER, message)
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -165,6 +201,9 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         commit_cut_short,
         retry_rules,
         branches,
+        wait,
+        signal,
+        approval,
     )
 }
 

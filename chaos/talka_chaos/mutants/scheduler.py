@@ -16,6 +16,7 @@ from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.messages import AttemptFinished, GrantAllocation, Recipient, RevokeAllocation
 from talka_protocols.states import TaskStatus
 
+arrivals = import_module("talka_core.scheduler.arrivals")
 attempts = import_module("talka_core.scheduler.attempts")
 branching = import_module("talka_core.scheduler.branching")
 decide = import_module("talka_core.scheduler.decide")
@@ -122,6 +123,16 @@ def conditions_ignored() -> AbstractContextManager[Any]:
     return patch.object(branching, "judge", judge)
 
 
+def repeated_signal_recorded() -> AbstractContextManager[Any]:
+    """A signal that comes again is taken for another one."""
+    real = arrivals._refusal_of_signal  # noqa: SLF001
+
+    def refusal(state: ExecutionRecord, message: Any) -> Any:
+        return real(replace(state, signal_ids={}), message)
+
+    return patch.object(arrivals, "_refusal_of_signal", refusal)
+
+
 SCHEDULER_MUTANTS = (
     conditions_ignored,
     dependencies_ignored,
@@ -132,4 +143,5 @@ SCHEDULER_MUTANTS = (
     revocation_of_queued_ignored,
     resume_forgotten,
     retry_forgotten,
+    repeated_signal_recorded,
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import attempts, endings, waiting
+from talka_core.scheduler import arrivals, attempts, endings, waiting
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import (
@@ -28,6 +28,7 @@ from talka_protocols.events import (
 )
 from talka_protocols.messages import (
     Advance,
+    AnswerApproval,
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
@@ -36,11 +37,12 @@ from talka_protocols.messages import (
     GrantAllocation,
     RevokeAllocation,
     SchedulerMessage,
+    SignalExecution,
     StartExecution,
     TimerFired,
     WithdrawPermit,
 )
-from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
+from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 
 TIMEOUT = "timeout"
 KEPT = "kept/"
@@ -69,6 +71,10 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _start(state, message, now_ms)
         case CancelExecution():
             yield from _cancel(state, message, now_ms)
+        case SignalExecution():
+            yield from _then_go_on(state, arrivals.signalled(state, message, now_ms), now_ms)
+        case AnswerApproval():
+            yield from _then_go_on(state, arrivals.answered(state, message, now_ms), now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
@@ -117,6 +123,17 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
     )
 
 
+def _then_go_on(
+    state: ExecutionRecord, events: Iterator[ExecutionEvent], now_ms: int
+) -> Iterator[ExecutionEvent]:
+    """Start what an arrival has made ready, unless all that happened is a refusal."""
+    before = state.unfinished
+    yield from events
+    if state.unfinished != before:
+        yield from dispatch(state, now_ms)
+        yield from endings.conclude(state)
+
+
 def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
     if state.status is not ExecutionState.RUNNING or state.is_stopping:
         return
@@ -144,9 +161,10 @@ def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator
         return
     if kind == RETRY and record.status is TaskStatus.RETRYING:
         yield from make_ready(state, task_id, now_ms)
+        if record.status in FINAL_TASK_STATUSES:
+            yield from endings.follow_up(state, task_id, now_ms)
     elif kind == WAIT and record.status is TaskStatus.WAITING:
-        yield from waiting.due(state, task_id, now_ms)
-        yield from endings.follow_up(state, task_id, now_ms)
+        yield from arrivals.due(state, task_id, now_ms)
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)
 
@@ -160,6 +178,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         yield from endings.stop_all(state, now_ms)
     else:
         yield from waiting.begin_all(state, now_ms)
+        yield from arrivals.finish_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)
     yield from attempts.return_strays(state)
     yield from dispatch(state, now_ms)

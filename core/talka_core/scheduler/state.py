@@ -20,6 +20,12 @@ from talka_protocols.workflow import ClaimCheck, Workflow
 KEEP_MS = 20
 """How long an allocation waits for an heir: tasks of one level end within milliseconds of each other."""
 
+SIGNALS_MAX = 100
+"""Signals that may be kept for tasks that do not wait yet."""
+
+SIGNAL_IDS_MAX = 1_000
+"""Signals that are known again when they are repeated."""
+
 LOST_MAX = 10
 """Attempts that may be lost with their workers before the task itself is blamed."""
 
@@ -28,8 +34,10 @@ class TaskRecord(Struct, gc=False):
     """One task's state; instants are milliseconds since the epoch, 0 for never.
 
     ``is_tolerated`` says that its end without success is no fault of the
-    execution; ``waiting`` is what it waits for; ``added_at`` is the version at
-    which it joined the graph, 0 for the definition's own.
+    execution; ``added_at`` is the version at which it joined the graph, 0 for
+    the definition's own. ``waiting`` is the kind of what it waits for,
+    ``awaited`` its name, ``asked`` what is shown to whoever may end it, and
+    ``answer`` what has come for it once it ``is_answered``.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -61,6 +69,10 @@ class TaskRecord(Struct, gc=False):
     is_tolerated: bool = False
     waiting: str = ""
     added_at: int = 0
+    awaited: str = ""
+    asked: Raw = Raw(b"null")
+    answer: Raw = Raw(b"null")
+    is_answered: bool = False
 
 
 class Return(Struct, frozen=True):
@@ -77,8 +89,19 @@ class Kept(Struct, frozen=True):
     until: int
 
 
+class Signal(Struct, frozen=True):
+    """A signal that no task has taken yet."""
+
+    name: str
+    signal_id: str
+    data: Raw = Raw(b"null")
+
+
 class ExecutionRecord(Struct):
-    """One execution's state; ``index`` is derived from the workflow and not part of snapshots."""
+    """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
+
+    ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that were recorded.
+    """
 
     execution_id: str
     version: int = 0
@@ -104,6 +127,8 @@ class ExecutionRecord(Struct):
     is_timing_out: bool = False
     reason: str = ""
     name: str = ""
+    signals: list[Signal] = field(default_factory=list[Signal])
+    signal_ids: dict[str, None] = field(default_factory=dict[str, None])
 
     @property
     def is_stopping(self) -> bool:

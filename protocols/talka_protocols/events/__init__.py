@@ -79,7 +79,13 @@ from talka_protocols.events.pool import (
     WorkerJoined,
     WorkerLost,
 )
-from talka_protocols.events.waiting import RequestRefused, TaskWaiting
+from talka_protocols.events.waiting import (
+    ApprovalAnswered,
+    RequestRefused,
+    SignalReceived,
+    SignalTaken,
+    TaskWaiting,
+)
 
 Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent
 
@@ -95,6 +101,7 @@ __all__ = [
     "AllocationRequestWithdrawn",
     "AllocationRevoked",
     "AllocationSettled",
+    "ApprovalAnswered",
     "Event",
     "ExecutionAccepted",
     "ExecutionCancelRequested",
@@ -126,6 +133,8 @@ __all__ = [
     "ReservationMade",
     "ShardEvent",
     "SharedReturned",
+    "SignalReceived",
+    "SignalTaken",
     "TaskAttemptLost",
     "TaskCancelRequested",
     "TaskCancelled",

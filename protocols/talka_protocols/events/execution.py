@@ -6,7 +6,13 @@ from msgspec import Raw
 
 from talka_protocols.events.fact import Fact, TaskFailure
 from talka_protocols.events.growth import TasksAdded
-from talka_protocols.events.waiting import RequestRefused, TaskWaiting
+from talka_protocols.events.waiting import (
+    ApprovalAnswered,
+    RequestRefused,
+    SignalReceived,
+    SignalTaken,
+    TaskWaiting,
+)
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
@@ -261,6 +267,9 @@ ExecutionEvent = (
     | TaskCancelled
     | TaskSkipped
     | TaskWaiting
+    | SignalReceived
+    | SignalTaken
+    | ApprovalAnswered
     | TasksAdded
     | RequestRefused
     | AllocationRequestWithdrawn

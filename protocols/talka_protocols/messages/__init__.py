@@ -26,6 +26,7 @@ from talka_protocols.messages.envelope import (
 )
 from talka_protocols.messages.execution import (
     DRAINING_CODE,
+    AnswerApproval,
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
@@ -38,6 +39,7 @@ from talka_protocols.messages.execution import (
     Refusal,
     RevokeAllocation,
     SchedulerMessage,
+    SignalExecution,
     StartExecution,
     SubmitWorkflow,
     WithdrawPermit,
@@ -87,6 +89,7 @@ __all__ = [
     "AdmitWorker",
     "Advance",
     "AllocationAnswered",
+    "AnswerApproval",
     "AttemptBegan",
     "AttemptEnded",
     "AttemptFinished",
@@ -129,6 +132,7 @@ __all__ = [
     "Say",
     "SchedulerMessage",
     "SettleReport",
+    "SignalExecution",
     "StartExecution",
     "StartTask",
     "SubmitWorkflow",

@@ -44,6 +44,23 @@ class CancelExecution(ToExecution, frozen=True, gc=False):
     reason: str = ""
 
 
+class SignalExecution(ToExecution, frozen=True, gc=False):
+    """The outside tells a task of the execution something; the same ``signal_id`` counts once."""
+
+    name: str
+    signal_id: str
+    data: Raw = Raw(b"null")
+
+
+class AnswerApproval(ToExecution, frozen=True, gc=False):
+    """Somebody answers what a task asks."""
+
+    task_id: str
+    choice: str
+    by: str = ""
+    comment: str = ""
+
+
 class GrantAllocation(ToExecution, frozen=True, gc=False):
     """The pool's answer to a request; see ``AllocationGranted``."""
 
@@ -134,6 +151,8 @@ SchedulerMessage = (
     | ConfirmHandOn
     | StartExecution
     | CancelExecution
+    | SignalExecution
+    | AnswerApproval
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired

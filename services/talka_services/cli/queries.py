@@ -55,6 +55,7 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
         "total": status.total,
         "counts": {task_status.value: count for task_status, count in status.counts.items()},
         "running": list(status.running),
+        "waiting": list(status.waiting),
         "started_at": status.started_at,
         "finished_at": status.finished_at,
         "reason": status.reason,
@@ -113,7 +114,7 @@ async def _executions(target: Target) -> list[ExecutionRecord]:
 def status(target: Target, execution_id: ExecutionId) -> None:
     """Show where an execution stands, with every task."""
     from talka_core.status import result_of, status_of
-    from talka_services.cli.report import task_document
+    from talka_services.cli.report import reason_of, task_document
 
     state = run_loop(_execution(target, execution_id))
     current, result = status_of(state), result_of(state)
@@ -134,7 +135,7 @@ def status(target: Target, execution_id: ExecutionId) -> None:
             str(task.attempts),
             plain(task.worker or "-"),
             duration(_between(task.started_at, task.finished_at)),
-            plain(task.error.message if task.error else ""),
+            plain(reason_of(task)),
         )
         for task in result.tasks.values()
     )

@@ -21,6 +21,7 @@ STYLES = {
     "cancelled": "yellow",
     "skipped": "yellow",
     "retrying": "yellow",
+    "waiting": "magenta",
 }
 
 

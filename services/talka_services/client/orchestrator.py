@@ -14,6 +14,7 @@ from uuid import uuid4
 import msgspec
 from msgspec.structs import replace
 
+from talka_core.payloads import APPROVE
 from talka_core.scheduler import ExecutionRecord
 from talka_core.status import inventory_of, result_of, status_of
 from talka_protocols.errors import CallerError, RequestRefusedError
@@ -30,6 +31,7 @@ from talka_protocols.messages import (
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.subjects import is_token, shard_of
 from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
+from talka_services.client import answering
 from talka_services.client.ceilings import Ceilings
 from talka_services.client.histories import Histories
 from talka_services.client.resources import ResourceManager
@@ -234,6 +236,34 @@ class Orchestrator:
                 if state.is_cancelling:
                     return True
         return False
+
+    async def signal(
+        self, execution_id: str, name: str, data: Any = None, *, signal_id: str | None = None
+    ) -> bool:
+        """Send a signal to an execution; the first task that waits for its name ends with the data.
+
+        It is kept if no task waits for it yet. The same ``signal_id`` counts
+        once: False says that it had been recorded before.
+
+        Raises:
+            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
+            RequestRefusedError: the execution is over or keeps too many signals.
+            CallerError: the name, the id or the size of the data cannot be.
+        """
+        await self._until_begun(execution_id)
+        return await answering.signal(self, execution_id, name, data, signal_id)
+
+    async def approve(
+        self, execution_id: str, task_id: str, choice: str = APPROVE, *, by: str = "", comment: str = ""
+    ) -> None:
+        """Answer what a task of type ``approval`` asks.
+
+        Raises:
+            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
+            RequestRefusedError: the task does not ask, or not for that: it is answered or over already.
+        """
+        await self._until_begun(execution_id)
+        await answering.approve(self, execution_id, task_id, choice, by, comment)
 
     async def release_execution(self, execution_id: str) -> ExecutionStatus:
         """Have the services try again to fold an execution's log that they set aside as broken.

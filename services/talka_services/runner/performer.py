@@ -20,6 +20,12 @@ from talka_services.telemetry import get_logger
 
 log = get_logger(__name__)
 
+STAGE_S = 86_400.0
+"""The longest that a timer runs on the loop's clock before what is left is asked of the wall clock again.
+
+A machine that sleeps at night stops the loop's clock, and a loop cannot wait for years.
+"""
+
 
 class Performer:
     """Performs for one address; ``sender`` and ``epoch`` stand on every parcel.
@@ -104,12 +110,17 @@ class Performer:
                 return
             handle.cancel()
         delay_s = max(0.0, (timer.due_at - self._now_ms(timer.key)) / 1000)
-        loop = asyncio.get_running_loop()
-        self._timers[identity] = (timer.due_at, loop.call_later(delay_s, self._ring, identity))
+        ring = self._fire_timer if delay_s <= STAGE_S else self._set_again
+        handle = asyncio.get_running_loop().call_later(min(delay_s, STAGE_S), ring, timer)
+        self._timers[identity] = (timer.due_at, handle)
 
-    def _ring(self, identity: tuple[str, str]) -> None:
-        self._timers.pop(identity, None)
-        self._fire(TimerFired(*identity))
+    def _set_again(self, timer: SetTimer) -> None:
+        self._timers.pop((timer.key, timer.name), None)
+        self._set_timer(timer)
+
+    def _fire_timer(self, timer: SetTimer) -> None:
+        self._timers.pop((timer.key, timer.name), None)
+        self._fire(TimerFired(timer.key, timer.name))
 
     def forget(self, keys: list[str]) -> None:
         """Cancel the timers of states that are over."""

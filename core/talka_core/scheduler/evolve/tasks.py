@@ -6,6 +6,8 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from msgspec import Raw
+
 from talka_core.scheduler.joins import on_failure_of
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord, allocation_id
 from talka_protocols import events as e
@@ -52,6 +54,8 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     _leave(state, event.task_id, record)
     record.status, record.attempt, record.due_at = TaskStatus.WAITING, event.attempt, event.due_at
     record.waiting, record.started_at = event.kind, at
+    record.awaited, record.asked = event.name, event.data.copy()
+    record.answer, record.is_answered = Raw(b"null"), False
 
 
 def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None:
