@@ -6,7 +6,6 @@ from random import Random
 
 from msgspec.structs import replace
 
-from talka_chaos.branches import with_control_flow
 from talka_protocols.workflow import (
     Dependency,
     ResourceRequirements,
@@ -38,8 +37,7 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
         strategy=random.choice(list(Strategy)),
         timeout=600.0,
     )
-    workflow = Workflow(name, name, tasks, tuple(edges), config)
-    return with_control_flow(random, workflow) if random.random() < 0.3 else workflow
+    return Workflow(name, name, tasks, tuple(edges), config)
 
 
 def licensed(random: Random, workflow: Workflow, share: float) -> Workflow:

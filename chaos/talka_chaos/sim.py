@@ -9,6 +9,7 @@ from random import Random
 
 from msgspec import Struct
 
+from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.graphs import licensed, random_workflow
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
@@ -81,7 +82,8 @@ class Simulation:
         sizes = (1, 5, 12, 25) if count < 8 else (1, 3)
         drawn = [random_workflow(random, f"x{i}", random.choice(sizes)) for i in range(count)]
         share = random.choice((0.0, 0.2, 0.8))
-        mixed = [licensed(random, workflow, share) for workflow in drawn]
+        licensed_ones = [licensed(random, workflow, share) for workflow in drawn]
+        mixed = [with_control_flow(random, w) if random.random() < 0.3 else w for w in licensed_ones]
         return [with_arrivals(random, w) if random.random() < 0.3 else w for w in mixed]
 
     @property
