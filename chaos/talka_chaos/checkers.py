@@ -11,11 +11,11 @@ from talka_chaos.order import Course
 from talka_chaos.runs import misattributed
 from talka_chaos.world import World, at_once
 from talka_core.history import FOLDS, apply, packed, unpacked, violations
-from talka_core.scheduler import SCHEDULER
+from talka_core.scheduler import SCHEDULER, children
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.states import FINAL_EXECUTION_STATES
+from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
 
 _OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
@@ -65,6 +65,7 @@ def findings(world: World) -> Iterator[str]:
             check_pool(state)
         except AssertionError as error:
             yield str(error)
+    yield from _children(world)
     yield from _acknowledged(world)
     for subject in world.post.subjects():
         if ".dead." in subject:
@@ -93,6 +94,26 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         check_strays(state)
     except AssertionError as error:
         yield f"{log}: {error}"
+
+
+def _children(world: World) -> Iterator[str]:
+    """C1 a task that ran a sub-workflow ended as that did, with its results."""
+    executions = world.book.of_kind(EXECUTION)
+    for key, child in executions.items():
+        if child.parent is None:
+            continue
+        task = executions[child.parent.execution_id].tasks[child.parent.task_id]
+        if task.attempt != child.parent.attempt:
+            continue
+        said = children.report(child)
+        is_good = said.status in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL)
+        is_same = bytes(task.result) == bytes(said.result)
+        if is_good != (task.status is TaskStatus.SUCCEEDED) or (is_good and not is_same):
+            yield f"C1 {child.parent} is {task.status}, and its sub-workflow {key} is {child.status}"
+    for key, state in executions.items():
+        for task_id, task in state.tasks.items():
+            if task.waiting == "workflow" and task.awaited not in executions:
+                yield f"C1 task {task_id} of {key} has ended without its sub-workflow"
 
 
 def _arrivals(log: LogName, events: list[Any]) -> Iterator[str]:

@@ -51,6 +51,20 @@ def licensed(random: Random, workflow: Workflow, share: float) -> Workflow:
     return replace(workflow, tasks=tuple(tasks))
 
 
+def with_children(random: Random, workflow: Workflow, depth: int = 1) -> Workflow:
+    """Let some of the tasks be sub-workflows, and perhaps some of the tasks of these."""
+    tasks = [_child(random, task, depth) if random.random() < 0.3 else task for task in workflow.tasks]
+    return replace(workflow, tasks=tuple(tasks))
+
+
+def _child(random: Random, task: Task, depth: int) -> Task:
+    child = random_workflow(random, f"{task.id}-child", random.choice((1, 2, 4)))
+    if depth and random.random() < 0.3:
+        child = with_children(random, child, depth - 1)
+    retries = random.choice((0, 0, 1))
+    return replace(task, agent_type="workflow", payload={}, workflow=child, retries=retries)
+
+
 def _task(random: Random, position: int, alike: float, most_s: float) -> Task:
     is_plain = random.random() < alike
     return Task(

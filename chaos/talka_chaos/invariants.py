@@ -31,6 +31,7 @@ SETTLEMENTS = (
     e.AllocationReleased,
     e.PermitWithdrawn,
     e.RequestRefused,
+    e.ParentInformed,
 )
 
 

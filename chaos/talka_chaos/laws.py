@@ -94,6 +94,13 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
     match message:
         case m.StartExecution():
             return isinstance(event, e.PlanHandedOver)
+        case m.SubmitWorkflow(parent=e.Parent() as parent):
+            is_begun = isinstance(event, e.ChildStarted) and event.task_id == parent.task_id
+            return is_begun or _is_over(event, parent.task_id)
+        case m.CancelExecution(parent=e.Parent() as parent):
+            return _is_over(event, parent.task_id)
+        case m.ChildFinished():
+            return isinstance(event, e.ParentInformed)
         case m.RevokeAllocation():
             return isinstance(event, e.AllocationFreed) and event.allocation_id == message.allocation_id
         case m.RegisterWorker():

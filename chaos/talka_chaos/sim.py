@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
-from talka_chaos.graphs import licensed, random_workflow
+from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
@@ -84,7 +84,8 @@ class Simulation:
         share = random.choice((0.0, 0.2, 0.8))
         licensed_ones = [licensed(random, workflow, share) for workflow in drawn]
         mixed = [with_control_flow(random, w) if random.random() < 0.3 else w for w in licensed_ones]
-        return [with_arrivals(random, w) if random.random() < 0.3 else w for w in mixed]
+        awaiting = [with_arrivals(random, w) if random.random() < 0.3 else w for w in mixed]
+        return [with_children(random, w) if random.random() < 0.2 else w for w in awaiting]
 
     @property
     def _workers(self) -> list[Process]:

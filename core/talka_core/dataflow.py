@@ -12,6 +12,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 
 from talka_core import conditions
+from talka_core.inputs import input_of
 from talka_core.outputs import OUTPUTS
 from talka_core.references import Reference, find_references
 from talka_core.spelling import did_you_mean
@@ -46,7 +47,7 @@ def detect(workflow: Workflow) -> tuple[Dependency, ...]:
 
 def undetectable(workflow: Workflow) -> tuple[Dependency, ...]:
     """Return those dependencies of a checked workflow that its tasks do not imply by themselves."""
-    bare = Workflow(id=workflow.id, name=workflow.name, tasks=workflow.tasks)
+    bare = Workflow(id=workflow.id, name=workflow.name, tasks=workflow.tasks, inputs=workflow.inputs)
     implied = set(detect(bare))
     return tuple(edge for edge in workflow.dependencies if edge not in implied)
 
@@ -66,6 +67,8 @@ def _detected(workflow: Workflow, tasks: Mapping[str, tuple[int, Task]]) -> Iter
             _check_not_self(needed, task.id, ("tasks", position, "depends_on", index))
             yield Dependency(needed, task.id, DECLARED)
         for reference in _references(task, position, tasks):
+            if _is_input(reference, task, position, workflow):
+                continue
             needed = _check_reference(reference, task, position, tasks)
             yield Dependency(needed, task.id, f"reference ${{{reference.text}}}")
         for needed in _mentioned(task, position, tasks):
@@ -103,6 +106,19 @@ def _mentioned(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]])
         _check_end(mention.task_id, tasks, path, f"The condition of task {task.id!r} names")
         _check_not_self(mention.task_id, task.id, path)
         yield mention.task_id
+
+
+def _is_input(reference: Reference, task: Task, position: int, workflow: Workflow) -> bool:
+    """Tell whether it stands for an input that a sub-workflow is yet to get."""
+    name = input_of(reference.text) if reference.task_id is None and workflow.inputs else None
+    if name is None or name in workflow.inputs:
+        return name is not None
+    raise WorkflowInvalidError(
+        f"Task {task.id!r} uses ${{{reference.text}}}, but the workflow declares no input {name!r}.",
+        hint=did_you_mean(name, workflow.inputs, label="Inputs"),
+        code="unknown_input",
+        path=("tasks", position, "payload", *reference.where),
+    )
 
 
 def _check_reference(

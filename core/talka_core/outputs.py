@@ -7,6 +7,7 @@ OUTPUTS: dict[str, frozenset[str] | None] = {
     "http": frozenset({"status", "headers", "body", "json", "truncated"}),
     "approval": frozenset({"choice", "by", "comment", "is_default"}),
     "wait": frozenset(),
+    "workflow": None,
     "sleep": None,
     "python": None,
 }

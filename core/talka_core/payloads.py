@@ -54,6 +54,16 @@ class ApprovalPayload(Struct, frozen=True):
     assignees: tuple[str, ...] = ()
 
 
+class SubWorkflowPayload(Struct, frozen=True):
+    """Run the task's ``workflow`` with these ``inputs``.
+
+    The result is that of the task named ``output``, or all results by task id.
+    """
+
+    inputs: dict[str, Any] = {}
+    output: str = ""
+
+
 class _Kind(NamedTuple):
     payload: type[Struct]
     rule: Callable[[dict[str, Any], Collection[str]], None]
@@ -70,6 +80,8 @@ _EXPECTED = {
     "choices": "a list of texts",
     "assignees": "a list of texts",
     "default": "a text",
+    "inputs": "keys with values",
+    "output": "the id of a task of the sub-workflow",
     "until": "Unix seconds, or a text such as 2030-01-01T09:00:00+01:00",
 }
 
@@ -184,9 +196,14 @@ def _approval(payload: dict[str, Any], given: Collection[str]) -> None:
         raise refused(f"The default {default!r} is none of the choices.", hint, "default")
 
 
+def _workflow(_payload: dict[str, Any], _given: Collection[str]) -> None:
+    """Ask for nothing more: what it names is checked with the sub-workflow."""
+
+
 KINDS: dict[str, _Kind] = {
     "wait": _Kind(WaitPayload, _wait),
     "signal": _Kind(SignalPayload, _signal),
     "approval": _Kind(ApprovalPayload, _approval),
+    "workflow": _Kind(SubWorkflowPayload, _workflow),
 }
 """By agent type."""

@@ -31,6 +31,7 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
         _seconds(state.finished_at),
         state.reason,
         _those(state, TaskStatus.WAITING),
+        state.parent,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from talka_protocols.events import TaskFailure
+from talka_protocols.events import Parent, TaskFailure
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
 
@@ -61,7 +61,7 @@ class WorkflowResult(Struct, frozen=True):
 
 
 class ExecutionStatus(Struct, frozen=True):
-    """Where an execution stands at event ``version``."""
+    """Where an execution stands at event ``version``; ``parent`` is the task whose sub-workflow it is."""
 
     execution_id: str
     name: str
@@ -74,6 +74,7 @@ class ExecutionStatus(Struct, frozen=True):
     finished_at: float | None = None
     reason: str = ""
     waiting: tuple[str, ...] = ()
+    parent: Parent | None = None
 
     @property
     def is_final(self) -> bool:

@@ -16,6 +16,8 @@ from msgspec import Raw
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_core.history import FOLDS, packed
+from talka_core.scheduler.waiting import child_id
+from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
@@ -188,6 +190,33 @@ def approval() -> Model:
     return model
 
 
+def sub_workflow() -> Model:
+    """A task's sub-workflow fails, is tried again with the same inputs, and succeeds."""
+    ask = Task("ask", "approval", payload={"question": "${input.what}?", "choices": ["yes"]})
+    child = Workflow("child", "child", (ask, Task("work", AGENT_TYPE)), inputs={"what": None})
+    payload = {"inputs": {"what": "corn"}, "output": "ask"}
+    task = Task("sub", "workflow", payload=payload, workflow=child, retries=1)
+    model = _begun(
+        check(Workflow("golden", "golden", (task, Task("after", AGENT_TYPE, dependencies=("sub",)))))
+    )
+    for attempt, outcome in ((1, Outcome.FAILED), (2, Outcome.SUCCEEDED)):
+        child_key = child_id("golden", "sub", attempt)
+        model.tell(Recipient.SCHEDULER, m.AnswerApproval(child_key, "ask", "yes", "Ada"))
+        _end(model, "work", outcome)
+        if outcome is Outcome.FAILED:
+            model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+            _deliver_all(model)
+    return model
+
+
+def sub_workflow_cancelled() -> Model:
+    """An execution is cancelled while a sub-workflow of it runs."""
+    child = Workflow("child", "child", (Task("work", AGENT_TYPE),))
+    model = _begun(check(Workflow("golden", "golden", (Task("sub", "workflow", workflow=child),))))
+    model.tell(Recipient.SCHEDULER, m.CancelExecution("golden", "asked to"))
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -204,6 +233,8 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         wait,
         signal,
         approval,
+        sub_workflow,
+        sub_workflow_cancelled,
     )
 }
 

@@ -11,14 +11,21 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from talka_chaos.mutants.planting import behaving
-from talka_core.behaviour import SetTimer
+from talka_core.behaviour import Send, SetTimer
 from talka_core.scheduler.state import ExecutionRecord
-from talka_protocols.messages import AttemptFinished, GrantAllocation, Recipient, RevokeAllocation
+from talka_protocols.messages import (
+    AttemptFinished,
+    ChildFinished,
+    GrantAllocation,
+    Recipient,
+    RevokeAllocation,
+)
 from talka_protocols.states import TaskStatus
 
 arrivals = import_module("talka_core.scheduler.arrivals")
 attempts = import_module("talka_core.scheduler.attempts")
 branching = import_module("talka_core.scheduler.branching")
+children = import_module("talka_core.scheduler.children")
 decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
@@ -133,8 +140,34 @@ def repeated_signal_recorded() -> AbstractContextManager[Any]:
     return patch.object(arrivals, "_refusal_of_signal", refusal)
 
 
+def child_reported_once() -> AbstractContextManager[Any]:
+    """A sub-workflow takes its parent for informed as soon as the report is sent."""
+    real = effects.resume
+
+    def resume(state: ExecutionRecord) -> Iterator[Any]:
+        for effect in real(state):
+            if not (isinstance(effect, Send) and isinstance(effect.message, ChildFinished)):
+                yield effect
+
+    return behaving(Recipient.SCHEDULER, resume=resume)
+
+
+def child_of_any_attempt_accepted() -> AbstractContextManager[Any]:
+    """A report of an earlier attempt's sub-workflow is taken for one of the current attempt."""
+    real = children.finished
+
+    def finished(state: ExecutionRecord, message: ChildFinished, now_ms: int) -> Iterator[Any]:
+        record = state.tasks.get(message.task_id)
+        attempt = record.attempt if record else 0
+        yield from real(state, replace(message, attempt=attempt), now_ms)
+
+    return patch.object(children, "finished", finished)
+
+
 SCHEDULER_MUTANTS = (
     conditions_ignored,
+    child_reported_once,
+    child_of_any_attempt_accepted,
     dependencies_ignored,
     attempt_ignored,
     stale_grant_accepted,

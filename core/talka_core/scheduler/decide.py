@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import arrivals, attempts, endings, waiting
+from talka_core.scheduler import arrivals, attempts, children, endings, waiting
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import (
@@ -23,6 +23,7 @@ from talka_protocols.events import (
     ExecutionStarted,
     ExecutionTimeoutReached,
     HandOnSettled,
+    ParentInformed,
     PermitWithdrawn,
     TaskScheduled,
 )
@@ -32,11 +33,14 @@ from talka_protocols.messages import (
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
+    ChildFinished,
+    ConfirmChild,
     ConfirmHandOn,
     ConfirmRelease,
     GrantAllocation,
     RevokeAllocation,
     SchedulerMessage,
+    SettleChild,
     SignalExecution,
     StartExecution,
     TimerFired,
@@ -49,6 +53,8 @@ KEPT = "kept/"
 RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
+
+Arrival = SignalExecution | AnswerApproval | ConfirmChild | ChildFinished | SettleChild
 
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -71,10 +77,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _start(state, message, now_ms)
         case CancelExecution():
             yield from _cancel(state, message, now_ms)
-        case SignalExecution():
-            yield from _then_go_on(state, arrivals.signalled(state, message, now_ms), now_ms)
-        case AnswerApproval():
-            yield from _then_go_on(state, arrivals.answered(state, message, now_ms), now_ms)
+        case SignalExecution() | AnswerApproval() | ConfirmChild() | ChildFinished() | SettleChild():
+            yield from _arrived(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
@@ -96,10 +100,11 @@ def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iter
     if state.status is not None:
         return
     if message.refusal is not None:
-        yield ExecutionRejected(message.refusal.code, message.refusal.message, message.name)
+        refusal = message.refusal
+        yield ExecutionRejected(refusal.code, refusal.message, message.name, message.parent)
         return
     assert message.workflow is not None, "the shell loads a definition before it delivers StartExecution"
-    yield ExecutionAccepted(message.workflow, message.definition)
+    yield ExecutionAccepted(message.workflow, message.definition, message.parent)
     yield from _advance(state, now_ms)
 
 
@@ -123,12 +128,21 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
     )
 
 
-def _then_go_on(
-    state: ExecutionRecord, events: Iterator[ExecutionEvent], now_ms: int
-) -> Iterator[ExecutionEvent]:
-    """Start what an arrival has made ready, unless all that happened is a refusal."""
+def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Take what has come for a task that waits, and start what that has made ready."""
     before = state.unfinished
-    yield from events
+    match message:
+        case SignalExecution():
+            yield from arrivals.signalled(state, message, now_ms)
+        case AnswerApproval():
+            yield from arrivals.answered(state, message, now_ms)
+        case ConfirmChild():
+            yield from children.confirmed(state, message)
+        case ChildFinished():
+            yield from children.finished(state, message, now_ms)
+        case SettleChild():
+            if children.owes_report(state):
+                yield ParentInformed()
     if state.unfinished != before:
         yield from dispatch(state, now_ms)
         yield from endings.conclude(state)

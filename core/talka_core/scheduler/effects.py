@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Effect, Send, SetTimer
+from talka_core.scheduler import children
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
 from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
+from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.events import ExecutionEvent, Holder
 from talka_protocols.messages import Recipient
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
-_ENDINGS = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskRetrying, e.TaskCancelled)
+_EXECUTION_ENDINGS = (
+    e.ExecutionSucceeded,
+    e.ExecutionPartlySucceeded,
+    e.ExecutionFailed,
+    e.ExecutionTimedOut,
+    e.ExecutionCancelled,
+)
 
 
 def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
@@ -31,6 +39,8 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
         case e.TaskRetrying():
             yield from _settle(state, event.task_id, event.attempt)
             yield _timer(state, RETRY, event.task_id)
+        case e.TaskWaiting() if event.kind == WORKFLOW:
+            yield Send(Recipient.PLANNER, children.submission(state, event.task_id))
         case e.TaskWaiting() if event.due_at:
             yield _timer(state, WAIT, event.task_id)
         case e.AllocationReleased() | e.AllocationRequestWithdrawn():
@@ -42,8 +52,13 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _record_hand_on(state, event.allocation_id, state.handing[event.allocation_id])
         case e.TaskCancelRequested():
             yield _cancel(state, event.task_id, state.tasks[event.task_id])
-        case e.ExecutionAccepted() | e.ExecutionRejected():
+        case e.ExecutionAccepted():
             yield _recorded(state)
+        case e.ExecutionRejected():
+            yield _recorded(state)
+            yield from _report(state)
+        case _ if isinstance(event, _EXECUTION_ENDINGS):
+            yield from _report(state)
         case e.ExecutionStarted():
             yield _timeout(state)
         case _:
@@ -62,11 +77,14 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
                 yield _start(state, task_id, record)
             case TaskStatus.RETRYING:
                 yield _timer(state, RETRY, task_id)
+            case TaskStatus.WAITING if record.waiting == WORKFLOW and not record.is_child_started:
+                yield Send(Recipient.PLANNER, children.submission(state, task_id))
             case TaskStatus.WAITING if record.due_at:
                 yield _timer(state, WAIT, task_id)
             case _:
                 pass
-        if record.is_stopping and record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING):
+        is_live = record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING) or children.is_open(record)
+        if record.is_stopping and is_live:
             yield _cancel(state, task_id, record)
     for allocation_id, kept in state.kept.items():
         yield _kept_timer(state, allocation_id, kept.until)
@@ -74,6 +92,12 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
         yield _release(state, allocation_id, returning)
     for allocation_id, handing in state.handing.items():
         yield _record_hand_on(state, allocation_id, handing)
+    yield from _report(state)
+
+
+def _report(state: ExecutionRecord) -> Iterator[Effect]:
+    if children.owes_report(state):
+        yield Send(Recipient.SCHEDULER, children.report(state))
 
 
 def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effect]:
@@ -96,13 +120,16 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield _release(state, message.allocation_id, Return(holder, 0), notice=True)
         case m.StartExecution():
             yield _recorded(state)
+        case m.ChildFinished():
+            yield Send(Recipient.SCHEDULER, m.SettleChild(message.child_id), notice=True)
         case _:
             pass
 
 
 def is_over(state: ExecutionRecord) -> bool:
-    """Tell whether the execution has ended and nothing is on its way back to the pool."""
-    return state.status in FINAL_EXECUTION_STATES and not state.returning and not state.handing
+    """Tell whether the execution has ended and whoever needs to know that has recorded it."""
+    is_ended = state.status in FINAL_EXECUTION_STATES and not children.owes_report(state)
+    return is_ended and not state.returning and not state.handing
 
 
 def _is_held(state: ExecutionRecord, allocation: str) -> bool:
@@ -147,7 +174,9 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
 
 def _settle(state: ExecutionRecord, task_id: str, attempt: int) -> Iterator[Effect]:
     record = state.tasks[task_id]
-    if record.worker_id and attempt:
+    if record.waiting == WORKFLOW and attempt:
+        yield Send(Recipient.SCHEDULER, m.SettleChild(record.awaited), notice=True)
+    elif record.worker_id and attempt:
         yield _settled(record.worker_id, state.execution_id, task_id, attempt)
 
 
@@ -165,6 +194,8 @@ def _record_hand_on(state: ExecutionRecord, allocation: str, handing: Return) ->
 
 
 def _cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
+    if children.is_open(record):
+        return Send(Recipient.SCHEDULER, children.cancellation(state, task_id))
     message = m.CancelTask(record.worker_id, state.execution_id, task_id, record.attempt)
     return Send(Recipient.WORKER, message)
 

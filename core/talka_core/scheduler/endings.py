@@ -9,6 +9,7 @@ from talka_core.scheduler import branching
 from talka_core.scheduler.dispatch import make_ready, release_kept
 from talka_core.scheduler.joins import Verdict, is_satisfied, verdict, verdict_after
 from talka_core.scheduler.state import ExecutionRecord
+from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols.events import (
     AllocationRequestWithdrawn,
     ExecutionCancelled,
@@ -98,9 +99,13 @@ def stop_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
 def cancel_task(
     state: ExecutionRecord, task_id: str, now_ms: int, because: str = ""
 ) -> Iterator[ExecutionEvent]:
-    """End a task that has not begun, or ask its worker to stop it; one that has ended stays as it is."""
+    """End a task that has not begun, or ask its worker or its sub-workflow to stop; what has ended stays."""
     record = state.tasks[task_id]
     match record.status:
+        case TaskStatus.WAITING if record.waiting == WORKFLOW:
+            # Only its sub-workflow can end it, which is asked to stop.
+            if not record.is_stopping:
+                yield TaskCancelRequested(task_id, record.attempt, because)
         case TaskStatus.PENDING | TaskStatus.READY | TaskStatus.RETRYING | TaskStatus.WAITING:
             yield TaskCancelled(task_id, record.attempt, now_ms, because)
         case TaskStatus.QUEUED:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
-from talka_protocols.events import Holder, TaskFailure, TasksAdded
+from talka_protocols.events import Holder, Parent, TaskFailure, TasksAdded
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -73,6 +73,7 @@ class TaskRecord(Struct, gc=False):
     asked: Raw = Raw(b"null")
     answer: Raw = Raw(b"null")
     is_answered: bool = False
+    is_child_started: bool = False
 
 
 class Return(Struct, frozen=True):
@@ -100,7 +101,8 @@ class Signal(Struct, frozen=True):
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
 
-    ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that were recorded.
+    ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
+    were recorded. ``parent`` is the task whose sub-workflow it is.
     """
 
     execution_id: str
@@ -129,6 +131,8 @@ class ExecutionRecord(Struct):
     name: str = ""
     signals: list[Signal] = field(default_factory=list[Signal])
     signal_ids: dict[str, None] = field(default_factory=dict[str, None])
+    parent: Parent | None = None
+    is_parent_informed: bool = False
 
     @property
     def is_stopping(self) -> bool:

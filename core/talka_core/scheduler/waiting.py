@@ -4,18 +4,29 @@ Each kind is an agent type of its own:
 
 - ``wait``: for ``seconds``, or ``until`` an instant (Unix seconds, or ISO 8601 with its offset);
 - ``signal``: for a signal of its ``name``, perhaps one that came before;
-- ``approval``: for a person's answer to its ``question``.
+- ``approval``: for a person's answer to its ``question``;
+- ``workflow``: for the end of an execution of its own, whose id is derived from the attempt.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType, to_builtins
 
-from talka_core.payloads import ApprovalPayload, SignalPayload, WaitPayload, instant_of, read, refused
+from talka_core.inputs import check_names
+from talka_core.payloads import (
+    ApprovalPayload,
+    SignalPayload,
+    SubWorkflowPayload,
+    WaitPayload,
+    instant_of,
+    read,
+    refused,
+)
 from talka_core.references import UnresolvedReferenceError
 from talka_core.scheduler.inputs import payload_of
 from talka_core.scheduler.state import ExecutionRecord
@@ -34,6 +45,7 @@ from talka_protocols.workflow import INLINE_BYTES_MAX
 WAIT = "wait"
 SIGNAL = "signal"
 APPROVAL = "approval"
+WORKFLOW = "workflow"
 
 
 def begin(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -43,7 +55,7 @@ def begin(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Executi
         return
     attempt = state.tasks[task_id].attempt + 1
     try:
-        awaited = kind(payload_of(state, task_id), task_id, attempt, now_ms)
+        awaited = kind(state, task_id, attempt, now_ms)
     except (UnresolvedReferenceError, WorkflowInvalidError) as error:
         yield _failed(task_id, attempt, now_ms, error)
         return
@@ -82,23 +94,37 @@ def due_at(payload: WaitPayload, now_ms: int) -> int:
     return max(1, round(instant * 1000))
 
 
-def _wait(payload: dict[str, Any], task_id: str, attempt: int, now_ms: int) -> TaskWaiting:
-    return TaskWaiting(task_id, attempt, WAIT, due_at=due_at(read(WAIT, payload), now_ms))
+def child_id(execution_id: str, task_id: str, attempt: int) -> str:
+    """Return the id of the execution that one attempt of a task waits for; always the same."""
+    named = f"{execution_id}\0{task_id}\0{attempt}".encode()
+    return hashlib.blake2b(named, digest_size=10).hexdigest()
 
 
-def _signal(payload: dict[str, Any], task_id: str, attempt: int, now_ms: int) -> TaskWaiting:
-    wanted: SignalPayload = read(SIGNAL, payload)
+def _wait(state: ExecutionRecord, task_id: str, attempt: int, now_ms: int) -> TaskWaiting:
+    payload: WaitPayload = read(WAIT, payload_of(state, task_id))
+    return TaskWaiting(task_id, attempt, WAIT, due_at=due_at(payload, now_ms))
+
+
+def _signal(state: ExecutionRecord, task_id: str, attempt: int, now_ms: int) -> TaskWaiting:
+    wanted: SignalPayload = read(SIGNAL, payload_of(state, task_id))
     data = {} if wanted.default is UNSET else {"default": wanted.default}
     due_at = _deadline(wanted.timeout_seconds, now_ms)
     return TaskWaiting(task_id, attempt, SIGNAL, wanted.name, due_at, _encoded(data or None))
 
 
-def _approval(payload: dict[str, Any], task_id: str, attempt: int, now_ms: int) -> TaskWaiting:
-    asked: ApprovalPayload = read(APPROVAL, payload)
+def _approval(state: ExecutionRecord, task_id: str, attempt: int, now_ms: int) -> TaskWaiting:
+    asked: ApprovalPayload = read(APPROVAL, payload_of(state, task_id))
     due_at = _deadline(asked.timeout_seconds, now_ms)
     shown = to_builtins(asked)
     shown.pop("timeout_seconds", None)
     return TaskWaiting(task_id, attempt, APPROVAL, due_at=due_at, data=_encoded(shown))
+
+
+def _workflow(state: ExecutionRecord, task_id: str, attempt: int, _now_ms: int) -> TaskWaiting:
+    payload: SubWorkflowPayload = read(WORKFLOW, payload_of(state, task_id))
+    definition = state.index.tasks[task_id].workflow
+    check_names(definition.inputs if definition else {}, payload.inputs)
+    return TaskWaiting(task_id, attempt, WORKFLOW, child_id(state.execution_id, task_id, attempt))
 
 
 def _deadline(seconds: float | UnsetType, now_ms: int) -> int:
@@ -119,10 +145,11 @@ def _failed(task_id: str, attempt: int, now_ms: int, error: TalkaError) -> TaskF
     return TaskFailed(task_id, attempt, now_ms, TaskFailure(error.code, str(error)))
 
 
-_KINDS: dict[str, Callable[[dict[str, Any], str, int, int], TaskWaiting]] = {
+_KINDS: dict[str, Callable[[ExecutionRecord, str, int, int], TaskWaiting]] = {
     WAIT: _wait,
     SIGNAL: _signal,
     APPROVAL: _approval,
+    WORKFLOW: _workflow,
 }
 
 WAITING_TYPES = frozenset(_KINDS)

@@ -44,6 +44,7 @@ from talka_protocols.events.execution import (
 from talka_protocols.events.fact import (
     Fact,
     Holder,
+    Parent,
     TaskFailure,
 )
 from talka_protocols.events.growth import TasksAdded
@@ -81,6 +82,8 @@ from talka_protocols.events.pool import (
 )
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
+    ChildStarted,
+    ParentInformed,
     RequestRefused,
     SignalReceived,
     SignalTaken,
@@ -102,6 +105,7 @@ __all__ = [
     "AllocationRevoked",
     "AllocationSettled",
     "ApprovalAnswered",
+    "ChildStarted",
     "Event",
     "ExecutionAccepted",
     "ExecutionCancelRequested",
@@ -120,6 +124,8 @@ __all__ = [
     "LogsClosed",
     "LogsOpened",
     "OwnershipTaken",
+    "Parent",
+    "ParentInformed",
     "PermitWithdrawn",
     "PlanAccepted",
     "PlanEvent",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from talka_protocols.events.fact import Fact, TaskFailure
+from talka_protocols.events.fact import Fact, Parent, TaskFailure
 from talka_protocols.events.growth import TasksAdded
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
+    ChildStarted,
+    ParentInformed,
     RequestRefused,
     SignalReceived,
     SignalTaken,
@@ -17,10 +19,14 @@ from talka_protocols.workflow import ClaimCheck, Workflow
 
 
 class ExecutionAccepted(Fact, frozen=True, gc=False):
-    """The planner handed over a checked workflow; a large one is named by its claim check."""
+    """The planner handed over a checked workflow; a large one is named by its claim check.
+
+    ``parent`` is the task whose sub-workflow it is.
+    """
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
+    parent: Parent | None = None
 
 
 class ExecutionRejected(Fact, frozen=True, gc=False):
@@ -29,6 +35,7 @@ class ExecutionRejected(Fact, frozen=True, gc=False):
     code: str
     message: str
     name: str = ""
+    parent: Parent | None = None
 
 
 class ExecutionStarted(Fact, frozen=True, gc=False):
@@ -270,6 +277,8 @@ ExecutionEvent = (
     | SignalReceived
     | SignalTaken
     | ApprovalAnswered
+    | ChildStarted
+    | ParentInformed
     | TasksAdded
     | RequestRefused
     | AllocationRequestWithdrawn

@@ -50,6 +50,18 @@ class ApprovalAnswered(Fact, frozen=True, gc=False):
     is_default: bool = False
 
 
+class ChildStarted(Fact, frozen=True, gc=False):
+    """The planner has recorded the task's sub-workflow, so it will be carried out."""
+
+    task_id: str
+    attempt: int
+    child_id: str
+
+
+class ParentInformed(Fact, frozen=True, gc=False):
+    """The execution that this one is a sub-workflow of has recorded how it ended."""
+
+
 class RequestRefused(Fact, frozen=True, gc=False):
     """Somebody asked for what could not be done; nothing else has changed."""
 

@@ -6,16 +6,18 @@ from enum import StrEnum
 
 from msgspec import Raw, Struct
 
-from talka_protocols.events import TaskFailure
+from talka_protocols.events import Parent, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
+from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
-    """A client asks for an execution under an id of its choice."""
+    """A client asks for an execution under an id of its choice, or a task for its sub-workflow."""
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
+    parent: Parent | None = None
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -36,12 +38,37 @@ class StartExecution(ToExecution, frozen=True, gc=False):
     definition: ClaimCheck | None = None
     refusal: Refusal | None = None
     name: str = ""
+    parent: Parent | None = None
 
 
 class CancelExecution(ToExecution, frozen=True, gc=False):
-    """Somebody wants the execution to stop."""
+    """Somebody wants the execution to stop: a person, or the task whose sub-workflow it is."""
 
     reason: str = ""
+    parent: Parent | None = None
+
+
+class ConfirmChild(ToExecution, frozen=True, gc=False):
+    """The planner has recorded the sub-workflow of a task's attempt."""
+
+    task_id: str
+    attempt: int
+
+
+class ChildFinished(ToExecution, frozen=True, gc=False):
+    """The sub-workflow of a task's attempt is over; re-sent until settled."""
+
+    task_id: str
+    attempt: int
+    child_id: str
+    status: ExecutionState
+    reason: str = ""
+    result: Raw = Raw(b"null")
+    claim: ClaimCheck | None = None
+
+
+class SettleChild(ToExecution, frozen=True, gc=False):
+    """Whoever asked for the sub-workflow knows how it ended."""
 
 
 class SignalExecution(ToExecution, frozen=True, gc=False):
@@ -153,6 +180,9 @@ SchedulerMessage = (
     | CancelExecution
     | SignalExecution
     | AnswerApproval
+    | ConfirmChild
+    | ChildFinished
+    | SettleChild
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired

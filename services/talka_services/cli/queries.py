@@ -59,6 +59,7 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
         "started_at": status.started_at,
         "finished_at": status.finished_at,
         "reason": status.reason,
+        "parent": _plain_struct(status.parent) if status.parent else None,
     }
 
 
@@ -85,7 +86,7 @@ def list_executions(target: Target, status: StatusFilter = None, limit: Limit = 
     rows = (
         (
             plain(item.execution_id),
-            plain(item.name),
+            plain(item.name if item.parent is None else f"{item.name} (part of {item.parent.execution_id})"),
             coloured(item.status.value),
             f"{item.done}/{item.total}",
             local_time(item.started_at),
@@ -126,6 +127,9 @@ def status(target: Target, execution_id: ExecutionId) -> None:
         f"{plain(current.name)}  {coloured(current.status.value)}  {current.done}/{current.total} tasks"
         f"  started {local_time(current.started_at)}  took {_elapsed(current)}"
     )
+    if current.parent:
+        parent = current.parent
+        console().print(f"  sub-workflow of task {plain(parent.task_id)} of {plain(parent.execution_id)}")
     if current.reason:
         console().print(f"  {plain(current.reason)}")
     rows = (

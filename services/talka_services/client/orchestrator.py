@@ -14,6 +14,7 @@ from uuid import uuid4
 import msgspec
 from msgspec.structs import replace
 
+from talka_core.inputs import check_bound
 from talka_core.payloads import APPROVE
 from talka_core.scheduler import ExecutionRecord
 from talka_core.status import inventory_of, result_of, status_of
@@ -112,7 +113,7 @@ class Orchestrator:
             WorkflowInvalidError: it cannot run; nothing was stored.
             CallerError: the execution id cannot be used.
         """
-        checked = await self._ceilings.check(workflow)
+        checked = await self._ceilings.check(check_bound(workflow))
         chosen = execution_id or self._new_id(key)
         if not is_token(chosen):
             raise CallerError(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from talka_core.behaviour import Effect, Send, SetTimer
 from talka_protocols.errors import PlatformError
-from talka_protocols.messages import StartTask, TimerFired
+from talka_protocols.messages import StartTask, SubmitWorkflow, TimerFired
 from talka_protocols.ports import Lease
 from talka_protocols.workflow import INLINE_BYTES_MAX
 from talka_services.runner.mail import Sorter
@@ -76,6 +76,8 @@ class Performer:
             for place, (letter_id, send) in enumerate(sends):
                 if isinstance(send.message, StartTask) and send.message.inputs:
                     sends[place] = (letter_id, await self._bundled(send, send.message))
+                elif isinstance(send.message, SubmitWorkflow):
+                    sends[place] = (letter_id, await self._stored(send, send.message))
             await self._ports.post.send(self._sorter.envelopes(self._sender, self.epoch, sends))
         except PlatformError as error:
             log.warning("post.not_sent", actor=self._sender, error=str(error))
@@ -88,6 +90,13 @@ class Performer:
             return send
         claim = await self._ports.blobs.put(msgspec.json.encode(message.inputs))
         return replace(send, message=replace(message, inputs={}, bundle=claim))
+
+    async def _stored(self, send: Send, message: SubmitWorkflow) -> Send:
+        """Store a sub-workflow that is too large for a message, and name it by its digest."""
+        encoded = msgspec.json.encode(message.workflow)
+        if len(encoded) <= self._ports.max_bytes // 4:
+            return send
+        return replace(send, message=replace(message, definition=await self._ports.blobs.put(encoded)))
 
     def check_lease(self) -> None:
         """Step down unless the lease is surely held.

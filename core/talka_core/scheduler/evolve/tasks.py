@@ -55,7 +55,7 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     record.status, record.attempt, record.due_at = TaskStatus.WAITING, event.attempt, event.due_at
     record.waiting, record.started_at = event.kind, at
     record.awaited, record.asked = event.name, event.data.copy()
-    record.answer, record.is_answered = Raw(b"null"), False
+    record.answer, record.is_answered, record.is_child_started = Raw(b"null"), False, False
 
 
 def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None:

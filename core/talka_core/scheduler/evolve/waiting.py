@@ -37,8 +37,18 @@ def _answered(state: ExecutionRecord, event: e.ApprovalAnswered, _at: int) -> No
     record.answer, record.is_answered = Raw(msgspec.json.encode(answer)), True
 
 
+def _child_started(state: ExecutionRecord, event: e.ChildStarted, _at: int) -> None:
+    state.tasks[event.task_id].is_child_started = True
+
+
+def _parent_informed(state: ExecutionRecord, _event: e.ParentInformed, _at: int) -> None:
+    state.is_parent_informed = True
+
+
 HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.SignalReceived: _received,
     e.SignalTaken: _taken,
     e.ApprovalAnswered: _answered,
+    e.ChildStarted: _child_started,
+    e.ParentInformed: _parent_informed,
 }
