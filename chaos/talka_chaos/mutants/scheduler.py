@@ -23,6 +23,8 @@ decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
 evolve = import_module("talka_core.scheduler.evolve.execution")
+looping = import_module("talka_core.scheduler.looping")
+mapping = import_module("talka_core.scheduler.mapping")
 
 
 def dependencies_ignored() -> AbstractContextManager[Any]:
@@ -133,8 +135,41 @@ def repeated_signal_recorded() -> AbstractContextManager[Any]:
     return patch.object(arrivals, "_refusal_of_signal", refusal)
 
 
+def map_limit_ignored() -> AbstractContextManager[Any]:
+    """All items of a map begin at once."""
+    real = mapping._rule  # noqa: SLF001
+
+    def rule(state: ExecutionRecord, map_id: str) -> Any:
+        return replace(real(state, map_id), max_parallel=None)
+
+    return patch.object(mapping, "_rule", rule)
+
+
+def lost_items_forgotten() -> AbstractContextManager[Any]:
+    """A map that cannot succeed any more succeeds with what it has."""
+
+    def is_lost(_state: ExecutionRecord, _map_id: str) -> bool:
+        return False
+
+    return patch.object(mapping, "is_lost", is_lost)
+
+
+def loop_without_bound() -> AbstractContextManager[Any]:
+    """A loop counts every round as its first."""
+    real = looping.after_round
+
+    def after_round(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Any:
+        state.tasks[message.task_id].iteration = 0
+        return real(state, message, now_ms)
+
+    return patch.object(looping, "after_round", after_round)
+
+
 SCHEDULER_MUTANTS = (
     conditions_ignored,
+    map_limit_ignored,
+    lost_items_forgotten,
+    loop_without_bound,
     dependencies_ignored,
     attempt_ignored,
     stale_grant_accepted,

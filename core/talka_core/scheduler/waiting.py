@@ -17,6 +17,7 @@ from msgspec import UNSET, Raw, UnsetType, to_builtins
 
 from talka_core.payloads import ApprovalPayload, SignalPayload, WaitPayload, instant_of, read, refused
 from talka_core.references import UnresolvedReferenceError
+from talka_core.scheduler import mapping
 from talka_core.scheduler.inputs import payload_of
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
@@ -38,7 +39,11 @@ APPROVAL = "approval"
 
 def begin(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let a ready task begin to wait, if it is of a kind that waits."""
-    kind = _KINDS.get(state.index.tasks[task_id].agent_type)
+    task = state.index.tasks[task_id]
+    if task.map is not None:
+        yield mapping.begun(state, task_id, now_ms)
+        return
+    kind = _KINDS.get(task.agent_type)
     if kind is None:
         return
     attempt = state.tasks[task_id].attempt + 1

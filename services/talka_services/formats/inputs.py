@@ -18,6 +18,8 @@ from talka_core.references import as_text, escape, mentions
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 
+WITH_REFERENCES = frozenset({"payload", "map"})
+"""The fields of a task in which references stay, to be read once more when it runs."""
 _INPUT = re.compile(r"(\$?)\$\{\s*input\.([^${}]*?)\s*\}")
 _DEPTH_MAX = DEPTH_MAX + 8
 
@@ -128,7 +130,7 @@ def _bind_task(task: Any, values: Mapping[str, Any], path: tuple[str | int, ...]
     if not isinstance(task, dict):
         return task
     return {
-        key: _bind(value, values, (*path, key), is_payload=key == "payload")
+        key: _bind(value, values, (*path, key), is_payload=key in WITH_REFERENCES)
         for key, value in cast("dict[str, Any]", task).items()
     }
 

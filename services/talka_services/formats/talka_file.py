@@ -14,7 +14,7 @@ from talka_core.dataflow import undetectable
 from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig, WorkflowConstraints
 from talka_services.formats.document import DependencyEntry, TaskEntry, WorkflowFile
 from talka_services.formats.fields import convert
-from talka_services.formats.inputs import bind_inputs, protect
+from talka_services.formats.inputs import WITH_REFERENCES, bind_inputs, protect
 
 
 def from_document(
@@ -143,7 +143,7 @@ def _task(entry: TaskEntry) -> Task:
 def _tidy(task: dict[str, Any]) -> dict[str, Any]:
     """Return a task's document without empty requirements, its references protected from inputs."""
     resources = {name: amount for name, amount in task.pop("resources", {}).items() if amount}
-    tidy = {key: value if key == "payload" else protect(value) for key, value in task.items()}
+    tidy = {key: value if key in WITH_REFERENCES else protect(value) for key, value in task.items()}
     return tidy | ({"resources": resources} if resources else {})
 
 
