@@ -26,6 +26,7 @@ _ATTEMPT_OVER = (
     e.TaskFailed,
     e.TaskTimedOut,
     e.TaskRetrying,
+    e.TaskIterated,
     e.TaskAttemptLost,
     e.TaskCancelled,
 )

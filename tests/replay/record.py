@@ -21,7 +21,7 @@ from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Join, RetryPolicy
+from talka_protocols.policies import Join, Loop, MapOver, RetryPolicy
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -217,6 +217,40 @@ def sub_workflow_cancelled() -> Model:
     return model
 
 
+def map_over_items() -> Model:
+    """A map runs two items at once, tolerates one failure, and a second map fails with its first."""
+    tasks = (
+        Task("split", AGENT_TYPE),
+        Task(
+            "m",
+            AGENT_TYPE,
+            payload={"n": "${item.n}"},
+            map=MapOver("${split.parts}", max_parallel=2, tolerated_failures=1),
+        ),
+        Task("strict", AGENT_TYPE, map=MapOver([1, 2])),
+        Task("after", AGENT_TYPE, payload={"all": "${m}"}),
+    )
+    model = _begun(Workflow("golden", "golden", tasks))
+    _end(model, "split", Outcome.SUCCEEDED, b'{"parts": [{"n": 1}, {"n": 2}, {"n": 3}]}')
+    _end(model, "m[1]", Outcome.FAILED)
+    _end(model, "strict[0]", Outcome.FAILED)
+    return model
+
+
+def loop_in_rounds() -> Model:
+    """A loop ends in its second round, and another one never does."""
+    tasks = (
+        Task("poll", AGENT_TYPE, payload={"last": "${loop.result.n}"}, loop=Loop("result.n == 2", 3, 0.5)),
+        Task("never", AGENT_TYPE, loop=Loop("result == 1", max_iterations=2)),
+    )
+    model = _begun(Workflow("golden", "golden", tasks))
+    _end(model, "poll", Outcome.SUCCEEDED, b'{"n": 1}')
+    model.fire((Recipient.SCHEDULER, "golden", "retry/poll/1"))
+    _deliver_all(model)
+    _end(model, "poll", Outcome.SUCCEEDED, b'{"n": 2}')
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -235,6 +269,8 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         approval,
         sub_workflow,
         sub_workflow_cancelled,
+        map_over_items,
+        loop_in_rounds,
     )
 }
 

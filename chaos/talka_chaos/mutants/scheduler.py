@@ -30,6 +30,8 @@ decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
 evolve = import_module("talka_core.scheduler.evolve.execution")
+looping = import_module("talka_core.scheduler.looping")
+mapping = import_module("talka_core.scheduler.mapping")
 
 
 def dependencies_ignored() -> AbstractContextManager[Any]:
@@ -164,10 +166,43 @@ def child_of_any_attempt_accepted() -> AbstractContextManager[Any]:
     return patch.object(children, "finished", finished)
 
 
+def map_limit_ignored() -> AbstractContextManager[Any]:
+    """All items of a map begin at once."""
+    real = mapping._rule  # noqa: SLF001
+
+    def rule(state: ExecutionRecord, map_id: str) -> Any:
+        return replace(real(state, map_id), max_parallel=None)
+
+    return patch.object(mapping, "_rule", rule)
+
+
+def lost_items_forgotten() -> AbstractContextManager[Any]:
+    """A map that cannot succeed any more succeeds with what it has."""
+
+    def is_lost(_state: ExecutionRecord, _map_id: str) -> bool:
+        return False
+
+    return patch.object(mapping, "is_lost", is_lost)
+
+
+def loop_without_bound() -> AbstractContextManager[Any]:
+    """A loop counts every round as its first."""
+    real = looping.after_round
+
+    def after_round(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Any:
+        state.tasks[message.task_id].iteration = 0
+        return real(state, message, now_ms)
+
+    return patch.object(looping, "after_round", after_round)
+
+
 SCHEDULER_MUTANTS = (
     conditions_ignored,
     child_reported_once,
     child_of_any_attempt_accepted,
+    map_limit_ignored,
+    lost_items_forgotten,
+    loop_without_bound,
     dependencies_ignored,
     attempt_ignored,
     stale_grant_accepted,

@@ -36,7 +36,7 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield from _settle(state, event.task_id, event.attempt)
         case e.TaskAttemptLost():
             yield from _settle(state, event.task_id, event.attempt)
-        case e.TaskRetrying():
+        case e.TaskRetrying() | e.TaskIterated():
             yield from _settle(state, event.task_id, event.attempt)
             yield _timer(state, RETRY, event.task_id)
         case e.TaskWaiting() if event.kind == WORKFLOW:

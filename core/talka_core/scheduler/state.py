@@ -35,9 +35,10 @@ class TaskRecord(Struct, gc=False):
 
     ``is_tolerated`` says that its end without success is no fault of the
     execution; ``added_at`` is the version at which it joined the graph, 0 for
-    the definition's own. ``waiting`` is the kind of what it waits for,
-    ``awaited`` its name, ``asked`` what is shown to whoever may end it, and
-    ``answer`` what has come for it once it ``is_answered``.
+    the definition's own; ``iteration`` counts the rounds of a loop that are
+    over. ``waiting`` is the kind of what it waits for, ``awaited`` its name,
+    ``asked`` what is shown to whoever may end it, and ``answer`` what has come
+    for it once it ``is_answered``.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -74,6 +75,7 @@ class TaskRecord(Struct, gc=False):
     answer: Raw = Raw(b"null")
     is_answered: bool = False
     is_child_started: bool = False
+    iteration: int = 0
 
 
 class Return(Struct, frozen=True):
@@ -98,6 +100,15 @@ class Signal(Struct, frozen=True):
     data: Raw = Raw(b"null")
 
 
+class MapRecord(Struct):
+    """A map's items: how many there are, are tasks already, have ended, and ended without success."""
+
+    items: int
+    added: int = 0
+    ended: int = 0
+    failed: int = 0
+
+
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
 
@@ -112,6 +123,7 @@ class ExecutionRecord(Struct):
     definition: ClaimCheck | None = None
     index: WorkflowIndex = field(default_factory=WorkflowIndex)
     tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
+    maps: dict[str, MapRecord] = field(default_factory=dict[str, MapRecord])
     added: list[TasksAdded] = field(default_factory=list[TasksAdded])
     ready: list[tuple[tuple[float, ...], str]] = field(default_factory=list[tuple[tuple[float, ...], str]])
     active: int = 0

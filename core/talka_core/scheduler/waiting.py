@@ -28,6 +28,7 @@ from talka_core.payloads import (
     refused,
 )
 from talka_core.references import UnresolvedReferenceError
+from talka_core.scheduler import mapping
 from talka_core.scheduler.inputs import payload_of
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
@@ -50,7 +51,11 @@ WORKFLOW = "workflow"
 
 def begin(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let a ready task begin to wait, if it is of a kind that waits."""
-    kind = _KINDS.get(state.index.tasks[task_id].agent_type)
+    task = state.index.tasks[task_id]
+    if task.map is not None:
+        yield mapping.begun(state, task_id, now_ms)
+        return
+    kind = _KINDS.get(task.agent_type)
     if kind is None:
         return
     attempt = state.tasks[task_id].attempt + 1

@@ -126,6 +126,22 @@ class TaskRetrying(Fact, frozen=True, gc=False):
     error: TaskFailure
 
 
+class TaskIterated(Fact, frozen=True, gc=False):
+    """The attempt returned, the loop's condition does not hold yet, and the next round follows at ``due_at``.
+
+    ``iteration`` counts from 1; the result is kept for the next round.
+    """
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    iteration: int
+    due_at: int
+    result: Raw = Raw(b"null")
+    claim: ClaimCheck | None = None
+    extracts: dict[str, Raw] = {}
+
+
 class TaskAttemptLost(Fact, frozen=True, gc=False):
     """The attempt's worker is gone or gave it back; it does not count against the retries.
 
@@ -269,6 +285,7 @@ ExecutionEvent = (
     | TaskFailed
     | TaskTimedOut
     | TaskRetrying
+    | TaskIterated
     | TaskAttemptLost
     | TaskCancelRequested
     | TaskCancelled

@@ -9,7 +9,6 @@ not text. A value put into a payload is never read as a reference again.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -19,6 +18,8 @@ from talka_core.references import as_text, escape, mentions
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 
+WITH_REFERENCES = frozenset({"payload", "map"})
+"""The fields of a task in which references stay, to be read once more when it runs."""
 _DEPTH_MAX = DEPTH_MAX + 8
 
 
@@ -129,7 +130,9 @@ def _bind_task(task: Any, values: Mapping[str, Any], path: tuple[str | int, ...]
         return task
     # A sub-workflow has inputs of its own, which are bound when it begins.
     return {
-        key: value if key == "workflow" else _bind(value, values, (*path, key), is_payload=key == "payload")
+        key: value
+        if key == "workflow"
+        else _bind(value, values, (*path, key), is_payload=key in WITH_REFERENCES)
         for key, value in cast("dict[str, Any]", task).items()
     }
 

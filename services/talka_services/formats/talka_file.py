@@ -15,9 +15,9 @@ from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig, WorkflowConstraints
 from talka_services.formats.document import FORMAT_VERSION, DependencyEntry, TaskEntry, WorkflowFile
 from talka_services.formats.fields import convert
-from talka_services.formats.inputs import bind_inputs, protect
+from talka_services.formats.inputs import WITH_REFERENCES, bind_inputs, protect
 
-UNBOUND = ("payload", "workflow")
+UNBOUND = WITH_REFERENCES | {"workflow"}
 """What of a task is not read as inputs of its file once these are bound."""
 
 
