@@ -37,6 +37,8 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
         strategy=random.choice(list(Strategy)),
         timeout=600.0,
     )
+    if random.random() < 0.3:
+        tasks = tuple(_saving(random, task) for task in tasks)
     return Workflow(name, name, tasks, tuple(edges), config)
 
 
@@ -49,6 +51,11 @@ def licensed(random: Random, workflow: Workflow, share: float) -> Workflow:
         for task in workflow.tasks
     ]
     return replace(workflow, tasks=tuple(tasks))
+
+
+def _saving(random: Random, task: Task) -> Task:
+    """Let a task save its progress now and then, or not at all."""
+    return replace(task, payload={"saves": random.choice((0, 1, 3, 8))})
 
 
 def _task(random: Random, position: int, alike: float, most_s: float) -> Task:

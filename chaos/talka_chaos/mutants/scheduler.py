@@ -13,7 +13,13 @@ from msgspec.structs import replace
 from talka_chaos.mutants.planting import behaving
 from talka_core.behaviour import SetTimer
 from talka_core.scheduler.state import ExecutionRecord
-from talka_protocols.messages import AttemptFinished, GrantAllocation, Recipient, RevokeAllocation
+from talka_protocols.messages import (
+    AttemptFinished,
+    GrantAllocation,
+    Recipient,
+    RecordProgress,
+    RevokeAllocation,
+)
 from talka_protocols.states import TaskStatus
 
 arrivals = import_module("talka_core.scheduler.arrivals")
@@ -22,6 +28,7 @@ branching = import_module("talka_core.scheduler.branching")
 decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
+progress = import_module("talka_core.scheduler.progress")
 evolve = import_module("talka_core.scheduler.evolve.execution")
 
 
@@ -133,7 +140,28 @@ def repeated_signal_recorded() -> AbstractContextManager[Any]:
     return patch.object(arrivals, "_refusal_of_signal", refusal)
 
 
+def checkpoint_forgotten() -> AbstractContextManager[Any]:
+    """An attempt is started without what earlier ones have saved."""
+    real = effects._start  # noqa: SLF001
+
+    def start(state: ExecutionRecord, task_id: str, record: Any) -> Any:
+        return real(state, task_id, replace(record, checkpoint=None))
+
+    return patch.object(effects, "_start", start)
+
+
+def checkpoints_ordered_across_attempts() -> AbstractContextManager[Any]:
+    """A new attempt's first checkpoints are taken for repeats of the last attempt's."""
+
+    def is_known(record: Any, message: RecordProgress) -> bool:
+        return record.checkpoint is not None and record.checkpoint.sequence >= message.sequence
+
+    return patch.object(progress, "_is_known", is_known)
+
+
 SCHEDULER_MUTANTS = (
+    checkpoint_forgotten,
+    checkpoints_ordered_across_attempts,
     conditions_ignored,
     dependencies_ignored,
     attempt_ignored,

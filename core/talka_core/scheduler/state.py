@@ -13,7 +13,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
-from talka_protocols.events import Holder, TaskFailure, TasksAdded
+from talka_protocols.events import Holder, Saved, TaskFailure, TasksAdded
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -30,6 +30,14 @@ LOST_MAX = 10
 """Attempts that may be lost with their workers before the task itself is blamed."""
 
 
+class Checkpoint(Struct, frozen=True, gc=False):
+    """The newest thing that a task saved of its progress, and which attempt did."""
+
+    attempt: int
+    sequence: int
+    saved: Saved
+
+
 class TaskRecord(Struct, gc=False):
     """One task's state; instants are milliseconds since the epoch, 0 for never.
 
@@ -37,7 +45,8 @@ class TaskRecord(Struct, gc=False):
     execution; ``added_at`` is the version at which it joined the graph, 0 for
     the definition's own. ``waiting`` is the kind of what it waits for,
     ``awaited`` its name, ``asked`` what is shown to whoever may end it, and
-    ``answer`` what has come for it once it ``is_answered``.
+    ``answer`` what has come for it once it ``is_answered``. ``steps``
+    are the results of finished steps inside the task, by name.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -73,6 +82,8 @@ class TaskRecord(Struct, gc=False):
     asked: Raw = Raw(b"null")
     answer: Raw = Raw(b"null")
     is_answered: bool = False
+    checkpoint: Checkpoint | None = None
+    steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
 
 
 class Return(Struct, frozen=True):

@@ -79,6 +79,7 @@ from talka_protocols.events.pool import (
     WorkerJoined,
     WorkerLost,
 )
+from talka_protocols.events.progress import Saved, TaskCheckpointed, TaskStepFinished
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     RequestRefused,
@@ -131,6 +132,7 @@ __all__ = [
     "RequestRefused",
     "ReservationEnded",
     "ReservationMade",
+    "Saved",
     "ShardEvent",
     "SharedReturned",
     "SignalReceived",
@@ -138,6 +140,7 @@ __all__ = [
     "TaskAttemptLost",
     "TaskCancelRequested",
     "TaskCancelled",
+    "TaskCheckpointed",
     "TaskFailed",
     "TaskFailure",
     "TaskQueued",
@@ -146,6 +149,7 @@ __all__ = [
     "TaskScheduled",
     "TaskSkipped",
     "TaskStarted",
+    "TaskStepFinished",
     "TaskSucceeded",
     "TaskTimedOut",
     "TaskWaiting",

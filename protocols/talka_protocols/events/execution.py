@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from talka_protocols.events.fact import Fact, TaskFailure
 from talka_protocols.events.growth import TasksAdded
+from talka_protocols.events.progress import TaskCheckpointed, TaskStepFinished
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     RequestRefused,
@@ -271,6 +272,8 @@ ExecutionEvent = (
     | SignalTaken
     | ApprovalAnswered
     | TasksAdded
+    | TaskCheckpointed
+    | TaskStepFinished
     | RequestRefused
     | AllocationRequestWithdrawn
     | PermitWithdrawn
