@@ -67,6 +67,7 @@ def findings(world: World) -> Iterator[str]:
             yield str(error)
     yield from _children(world)
     yield from _acknowledged(world)
+    yield from world.saves.findings(world.book.commits)
     for subject in world.post.subjects():
         if ".dead." in subject:
             yield f"P1 a message was set aside: {world.post.mailbox(subject).unsettled[0].body!r}"

@@ -37,6 +37,8 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
         strategy=random.choice(list(Strategy)),
         timeout=600.0,
     )
+    if random.random() < 0.3:
+        tasks = tuple(_saving(random, task) for task in tasks)
     return Workflow(name, name, tasks, tuple(edges), config)
 
 
@@ -63,6 +65,11 @@ def _child(random: Random, task: Task, depth: int) -> Task:
         child = with_children(random, child, depth - 1)
     retries = random.choice((0, 0, 1))
     return replace(task, agent_type="workflow", payload={}, workflow=child, retries=retries)
+
+
+def _saving(random: Random, task: Task) -> Task:
+    """Let a task save its progress now and then, or not at all."""
+    return replace(task, payload={"saves": random.choice((0, 1, 3, 8))})
 
 
 def _task(random: Random, position: int, alike: float, most_s: float) -> Task:

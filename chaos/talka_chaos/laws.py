@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
+from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
 from talka_core.worker import state as f
@@ -54,6 +54,8 @@ def is_settled(effect: Effect, event: Any) -> bool:
             return _key(event) == (effect.execution_id, effect.task_id)
         case Enlist():
             return isinstance(event, f.IncarnationBegan)
+        case Confirm():
+            raise AssertionError("a confirmation is not owed")
 
 
 def _is_timer_settled(name: str, event: Any) -> bool:
@@ -85,6 +87,8 @@ def _is_message_settled(message: m.Message, event: Any) -> bool:
             return isinstance(event, e.AllocationSettled) and event.allocation_id == message.allocation_id
         case m.RecordHandOn():
             return _is_hand_on_settled(message, event)
+        case m.RecordProgress():
+            return _is_progress_settled(message, event)
         case m.AttemptFinished():
             return _key(event) == (message.execution_id, message.task_id)
         case _:
@@ -127,6 +131,14 @@ def _is_hand_on_settled(message: m.RecordHandOn, event: Any) -> bool:
             return event.allocation_id == message.allocation_id
         case _:
             return False
+
+
+def _is_progress_settled(message: m.RecordProgress, event: Any) -> bool:
+    if isinstance(event, f.ProgressSettled):
+        done = event.confirmation
+        about = (done.execution_id, done.task_id, done.attempt, done.sequence)
+        return about == (message.execution_id, message.task_id, message.attempt, message.sequence)
+    return _key(event) == (message.execution_id, message.task_id)
 
 
 def _is_over(event: Any, task_id: str) -> bool:

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from talka_chaos.ledger import LogBook
+from talka_chaos.progress import Saves
 from talka_chaos.runs import Runs
 from talka_chaos.swarm import Chance, Faults, draw
 from talka_protocols.subjects import LogName, Names
@@ -54,6 +55,7 @@ class World:
         self.runs = Runs(SHARED)
         self.book = LogBook(self.runs)
         self.injected: Counter[str] = Counter()
+        self.saves = Saves()
         self.happenings = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._arrivals: dict[str, float] = {}

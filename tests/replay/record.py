@@ -251,6 +251,24 @@ def loop_in_rounds() -> Model:
     return model
 
 
+def checkpoints() -> Model:
+    """An attempt saves checkpoints and steps and fails; the next one is lost with its worker."""
+    model = _begun(_workflow(*DIAMOND, retries=2))
+    run = next(iter(model.running))
+    model.save(run, 1, {"page": 1})
+    model.save(run, 2, [1, 2], step="upload")
+    _deliver_all(model)
+    model.save(run, 3, {"page": 2})
+    _deliver_all(model)
+    _end(model, "a", Outcome.FAILED)
+    model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+    _deliver_all(model)
+    model.save(next(iter(model.running)), 1, {"page": 3})
+    _deliver_all(model)
+    model.crash_worker("w1")
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -271,6 +289,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         sub_workflow_cancelled,
         map_over_items,
         loop_in_rounds,
+        checkpoints,
     )
 }
 

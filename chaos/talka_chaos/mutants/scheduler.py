@@ -18,6 +18,7 @@ from talka_protocols.messages import (
     ChildFinished,
     GrantAllocation,
     Recipient,
+    RecordProgress,
     RevokeAllocation,
 )
 from talka_protocols.states import TaskStatus
@@ -29,6 +30,7 @@ children = import_module("talka_core.scheduler.children")
 decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
+progress = import_module("talka_core.scheduler.progress")
 evolve = import_module("talka_core.scheduler.evolve.execution")
 looping = import_module("talka_core.scheduler.looping")
 mapping = import_module("talka_core.scheduler.mapping")
@@ -196,7 +198,28 @@ def loop_without_bound() -> AbstractContextManager[Any]:
     return patch.object(looping, "after_round", after_round)
 
 
+def checkpoint_forgotten() -> AbstractContextManager[Any]:
+    """An attempt is started without what earlier ones have saved."""
+    real = effects._start  # noqa: SLF001
+
+    def start(state: ExecutionRecord, task_id: str, record: Any) -> Any:
+        return real(state, task_id, replace(record, checkpoint=None))
+
+    return patch.object(effects, "_start", start)
+
+
+def checkpoints_ordered_across_attempts() -> AbstractContextManager[Any]:
+    """A new attempt's first checkpoints are taken for repeats of the last attempt's."""
+
+    def is_known(record: Any, message: RecordProgress) -> bool:
+        return record.checkpoint is not None and record.checkpoint.sequence >= message.sequence
+
+    return patch.object(progress, "_is_known", is_known)
+
+
 SCHEDULER_MUTANTS = (
+    checkpoint_forgotten,
+    checkpoints_ordered_across_attempts,
     conditions_ignored,
     child_reported_once,
     child_of_any_attempt_accepted,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import arrivals, attempts, children, endings, waiting
+from talka_core.scheduler import arrivals, attempts, children, endings, progress, waiting
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import (
@@ -38,6 +38,7 @@ from talka_protocols.messages import (
     ConfirmHandOn,
     ConfirmRelease,
     GrantAllocation,
+    RecordProgress,
     RevokeAllocation,
     SchedulerMessage,
     SettleChild,
@@ -64,6 +65,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from attempts.finished(state, message, now_ms)
         case AttemptStarted():
             yield from attempts.started(state, message)
+        case RecordProgress():
+            yield from progress.recorded(state, message)
         case GrantAllocation():
             yield from _granted(state, message)
         case ConfirmRelease():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Effect, Send, SetTimer
-from talka_core.scheduler import children
+from talka_core.scheduler import children, progress
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
 from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
@@ -43,6 +43,8 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield Send(Recipient.PLANNER, children.submission(state, event.task_id))
         case e.TaskWaiting() if event.due_at:
             yield _timer(state, WAIT, event.task_id)
+        case e.TaskCheckpointed() | e.TaskStepFinished():
+            yield progress.confirmed(state, event)
         case e.AllocationReleased() | e.AllocationRequestWithdrawn():
             if returning := state.returning.get(event.allocation_id):
                 yield _release(state, event.allocation_id, returning)
@@ -106,11 +108,13 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
         case m.AttemptFinished():
             yield _settled(message.worker_id, message.execution_id, message.task_id, message.attempt)
         case m.AttemptStarted():
-            if not _is_wanted(state.tasks.get(message.task_id), message.attempt):
+            if progress.live(state, message.task_id, message.attempt) is None:
                 cancel = m.CancelTask(
                     message.worker_id, message.execution_id, message.task_id, message.attempt
                 )
                 yield Send(Recipient.WORKER, cancel, notice=True)
+        case m.RecordProgress():
+            yield from progress.answered(state, message)
         case m.GrantAllocation():
             if not _is_held(state, message.allocation_id):
                 holder = Holder(message.execution_id, message.task_id, message.attempt)
@@ -135,11 +139,6 @@ def is_over(state: ExecutionRecord) -> bool:
 def _is_held(state: ExecutionRecord, allocation: str) -> bool:
     """Tell whether any task has the allocation: a repeated grant may come after it was handed on."""
     return any(record.allocation_id == allocation for record in state.tasks.values())
-
-
-def _is_wanted(record: TaskRecord | None, attempt: int) -> bool:
-    live = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
-    return record is not None and record.attempt == attempt and record.status in live
 
 
 def _request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
@@ -168,6 +167,8 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         state.index.extracts.get(task_id, {}),
         record.incarnation,
         record.is_shared,
+        checkpoint=record.checkpoint.saved if record.checkpoint else None,
+        steps=dict(record.steps),
     )
     return Send(Recipient.WORKER, message)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
-from talka_protocols.events import Holder, Parent, TaskFailure, TasksAdded
+from talka_protocols.events import Holder, Parent, Saved, TaskFailure, TasksAdded
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -30,6 +30,14 @@ LOST_MAX = 10
 """Attempts that may be lost with their workers before the task itself is blamed."""
 
 
+class Checkpoint(Struct, frozen=True, gc=False):
+    """The newest thing that a task saved of its progress, and which attempt did."""
+
+    attempt: int
+    sequence: int
+    saved: Saved
+
+
 class TaskRecord(Struct, gc=False):
     """One task's state; instants are milliseconds since the epoch, 0 for never.
 
@@ -38,7 +46,8 @@ class TaskRecord(Struct, gc=False):
     the definition's own; ``iteration`` counts the rounds of a loop that are
     over. ``waiting`` is the kind of what it waits for, ``awaited`` its name,
     ``asked`` what is shown to whoever may end it, and ``answer`` what has come
-    for it once it ``is_answered``.
+    for it once it ``is_answered``. ``steps`` are the results of finished steps
+    inside the task, by name.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -76,6 +85,8 @@ class TaskRecord(Struct, gc=False):
     is_answered: bool = False
     is_child_started: bool = False
     iteration: int = 0
+    checkpoint: Checkpoint | None = None
+    steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
 
 
 class Return(Struct, frozen=True):

@@ -81,6 +81,7 @@ from talka_protocols.events.pool import (
     WorkerJoined,
     WorkerLost,
 )
+from talka_protocols.events.progress import Saved, TaskCheckpointed, TaskStepFinished
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -138,6 +139,7 @@ __all__ = [
     "RequestRefused",
     "ReservationEnded",
     "ReservationMade",
+    "Saved",
     "ShardEvent",
     "SharedReturned",
     "SignalReceived",
@@ -145,6 +147,7 @@ __all__ = [
     "TaskAttemptLost",
     "TaskCancelRequested",
     "TaskCancelled",
+    "TaskCheckpointed",
     "TaskFailed",
     "TaskFailure",
     "TaskIterated",
@@ -154,6 +157,7 @@ __all__ = [
     "TaskScheduled",
     "TaskSkipped",
     "TaskStarted",
+    "TaskStepFinished",
     "TaskSucceeded",
     "TaskTimedOut",
     "TaskWaiting",

@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from talka_protocols.events.fact import Fact, Parent, TaskFailure
 from talka_protocols.events.growth import TasksAdded
+from talka_protocols.events.progress import TaskCheckpointed, TaskStepFinished
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -297,6 +298,8 @@ ExecutionEvent = (
     | ChildStarted
     | ParentInformed
     | TasksAdded
+    | TaskCheckpointed
+    | TaskStepFinished
     | RequestRefused
     | AllocationRequestWithdrawn
     | PermitWithdrawn

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Raw, Struct
 
-from talka_protocols.events import Parent, TaskFailure
+from talka_protocols.events import Parent, Saved, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import ClaimCheck, Workflow
@@ -167,12 +167,40 @@ class AttemptFinished(ToExecution, frozen=True, gc=False):
     error: TaskFailure | None = None
 
 
+STALE_CODE = "stale_attempt"
+"""Why what an attempt saved is refused when that attempt is not wanted any more."""
+
+
+class Mark(StrEnum):
+    """What an attempt asks to have recorded."""
+
+    CHECKPOINT = "checkpoint"
+    STEP = "step"
+
+
+class RecordProgress(ToExecution, frozen=True, gc=False):
+    """A worker wants what an attempt saved in the log; re-sent until it is confirmed.
+
+    ``sequence`` counts the attempt's requests of this kind from 1. A step has a ``name``.
+    """
+
+    task_id: str
+    attempt: int
+    worker_id: str
+    started_at: int
+    sequence: int
+    mark: Mark
+    name: str = ""
+    saved: Saved = Saved()
+
+
 PlannerMessage = SubmitWorkflow | ExecutionRecorded | Advance
 
 
 SchedulerMessage = (
     AttemptFinished
     | AttemptStarted
+    | RecordProgress
     | GrantAllocation
     | ConfirmRelease
     | ConfirmHandOn
