@@ -27,7 +27,7 @@ check: .venv/dev
 	.venv/bin/lint-imports
 
 chaos: .venv/dev
-	.venv/bin/python -m talka_chaos --seeds 200
+	.venv/bin/python -m talka_chaos --seeds 500 --jobs $$(nproc)
 
 bench: .venv/run
 	.venv/bin/talka bench

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from talka_chaos.verifier import Verifier
 from talka_protocols.subjects import Names
 from talka_services.embedded.server import server_binary
 from talka_services.jetstream.connection import Connection, connect
@@ -59,6 +60,11 @@ class NatsServer:
             else:
                 return
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the process runs."""
+        return self._process is not None
+
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Send the process a signal and wait until it is gone."""
         if self._process is not None:
@@ -69,6 +75,12 @@ class NatsServer:
     def kill(self) -> None:
         """Kill the process, as the kernel does when memory runs out."""
         self.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def verifier() -> Verifier:
+    """What verifies the histories that tests make, each again only when it has grown."""
+    return Verifier()
 
 
 @pytest.fixture(scope="session")

@@ -5,35 +5,55 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
+from multiprocessing import get_context
 from typing import Annotated
 
 import typer
 
-from talka_chaos.sim import run
+from talka_chaos.sim import Report, run
 
 
 def main(
     seeds: Annotated[int, typer.Option(help="How many worlds to simulate.", min=1)] = 200,
     first: Annotated[int, typer.Option("--from", help="The first seed.", min=0)] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="How many processes share them.", min=1)] = 1,
     *,
     verbose: Annotated[bool, typer.Option(help="Show what the actors log.")] = False,
 ) -> None:
     """Simulate whole clusters in virtual time, each under the faults of its own seed."""
-    logging.disable(logging.NOTSET if verbose else logging.CRITICAL)
     started_s, failed, tasks = time.monotonic(), 0, 0
-    for seed in range(first, first + seeds):
-        report = run(seed)
+    injected: Counter[str] = Counter()
+    for report in _reports(range(first, first + seeds), jobs, is_verbose=verbose):
         tasks += report.tasks
-        if report.is_healthy:
-            continue
-        failed += 1
-        typer.echo(f"seed {seed} failed after {report.virtual_s:.1f} virtual seconds:")
-        for finding in report.findings[:10]:
-            typer.echo(f"  {finding[:2_000]}")
-        typer.echo(f"  again: python -m talka_chaos --seeds 1 --from {seed} --verbose")
+        injected.update(report.injected)
+        if not report.is_healthy:
+            failed += 1
+            _complain(report)
     took_s = time.monotonic() - started_s
+    counts = ", ".join(f"{kind} {count}" for kind, count in sorted(injected.items()))
+    typer.echo(f"faults: {counts}")
     typer.echo(f"{seeds} worlds, {tasks} tasks, {failed} failed, {seeds / took_s:.1f} worlds/s")
     sys.exit(1 if failed else 0)
+
+
+def _reports(seeds: range, jobs: int, *, is_verbose: bool) -> Iterator[Report]:
+    """Yield the reports in the order of the seeds, whoever runs them."""
+    silenced = logging.NOTSET if is_verbose else logging.CRITICAL
+    logging.disable(silenced)
+    if jobs == 1:
+        yield from map(run, seeds)
+        return
+    with get_context("spawn").Pool(jobs, logging.disable, (silenced,)) as pool:
+        yield from pool.imap(run, seeds)
+
+
+def _complain(report: Report) -> None:
+    typer.echo(f"seed {report.seed} failed after {report.virtual_s:.1f} virtual seconds:")
+    for finding in report.findings[:10]:
+        typer.echo(f"  {finding[:2_000]}")
+    typer.echo(f"  again: python -m talka_chaos --seeds 1 --from {report.seed} --verbose")
 
 
 if __name__ == "__main__":

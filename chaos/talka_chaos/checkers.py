@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from talka_chaos.control import failures, outcomes_of, pauses
 from talka_chaos.invariants import check_pool, check_strays
+from talka_chaos.order import Course
+from talka_chaos.runs import misattributed
 from talka_chaos.world import World, at_once
 from talka_core.history import FOLDS, apply, packed, unpacked, violations
-from talka_core.scheduler import SCHEDULER
-from talka_core.scheduler.clock import EARLY_MS
+from talka_core.scheduler import SCHEDULER, children
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, decode_commit, encode_commit
-from talka_protocols.policies import OnFailure
-from talka_protocols.states import FINAL_EXECUTION_STATES
+from talka_protocols.errors import BrokenHistoryError
+from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
 
 _OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
@@ -50,17 +52,23 @@ def findings(world: World) -> Iterator[str]:
     """Yield everything that is wrong with a world at rest."""
     yield from world.book.violations
     yield from world.surprises
+    yield from world.runs.faults
     for log, commits in world.book.commits.items():
-        if log.kind == EXECUTION:
-            yield from _execution(log, commits)
-        if log.kind in FOLDS:
-            yield from _replay(world, log, commits)
+        try:
+            if log.kind == EXECUTION:
+                yield from _execution(log, commits)
+            if log.kind in FOLDS:
+                yield from _replay(world, log, commits)
+        except BrokenHistoryError as error:
+            yield f"F1 {log}: {error}"
     for state in world.book.of_kind(POOL).values():
         try:
             check_pool(state)
         except AssertionError as error:
             yield str(error)
+    yield from _children(world)
     yield from _acknowledged(world)
+    yield from world.saves.findings(world.book.commits)
     for subject in world.post.subjects():
         if ".dead." in subject:
             yield f"P1 a message was set aside: {world.post.mailbox(subject).unsettled[0].body!r}"
@@ -68,16 +76,22 @@ def findings(world: World) -> Iterator[str]:
 
 def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     events = [event for commit in commits for _, _, event in commit.events()]
-    outcomes = _outcomes(events)
+    outcomes = outcomes_of(events)
     for task_id, count in outcomes.items():
         if count != 1:
             yield f"O1 {log}: task {task_id} has {count} recorded outcomes"
-    yield from _dependencies(log, events)
-    yield from _pauses(log, commits)
+    course = Course(log)
+    for event in events:
+        yield from course.take(event)
+    waited = {event.task_id for event in events if isinstance(event, e.TaskWaiting)}
+    ran = [event for event in events if getattr(event, "task_id", "") not in waited]
+    yield from (f"{log}: {sentence}" for event in ran if (sentence := misattributed(event)))
+    yield from _arrivals(log, events)
+    yield from pauses(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
-    yield from _failures(log, state)
+    yield from failures(log, state)
     if len(outcomes) != len(state.tasks):
         yield f"O1 {log}: {len(outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
     try:
@@ -86,95 +100,48 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         yield f"{log}: {error}"
 
 
-def _failures(log: LogName, state: Any) -> Iterator[str]:
-    """H3 a failure that is to end everything does; H4 a task does not fail before its fallback did."""
-    if state.is_stopping:
-        return
-    faults = [task_id for task_id in state.failed if not state.tasks[task_id].is_tolerated]
-    config = state.workflow.config
-    if config.on_failure is OnFailure.FAIL_FAST and len(faults) > config.tolerated_failures:
-        yield f"H3 {log}: {faults} failed, and the execution went on"
-    for task in state.workflow.tasks:
-        if task.fallback is not None and task.id in state.failed and not state.tasks[task.id].is_fallback:
-            yield f"H4 {log}: task {task.id} failed without its fallback"
+def _children(world: World) -> Iterator[str]:
+    """C1 a task that ran a sub-workflow ended as that did, with its results."""
+    executions = world.book.of_kind(EXECUTION)
+    for key, child in executions.items():
+        if child.parent is None:
+            continue
+        task = executions[child.parent.execution_id].tasks[child.parent.task_id]
+        if task.attempt != child.parent.attempt:
+            continue
+        said = children.report(child)
+        is_good = said.status in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL)
+        is_same = bytes(task.result) == bytes(said.result)
+        if is_good != (task.status is TaskStatus.SUCCEEDED) or (is_good and not is_same):
+            yield f"C1 {child.parent} is {task.status}, and its sub-workflow {key} is {child.status}"
+    for key, state in executions.items():
+        for task_id, task in state.tasks.items():
+            if task.waiting == "workflow" and task.awaited not in executions:
+                yield f"C1 task {task_id} of {key} has ended without its sub-workflow"
 
 
-def _outcomes(events: list[Any]) -> Counter[str]:
-    """Count the outcomes of each task, without those that a resumed execution took back."""
-    outcomes: Counter[str] = Counter()
-    expired: list[str] = []
-    is_timing_out = False
-    for event in events:
-        if isinstance(event, _OUTCOMES):
-            outcomes[event.task_id] += 1
-        if is_timing_out and isinstance(event, e.TaskCancelled) and not event.because:
-            expired.append(event.task_id)
-        if isinstance(event, e.ExecutionTimeoutReached):
-            is_timing_out = True
-        if is_timing_out and isinstance(event, e.ExecutionResumed):
-            outcomes.subtract(expired)
-            expired, is_timing_out = [], False
-    return outcomes
-
-
-def _pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
-    """H1 nothing new starts while it is paused; H2 the time limit counts no time that stood still."""
-    paused: set[str] = set()
-    started = stood = since = limit = 0
-    for commit in commits:
-        for version, _, event in commit.events():
-            match event:
-                case e.ExecutionAccepted() if event.workflow is not None:
-                    config, constraints = event.workflow.config, event.workflow.constraints
-                    own = config.timeout or constraints.max_seconds
-                    limit = int(1000 * min(own, constraints.max_seconds))
-                case e.ExecutionStarted():
-                    started = commit.at
-                case e.ExecutionPaused() | e.TaskPaused():
-                    paused.add(getattr(event, "task_id", ""))
-                case e.ExecutionResumed() | e.TaskResumed():
-                    paused.discard(getattr(event, "task_id", ""))
-                    if isinstance(event, e.ExecutionResumed) and event.limit_ms:
-                        limit, started, stood, since = event.limit_ms, commit.at, 0, since and commit.at
-                case e.TimeLimitStopped():
-                    since = commit.at
-                case e.TimeLimitResumed():
-                    stood, since = stood + commit.at - since, 0
-                case e.ExecutionTimeoutReached():
-                    spent = commit.at - started - stood
-                    if since or spent + EARLY_MS < limit:
-                        yield f"H2 {log}: event {version} ends {limit} ms after {spent}"
-                case e.TaskQueued() | e.AllocationHandedOn():
-                    task_id = event.task_id if isinstance(event, e.TaskQueued) else event.to_task
-                    if paused & {"", task_id}:
-                        yield f"H1 {log}: event {version} starts {task_id}, which is paused"
-                case _:
-                    pass
-
-
-def _dependencies(log: LogName, events: list[Any]) -> Iterator[str]:
-    needs: dict[str, set[str]] = {}
-    done: set[str] = set()
-    passing: set[str] = set()
+def _arrivals(log: LogName, events: list[Any]) -> Iterator[str]:
+    """G1 a signal is recorded once and goes to one task, whose result it is; a question has one answer."""
+    data: dict[str, bytes] = {}
+    due: dict[str, bytes] = {}
+    seen: Counter[tuple[str, str]] = Counter()
     for event in events:
         match event:
-            case e.ExecutionAccepted() if event.workflow is not None:
-                for edge in event.workflow.dependencies:
-                    needs.setdefault(edge.to_task, set()).add(edge.from_task)
-                general = event.workflow.config.on_failure
-                rules = {task.id: task.on_failure or general for task in event.workflow.tasks}
-                passing = {task_id for task_id, rule in rules.items() if rule is OnFailure.CONTINUE}
-            case e.TaskFailed() | e.TaskTimedOut() if event.task_id in passing:
-                done.add(event.task_id)
-            case e.TaskSucceeded():
-                done.add(event.task_id)
-                if bytes(event.result) != str(event.attempt).encode():
-                    yield f"T1 {log}: attempt {event.attempt} of {event.task_id} has the result of another"
-            case e.TaskScheduled():
-                if missing := needs.get(event.task_id, set()) - done:
-                    yield f"D1 {log}: task {event.task_id} was scheduled before {sorted(missing)}"
+            case e.SignalReceived():
+                seen["received", event.signal_id] += 1
+                data[event.signal_id] = bytes(event.data)
+            case e.SignalTaken():
+                seen["taken", event.signal_id] += 1
+                due[event.task_id] = data[event.signal_id]
+            case e.ApprovalAnswered():
+                seen["answered", f"{event.task_id}/{event.attempt}"] += 1
+            case e.TaskSucceeded() if bytes(event.result) != due.get(event.task_id, bytes(event.result)):
+                yield f"G1 {log}: task {event.task_id} ended with other data than its signal's"
             case _:
                 pass
+    for (what, name), count in seen.items():
+        if count > 1:
+            yield f"G1 {log}: {name} was {what} {count} times"
 
 
 def _replay(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:

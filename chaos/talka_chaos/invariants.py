@@ -9,6 +9,7 @@ from typing import Any
 from talka_core.resource import PoolRecord
 from talka_core.resource.placement import claim_of
 from talka_core.resource.shared import free_of, own_of
+from talka_core.roster import RosterRecord
 from talka_core.scheduler import ExecutionRecord
 from talka_core.scheduler.joins import Verdict, verdict
 from talka_protocols import events as e
@@ -30,6 +31,7 @@ SETTLEMENTS = (
     e.AllocationReleased,
     e.PermitWithdrawn,
     e.RequestRefused,
+    e.ParentInformed,
 )
 
 
@@ -111,6 +113,14 @@ def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
     )
 
 
+def check_fences(state: PoolRecord, fences: dict[str, int]) -> None:
+    """R2 the fence of an allocation only grows; ``fences`` remembers the newest of each."""
+    for allocation_id, grant in state.grants.items():
+        newest = fences.get(allocation_id, 0)
+        assert grant.fence >= newest, f"R2 {allocation_id} went from fence {newest} back to {grant.fence}"
+        fences[allocation_id] = grant.fence
+
+
 def check_shared(state: PoolRecord) -> None:
     """R4 what is used of pool-wide amounts is held by somebody or held back, and no more than there is."""
     used: Counter[str] = Counter()
@@ -126,13 +136,25 @@ def check_shared(state: PoolRecord) -> None:
         assert free_of(state, name) >= 0, f"R4 {free_of(state, name)} thousandths of {name} are free"
 
 
+def check_roster(roster: RosterRecord | None, key: str) -> None:
+    """X2 an owner that goes on with a log knows it as live, so that the next one finds it."""
+    assert roster is not None, f"X2 {key} is written to, and its shard has no roster"
+    assert key in roster.live, f"X2 {key} is written to, and no takeover would find it"
+
+
 def check_held(execution: ExecutionRecord, pool: PoolRecord) -> None:
-    """X1 the pool has granted, on the same worker, whatever a live task of the execution holds."""
+    """X1 the pool has granted, just so and there, whatever a live task of the execution holds."""
     for task_id, record in execution.tasks.items():
         if record.status in LIVE:
             grant = pool.grants.get(record.allocation_id)
             assert grant is not None, f"X1 {task_id} runs on {record.allocation_id}, which the pool has not"
-            assert grant.worker_id == record.worker_id, f"X1 {task_id} runs elsewhere than was granted"
+            granted = (grant.worker_id, grant.incarnation)
+            assert granted == (record.worker_id, record.incarnation), (
+                f"X1 {task_id} runs on {record.worker_id} {record.incarnation}, and {granted} was granted"
+            )
+            assert grant.fence <= record.fence, f"X1 {task_id} runs under an older fence than was granted"
+            needs = execution.index.amounts[task_id]
+            assert grant.amounts == needs, f"X1 {task_id} needs {needs}, and {grant.amounts} was granted"
 
 
 Statuses = tuple[ExecutionState | None, dict[str, TaskStatus]]

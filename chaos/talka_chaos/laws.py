@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
+from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.worker import state as f
@@ -26,6 +26,7 @@ _ATTEMPT_OVER = (
     e.TaskFailed,
     e.TaskTimedOut,
     e.TaskRetrying,
+    e.TaskIterated,
     e.TaskAttemptLost,
     e.TaskFellBack,
     e.TaskParked,
@@ -60,6 +61,8 @@ def is_settled(effect: Effect, event: Any) -> bool:
             return _key(event) == key or (isinstance(event, f.AttemptStopping) and event.key == key)
         case Enlist():
             return isinstance(event, f.IncarnationBegan)
+        case Confirm():
+            raise AssertionError("a confirmation is not owed")
 
 
 def _is_timer_settled(name: str, event: Any) -> bool:
@@ -98,6 +101,8 @@ def _is_message_settled(message: m.Message, event: Any) -> bool:
             return isinstance(event, e.AllocationSettled) and event.allocation_id == message.allocation_id
         case m.RecordHandOn():
             return _is_hand_on_settled(message, event)
+        case m.RecordProgress():
+            return _is_progress_settled(message, event)
         case m.AttemptFinished():
             return _key(event) == (message.execution_id, message.task_id)
         case _:
@@ -108,6 +113,14 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
     match message:
         case m.StartExecution():
             return isinstance(event, e.PlanHandedOver)
+        case m.SubmitWorkflow(parent=e.Parent() as parent):
+            is_begun = isinstance(event, e.ChildStarted) and event.task_id == parent.task_id
+            return is_begun or _is_over(event, parent.task_id)
+        case m.CancelExecution(parent=e.Parent() as parent):
+            is_again = isinstance(event, e.TaskCancelRequested) and event.task_id == parent.task_id
+            return is_again or _is_over(event, parent.task_id)
+        case m.ChildFinished():
+            return isinstance(event, e.ParentInformed)
         case m.RevokeAllocation():
             return isinstance(event, e.AllocationFreed) and event.allocation_id == message.allocation_id
         case m.RegisterWorker():
@@ -135,6 +148,14 @@ def _is_hand_on_settled(message: m.RecordHandOn, event: Any) -> bool:
             return event.allocation_id == message.allocation_id
         case _:
             return False
+
+
+def _is_progress_settled(message: m.RecordProgress, event: Any) -> bool:
+    if isinstance(event, f.ProgressSettled):
+        done = event.confirmation
+        about = (done.execution_id, done.task_id, done.attempt, done.sequence)
+        return about == (message.execution_id, message.task_id, message.attempt, message.sequence)
+    return _key(event) == (message.execution_id, message.task_id)
 
 
 def _is_over(event: Any, task_id: str) -> bool:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from talka_chaos.invariants import check_execution, check_held, check_pool
+from talka_chaos.invariants import check_execution, check_fences, check_held, check_pool, check_roster
+from talka_chaos.runs import OVER, Runs
 from talka_core.history import FOLDS, apply
+from talka_core.scheduler import ExecutionRecord
 from talka_protocols.commit import Commit, decode_commit
-from talka_protocols.subjects import EXECUTION, POOL, LogName
+from talka_protocols.errors import BrokenHistoryError
+from talka_protocols.events import RequestRefused
+from talka_protocols.messages import Recipient
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD, LogName
+
+OWNERS = {PLAN: Recipient.PLANNER, EXECUTION: Recipient.SCHEDULER}
+"""Who owns the logs of a shard, by their kind; its roster is named after it."""
 
 
 class LogBook:
     """The states that the stored commits fold to, and what was wrong with them."""
 
-    def __init__(self) -> None:
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
         self.states: dict[LogName, Any] = {}
         self.commits: dict[LogName, list[Commit[Any]]] = {}
         self.violations: list[str] = []
         self._positions: dict[LogName, int] = {}
+        self._fences: dict[str, int] = {}
 
     def of_kind(self, kind: str) -> dict[str, Any]:
         """Return the states of one kind of log by key."""
@@ -34,10 +45,13 @@ class LogBook:
             return True
         fold = FOLDS[log.kind]
         state = self.states.setdefault(log, fold.initial(log.key))
+        if log.kind == EXECUTION:
+            self.violations += [f"{now_s:.3f} s, {log}: {found}" for found in self._overdue(state, commit)]
         try:
             apply(fold, state, [commit])
             self._check(log, state)
-        except AssertionError as error:
+            self._check_roster(log, commit)
+        except (AssertionError, BrokenHistoryError) as error:
             self.violations.append(f"{now_s:.3f} s, {log}: {error}")
         return True
 
@@ -48,5 +62,27 @@ class LogBook:
                 check_held(state, pool)
         if log.kind == POOL:
             check_pool(state, is_whole=False)
+            check_fences(state, self._fences)
             for execution in self.of_kind(EXECUTION).values():
                 check_held(execution, state)
+
+    def _overdue(self, state: ExecutionRecord, commit: Commit[Any]) -> Iterator[str]:
+        """W4 what a commit ends runs no more, unless the pool has given its worker up."""
+        grants: dict[str, Any] = {}
+        for pool in self.of_kind(POOL).values():
+            grants |= pool.grants
+        for _, _, event in commit.events():
+            record = state.tasks.get(getattr(event, "task_id", ""))
+            grant = grants.get(record.allocation_id) if record is not None else None
+            is_over = isinstance(event, OVER) and grant is not None and not grant.is_revoked
+            if is_over and self._runs.is_running(state.execution_id, event.task_id, event.attempt):
+                yield f"W4 attempt {event.attempt} of {event.task_id} still runs after {event}"
+
+    def _check_roster(self, log: LogName, commit: Commit[Any]) -> None:
+        # Who begins a log records that in the roster at the same time, and they land in any order.
+        # A refusal is also recorded in a log that is over, where a takeover has nothing to do.
+        owner = OWNERS.get(log.kind)
+        if all(isinstance(event, RequestRefused) for _, _, event in commit.events()):
+            return
+        if owner is not None and commit.epoch != self.commits[log][0].epoch:
+            check_roster(self.states.get(LogName(SHARD, log.shard, f"{owner.value}-{log.shard}")), log.key)

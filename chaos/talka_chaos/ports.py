@@ -16,7 +16,9 @@ REDELIVERY_S = 3.0
 
 
 class Mortal(Protocol):
-    """A process that can die at any call it makes."""
+    """A process that can die at any call it makes, and be cut off from everybody until some time."""
+
+    cut_until_s: float
 
     def crash(self) -> None:
         """Die now."""
@@ -24,8 +26,10 @@ class Mortal(Protocol):
 
 
 async def survive(world: World, process: Mortal) -> None:
-    """Return, or die here and never return."""
-    if world.strikes(world.faults.crash_at_call):
+    """Return when the process is in contact, or die here and never return."""
+    if (away_s := process.cut_until_s - world.now_s()) > 0:
+        await asyncio.sleep(away_s)
+    if world.strikes("crash_at_call"):
         process.crash()
         await asyncio.Event().wait()
 
@@ -42,7 +46,7 @@ class SimLog:
         world, loop = self._world, asyncio.get_running_loop()
         await survive(world, self._process)
         answer: asyncio.Future[int] = loop.create_future()
-        slow_s = world.random.uniform(0.0, 5.0) if world.strikes(world.faults.slow_append) else 0.0
+        slow_s = world.random.uniform(0.0, 5.0) if world.strikes("slow_append") else 0.0
 
         def land() -> None:
             try:
@@ -88,7 +92,7 @@ class SimPost:
     async def send(self, envelopes: Sequence[tuple[str, bytes]]) -> None:
         """Send envelopes; see the port."""
         world = self._world
-        fails_at = world.random.randrange(len(envelopes)) if world.strikes(world.faults.post_error) else -1
+        fails_at = world.random.randrange(len(envelopes)) if world.strikes("post_error") else -1
         for place, (subject, body) in enumerate(envelopes):
             await survive(world, self._process)
             if place == fails_at:
@@ -120,7 +124,7 @@ class SimInbox:
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Settle deliveries, or not."""
         await survive(self._world, self._process)
-        if self._world.strikes(self._world.faults.redeliver):
+        if self._world.strikes("redeliver"):
             asyncio.get_running_loop().call_later(REDELIVERY_S, self._inner.redeliver)
             return
         await self._inner.acknowledge(deliveries)

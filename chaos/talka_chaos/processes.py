@@ -144,11 +144,12 @@ class Cluster:
 
     def __init__(self, directory: Path, *, store: Path | None = None) -> None:
         self.directory = directory
+        self.store = store or directory / "store"
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.programs: dict[str, Program] = {}
         configuration = directory / "nats.conf"
-        text = CONFIGURATION.format(port=self.port, store=store or directory / "store")
+        text = CONFIGURATION.format(port=self.port, store=self.store)
         configuration.write_text(text)
         self._add(NATS, [str(server_binary()), "-c", str(configuration)], "Server is ready")
         for name in SERVICES:

@@ -9,31 +9,32 @@ from random import Random
 
 from msgspec import Struct
 
+from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
-from talka_chaos.graphs import random_workflow
-from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process, WorkerProcess
+from talka_chaos.graphs import licensed, random_workflow, with_children
+from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
+from talka_chaos.interference import interference, relief
+from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.swarm import Faults
 from talka_chaos.virtual_loop import StillnessError, run_virtually
-from talka_chaos.world import World
-from talka_core.status import status_of
+from talka_chaos.workers import WorkerProcess
+from talka_chaos.world import SHARED, World
 from talka_protocols.messages import (
     CancelExecution,
+    ConfigurePool,
     Envelope,
     Letter,
     Message,
     Parcel,
-    PauseExecution,
     Recipient,
-    ReleaseTask,
-    ResumeExecution,
     SubmitWorkflow,
     encode_envelope,
 )
-from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import EXECUTION, shard_of
 from talka_protocols.workflow import Workflow
 
+CUT_OFF_S = 15.0
 CALM_S = 500.0
 """How long after the last fault everything must have come to rest."""
 
@@ -41,7 +42,7 @@ CALM_S = 500.0
 class Report(Struct, frozen=True):
     """What became of one seed; a healthy run has no findings.
 
-    ``overloads`` counts the attempts that began while a worker truly ran more than it offers.
+    ``injected`` counts the faults that happened, by kind.
     """
 
     seed: int
@@ -50,7 +51,7 @@ class Report(Struct, frozen=True):
     happenings: int
     virtual_s: float
     tasks: int
-    overloads: int
+    injected: dict[str, int]
 
     @property
     def is_healthy(self) -> bool:
@@ -78,8 +79,18 @@ class Simulation:
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:
-        count = random.choice((1, 1, 2, 3))
-        return [random_workflow(random, f"x{i}", random.choice((1, 5, 12, 25))) for i in range(count)]
+        count = random.choice((1, 1, 2, 3, 8))
+        sizes = (1, 5, 12, 25) if count < 8 else (1, 3)
+        drawn = [random_workflow(random, f"x{i}", random.choice(sizes)) for i in range(count)]
+        share = random.choice((0.0, 0.2, 0.8))
+        licensed_ones = [licensed(random, workflow, share) for workflow in drawn]
+        mixed = [with_control_flow(random, w) if random.random() < 0.3 else w for w in licensed_ones]
+        awaiting = [with_arrivals(random, w) if random.random() < 0.3 else w for w in mixed]
+        return [with_children(random, w) if random.random() < 0.2 else w for w in awaiting]
+
+    @property
+    def _workers(self) -> list[Process]:
+        return [process for process in self._processes if isinstance(process, WorkerProcess)]
 
     def _populate(self, random: Random) -> list[Process]:
         places = [
@@ -120,7 +131,13 @@ class Simulation:
         world = self.world
         total = sum(len(workflow.tasks) for workflow in self.workflows)
         return Report(
-            self.seed, tuple(found), world.digest, world.happenings, world.now_s(), total, world.overloads
+            self.seed,
+            tuple(found),
+            world.digest,
+            world.happenings,
+            world.now_s(),
+            total,
+            dict(world.injected),
         )
 
     async def _rest(self) -> str:
@@ -138,47 +155,34 @@ class Simulation:
 
     def _submit(self) -> None:
         random, loop = self.world.random, asyncio.get_running_loop()
+        self._request(Recipient.RESOURCE, POOL_ID, ConfigurePool(POOL_ID, SHARED))
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
-            submission = SubmitWorkflow(workflow.id, workflow)
-            loop.call_later(at_s, self._request, Recipient.PLANNER, submission)
+            submission, shard = SubmitWorkflow(workflow.id, workflow), shard_of(workflow.id, SHARDS)
+            loop.call_later(at_s, self._request, Recipient.PLANNER, shard, submission)
             if random.random() < 0.15:
                 cancel = CancelExecution(workflow.id, "drawn")
-                loop.call_later(at_s + random.uniform(0.0, 20.0), self._request, Recipient.SCHEDULER, cancel)
+                loop.call_later(
+                    at_s + random.uniform(0.0, 20.0), self._request, Recipient.SCHEDULER, shard, cancel
+                )
             if random.random() < 0.2:
-                self._interfere(workflow, at_s)
+                for moment, message in interference(random, workflow, at_s):
+                    loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
 
-    def _interfere(self, workflow: Workflow, at_s: float) -> None:
-        """Let somebody pause the execution or a task of it, and resume what is paused or out of time."""
-        random, loop = self.world.random, asyncio.get_running_loop()
-        for number in range(random.randrange(1, 6)):
-            task_id = random.choice(("", "", random.choice(workflow.tasks).id))
-            kind = random.choice((PauseExecution, ResumeExecution))
-            request = kind(workflow.id, f"drawn-{number}", task_id)
-            at_s += random.uniform(0.0, 10.0)
-            loop.call_later(at_s, self._request, Recipient.SCHEDULER, request)
-        if random.random() < 0.2:
-            force = CancelExecution(workflow.id, "forced", is_forced=True)
-            loop.call_later(at_s + 1.0, self._request, Recipient.SCHEDULER, force)
+            for moment, message in arrivals(random, workflow, at_s, self.world.faults.storm_s):
+                loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
 
     def _let_go_on(self) -> None:
         """Resume what is still paused, and release what is parked: nobody else will."""
         for key, state in self.world.book.of_kind(EXECUTION).items():
-            request_id = f"rest-{state.version}"
-            if state.status is ExecutionState.PAUSED:
-                self._request(Recipient.SCHEDULER, ResumeExecution(key, request_id))
-            for task_id in status_of(state).parked:
-                release = ReleaseTask(key, f"{request_id}-{task_id}-parked", task_id)
-                self._request(Recipient.SCHEDULER, release)
-            for task_id in status_of(state).paused:
-                request = ResumeExecution(key, f"{request_id}-{task_id}", task_id)
-                self._request(Recipient.SCHEDULER, request)
+            for message in relief(state):
+                self._request(Recipient.SCHEDULER, shard_of(key, SHARDS), message)
 
-    def _request(self, to: Recipient, message: Message) -> None:
+    def _request(self, to: Recipient, address: str, message: Message) -> None:
         self._requests += 1
         letter = Letter(f"client:{self._requests}", message)
         body = encode_envelope(Envelope((Parcel("client", 0, (letter,)),)))
-        self.world.request(to.value, shard_of(message.key, SHARDS), body)
+        self.world.request(to.value, address, body)
 
     # --- what just happens ---------------------------------------------------------------------
 
@@ -188,6 +192,7 @@ class Simulation:
             asyncio.create_task(self._now_and_then(faults.crash_every_s, self._crash)),
             asyncio.create_task(self._now_and_then(faults.lease_loss_every_s, self._take_lease)),
             asyncio.create_task(self._now_and_then(faults.inbox_loss_every_s, self._lose_inboxes)),
+            asyncio.create_task(self._now_and_then(faults.cut_off_every_s, self._cut_off)),
         ]
 
     async def _now_and_then(self, every_s: float, happen: Callable[[], None]) -> None:
@@ -197,14 +202,22 @@ class Simulation:
                 happen()
 
     def _crash(self) -> None:
-        self.world.random.choice(self._processes).crash()
+        random = self.world.random
+        random.choice(random.choice((self._processes, self._workers))).crash()
 
     def _take_lease(self) -> None:
         held = self._leases.held
         if held:
             name = self.world.random.choice(sorted(held))
             self.world.note("lease lost", name)
+            self.world.injected["lease_loss"] += 1
             held[name].end(self.world.random.uniform(0.0, 2.0))
+
+    def _cut_off(self) -> None:
+        process = self.world.random.choice(self._workers)
+        process.cut_until_s = self.world.now_s() + self.world.random.uniform(1.0, CUT_OFF_S)
+        self.world.injected["cut_off"] += 1
+        self.world.note("cut off", process.name)
 
     def _lose_inboxes(self) -> None:
         for subject in self.world.post.subjects():

@@ -7,8 +7,22 @@ stop after ``storm_s``, and only then is liveness judged.
 from __future__ import annotations
 
 from random import Random
+from typing import Literal
 
 from msgspec import Struct
+
+Chance = Literal[
+    "tail",
+    "reorder",
+    "duplicate",
+    "redeliver",
+    "slow_append",
+    "post_error",
+    "crash_at_call",
+    "heartbeat_loss",
+    "task_failure",
+]
+"""The faults that happen, or not, at every chance for them; the others just happen now and then."""
 
 
 class Faults(Struct, frozen=True):
@@ -31,6 +45,7 @@ class Faults(Struct, frozen=True):
     crash_every_s: float
     lease_loss_every_s: float
     inbox_loss_every_s: float
+    cut_off_every_s: float
 
 
 def draw(random: Random) -> Faults:
@@ -53,8 +68,9 @@ def draw(random: Random) -> Faults:
         post_error=rate(0.1),
         crash_at_call=rate(0.02),
         heartbeat_loss=rate(0.4),
-        task_failure=rate(0.3),
+        task_failure=rate(0.6),
         crash_every_s=every(3.0),
         lease_loss_every_s=every(3.0),
         inbox_loss_every_s=every(4.0),
+        cut_off_every_s=every(4.0),
     )

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
 from talka_chaos.ledger import LogBook
-from talka_chaos.swarm import Faults, draw
+from talka_chaos.progress import Saves
+from talka_chaos.runs import Runs
+from talka_chaos.swarm import Chance, Faults, draw
 from talka_protocols.subjects import LogName, Names
 from talka_services.memory import MemoryBlobs, MemoryInbox, MemoryLog, MemoryPost, MemorySnapshots
 
 EPOCH_MS = 1_700_000_000_000
 TAIL_S = 4.0
+SHARED = {"licence": 1.0}
+"""What the pool of every world has as a whole."""
 
 
 def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -42,28 +47,32 @@ class World:
         self.post = MemoryPost(self.names)
         self.snapshots = MemorySnapshots()
         self.blobs = MemoryBlobs()
-        self.book = LogBook()
         self.is_stormy = True
         self.surprises: list[str] = []
         self.acknowledged: list[tuple[LogName, int, str]] = []
         self.listeners: dict[str, Callable[[bytes], object]] = {}
         self.readers: dict[str, list[MemoryInbox]] = {}
-        self.overloads = 0
+        self.runs = Runs(SHARED)
+        self.book = LogBook(self.runs)
+        self.injected: Counter[str] = Counter()
+        self.saves = Saves()
         self.happenings = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._arrivals: dict[str, float] = {}
 
     # --- chance --------------------------------------------------------------------------------
 
-    def strikes(self, probability: float) -> bool:
-        """Tell whether a fault happens now."""
-        return self.is_stormy and self.random.random() < probability
+    def strikes(self, chance: Chance) -> bool:
+        """Tell whether a fault happens now, and count it."""
+        is_now = self.is_stormy and self.random.random() < getattr(self.faults, chance)
+        self.injected[chance] += is_now
+        return is_now
 
     def delay_s(self) -> float:
         """Draw how long something takes: mostly little, sometimes very long."""
         if not self.is_stormy:
             return 0.001
-        if self.strikes(self.faults.tail):
+        if self.strikes("tail"):
             return self.random.uniform(0.0, TAIL_S)
         return self.random.expovariate(1.0 / self.faults.delay_s)
 
@@ -102,13 +111,13 @@ class World:
         return position
 
     def dispatch(self, subject: str, body: bytes) -> None:
-        """Put an envelope on its way: later, twice, or past others."""
-        copies = 2 if self.strikes(self.faults.duplicate) else 1
-        for _ in range(copies):
-            at = self.now_s() + self.delay_s()
-            if not self.strikes(self.faults.reorder):
-                at = self._arrivals[subject] = max(at, self._arrivals.get(subject, 0.0))
-            asyncio.get_running_loop().call_at(at, self._arrive, subject, body)
+        """Put an envelope on its way: it arrives later, perhaps past others, and perhaps once more."""
+        loop, at = asyncio.get_running_loop(), self.now_s() + self.delay_s()
+        if not self.strikes("reorder"):
+            at = self._arrivals[subject] = max(at, self._arrivals.get(subject, 0.0))
+        loop.call_at(at, self._arrive, subject, body)
+        if self.strikes("duplicate"):
+            loop.call_at(at + self.random.uniform(0.0, TAIL_S), self._arrive, subject, body)
 
     def _arrive(self, subject: str, body: bytes) -> None:
         self.note("deliver", subject, hashlib.blake2b(body, digest_size=6).hexdigest())
@@ -121,6 +130,7 @@ class World:
     def lose_inbox(self, subject: str) -> None:
         """Let an inbox's memory be lost, and its owner notice that the stream is new."""
         self.note("inbox lost", subject)
+        self.injected["inbox_loss"] += 1
         mailbox = self.post.mailbox(subject)
         mailbox.unsettled.clear()
         mailbox.delivered = 0

@@ -27,6 +27,12 @@ DEFINITION_BYTES_MAX = 64 * 1024 * 1024
 DEPTH_MAX = 64
 
 
+_NUMBERS = (int, float)
+_CONTAINERS = (dict, list, tuple)
+_PLAIN = (str, int, float)
+_ID_FORBIDS = frozenset(" ${}")
+
+
 class Bound(NamedTuple):
     """The range of a number; ``is_open`` leaves the lower end out."""
 
@@ -37,7 +43,7 @@ class Bound(NamedTuple):
 
     def admits(self, value: object) -> bool:
         """Return whether ``value`` is a number inside the range; true and false are no numbers."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, _NUMBERS):
             return False
         # The range comes first: it refuses NaN, infinity and whole numbers beyond any float.
         if not self.low <= value <= self.high or (self.is_open and value == self.low):
@@ -122,10 +128,10 @@ def check_id(value: object, path: Path, what: str = "task id") -> None:
         problem = "is empty"
     elif len(value) > ID_LENGTH_MAX:
         problem = f"has {len(value)} characters"
+    elif value.isprintable() and _ID_FORBIDS.isdisjoint(value):
+        return
     else:
-        odd = next((c for c in value if not c.isprintable() or c.isspace() or c in "${}"), None)
-        if odd is None:
-            return
+        odd = next(c for c in value if not c.isprintable() or c in _ID_FORBIDS)
         problem = f"holds the character {odd!r}"
     raise WorkflowInvalidError(
         f"The {what} {str(value)[:60]!r} {problem}.",
@@ -175,19 +181,31 @@ def _check_task(task: object, position: int) -> None:
             path=path,
         )
     check_id(task.id, (*path, "id"))
-    whose = f"Task {task.id!r}: "
-    check_agent_type(task.agent_type, (*path, "agent_type"), whose)
-    check_number(task.priority, _PRIORITY, (*path, "priority"), whose)
-    check_number(task.retries, RETRIES, (*path, "retries"), whose)
-    check_optional(task.timeout, SECONDS, (*path, "timeout_seconds"), whose)
-    check_optional(task.estimated_seconds, DURATION, (*path, "estimated_seconds"), whose)
-    check_optional(task.start_timeout, SECONDS, (*path, "start_timeout_seconds"), whose)
-    check_optional(task.heartbeat_timeout, SECONDS, (*path, "heartbeat_timeout_seconds"), whose)
-    _check_resources(task.resources, (*path, "resources"), whose)
-    check_payload(task.payload, (*path, "payload"), f"The payload of task {task.id!r}")
-    seconds: object = task.payload.get("seconds")
-    if task.agent_type == "sleep" and isinstance(seconds, int | float):
-        check_number(seconds, DURATION, (*path, "payload", "seconds"), whose)
+    check_agent_type(task.agent_type, (*path, "agent_type"), f"Task {task.id!r}: ")
+    for name, bound, is_optional in _TASK_NUMBERS:
+        value = getattr(task, name)
+        if not (bound.admits(value) or (is_optional and value is None)):
+            raise _bad_number(value, bound, (*path, _WRITTEN.get(name, name)), f"Task {task.id!r}: ")
+    if task.resources != _NOTHING:
+        _check_resources(task.resources, (*path, "resources"), f"Task {task.id!r}: ")
+    if task.payload != {}:
+        check_payload(task.payload, (*path, "payload"), f"The payload of task {task.id!r}")
+    if task.agent_type == "sleep":
+        seconds: object = task.payload.get("seconds")
+        if isinstance(seconds, _NUMBERS):
+            check_number(seconds, DURATION, (*path, "payload", "seconds"), f"Task {task.id!r}: ")
+
+
+_TASK_NUMBERS = (
+    ("priority", _PRIORITY, False),
+    ("retries", RETRIES, False),
+    ("timeout", SECONDS, True),
+    ("estimated_seconds", DURATION, True),
+    ("start_timeout", SECONDS, True),
+    ("heartbeat_timeout", SECONDS, True),
+)
+_WRITTEN = {name: f"{name}_seconds" for name in ("timeout", "start_timeout", "heartbeat_timeout")}
+"""How a document writes a field that has another name there."""
 
 
 def _check_resources(resources: object, path: Path, whose: str) -> None:
@@ -197,8 +215,6 @@ def _check_resources(resources: object, path: Path, whose: str) -> None:
             code="wrong_type",
             path=path,
         )
-    if resources == _NOTHING:
-        return
     for name in ("cpu_cores", "memory_mb", "disk_mb", "network_bandwidth_mbps"):
         check_number(getattr(resources, name), _AMOUNT, (*path, name), whose)
     check_number(resources.gpu_count, _GPUS, (*path, "gpu_count"), whose)
@@ -220,12 +236,16 @@ _FIXED = frozenset(ResourceRequirements.__struct_fields__) - {"custom_resources"
 def check_number(value: object, bound: Bound, path: Path, whose: str = "") -> None:
     """Refuse what is no number inside the bound, with the code ``bad_number``."""
     if not bound.admits(value):
-        raise WorkflowInvalidError(
-            f"{whose}{'.'.join(str(p) for p in path if p != 'tasks' and not isinstance(p, int))}"
-            f" is {value!r}, but must be {bound}.",
-            code="bad_number",
-            path=path,
-        )
+        raise _bad_number(value, bound, path, whose)
+
+
+def _bad_number(value: object, bound: Bound, path: Path, whose: str) -> WorkflowInvalidError:
+    return WorkflowInvalidError(
+        f"{whose}{'.'.join(str(p) for p in path if p != 'tasks' and not isinstance(p, int))}"
+        f" is {value!r}, but must be {bound}.",
+        code="bad_number",
+        path=path,
+    )
 
 
 def check_optional(value: object, bound: Bound, path: Path, whose: str = "") -> None:
@@ -252,7 +272,7 @@ def _check_json(payload: object, path: Path, what: str) -> int:
     while pending and nodes <= PAYLOAD_BYTES_MAX:
         node, where = pending.pop()
         nodes += 1
-        if isinstance(node, dict | list | tuple) and len(where) >= deepest:
+        if isinstance(node, _CONTAINERS) and len(where) >= deepest:
             raise WorkflowInvalidError(
                 f"{what} is nested deeper than {DEPTH_MAX} levels.",
                 hint="Flatten it, or keep it in a file and name its path.",
@@ -263,12 +283,15 @@ def _check_json(payload: object, path: Path, what: str) -> int:
             for key, value in cast("dict[object, Any]", node).items():
                 if not isinstance(key, str):
                     raise _not_json(f"{what} has the key {key!r}, which is not text.", where)
-                pending.append((value, (*where, key)))
+                if isinstance(value, str):
+                    nodes += 1
+                else:
+                    pending.append((value, (*where, key)))
         elif isinstance(node, list | tuple):
             pending.extend((value, (*where, i)) for i, value in enumerate(cast("list[object]", node)))
         elif isinstance(node, float) and not isfinite(node):
             raise _not_json(f"{what} holds the number {node!r}, which JSON does not have.", where)
-        elif node is not None and not isinstance(node, str | int | float):
+        elif node is not None and not isinstance(node, _PLAIN):
             raise _not_json(f"{what} holds a value of type {type(node).__name__}.", where)
     return nodes
 

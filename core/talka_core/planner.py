@@ -8,12 +8,14 @@ from typing import assert_never
 from msgspec import Struct
 
 from talka_core.behaviour import Behaviour, Effect, Send
-from talka_core.graph import plan
+from talka_core.graph import analyse, lower_bound
+from talka_core.inputs import check_bound
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.events import PlanAccepted, PlanEvent, PlanHandedOver, PlanRejected
+from talka_protocols.events import Parent, PlanAccepted, PlanEvent, PlanHandedOver, PlanRejected
 from talka_protocols.messages import (
     Advance,
+    ConfirmChild,
     ExecutionRecorded,
     PlannerMessage,
     Recipient,
@@ -35,6 +37,7 @@ class PlanRecord(Struct):
     refusal: Refusal | None = None
     name: str = ""
     is_handed_over: bool = False
+    parent: Parent | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -58,21 +61,23 @@ def decide(state: PlanRecord, message: PlannerMessage, _now_ms: int) -> Iterator
 def _judge(message: SubmitWorkflow) -> PlanEvent:
     submitted = message.workflow
     assert submitted is not None, "the shell loads a definition before it delivers SubmitWorkflow"
+    parent = message.parent
     try:
-        workflow = check(submitted)
+        workflow = check_bound(check(submitted))
     except WorkflowInvalidError as error:
-        return PlanRejected(error.code, str(error), submitted.name)
+        return PlanRejected(error.code, str(error), submitted.name, parent)
     if message.definition is not None and workflow != submitted:
         reason = "A definition stored by digest must be complete: check it before it is stored."
-        return PlanRejected("incomplete_definition", reason, submitted.name)
-    found = plan(workflow)
+        return PlanRejected("incomplete_definition", reason, submitted.name, parent)
+    found = analyse(workflow)
     return PlanAccepted(
         workflow,
         message.definition,
         found.critical_path,
         len(found.stages),
-        found.estimated_duration,
-        found.lower_bound,
+        found.critical_seconds,
+        lower_bound(workflow, found),
+        parent,
     )
 
 
@@ -83,9 +88,10 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
         case PlanAccepted():
             assert event.workflow is not None, "the shell loads a definition before it folds PlanAccepted"
             state.workflow, state.definition = event.workflow, event.definition
-            state.name = event.workflow.name
+            state.name, state.parent = event.workflow.name, event.parent
         case PlanRejected():
             state.refusal, state.name = Refusal(event.code, event.message), event.name
+            state.parent = event.parent
         case PlanHandedOver():
             state.is_handed_over = True
         case _:
@@ -96,6 +102,8 @@ def react(state: PlanRecord, event: PlanEvent) -> Iterator[Effect]:
     """Yield what one new fact calls for."""
     if not isinstance(event, PlanHandedOver):
         yield _hand_over(state)
+        if state.parent is not None:
+            yield _confirmed(state.parent)
 
 
 def resume(state: PlanRecord) -> Iterator[Effect]:
@@ -104,9 +112,10 @@ def resume(state: PlanRecord) -> Iterator[Effect]:
         yield _hand_over(state)
 
 
-def answer(_state: PlanRecord, _message: PlannerMessage) -> Iterable[Effect]:
-    """Answer nothing: clients follow the execution's log."""
-    return ()
+def answer(_state: PlanRecord, message: PlannerMessage) -> Iterable[Effect]:
+    """Tell a task again that its sub-workflow is on record; clients follow the execution's log."""
+    if isinstance(message, SubmitWorkflow) and message.parent is not None:
+        yield _confirmed(message.parent)
 
 
 def is_over(state: PlanRecord) -> bool:
@@ -115,8 +124,15 @@ def is_over(state: PlanRecord) -> bool:
 
 
 def _hand_over(state: PlanRecord) -> Effect:
-    message = StartExecution(state.execution_id, state.workflow, state.definition, state.refusal, state.name)
+    message = StartExecution(
+        state.execution_id, state.workflow, state.definition, state.refusal, state.name, state.parent
+    )
     return Send(Recipient.SCHEDULER, message)
+
+
+def _confirmed(parent: Parent) -> Effect:
+    message = ConfirmChild(parent.execution_id, parent.task_id, parent.attempt)
+    return Send(Recipient.SCHEDULER, message, notice=True)
 
 
 PLANNER: Behaviour[PlanRecord, PlannerMessage, PlanEvent] = Behaviour(

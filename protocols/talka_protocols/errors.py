@@ -12,6 +12,7 @@
         TaskFailedError              it raised, exited non-zero or returned nonsense
         TaskTimeoutError             it ran past its time-out
         TaskCrashedError             its process died
+        StaleAttemptError            another attempt has taken its place
       PlatformError                ours, or the world's; a retry may help
         ServerUnavailableError       no NATS server answers
         ConflictError                another owner wrote to the log first
@@ -140,6 +141,12 @@ class TaskCrashedError(TaskError):
     """The process that ran the task died."""
 
     code = "task_crashed"
+
+
+class StaleAttemptError(TaskError):
+    """The attempt is not wanted any more, so that what it saves is refused: it should end."""
+
+    code = "stale_attempt"
 
 
 class PlatformError(TalkaError):

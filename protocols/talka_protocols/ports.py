@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from talka_protocols.messages import Mark
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import ClaimCheck, Task
 
@@ -155,11 +156,36 @@ class Blobs(Protocol):
         ...
 
 
+class Progress(Protocol):
+    """What a task's attempts have saved, and the way to save more.
+
+    ``checkpoint`` is the newest one as JSON (null if there is none), and
+    ``steps`` are the results of finished steps by name.
+    """
+
+    checkpoint: Raw
+    steps: dict[str, Raw]
+
+    async def save(self, mark: Mark, name: str, data: Raw) -> None:
+        """Return when the execution's log holds it.
+
+        Raises:
+            StaleAttemptError: another attempt has taken this one's place.
+            TaskFailedError: it is too large, or the attempt saves too often.
+        """
+        ...
+
+    async def settled(self) -> None:
+        """Return when nothing that was saved waits to be recorded any more."""
+        ...
+
+
 class Attempt(Struct, frozen=True):
     """What an executor is given: one attempt of a task, its references already resolved.
 
     ``idempotency_key`` is the same for every attempt of the task; ``fence``
-    grows with each, so an outside system can refuse an older one.
+    grows with each, so an outside system can refuse an older one. ``progress``
+    is what earlier attempts saved; an attempt made by hand has none.
     """
 
     execution_id: str
@@ -167,6 +193,7 @@ class Attempt(Struct, frozen=True):
     attempt: int
     fence: int
     worker_id: str
+    progress: Progress | None = None
 
     @property
     def idempotency_key(self) -> str:

@@ -65,9 +65,9 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _T.RUNNING: frozenset(
         {_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.WAITING, _T.CANCELLED}
     ),
-    _T.WAITING: frozenset({_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED}),
+    _T.WAITING: frozenset({_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
-    _T.CANCELLED: frozenset({_T.PENDING}),
+    _T.CANCELLED: frozenset({_T.PENDING, _T.WAITING}),
 }
 """Which status may follow which; a status that is missing here is final in this version.
 
@@ -77,8 +77,8 @@ one is lost when its worker is gone before the grant arrived. PENDING to FAILED
 is a condition that could not be evaluated. WAITING holds nothing: the task
 waits for time, for a person, for the outside or for tasks of its own.
 QUEUED, SCHEDULED or RUNNING to WAITING is a task that is parked, and WAITING to
-READY one that is released. CANCELLED to PENDING is an execution that its time limit had stopped and that
-is resumed.
+READY one that is released. CANCELLED to PENDING, or of a map to WAITING, is an
+execution that its time limit had stopped and that is resumed.
 """
 
 EXECUTION_TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {

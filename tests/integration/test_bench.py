@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from talka_chaos.verifier import Verifier
 from talka_services.bench.measure import Meter, Spread, percentile
 from talka_services.bench.report import document, print_rows
 from talka_services.bench.sessions import WORKLOADS, Row, Session, Sizes
@@ -32,11 +33,13 @@ TINY = Sizes(
 
 
 async def test_every_workload_runs_and_says_what_it_was_measured_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verifier: Verifier
 ) -> None:
     """Each workload gives rows with figures, repetitions, machine and settings, as a table and as JSON."""
     async with embedded(tmp_path / ".talka", "process") as stage:
         rows = [row async for row in Session(stage, 1, TINY).rows(WORKLOADS)]
+        # The directory is gone when the test ends.
+        assert await verifier.server(stage.orchestrator.node.connection.address) == []
     names = [row.workload for row in rows]
     assert names == ["W1", "W1", "W2", "W2", "W3", "W4a", "W4b", "W5", "W6", "W6", "speedup", "speedup"]
     assert all(spread.min <= spread.median <= spread.max for row in rows for spread in row.figures.values())

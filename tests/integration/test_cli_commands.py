@@ -99,6 +99,14 @@ tasks:
   - {id: second, agent_type: sleep, payload: {seconds: 1}, depends_on: [first]}
 """
 
+ASKING = """
+talka: 1
+name: asking
+tasks:
+  - {id: order, agent_type: signal, payload: {name: order}}
+  - {id: ask, agent_type: approval, payload: {question: "Ship ${order.what}?", assignees: [Ada]}}
+"""
+
 
 class Shell:
     """Runs commands in one directory, with an environment that names no platform."""
@@ -147,7 +155,13 @@ def wait_for(process: subprocess.Popen[bytes], number: int) -> int:
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A directory with workflows in it."""
     directory = tmp_path_factory.mktemp("cli")
-    files = {"hard_tasks.py": MODULE, "hard.yaml": HARD, "good.yaml": GOOD, "long.yaml": LONG}
+    files = {
+        "hard_tasks.py": MODULE,
+        "hard.yaml": HARD,
+        "good.yaml": GOOD,
+        "long.yaml": LONG,
+        "asking.yaml": ASKING,
+    }
     for name, text in files.items():
         (directory / name).write_text(text)
     return Shell(directory)
@@ -387,6 +401,30 @@ def test_a_partial_execution_names_what_failed(shell: Shell, platform: dict[str,
     said = shell.run("run", "partial.yaml", *here, code=1)
     assert "partial in" in said
     assert re.search(r"bad +failed +1 ", said)
+
+
+def test_signals_and_answers_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:
+    """A signal's data reaches the question that is then asked and answered; each refusal exits with 2."""
+    del platform
+    here = ("--data-dir", "up")
+    name = shell.json("submit", "asking.yaml", *here)["execution_id"]
+    (shell.directory / "order.json").write_text('{"what": "corn"}')
+    sent = shell.json("signal", name, "order", "--data", "@order.json", "--id", "s1", *here)
+    assert (sent["recorded"], sent["new"]) == (True, True)
+    assert shell.json("signal", name, "order", "--data", "1", "--id", "s1", *here)["new"] is False
+    assert shell.json("signal", name, "order", "--data", "{", *here, code=2)["error"]["code"] == "usage"
+    (asked,) = shell.json("approve", name, *here)["questions"]
+    assert (asked["task_id"], asked["question"]) == ("ask", "Ship corn?")
+    assert "Ship corn?" in shell.run("approve", name, *here)
+    assert shell.json("status", name, *here)["waiting"] == ["ask"]
+    assert "approval" in shell.run("status", name, *here)
+    refused = shell.json("approve", name, "ask", "--choice", "perhaps", *here, code=2)
+    assert refused["error"]["code"] == "unknown_choice"
+    answered = shell.json("approve", name, "ask", "--reject", "--by", "Ada", "--comment", "rain", *here)
+    assert (answered["choice"], answered["recorded"]) == ("reject", True)
+    ended = shell.json("watch", name, *here, code=1)["tasks"]["ask"]
+    assert ended["error"]["message"] == "It was rejected by Ada: rain"
+    assert shell.json("approve", name, "ask", *here, code=2)["error"]["code"] == "execution_over"
 
 
 def test_services_as_processes_of_their_own(shell: Shell, nats_server: Any) -> None:

@@ -16,8 +16,6 @@ from talka_protocols.events import ReservationEnded
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Workflow
-from talka_services.cli.records import Records
-from talka_services.cli.verification import verify_execution
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -47,11 +45,6 @@ async def talka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Orch
         snapshot_every=20,
     ) as orchestrator:
         yield orchestrator
-        ports = orchestrator.node.ports
-        records = Records(ports.log, ports.blobs, ports.snapshots, ports.shards, "default")
-        for execution_id in await orchestrator.histories.names("execution"):
-            verdict = await verify_execution(records, execution_id)
-            assert verdict.violations == (), execution_id
 
 
 def sleep(task_id: str, seconds: float = 0.0, **more: Any) -> Task:

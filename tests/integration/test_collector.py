@@ -17,7 +17,7 @@ from talka_services.jetstream.log import JetStreamLog
 from talka_services.jetstream.post import JetStreamPost
 from talka_services.jetstream.snapshots import JetStreamSnapshots
 
-LOG = LogName("execution", "0", "e")
+LOG = LogName("probe", "0", "e")
 AT_ONCE = timedelta(0)
 
 

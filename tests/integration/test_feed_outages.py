@@ -14,7 +14,7 @@ from talka_services.jetstream.connection import connect
 from talka_services.jetstream.log import JetStreamLog
 from talka_services.jetstream.topology import ensure_topology
 
-NAME = LogName("execution", "0", "one")
+NAME = LogName("probe", "0", "one")
 
 
 class Killable(Protocol):

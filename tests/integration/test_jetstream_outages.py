@@ -19,7 +19,7 @@ from talka_services.jetstream.post import JetStreamPost
 from talka_services.jetstream.settings import ensure_settings
 from talka_services.jetstream.topology import ensure_topology
 
-NAME = LogName("execution", "3", "one")
+NAME = LogName("probe", "3", "one")
 
 
 class Killable(Protocol):

@@ -25,10 +25,21 @@ Asked = PauseExecution | ReleaseTask | ResumeExecution
 _NAMES = {PauseExecution: "pause", ReleaseTask: "release", ResumeExecution: "resume"}
 
 
-def pause(state: ExecutionRecord, message: PauseExecution) -> Iterator[ExecutionEvent]:
-    """Let nothing new start, of the execution or of one task; pausing again is no fault."""
+def asked(state: ExecutionRecord, message: Asked, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Do what was asked, or refuse it by an event; each request is heard once."""
     if message.request_id in state.requests:
         return
+    match message:
+        case PauseExecution():
+            yield from _pause(state, message)
+        case ResumeExecution():
+            yield from _resume(state, message, now_ms)
+        case ReleaseTask():
+            yield from _release(state, message, now_ms)
+
+
+def _pause(state: ExecutionRecord, message: PauseExecution) -> Iterator[ExecutionEvent]:
+    """Let nothing new start, of the execution or of one task; pausing again is no fault."""
     is_under_way = state.status in (ExecutionState.RUNNING, ExecutionState.PAUSED) and not state.is_stopping
     if not is_under_way:
         yield _refused(message, "not_running", f"The execution is {_shown(state)}: nothing can be paused.")
@@ -44,12 +55,13 @@ def pause(state: ExecutionRecord, message: PauseExecution) -> Iterator[Execution
         yield from endings.conclude(state)
 
 
-def resume(state: ExecutionRecord, message: ResumeExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+def _resume(state: ExecutionRecord, message: ResumeExecution, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let the work go on: after a pause, or where the time limit had stopped it."""
-    if message.request_id in state.requests:
-        return
     if message.task_id:
         yield from _resume_task(state, message, now_ms)
+    elif state.status is ExecutionState.TIMED_OUT and state.parent is not None:
+        whose = f"task {state.parent.task_id!r} of {state.parent.execution_id}"
+        yield _refused(message, "has_parent", f"It is the sub-workflow of {whose}, which knows its end.")
     elif state.status is ExecutionState.TIMED_OUT:
         yield ExecutionResumed(message.request_id, message.limit_ms or state.limit_ms)
         yield from go_on(state, now_ms)
@@ -60,10 +72,8 @@ def resume(state: ExecutionRecord, message: ResumeExecution, now_ms: int) -> Ite
         yield _refused(message, "not_paused", f"The execution is {_shown(state)}: nothing can be resumed.")
 
 
-def release(state: ExecutionRecord, message: ReleaseTask, now_ms: int) -> Iterator[ExecutionEvent]:
+def _release(state: ExecutionRecord, message: ReleaseTask, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let a parked task run again, or have failed."""
-    if message.request_id in state.requests:
-        return
     task_id, record = message.task_id, state.tasks.get(message.task_id)
     refusal = _unfit(state, message)
     if refusal is not None or record is None:

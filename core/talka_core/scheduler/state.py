@@ -13,7 +13,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
-from talka_protocols.events import Holder, TaskFailure, TasksAdded
+from talka_protocols.events import Holder, Parent, Saved, TaskFailure, TasksAdded
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -22,6 +22,11 @@ KEEP_MS = 20
 
 REQUESTS_KEPT = 100
 """How many ids of requests are remembered, to hear each of them once."""
+SIGNALS_MAX = 100
+"""Signals that may be kept for tasks that do not wait yet."""
+
+SIGNAL_IDS_MAX = 1_000
+"""Signals that are known again when they are repeated."""
 
 LOST_MAX = 10
 """Attempts that may be lost with their workers before the task itself is blamed and parked."""
@@ -30,14 +35,26 @@ PARKED = "parked"
 """What a task waits for that somebody must decide about."""
 
 
+class Checkpoint(Struct, frozen=True, gc=False):
+    """The newest thing that a task saved of its progress, and which attempt did."""
+
+    attempt: int
+    sequence: int
+    saved: Saved
+
+
 class TaskRecord(Struct, gc=False):
     """One task's state; instants are milliseconds since the epoch, 0 for never.
 
     ``is_tolerated`` says that its end without success is no fault of the
-    execution; ``waiting`` is what it waits for; ``added_at`` is the version at
-    which it joined the graph, 0 for the definition's own. ``is_paused`` keeps it
-    from starting; ``is_expired`` says that the execution's time limit cancelled
-    it, and ``is_fallback`` that its fallback runs in its place.
+    execution; ``added_at`` is the version at which it joined the graph, 0 for
+    the definition's own; ``iteration`` counts the rounds of a loop that are
+    over. ``waiting`` is the kind of what it waits for, ``awaited`` its name,
+    ``asked`` what is shown to whoever may end it, and ``answer`` what has come
+    for it once it ``is_answered``. ``steps`` are the results of finished steps
+    inside the task, by name. ``is_paused`` keeps it from starting;
+    ``is_expired`` says that the execution's time limit cancelled it, and
+    ``is_fallback`` that its fallback runs in its place.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -69,6 +86,14 @@ class TaskRecord(Struct, gc=False):
     is_tolerated: bool = False
     waiting: str = ""
     added_at: int = 0
+    awaited: str = ""
+    asked: Raw = Raw(b"null")
+    answer: Raw = Raw(b"null")
+    is_answered: bool = False
+    is_child_started: bool = False
+    iteration: int = 0
+    checkpoint: Checkpoint | None = None
+    steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
     is_paused: bool = False
     is_expired: bool = False
     is_fallback: bool = False
@@ -89,9 +114,28 @@ class Kept(Struct, frozen=True):
     until: int
 
 
+class Signal(Struct, frozen=True):
+    """A signal that no task has taken yet."""
+
+    name: str
+    signal_id: str
+    data: Raw = Raw(b"null")
+
+
+class MapRecord(Struct):
+    """A map's items: how many there are, are tasks already, have ended, and ended without success."""
+
+    items: int
+    added: int = 0
+    ended: int = 0
+    failed: int = 0
+
+
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
 
+    ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
+    were recorded. ``parent`` is the task whose sub-workflow it is.
     ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
     which that stands still, 0 while it goes on. ``requests`` are the newest
     that were heard under ids of their own. ``is_failing`` says that one failure
@@ -105,6 +149,7 @@ class ExecutionRecord(Struct):
     definition: ClaimCheck | None = None
     index: WorkflowIndex = field(default_factory=WorkflowIndex)
     tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
+    maps: dict[str, MapRecord] = field(default_factory=dict[str, MapRecord])
     added: list[TasksAdded] = field(default_factory=list[TasksAdded])
     ready: list[tuple[tuple[float, ...], str]] = field(default_factory=list[tuple[tuple[float, ...], str]])
     active: int = 0
@@ -122,6 +167,10 @@ class ExecutionRecord(Struct):
     is_timing_out: bool = False
     reason: str = ""
     name: str = ""
+    signals: list[Signal] = field(default_factory=list[Signal])
+    signal_ids: dict[str, None] = field(default_factory=dict[str, None])
+    parent: Parent | None = None
+    is_parent_informed: bool = False
     limit_ms: int = 0
     limit_stopped_at: int = 0
     requests: dict[str, None] = field(default_factory=dict[str, None])

@@ -45,6 +45,7 @@ from talka_protocols.events.execution import (
     TaskCancelled,
     TaskCancelRequested,
     TaskFailed,
+    TaskIterated,
     TaskQueued,
     TaskReady,
     TaskRetrying,
@@ -57,6 +58,7 @@ from talka_protocols.events.execution import (
 from talka_protocols.events.fact import (
     Fact,
     Holder,
+    Parent,
     TaskFailure,
 )
 from talka_protocols.events.growth import TasksAdded
@@ -92,7 +94,16 @@ from talka_protocols.events.pool import (
     WorkerJoined,
     WorkerLost,
 )
-from talka_protocols.events.waiting import RequestRefused, TaskWaiting
+from talka_protocols.events.progress import Saved, TaskCheckpointed, TaskStepFinished
+from talka_protocols.events.waiting import (
+    ApprovalAnswered,
+    ChildStarted,
+    ParentInformed,
+    RequestRefused,
+    SignalReceived,
+    SignalTaken,
+    TaskWaiting,
+)
 
 Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent
 
@@ -108,6 +119,8 @@ __all__ = [
     "AllocationRequestWithdrawn",
     "AllocationRevoked",
     "AllocationSettled",
+    "ApprovalAnswered",
+    "ChildStarted",
     "Event",
     "ExecutionAccepted",
     "ExecutionCancelRequested",
@@ -129,6 +142,8 @@ __all__ = [
     "LogsClosed",
     "LogsOpened",
     "OwnershipTaken",
+    "Parent",
+    "ParentInformed",
     "PermitWithdrawn",
     "PlanAccepted",
     "PlanEvent",
@@ -140,14 +155,19 @@ __all__ = [
     "RequestRefused",
     "ReservationEnded",
     "ReservationMade",
+    "Saved",
     "ShardEvent",
     "SharedReturned",
+    "SignalReceived",
+    "SignalTaken",
     "TaskAttemptLost",
     "TaskCancelRequested",
     "TaskCancelled",
+    "TaskCheckpointed",
     "TaskFailed",
     "TaskFailure",
     "TaskFellBack",
+    "TaskIterated",
     "TaskParked",
     "TaskPaused",
     "TaskQueued",
@@ -158,6 +178,7 @@ __all__ = [
     "TaskScheduled",
     "TaskSkipped",
     "TaskStarted",
+    "TaskStepFinished",
     "TaskSucceeded",
     "TaskTimedOut",
     "TaskWaiting",

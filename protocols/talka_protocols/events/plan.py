@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from talka_protocols.events.fact import Fact
+from talka_protocols.events.fact import Fact, Parent
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
@@ -15,6 +15,7 @@ class PlanAccepted(Fact, frozen=True, gc=False):
     stages: int = 0
     estimated_duration: float = 0.0
     lower_bound: float = 0.0
+    parent: Parent | None = None
 
 
 class PlanRejected(Fact, frozen=True, gc=False):
@@ -23,6 +24,7 @@ class PlanRejected(Fact, frozen=True, gc=False):
     code: str
     message: str
     name: str = ""
+    parent: Parent | None = None
 
 
 class PlanHandedOver(Fact, frozen=True, gc=False):

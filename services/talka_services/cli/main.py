@@ -12,6 +12,7 @@ import typer
 
 from talka_protocols.errors import TalkaError
 from talka_services.cli import (
+    answering,
     benching,
     control,
     history,
@@ -34,7 +35,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (running, platform, queries, control, history, replaying, validating, transfer, benching):
+for group in (
+    running,
+    platform,
+    queries,
+    control,
+    answering,
+    history,
+    replaying,
+    validating,
+    transfer,
+    benching,
+):
     group.register(app)
 
 

@@ -23,6 +23,7 @@ STYLES = {
     "retrying": "yellow",
     "paused": "yellow",
     "partial": "yellow",
+    "waiting": "magenta",
 }
 
 

@@ -12,15 +12,26 @@ from talka_core.resource import PoolRecord
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError, PlatformError, UnknownExecutionError
-from talka_protocols.events import Event
-from talka_protocols.ports import Blobs, Log, Snapshots
+from talka_protocols.events import (
+    Event,
+    ExecutionCancelled,
+    ExecutionFailed,
+    ExecutionPartlySucceeded,
+    ExecutionRejected,
+    ExecutionSucceeded,
+    ExecutionTimedOut,
+)
+from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName, shard_of
+from talka_services.client.backlog import gathered
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded, newest
 from talka_services.telemetry import get_logger
 
 AGAIN_S = 1.0
+GATHER_S = 0.01
+"""How long whoever follows an execution leaves a commit alone, unless it may be the last."""
 T = TypeVar("T")
 
 logger = get_logger(__name__)
@@ -91,14 +102,19 @@ class Histories:
         Raises:
             BrokenHistoryError: a commit cannot be read.
         """
+        async with aclosing(self._stored(name, after)) as feed:
+            async for stored in feed:
+                yield stored.position, await decoded(stored, self._definitions)
+
+    async def _stored(self, name: LogName, after: int = 0) -> AsyncGenerator[StoredCommit]:
+        """Yield a log's commits as they lie there, and go on as they are made, through every outage."""
         is_reported = False
         while True:
             try:
                 async with aclosing(self._log.follow(name, after)) as feed:
                     async for stored in feed:
-                        commit = await decoded(stored, self._definitions)
                         after, is_reported = stored.position, False
-                        yield stored.position, commit
+                        yield stored
             except BrokenHistoryError:
                 raise
             except PlatformError as error:
@@ -141,8 +157,9 @@ class Histories:
         return await _patiently(read, names[-1])
 
     async def follow(self, execution_id: str) -> AsyncGenerator[ExecutionRecord]:
-        """Yield the execution's state now and after each commit until it is over, always the same object.
+        """Yield the execution's state now and as it grows until it is over, always the same object.
 
+        Commits are looked at up to 10 ms after they came, several at a time; the last one at once.
         What it ended with before it was resumed is history and no ending.
 
         Raises:
@@ -155,12 +172,29 @@ class Histories:
             yield state
         if state.status in FINAL_EXECUTION_STATES:
             return
-        async with aclosing(self.follow_commits(name, entry.position)) as commits:
-            async for _position, commit in commits:
-                apply(FOLDS[EXECUTION], state, [commit])
+        stored = self._stored(name, entry.position)
+        async with aclosing(gathered(stored, _may_be_last, GATHER_S)) as heaps:
+            async for heap in heaps:
+                apply(FOLDS[EXECUTION], state, [await decoded(commit, self._definitions) for commit in heap])
                 yield state
                 if state.status in FINAL_EXECUTION_STATES:
                     return
+
+
+def _may_be_last(commit: StoredCommit) -> bool:
+    """Tell whether an execution may be over with a commit, without the cost of reading it."""
+    return any(mark in commit.body for mark in _END_MARKS)
+
+
+_ENDS = (
+    ExecutionSucceeded,
+    ExecutionPartlySucceeded,
+    ExecutionFailed,
+    ExecutionTimedOut,
+    ExecutionCancelled,
+    ExecutionRejected,
+)
+_END_MARKS = tuple(f'"{end.__struct_config__.tag}"'.encode() for end in _ENDS)
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]], name: LogName) -> T:

@@ -14,6 +14,8 @@ from uuid import uuid4
 import msgspec
 from msgspec.structs import replace
 
+from talka_core.inputs import check_bound
+from talka_core.payloads import APPROVE
 from talka_core.scheduler import ExecutionRecord
 from talka_core.status import inventory_of, result_of, status_of
 from talka_protocols.errors import CallerError, RequestRefusedError
@@ -33,6 +35,7 @@ from talka_protocols.messages import (
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.subjects import is_token, shard_of
 from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
+from talka_services.client import answering
 from talka_services.client.ceilings import Ceilings
 from talka_services.client.histories import Histories
 from talka_services.client.resources import ResourceManager
@@ -113,7 +116,7 @@ class Orchestrator:
             WorkflowInvalidError: it cannot run; nothing was stored.
             CallerError: the execution id cannot be used.
         """
-        checked = await self._ceilings.check(workflow)
+        checked = await self._ceilings.check(check_bound(workflow))
         chosen = execution_id or self._new_id(key)
         if not is_token(chosen):
             raise CallerError(
@@ -153,7 +156,8 @@ class Orchestrator:
         Raises:
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
-        await self._until_begun(execution_id)
+        if execution_id not in self._submitted:
+            await self.histories.until_begun(execution_id, UNKNOWN_S)
         state: ExecutionRecord | None = None
         async with aclosing(self.histories.follow(execution_id)) as states:
             async for current in states:
@@ -231,7 +235,7 @@ class Orchestrator:
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
         await self._until_begun(execution_id)
-        await self._send(Recipient.SCHEDULER, CancelExecution(execution_id, reason, is_forced))
+        await self._send(Recipient.SCHEDULER, CancelExecution(execution_id, reason, is_forced=is_forced))
         async with aclosing(self.histories.follow(execution_id)) as states:
             async for state in states:
                 if state.is_cancelling and (state.is_forced or not is_forced):
@@ -271,6 +275,34 @@ class Orchestrator:
             RequestRefusedError: it has no such task, or that is not parked.
         """
         await self.request(ReleaseTask(execution_id, uuid4().hex, task_id, is_failed))
+
+    async def signal(
+        self, execution_id: str, name: str, data: Any = None, *, signal_id: str | None = None
+    ) -> bool:
+        """Send a signal to an execution; the first task that waits for its name ends with the data.
+
+        It is kept if no task waits for it yet. The same ``signal_id`` counts
+        once: False says that it had been recorded before.
+
+        Raises:
+            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
+            RequestRefusedError: the execution is over or keeps too many signals.
+            CallerError: the name, the id or the size of the data cannot be.
+        """
+        await self._until_begun(execution_id)
+        return await answering.signal(self, execution_id, name, data, signal_id)
+
+    async def approve(
+        self, execution_id: str, task_id: str, choice: str = APPROVE, *, by: str = "", comment: str = ""
+    ) -> None:
+        """Answer what a task of type ``approval`` asks.
+
+        Raises:
+            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
+            RequestRefusedError: the task does not ask, or not for that: it is answered or over already.
+        """
+        await self._until_begun(execution_id)
+        await answering.approve(self, execution_id, task_id, choice, by, comment)
 
     async def release_execution(self, execution_id: str) -> ExecutionStatus:
         """Have the services try again to fold an execution's log that they set aside as broken.

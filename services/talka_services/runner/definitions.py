@@ -13,7 +13,9 @@ from talka_protocols.ports import Blobs
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 CACHED = 16
-WITH_DEFINITION = (ExecutionAccepted, PlanAccepted, StartExecution, SubmitWorkflow)
+_HOLDERS = (ExecutionAccepted, PlanAccepted, StartExecution, SubmitWorkflow)
+WITH_DEFINITION: frozenset[type] = frozenset(_HOLDERS)
+"""The types of messages and events that hold a workflow, or name a stored one."""
 
 T = TypeVar("T")
 _decoder = msgspec.json.Decoder(Workflow)
@@ -42,13 +44,13 @@ class Definitions:
 
     async def complete(self, item: T) -> T:
         """Return the event or message with its workflow in place."""
-        if isinstance(item, WITH_DEFINITION) and item.definition is not None and item.workflow is None:
+        if isinstance(item, _HOLDERS) and item.definition is not None and item.workflow is None:
             return replace(item, workflow=await self.load(item.definition))
         return item
 
 
 def stored_form(item: T) -> T:
     """Return the event or message as it travels: a stored definition is only named."""
-    if isinstance(item, WITH_DEFINITION) and item.definition is not None and item.workflow is not None:
+    if isinstance(item, _HOLDERS) and item.definition is not None and item.workflow is not None:
         return replace(item, workflow=None)
     return item

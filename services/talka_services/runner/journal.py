@@ -33,6 +33,7 @@ class Entry:
         "decisions",
         "effects",
         "is_new",
+        "label",
         "last_at",
         "name",
         "position",
@@ -42,6 +43,7 @@ class Entry:
 
     def __init__(self, name: LogName, state: Any) -> None:
         self.name = name
+        self.label = str(name)
         self.state = state
         self.position = 0
         self.last_at = 0
@@ -158,7 +160,7 @@ class StoredJournal:
 
 
 def _stored(decision: Decision[Any]) -> Decision[Any]:
-    if any(isinstance(event, WITH_DEFINITION) for event in decision.events):
+    if not WITH_DEFINITION.isdisjoint(map(type, decision.events)):
         return Decision(decision.cause, tuple(map(stored_form, decision.events)))
     return decision
 
@@ -223,7 +225,7 @@ async def decoded(stored: StoredCommit, definitions: Definitions) -> Commit[Even
         BrokenHistoryError: it cannot be read, or its definition is gone.
     """
     commit = decode_commit(stored.log, stored.body)
-    if not any(isinstance(event, WITH_DEFINITION) for _, _, event in commit.events()):
+    if all(WITH_DEFINITION.isdisjoint(map(type, decision.events)) for decision in commit.decisions):
         return commit
     decisions = [
         Decision(decision.cause, tuple([await definitions.complete(event) for event in decision.events]))

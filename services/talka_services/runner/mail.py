@@ -48,13 +48,15 @@ class Sorter:
     def envelopes(
         self, sender: str, epoch: int, sends: Iterable[tuple[str, Send]]
     ) -> list[tuple[str, bytes]]:
-        """Return (subject, body) of the envelopes that carry the messages, in order.
+        """Return (subject, body) of the envelopes that carry the messages, in order for each inbox.
 
+        Inboxes that get nothing but notices come last: work goes out before word of it.
         A message that cannot travel is left out and reported: it must not keep
         all others, of every execution, from going.
         """
         bags: dict[str, list[list[bytes]]] = {}
         sizes: dict[str, int] = {}
+        owed: set[str] = set()
         for letter_id, send in sends:
             letter = self._letter(sender, letter_id, send)
             if letter is None:
@@ -66,10 +68,12 @@ class Sorter:
                 size = len(letter) + ENVELOPE_BYTES
             bags[subject][-1].append(letter)
             sizes[subject] = size
+            if not send.notice:
+                owed.add(subject)
         return [
             (subject, sealed_letters(sender, epoch, letters))
-            for subject, batches in bags.items()
-            for letters in batches
+            for subject in sorted(bags, key=lambda subject: subject not in owed)
+            for letters in bags[subject]
         ]
 
     def _letter(self, sender: str, letter_id: str, send: Send) -> bytes | None:

@@ -12,7 +12,7 @@ from talka_core.behaviour import Behaviour, Effect, step
 from talka_protocols.commit import Decision
 from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError
 from talka_protocols.messages import Advance, Message
-from talka_services.runner.definitions import Definitions
+from talka_services.runner.definitions import WITH_DEFINITION, Definitions
 from talka_services.runner.journal import Entry, Journal
 from talka_services.runner.ports import Clock
 from talka_services.runner.roster import Roster
@@ -88,8 +88,11 @@ class States:
                 if await self._adopt(key):
                     prepared.append(("adopted", Advance(key)))
             if key in self.entries:
+                if type(message) not in WITH_DEFINITION:
+                    prepared.append((cause, message))
+                    continue
                 try:
-                    prepared.append((cause, await self._complete(message)))
+                    prepared.append((cause, await self._definitions.complete(message)))
                 except (BrokenHistoryError, msgspec.DecodeError) as error:
                     self.set_aside.append(((cause, message), error))
         return prepared
@@ -111,11 +114,6 @@ class States:
         """Return the keys of logs found by a message, whose states owe everything; and forget them."""
         adopted, self._adopted = self._adopted, []
         return adopted
-
-    async def _complete(self, message: Message) -> Message:
-        if getattr(message, "definition", None) is None:
-            return message
-        return await self._definitions.complete(message)
 
     def decide(self, causes: list[Cause]) -> list[str]:
         """Step every state, provisionally; return the keys that were touched, in order.
@@ -141,7 +139,7 @@ class States:
             if events:
                 entry.decisions.append(Decision(cause, tuple(events)))
             for place, (index, effect) in enumerate(effects):
-                entry.effects.append((f"{entry.name}:{first + index}:{place}", effect))
+                entry.effects.append((f"{entry.label}:{first + index}:{place}", effect))
         return list(touched)
 
     async def append(self, touched: list[str], epoch: int) -> set[str]:
@@ -232,7 +230,7 @@ class States:
             except Exception as error:  # noqa: BLE001  (whatever is wrong with one log must not stop the others)
                 self.quarantine(key, error)
                 continue
-            prefix = f"{entry.name}:{entry.state.version}"
+            prefix = f"{entry.label}:{entry.state.version}"
             owed[key] = [(f"{prefix}:r{i}", effect) for i, effect in enumerate(effects)]
         return owed
 

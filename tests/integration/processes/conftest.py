@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from talka_chaos.processes import Cluster
+from talka_chaos.processes import NATS, Cluster
+from talka_chaos.verifier import Verifier
 
 _alive: list[Cluster] = []
 
@@ -30,6 +32,22 @@ def _living(cluster: Cluster) -> Generator[Cluster]:
     finally:
         cluster.discard()
         _alive.remove(cluster)
+
+
+@pytest.fixture(autouse=True)
+def _clusters_histories_hold(request: pytest.FixtureRequest, verifier: Verifier) -> Iterator[None]:
+    """Fail a test after which some history of its cluster does not hold, whether its server runs or not."""
+    clusters = [
+        request.getfixturevalue(name)
+        for name in ("cluster", "shared_cluster")
+        if name in request.fixturenames
+    ]
+    yield
+    for cluster in clusters:
+        place = str(cluster.store)
+        is_up = cluster[NATS].is_running
+        looking = verifier.server(cluster.url, place) if is_up else verifier.store(cluster.store)
+        assert asyncio.run(looking) == []
 
 
 @pytest.fixture(scope="module")

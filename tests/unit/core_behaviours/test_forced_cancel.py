@@ -34,7 +34,7 @@ def _running() -> Model:
 def _cancel(model: Model, *, is_forced: bool) -> list[bool]:
     """Cancel, and return with how much force each worker was told to stop something."""
     known = len(model.archive)
-    model.tell(Recipient.SCHEDULER, m.CancelExecution("e", "enough", is_forced))
+    model.tell(Recipient.SCHEDULER, m.CancelExecution("e", "enough", is_forced=is_forced))
     _deliver_all(model)
     return [msg.is_forced for _, msg in model.archive[known:] if isinstance(msg, m.CancelTask)]
 

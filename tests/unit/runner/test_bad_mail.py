@@ -16,6 +16,7 @@ from talka_core.behaviour import Send, step
 from talka_core.scheduler import SCHEDULER
 from talka_protocols.messages import (
     CancelExecution,
+    ExecutionRecorded,
     Letter,
     Message,
     Recipient,
@@ -151,6 +152,18 @@ async def test_oversized_letter_is_left_out_and_the_others_go() -> None:
     assert found == small
     assert len(envelopes) > 1
     assert all(len(body) <= 2_000 for _, body in envelopes)
+
+
+def test_inbox_that_gets_only_notices_is_served_last() -> None:
+    """Who only learns of something must not be in the way of those who are asked to do something."""
+    sorter = Sorter(NAMES, 1, max_bytes=2_000, payload_bytes=4_000)
+    sends = [
+        ("0", Send(Recipient.PLANNER, ExecutionRecorded("e"), notice=True)),
+        ("1", Send(Recipient.SCHEDULER, CancelExecution("e"), notice=True)),
+        ("2", Send(Recipient.SCHEDULER, StartExecution("e", WORKFLOW))),
+    ]
+    subjects = [subject for subject, _ in sorter.envelopes("test", 1, sends)]
+    assert subjects == [NAMES.inbox("scheduler", "0"), NAMES.inbox("planner", "0")]
 
 
 def replace_name(workflow: Workflow, name: str) -> Workflow:

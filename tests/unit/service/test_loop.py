@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
 
@@ -45,3 +46,16 @@ def test_loop_serves_timers_descriptors_threads_and_processes(
     """Also where ``select`` cannot take the descriptor, nothing is missed."""
     monkeypatch.setattr(module, "SELECT_MAX", most)
     assert run(scenario()) == ["early", "late", "read", "called", "exit 0"]
+
+
+def test_collector_is_spared_what_was_imported_while_the_loop_runs() -> None:
+    """Full collections do not walk through modules, and whoever called gets its own settings back."""
+
+    async def settings() -> tuple[int, tuple[int, int, int]]:
+        return gc.get_freeze_count(), gc.get_threshold()
+
+    before = gc.get_threshold()
+    frozen, thresholds = run(settings())
+    assert frozen > 0
+    assert thresholds == module.GC_THRESHOLDS
+    assert (gc.get_freeze_count(), gc.get_threshold()) == (0, before)

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from talka_core.scheduler.evolve import allocations, control, execution, growth, tasks
+from talka_core.scheduler.evolve import (
+    allocations,
+    control,
+    execution,
+    growth,
+    progress,
+    tasks,
+    waiting,
+)
 from talka_core.scheduler.evolve.execution import restore
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.events import ExecutionEvent
@@ -17,6 +25,8 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **tasks.HANDLERS,
     **allocations.HANDLERS,
     **growth.HANDLERS,
+    **waiting.HANDLERS,
+    **progress.HANDLERS,
     **control.HANDLERS,
     **execution.HANDLERS,
 }

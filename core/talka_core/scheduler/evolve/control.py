@@ -8,6 +8,7 @@ from typing import Any
 from talka_core.scheduler.evolve.allocations import give_back
 from talka_core.scheduler.evolve.execution import hear
 from talka_core.scheduler.evolve.tasks import enqueue, leave
+from talka_core.scheduler.index import MAP
 from talka_core.scheduler.state import PARKED, ExecutionRecord
 from talka_protocols import events as e
 from talka_protocols.events import TaskFailure
@@ -36,9 +37,13 @@ def _take_up(state: ExecutionRecord) -> None:
     """Let what the time limit cancelled be as if it had not begun."""
     state.is_timing_out = state.is_cancelling = state.is_forced = False
     state.finished_at = 0
-    for record in state.tasks.values():
+    for task_id, record in state.tasks.items():
         if record.is_expired:
-            record.status, record.finished_at = TaskStatus.PENDING, 0
+            is_map = record.waiting == MAP and task_id in state.maps
+            record.status, record.finished_at = TaskStatus.WAITING if is_map else TaskStatus.PENDING, 0
+            if item_of := state.maps.get(state.index.maps.get(task_id, "")):
+                item_of.ended -= 1
+                item_of.failed -= 1
             record.is_expired = record.is_stopping = record.is_forced = False
             record.lost = 0
             state.unfinished += 1

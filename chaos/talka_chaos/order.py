@@ -1,0 +1,139 @@
+"""Judges by an execution's events alone that every task started when it was allowed to.
+
+D1 what its join asks for had happened; D2 its condition held;
+M1 no more items of a map at once than allowed; M2 a map's result is its items' results in order,
+and no more of them failed than is tolerated;
+I1 a loop ends when its condition holds, and never runs more rounds than allowed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from talka_core.conditions import TASKS, ConditionError, holds, parse
+from talka_protocols import events as e
+from talka_protocols.policies import Join, OnFailure
+from talka_protocols.subjects import LogName
+from talka_protocols.workflow import Dependency, Task
+
+_ENDS: dict[type, str] = {
+    e.TaskSucceeded: "succeeded",
+    e.TaskFailed: "failed",
+    e.TaskTimedOut: "timed_out",
+    e.TaskCancelled: "cancelled",
+    e.TaskSkipped: "skipped",
+}
+
+
+class Course:
+    """What an execution's events have said so far."""
+
+    def __init__(self, log: LogName) -> None:
+        self._log = log
+        self._tasks: dict[str, Task] = {}
+        self._needs: dict[str, set[str]] = {}
+        self._statuses: dict[str, str] = {}
+        self._results: dict[str, Any] = {}
+        self._errors: dict[str, str] = {}
+        self._items: dict[str, list[str]] = {}
+        self._rounds: Counter[str] = Counter()
+
+    def take(self, event: Any) -> Iterator[str]:
+        """Take the next event and yield what is wrong with it."""
+        match event:
+            case e.ExecutionAccepted() if event.workflow is not None:
+                self._tasks = {task.id: task for task in event.workflow.tasks}
+                self._add(event.workflow.dependencies)
+            case e.TasksAdded():
+                self._tasks |= {task.id: task for task in event.tasks}
+                self._add(event.dependencies)
+                self._items.setdefault(event.by, []).extend(task.id for task in event.tasks)
+                yield from self._added(event.by)
+            case e.TaskIterated():
+                self._rounds[event.task_id] += 1
+                yield from self._iterated(event)
+            case e.TaskScheduled() | e.TaskWaiting():
+                yield from self._scheduled(event.task_id)
+            case _ if type(event) in _ENDS:
+                yield from self._ended(event)
+            case _:
+                pass
+
+    def _add(self, edges: Iterable[Dependency]) -> None:
+        for edge in edges:
+            self._needs.setdefault(edge.to_task, set()).add(edge.from_task)
+
+    def _is_satisfied(self, task_id: str) -> bool:
+        status = self._statuses.get(task_id)
+        is_passed = self._tasks[task_id].on_failure is OnFailure.CONTINUE
+        return status == "succeeded" or (status in ("failed", "timed_out") and is_passed)
+
+    def _ended(self, event: Any) -> Iterator[str]:
+        self._statuses[event.task_id] = _ENDS[type(event)]
+        if isinstance(event, e.TaskFailed | e.TaskTimedOut):
+            self._errors[event.task_id] = event.error.code
+        if isinstance(event, e.TaskSucceeded):
+            self._results[event.task_id] = msgspec.json.decode(event.result)
+            yield from self._returned(event)
+
+    def _returned(self, event: e.TaskSucceeded) -> Iterator[str]:
+        task, result = self._tasks[event.task_id], self._results[event.task_id]
+        if task.map is not None:
+            items = [self._results.get(item) for item in self._items.get(task.id, [])]
+            if items.count(None) > task.map.tolerated_failures:
+                yield f"M2 {self._log}: the map {task.id} succeeded with {items}"
+            if result != items or len(items) != len(task.map.over):
+                yield f"M2 {self._log}: the map {task.id} returned {result}, and its items {items}"
+        elif task.loop is not None:
+            values = {"result": result, "iteration": self._rounds[task.id] + 1}
+            if not holds(task.loop.until, values):
+                yield f"I1 {self._log}: the loop {task.id} ended with {values}"
+
+    def _added(self, map_id: str) -> Iterator[str]:
+        rule = self._tasks[map_id].map
+        live = [item for item in self._items[map_id] if item not in self._statuses]
+        if rule is not None and rule.max_parallel is not None and len(live) > rule.max_parallel:
+            yield f"M1 {self._log}: {live} are under way at once, and {rule.max_parallel} may be"
+
+    def _iterated(self, event: e.TaskIterated) -> Iterator[str]:
+        loop = self._tasks[event.task_id].loop
+        if loop is None or self._rounds[event.task_id] >= loop.max_iterations:
+            yield f"I1 {self._log}: round {event.iteration} of {event.task_id} is followed by another"
+
+    def _scheduled(self, task_id: str) -> Iterator[str]:
+        needed = self._needs.get(task_id, set())
+        done = set(filter(self._is_satisfied, needed))
+        task = self._tasks[task_id]
+        match task.join:
+            case Join.ALL:
+                is_met = done == needed
+            case Join.DONE:
+                is_met = needed <= self._statuses.keys()
+            case Join.ANY | Join.FIRST:
+                is_met = bool(done)
+            case number:
+                is_met = len(done) >= int(number)
+        if not is_met:
+            yield f"D1 {self._log}: task {task_id} started when of {sorted(needed)} {sorted(done)} were done"
+        if task.when and not self._holds(task.when):
+            yield f"D2 {self._log}: task {task_id} was scheduled although {task.when!r} does not hold"
+
+    def _holds(self, expression: str) -> bool:
+        condition = parse(expression, self._tasks)
+        values: dict[str, Any] = {name: self._results.get(name) for name in condition.variables}
+        values[TASKS] = {
+            mention.task_id: {
+                "status": self._statuses.get(mention.task_id, ""),
+                "result": self._results.get(mention.task_id),
+                "error": self._errors.get(mention.task_id, ""),
+            }
+            for mention in condition.mentions
+        }
+        try:
+            return holds(expression, values)
+        except ConditionError:
+            return False

@@ -1,0 +1,104 @@
+"""Goal: control flow works on the real server, from the definition to the result."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from talka import Orchestrator, Task, local
+from talka_protocols.policies import Join, Loop, MapOver
+from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.workflow import Workflow
+from talka_services.cli.records import Records
+from talka_services.cli.verification import verify_execution
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def talka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Orchestrator]:
+    """Return a client of a platform; whatever ran on it is verified at the end."""
+    directory: Path = tmp_path_factory.mktemp("talka")
+    async with local(data_dir=directory, durability="process", snapshot_every=20) as orchestrator:
+        yield orchestrator
+        ports = orchestrator.node.ports
+        records = Records(ports.log, ports.blobs, ports.snapshots, ports.shards, "default")
+        for execution_id in await orchestrator.histories.names("execution"):
+            verdict = await verify_execution(records, execution_id)
+            assert verdict.violations == (), execution_id
+
+
+def sleep(task_id: str, result: Any = None, **more: Any) -> Task:
+    """Return a task that returns ``result`` at once."""
+    return Task(task_id, "sleep", payload={"seconds": 0, "result": result}, **more)
+
+
+def workflow(*tasks: Task) -> Workflow:
+    """Build a workflow of nothing but tasks."""
+    return Workflow("flow", "flow", tasks)
+
+
+async def test_a_condition_looks_into_a_large_result(talka: Orchestrator) -> None:
+    """The worker reports what conditions look at, and one branch runs."""
+    result = await talka.execute_workflow(
+        workflow(
+            sleep("test", {"head": {"n": 1}, "rows": "x" * 100_000}),
+            sleep("yes", when="test.head.n == 1"),
+            sleep("no", when='tasks["test"].result.head.n != 1'),
+            sleep("merge", dependencies=("yes", "no"), join=Join.ANY),
+            sleep("blind", when="size(test.rows) == 100000"),
+        )
+    )
+    statuses = {task_id: task.status for task_id, task in result.tasks.items()}
+    assert statuses["yes"] is TaskStatus.SUCCEEDED
+    assert statuses["no"] is TaskStatus.SKIPPED
+    assert statuses["merge"] is TaskStatus.SUCCEEDED
+    error = result.tasks["blind"].error
+    assert error is not None
+    assert (error.code, "too large" in error.message) == ("condition_failed", True)
+    assert result.status is ExecutionState.FAILED
+
+
+async def test_a_map_runs_over_a_result(talka: Orchestrator) -> None:
+    """Items are data, their results come in order, and a large one is named."""
+    part = {"seconds": 0, "result": {"n": "${item.n}", "at": "${index}", "of": "${split.name}"}}
+    items = [{"n": n} for n in range(30)]
+    result = await talka.execute_workflow(
+        workflow(
+            sleep("split", {"parts": items, "name": "x"}),
+            Task("part", "sleep", payload=part, map=MapOver("${split.parts}", max_parallel=4)),
+            Task("sum", "sleep", payload={"seconds": 0, "result": "${part.29.n}"}),
+        )
+    )
+    assert result.status is ExecutionState.SUCCEEDED
+    assert result.tasks["part"].result == [{"n": n, "at": n, "of": "x"} for n in range(30)]
+    assert result.tasks["part[7]"].result == {"n": 7, "at": 7, "of": "x"}
+    assert result.tasks["sum"].result == 29
+
+
+async def test_a_map_over_what_fails_is_a_clear_failure(talka: Orchestrator) -> None:
+    """The items' reasons are in the map's failure."""
+    task = Task("m", "command", payload={"argv": ["${item}"]}, map=MapOver(["true", "false"]))
+    result = await talka.execute_workflow(workflow(task))
+    error = result.tasks["m"].error
+    assert error is not None
+    assert error.code == "map_failed"
+    assert "m[1]: 'false' ended with exit code 1" in error.message
+
+
+async def test_a_loop_runs_until_its_condition_holds(talka: Orchestrator) -> None:
+    """Each round sees what the last one returned, a large result included."""
+    payload = {
+        "seconds": 0,
+        "result": {"n": "${loop.iteration}", "rows": "x" * 100_000, "was": "${loop.result.n}"},
+    }
+    result = await talka.execute_workflow(
+        workflow(Task("poll", "sleep", payload=payload, loop=Loop("result.n == 2", delay_seconds=0.05)))
+    )
+    assert result.status is ExecutionState.SUCCEEDED
+    assert result.tasks["poll"].attempts == 3
+    assert (result.tasks["poll"].result["n"], result.tasks["poll"].result["was"]) == (2, 1)
