@@ -40,6 +40,14 @@ class SetTimer(Struct, frozen=True):
     due_at: int
 
 
+class SetAlarm(Struct, frozen=True):
+    """Deliver ``TimerFired(key, name)`` at ``due_at`` of the wall clock, however far off that is."""
+
+    key: str
+    name: str
+    due_at: int
+
+
 class Launch(Struct, frozen=True):
     """Run an attempt on this worker."""
 
@@ -60,7 +68,7 @@ class Enlist(Struct, frozen=True):
     worker_id: str
 
 
-Effect = Send | SetTimer | Launch | Stop | Enlist
+Effect = Send | SetTimer | SetAlarm | Launch | Stop | Enlist
 
 
 @dataclass(frozen=True)

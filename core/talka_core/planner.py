@@ -19,6 +19,7 @@ from talka_protocols.messages import (
     Recipient,
     Refusal,
     StartExecution,
+    SubmissionRecorded,
     SubmitWorkflow,
 )
 from talka_protocols.subjects import PLAN
@@ -34,6 +35,7 @@ class PlanRecord(Struct):
     definition: ClaimCheck | None = None
     refusal: Refusal | None = None
     name: str = ""
+    schedule: str = ""
     is_handed_over: bool = False
 
     @property
@@ -61,10 +63,10 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     try:
         workflow = check(submitted)
     except WorkflowInvalidError as error:
-        return PlanRejected(error.code, str(error), submitted.name)
+        return PlanRejected(error.code, str(error), submitted.name, message.schedule)
     if message.definition is not None and workflow != submitted:
         reason = "A definition stored by digest must be complete: check it before it is stored."
-        return PlanRejected("incomplete_definition", reason, submitted.name)
+        return PlanRejected("incomplete_definition", reason, submitted.name, message.schedule)
     found = analyse(workflow)
     return PlanAccepted(
         workflow,
@@ -73,6 +75,7 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         len(found.stages),
         found.critical_seconds,
         lower_bound(workflow, found),
+        message.schedule,
     )
 
 
@@ -83,9 +86,10 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
         case PlanAccepted():
             assert event.workflow is not None, "the shell loads a definition before it folds PlanAccepted"
             state.workflow, state.definition = event.workflow, event.definition
-            state.name = event.workflow.name
+            state.name, state.schedule = event.workflow.name, event.schedule
         case PlanRejected():
-            state.refusal, state.name = Refusal(event.code, event.message), event.name
+            state.refusal = Refusal(event.code, event.message)
+            state.name, state.schedule = event.name, event.schedule
         case PlanHandedOver():
             state.is_handed_over = True
         case _:
@@ -96,6 +100,7 @@ def react(state: PlanRecord, event: PlanEvent) -> Iterator[Effect]:
     """Yield what one new fact calls for."""
     if not isinstance(event, PlanHandedOver):
         yield _hand_over(state)
+        yield from _recorded(state.schedule, state.execution_id)
 
 
 def resume(state: PlanRecord) -> Iterator[Effect]:
@@ -104,8 +109,10 @@ def resume(state: PlanRecord) -> Iterator[Effect]:
         yield _hand_over(state)
 
 
-def answer(_state: PlanRecord, _message: PlannerMessage) -> Iterable[Effect]:
-    """Answer nothing: clients follow the execution's log."""
+def answer(state: PlanRecord, message: PlannerMessage) -> Iterable[Effect]:
+    """Tell a schedule again that its execution is recorded; clients follow the execution's log."""
+    if isinstance(message, SubmitWorkflow) and state.is_decided:
+        return _recorded(message.schedule, state.execution_id)
     return ()
 
 
@@ -115,8 +122,15 @@ def is_over(state: PlanRecord) -> bool:
 
 
 def _hand_over(state: PlanRecord) -> Effect:
-    message = StartExecution(state.execution_id, state.workflow, state.definition, state.refusal, state.name)
+    message = StartExecution(
+        state.execution_id, state.workflow, state.definition, state.refusal, state.name, state.schedule
+    )
     return Send(Recipient.SCHEDULER, message)
+
+
+def _recorded(schedule: str, execution_id: str) -> Iterator[Effect]:
+    if schedule:
+        yield Send(Recipient.STARTER, SubmissionRecorded(schedule, execution_id), notice=True)
 
 
 PLANNER: Behaviour[PlanRecord, PlannerMessage, PlanEvent] = Behaviour(

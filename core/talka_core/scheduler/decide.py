@@ -35,6 +35,7 @@ from talka_protocols.messages import (
     ConfirmHandOn,
     ConfirmRelease,
     GrantAllocation,
+    ReportEnd,
     RevokeAllocation,
     SchedulerMessage,
     SignalExecution,
@@ -84,6 +85,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
                 yield PermitWithdrawn(message.allocation_id)
         case TimerFired():
             yield from _timer(state, message, now_ms)
+        case ReportEnd():
+            pass
         case Advance():
             yield from _advance(state, now_ms)
 
@@ -96,10 +99,10 @@ def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iter
     if state.status is not None:
         return
     if message.refusal is not None:
-        yield ExecutionRejected(message.refusal.code, message.refusal.message, message.name)
+        yield ExecutionRejected(message.refusal.code, message.refusal.message, message.name, message.schedule)
         return
     assert message.workflow is not None, "the shell loads a definition before it delivers StartExecution"
-    yield ExecutionAccepted(message.workflow, message.definition)
+    yield ExecutionAccepted(message.workflow, message.definition, message.schedule)
     yield from _advance(state, now_ms)
 
 

@@ -42,8 +42,19 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _record_hand_on(state, event.allocation_id, state.handing[event.allocation_id])
         case e.TaskCancelRequested():
             yield _cancel(state, event.task_id, state.tasks[event.task_id])
-        case e.ExecutionAccepted() | e.ExecutionRejected():
+        case e.ExecutionAccepted():
             yield _recorded(state)
+        case e.ExecutionRejected():
+            yield _recorded(state)
+            yield from _ended(state, state.schedule)
+        case (
+            e.ExecutionSucceeded()
+            | e.ExecutionPartlySucceeded()
+            | e.ExecutionFailed()
+            | e.ExecutionTimedOut()
+            | e.ExecutionCancelled()
+        ):
+            yield from _ended(state, state.schedule)
         case e.ExecutionStarted():
             yield _timeout(state)
         case _:
@@ -96,6 +107,8 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield _release(state, message.allocation_id, Return(holder, 0), notice=True)
         case m.StartExecution():
             yield _recorded(state)
+        case m.ReportEnd():
+            yield from _ended(state, message.schedule)
         case _:
             pass
 
@@ -184,3 +197,10 @@ def _timeout(state: ExecutionRecord) -> Effect:
 
 def _recorded(state: ExecutionRecord) -> Effect:
     return Send(Recipient.PLANNER, m.ExecutionRecorded(state.execution_id), notice=True)
+
+
+def _ended(state: ExecutionRecord, schedule: str) -> Iterator[Effect]:
+    """Tell the schedule that asked for the execution; it asks until it has heard."""
+    if schedule and state.status in FINAL_EXECUTION_STATES:
+        message = m.ExecutionEnded(schedule, state.execution_id, state.status.value)
+        yield Send(Recipient.STARTER, message, notice=True)

@@ -79,6 +79,20 @@ from talka_protocols.events.pool import (
     WorkerJoined,
     WorkerLost,
 )
+from talka_protocols.events.schedule import (
+    RunEnded,
+    RunRecorded,
+    RunSuperseded,
+    ScheduleEvent,
+    ScheduleFired,
+    ScheduleMissed,
+    SchedulePaused,
+    ScheduleQueued,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleSet,
+    ScheduleSkipped,
+)
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     RequestRefused,
@@ -87,7 +101,7 @@ from talka_protocols.events.waiting import (
     TaskWaiting,
 )
 
-Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent
+Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | ScheduleEvent
 
 __all__ = [
     "AllocationFreed",
@@ -131,6 +145,18 @@ __all__ = [
     "RequestRefused",
     "ReservationEnded",
     "ReservationMade",
+    "RunEnded",
+    "RunRecorded",
+    "RunSuperseded",
+    "ScheduleEvent",
+    "ScheduleFired",
+    "ScheduleMissed",
+    "SchedulePaused",
+    "ScheduleQueued",
+    "ScheduleRemoved",
+    "ScheduleResumed",
+    "ScheduleSet",
+    "ScheduleSkipped",
     "ShardEvent",
     "SharedReturned",
     "SignalReceived",

@@ -21,6 +21,7 @@ class ExecutionAccepted(Fact, frozen=True, gc=False):
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
+    schedule: str = ""
 
 
 class ExecutionRejected(Fact, frozen=True, gc=False):
@@ -29,6 +30,7 @@ class ExecutionRejected(Fact, frozen=True, gc=False):
     code: str
     message: str
     name: str = ""
+    schedule: str = ""
 
 
 class ExecutionStarted(Fact, frozen=True, gc=False):

@@ -12,10 +12,11 @@ from talka_protocols.workflow import ClaimCheck, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
-    """A client asks for an execution under an id of its choice."""
+    """A client, or a ``schedule``, asks for an execution under an id of its choice."""
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
+    schedule: str = ""
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -36,6 +37,13 @@ class StartExecution(ToExecution, frozen=True, gc=False):
     definition: ClaimCheck | None = None
     refusal: Refusal | None = None
     name: str = ""
+    schedule: str = ""
+
+
+class ReportEnd(ToExecution, frozen=True, gc=False):
+    """A schedule wants to know when the execution is over."""
+
+    schedule: str
 
 
 class CancelExecution(ToExecution, frozen=True, gc=False):
@@ -153,6 +161,7 @@ SchedulerMessage = (
     | CancelExecution
     | SignalExecution
     | AnswerApproval
+    | ReportEnd
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired
