@@ -62,3 +62,32 @@ class Schedule(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     catch_up: CatchUp = CatchUp.LAST
     catch_up_max: int = CATCH_UP_MAX
     overlap: Overlap = Overlap.SKIP
+
+
+class ScheduleState(StrEnum):
+    """Where a schedule stands; ``finished`` means that nothing is due any more."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    REMOVED = "removed"
+
+
+class ScheduleStatus(Struct, frozen=True):
+    """Where a schedule stands; instants are Unix seconds, None for never.
+
+    ``started`` counts the due times that it started an execution for since it
+    was set; ``queued_at`` is one that waits for the end of what runs.
+    """
+
+    name: str
+    state: ScheduleState
+    version: int
+    schedule: Schedule | None = None
+    workflow: str = ""
+    execution_id: str = ""
+    next_at: float | None = None
+    last_at: float | None = None
+    queued_at: float | None = None
+    started: int = 0
+    running: tuple[str, ...] = ()

@@ -201,6 +201,6 @@ def _recorded(state: ExecutionRecord) -> Effect:
 
 def _ended(state: ExecutionRecord, schedule: str) -> Iterator[Effect]:
     """Tell the schedule that asked for the execution; it asks until it has heard."""
-    if schedule and state.status in FINAL_EXECUTION_STATES:
+    if schedule and state.status is not None and state.status in FINAL_EXECUTION_STATES:
         message = m.ExecutionEnded(schedule, state.execution_id, state.status.value)
         yield Send(Recipient.STARTER, message, notice=True)
