@@ -152,7 +152,7 @@ def event_document(
         "version": version,
         "at": at / 1000,
         "type": fields.pop("type"),
-        name.kind if name.kind in (POOL, SCHEDULE) else "execution_id": name.key,
+        {POOL: "pool", SCHEDULE: "name"}.get(name.kind, "execution_id"): name.key,
         "id": event_id(name, version),
         "cause": cause,
     }
@@ -165,7 +165,9 @@ def _print_event(document: dict[str, Any], *, is_json: bool) -> None:
     if is_json:
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
         return
-    known = ("seq", "version", "at", "id", "cause", "type", "execution_id", "pool", "task_id", "workflow")
+    known = {"seq", "version", "at", "id", "cause", "type", "execution_id", "pool", "task_id", "workflow"}
+    if "name" in document:
+        known ^= {"name", "execution_id"}
     rest = {key: value for key, value in document.items() if key not in known}
     details = " ".join(f"{key}={_short(value)}" for key, value in rest.items())
     console().print(
