@@ -9,14 +9,16 @@ from typing import Any
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.order import Course
 from talka_chaos.runs import misattributed
-from talka_chaos.world import World, at_once
-from talka_core.history import FOLDS, apply, packed, unpacked, violations
+from talka_chaos.virtual_loop import at_once
+from talka_chaos.world import World
+from talka_core.history import FOLDS, apply, packed, violations
 from talka_core.scheduler import SCHEDULER, children
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
+from talka_services.runner.journal import newest
 
 _OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
 
@@ -152,10 +154,8 @@ def _replay(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[
     snapshot = at_once(world.snapshots.load(log))
     if snapshot is None:
         return
-    state = unpacked(fold, snapshot.body)
-    fold.restore(state)
-    tail = [decode_commit(log, item.body) for item in stored if item.position > snapshot.position]
-    if packed(fold, apply(fold, state, tail)) != whole:
+    entry = at_once(newest(log, world.log, world.snapshots, world.book.definitions))
+    if entry.snapshot_version != snapshot.version or packed(fold, entry.state) != whole:
         yield f"F2 {log}: its snapshot at {snapshot.version} and the rest fold to another state"
 
 

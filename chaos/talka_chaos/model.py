@@ -25,11 +25,23 @@ from talka_chaos.invariants import (
     statuses_of,
 )
 from talka_chaos.laws import Ledger
-from talka_core.behaviour import Behaviour, Confirm, Effect, Enlist, Launch, Send, SetTimer, Stop, step
+from talka_core.behaviour import (
+    Behaviour,
+    Confirm,
+    Effect,
+    Enlist,
+    Launch,
+    Send,
+    SetAlarm,
+    SetTimer,
+    Stop,
+    step,
+)
 from talka_core.history import FOLDS, apply, packed, unpacked
 from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
+from talka_core.starter import STARTER
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols import messages as m
 from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
@@ -47,6 +59,7 @@ Run = tuple[str, str, str, int]
 BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
     Recipient.PLANNER: PLANNER,
     Recipient.SCHEDULER: SCHEDULER,
+    Recipient.STARTER: STARTER,
     Recipient.RESOURCE: RESOURCE,
     Recipient.WORKER: WORKER_BEHAVIOUR,
 }
@@ -241,7 +254,7 @@ class Model:
             match effect:
                 case Send():
                     self._post(effect.to, effect.message)
-                case SetTimer():
+                case SetTimer() | SetAlarm():
                     self.timers[player.kind, effect.key, effect.name] = effect.due_at
                 case Launch():
                     start = effect.start

@@ -140,6 +140,20 @@ class Leases(Protocol):
         ...
 
 
+class Alarms(Protocol):
+    """Envelopes that the server delivers later, by its own wall clock."""
+
+    async def set(self, kind: str, address: str, key: str, due_at: int, body: bytes) -> None:
+        """Have an envelope put into an inbox at ``due_at`` (milliseconds since the epoch).
+
+        It takes the place of the alarm that was set for the key before.
+
+        Raises:
+            ServerUnavailableError: the server did not acknowledge; setting it again is safe.
+        """
+        ...
+
+
 class Blobs(Protocol):
     """Large values, stored by digest."""
 

@@ -364,6 +364,51 @@ def test_signals_and_answers_from_the_command_line(shell: Shell, platform: dict[
     assert shell.json("approve", name, "ask", *here, code=2)["error"]["code"] == "execution_over"
 
 
+def test_schedules_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:
+    """A schedule is set, shown, paused, resumed, run by hand and removed; what is wrong with one is said."""
+    here = ("--data-dir", "up")
+    status = shell.json("schedule", "set", "tick", "good.yaml", "--every", "1h30m", *here)
+    assert (status["name"], status["state"], status["schedule"]) == (
+        "tick",
+        "active",
+        {"every_seconds": 5400.0},
+    )
+    assert abs(status["next_at"] - time.time() - 5400) < 60
+    assert "every 5400 s" in shell.run("schedule", "list", *here)
+    assert shell.json("schedule", "pause", "tick", *here)["state"] == "paused"
+    assert shell.json("schedule", "resume", "tick", *here)["state"] == "active"
+    execution_id = shell.json("schedule", "run", "tick", *here)["execution_id"]
+    assert shell.json("watch", execution_id, *here)["status"] == "succeeded"
+    assert "workflow  good" in shell.run("schedule", "show", "tick", *here)
+    assert "ScheduleFired" in shell.run("events", "schedule:tick", *here)
+    assert shell.json("schedule", "remove", "tick", *here)["state"] == "removed"
+    assert shell.json("schedule", "list", *here) == {"schedules": []}
+    assert [s["name"] for s in shell.json("schedule", "list", "--all", *here)["schedules"]] == ["tick"]
+    later = shell.json("submit", "good.yaml", "--at", "2050-01-01T09:00", *here)["execution_id"]
+    (waiting,) = shell.json("schedule", "list", *here)["schedules"]
+    assert (waiting["name"], waiting["next_at"]) == (f"at-{later}", 2524640400.0)
+    burst = [
+        shell.json("submit", "good.yaml", "--debounce", "k", "--quiet-for", "60s", *here) for _ in range(2)
+    ]
+    assert burst[0] == burst[1]
+    for words, code in (
+        (("schedule", "set", "x", "good.yaml", "--cron", "0 0 30 2 *"), "bad_cron"),
+        (("schedule", "set", "x", "good.yaml", "--at", "2001-01-01T00:00"), "schedule_never_fires"),
+        (("schedule", "set", "x", "good.yaml"), "bad_schedule"),
+        (("schedule", "set", "x y", "good.yaml", "--every", "1m"), "caller"),
+        (("schedule", "set", "x", "good.yaml", "--every", "often"), "usage"),
+        (("schedule", "set", "x", "good.yaml", "--every", "1m", "--overlap", "both"), "usage"),
+        (
+            ("schedule", "set", "x", "good.yaml", "--every", "1m", "--time-zone", "Mars/Base"),
+            "unknown_time_zone",
+        ),
+        (("schedule", "pause", "nothing"), "unknown_schedule"),
+        (("submit", "good.yaml", "--at", "tomorrow"), "usage"),
+        (("submit", "good.yaml", "--debounce", "k", "--key", "k"), "usage"),
+    ):
+        assert shell.json(*words, *here, code=2)["error"]["code"] == code, words
+
+
 def test_services_as_processes_of_their_own(shell: Shell, nats_server: Any) -> None:
     """Planner, scheduler, resource and worker run as four processes, and stop in good order."""
     there = ("--server", nats_server.url, "--namespace", f"cli_{os.getpid()}")

@@ -22,6 +22,7 @@ from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import Join, Loop, MapOver, RetryPolicy
+from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -269,6 +270,30 @@ def checkpoints() -> Model:
     return model
 
 
+def schedule() -> Model:
+    """A schedule misses a time, cancels what runs for the next one, is paused, and ends after three runs."""
+    model = Model({"w1": 2.0})
+    rules = Schedule(
+        every_seconds=60.0,
+        time_zone="Europe/Berlin",
+        overlap=Overlap.CANCEL,
+        catch_up=CatchUp.LAST,
+        max_runs=3,
+    )
+    model.tell(Recipient.STARTER, m.PutSchedule("golden", rules, _workflow(*DIAMOND)))
+    model.now_ms += 150_000
+    model.fire((Recipient.STARTER, "golden", "due"))
+    _deliver_all(model)
+    model.fire((Recipient.STARTER, "golden", "due"))
+    _deliver_all(model)
+    model.tell(Recipient.STARTER, m.PauseSchedule("golden"))
+    model.tell(Recipient.STARTER, m.ResumeSchedule("golden"))
+    model.tell(Recipient.STARTER, m.RunSchedule("golden", "golden-by-hand"))
+    model.tell(Recipient.STARTER, m.PutSchedule("golden", Schedule(at=1.0), _workflow(*DIAMOND)))
+    _deliver_all(model)
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -290,6 +315,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         map_over_items,
         loop_in_rounds,
         checkpoints,
+        schedule,
     )
 }
 

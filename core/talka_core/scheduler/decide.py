@@ -39,6 +39,7 @@ from talka_protocols.messages import (
     ConfirmRelease,
     GrantAllocation,
     RecordProgress,
+    ReportEnd,
     RevokeAllocation,
     SchedulerMessage,
     SettleChild,
@@ -91,6 +92,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
                 yield PermitWithdrawn(message.allocation_id)
         case TimerFired():
             yield from _timer(state, message, now_ms)
+        case ReportEnd():
+            pass
         case Advance():
             yield from _advance(state, now_ms)
 
@@ -104,10 +107,10 @@ def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iter
         return
     if message.refusal is not None:
         refusal = message.refusal
-        yield ExecutionRejected(refusal.code, refusal.message, message.name, message.parent)
+        yield ExecutionRejected(refusal.code, refusal.message, message.name, message.parent, message.schedule)
         return
     assert message.workflow is not None, "the shell loads a definition before it delivers StartExecution"
-    yield ExecutionAccepted(message.workflow, message.definition, message.parent)
+    yield ExecutionAccepted(message.workflow, message.definition, message.parent, message.schedule)
     yield from _advance(state, now_ms)
 
 

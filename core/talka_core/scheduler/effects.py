@@ -59,8 +59,10 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
         case e.ExecutionRejected():
             yield _recorded(state)
             yield from _report(state)
+            yield from _ended(state, state.schedule)
         case _ if isinstance(event, _EXECUTION_ENDINGS):
             yield from _report(state)
+            yield from _ended(state, state.schedule)
         case e.ExecutionStarted():
             yield _timeout(state)
         case _:
@@ -126,6 +128,8 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield _recorded(state)
         case m.ChildFinished():
             yield Send(Recipient.SCHEDULER, m.SettleChild(message.child_id), notice=True)
+        case m.ReportEnd():
+            yield from _ended(state, message.schedule)
         case _:
             pass
 
@@ -216,3 +220,10 @@ def _timeout(state: ExecutionRecord) -> Effect:
 
 def _recorded(state: ExecutionRecord) -> Effect:
     return Send(Recipient.PLANNER, m.ExecutionRecorded(state.execution_id), notice=True)
+
+
+def _ended(state: ExecutionRecord, schedule: str) -> Iterator[Effect]:
+    """Tell the schedule that asked for the execution; it asks until it has heard."""
+    if schedule and state.status is not None and state.status in FINAL_EXECUTION_STATES:
+        message = m.ExecutionEnded(schedule, state.execution_id, state.status.value)
+        yield Send(Recipient.STARTER, message, notice=True)

@@ -152,6 +152,7 @@ class ExecutionRecord(Struct):
     is_timing_out: bool = False
     reason: str = ""
     name: str = ""
+    schedule: str = ""
     signals: list[Signal] = field(default_factory=list[Signal])
     signal_ids: dict[str, None] = field(default_factory=dict[str, None])
     parent: Parent | None = None

@@ -82,6 +82,20 @@ from talka_protocols.events.pool import (
     WorkerLost,
 )
 from talka_protocols.events.progress import Saved, TaskCheckpointed, TaskStepFinished
+from talka_protocols.events.schedule import (
+    RunEnded,
+    RunRecorded,
+    RunSuperseded,
+    ScheduleEvent,
+    ScheduleFired,
+    ScheduleMissed,
+    SchedulePaused,
+    ScheduleQueued,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleSet,
+    ScheduleSkipped,
+)
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -92,7 +106,7 @@ from talka_protocols.events.waiting import (
     TaskWaiting,
 )
 
-Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent
+Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | ScheduleEvent
 
 __all__ = [
     "AllocationFreed",
@@ -139,7 +153,19 @@ __all__ = [
     "RequestRefused",
     "ReservationEnded",
     "ReservationMade",
+    "RunEnded",
+    "RunRecorded",
+    "RunSuperseded",
     "Saved",
+    "ScheduleEvent",
+    "ScheduleFired",
+    "ScheduleMissed",
+    "SchedulePaused",
+    "ScheduleQueued",
+    "ScheduleRemoved",
+    "ScheduleResumed",
+    "ScheduleSet",
+    "ScheduleSkipped",
     "ShardEvent",
     "SharedReturned",
     "SignalReceived",

@@ -28,6 +28,7 @@ class ExecutionAccepted(Fact, frozen=True, gc=False):
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
     parent: Parent | None = None
+    schedule: str = ""
 
 
 class ExecutionRejected(Fact, frozen=True, gc=False):
@@ -37,6 +38,7 @@ class ExecutionRejected(Fact, frozen=True, gc=False):
     message: str
     name: str = ""
     parent: Parent | None = None
+    schedule: str = ""
 
 
 class ExecutionStarted(Fact, frozen=True, gc=False):

@@ -42,6 +42,7 @@ from talka_protocols.messages.execution import (
     PlannerMessage,
     RecordProgress,
     Refusal,
+    ReportEnd,
     RevokeAllocation,
     SchedulerMessage,
     SettleChild,
@@ -51,6 +52,7 @@ from talka_protocols.messages.execution import (
     WithdrawPermit,
 )
 from talka_protocols.messages.kinds import (
+    SHARDED,
     Advance,
     Recipient,
     Say,
@@ -58,6 +60,7 @@ from talka_protocols.messages.kinds import (
     ToClient,
     ToExecution,
     ToPool,
+    ToSchedule,
     ToWorker,
 )
 from talka_protocols.messages.pool import (
@@ -72,6 +75,16 @@ from talka_protocols.messages.pool import (
     ReserveResources,
     ResourceMessage,
     WorkerLeft,
+)
+from talka_protocols.messages.schedule import (
+    ExecutionEnded,
+    PauseSchedule,
+    PutSchedule,
+    RemoveSchedule,
+    ResumeSchedule,
+    RunSchedule,
+    StarterMessage,
+    SubmissionRecorded,
 )
 from talka_protocols.messages.worker import (
     AdmitWorker,
@@ -94,6 +107,7 @@ from talka_protocols.messages.worker import (
 
 __all__ = [
     "DRAINING_CODE",
+    "SHARDED",
     "STALE_CODE",
     "AdmitWorker",
     "Advance",
@@ -122,6 +136,7 @@ __all__ = [
     "Enlisted",
     "Envelope",
     "Excerpt",
+    "ExecutionEnded",
     "ExecutionRecorded",
     "GrantAllocation",
     "Letter",
@@ -129,8 +144,10 @@ __all__ = [
     "Message",
     "Outcome",
     "Parcel",
+    "PauseSchedule",
     "PlannerMessage",
     "ProgressMade",
+    "PutSchedule",
     "Recipient",
     "RecordHandOn",
     "RecordProgress",
@@ -139,11 +156,15 @@ __all__ = [
     "RejoinWorker",
     "ReleaseAllocation",
     "ReleaseAnswered",
+    "RemoveSchedule",
+    "ReportEnd",
     "RequestAllocation",
     "ReservationAnswered",
     "ReserveResources",
     "ResourceMessage",
+    "ResumeSchedule",
     "RevokeAllocation",
+    "RunSchedule",
     "Say",
     "SchedulerMessage",
     "SettleChild",
@@ -151,11 +172,14 @@ __all__ = [
     "SignalExecution",
     "StartExecution",
     "StartTask",
+    "StarterMessage",
+    "SubmissionRecorded",
     "SubmitWorkflow",
     "TimerFired",
     "ToClient",
     "ToExecution",
     "ToPool",
+    "ToSchedule",
     "ToWorker",
     "WithdrawPermit",
     "WorkerLeft",

@@ -13,11 +13,12 @@ from talka_protocols.workflow import ClaimCheck, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
-    """A client asks for an execution under an id of its choice, or a task for its sub-workflow."""
+    """A client asks for an execution under an id of its choice, or a task or a ``schedule`` for theirs."""
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
     parent: Parent | None = None
+    schedule: str = ""
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -39,6 +40,13 @@ class StartExecution(ToExecution, frozen=True, gc=False):
     refusal: Refusal | None = None
     name: str = ""
     parent: Parent | None = None
+    schedule: str = ""
+
+
+class ReportEnd(ToExecution, frozen=True, gc=False):
+    """A schedule wants to know when the execution is over."""
+
+    schedule: str
 
 
 class CancelExecution(ToExecution, frozen=True, gc=False):
@@ -211,6 +219,7 @@ SchedulerMessage = (
     | ConfirmChild
     | ChildFinished
     | SettleChild
+    | ReportEnd
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired

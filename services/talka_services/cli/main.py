@@ -20,6 +20,7 @@ from talka_services.cli import (
     queries,
     replaying,
     running,
+    schedules,
     transfer,
     validating,
 )
@@ -45,6 +46,7 @@ for group in (
     replaying,
     validating,
     transfer,
+    schedules,
     benching,
 ):
     group.register(app)

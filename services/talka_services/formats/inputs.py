@@ -9,6 +9,7 @@ not text. A value put into a payload is never read as a reference again.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
