@@ -37,6 +37,8 @@ _EXECUTION_STOPS = (
     e.ExecutionFailed,
     e.ExecutionTimedOut,
     e.ExecutionCancelled,
+    e.RollbackStarted,
+    e.ExecutionRestarted,
 )
 
 

@@ -158,8 +158,9 @@ class Blobs(Protocol):
 class Attempt(Struct, frozen=True):
     """What an executor is given: one attempt of a task, its references already resolved.
 
-    ``idempotency_key`` is the same for every attempt of the task; ``fence``
-    grows with each, so an outside system can refuse an older one.
+    ``idempotency_key`` is the same for every attempt of the task until its
+    effect is undone or it is asked to run again; ``fence`` grows with each, so
+    an outside system can refuse an older one.
     """
 
     execution_id: str
@@ -167,11 +168,15 @@ class Attempt(Struct, frozen=True):
     attempt: int
     fence: int
     worker_id: str
+    effect_key: str = ""
 
     @property
     def idempotency_key(self) -> str:
-        """Name the task's effect, equal for all its attempts."""
-        return f"{self.execution_id}/{self.task.id}"
+        """Name the task's effect: ``EXECUTION/TASK``, from its second round on ``EXECUTION/TASK/ROUND``.
+
+        A compensation's is that of what it undoes with ``/undo`` behind it.
+        """
+        return self.effect_key or f"{self.execution_id}/{self.task.id}"
 
 
 class Executor(Protocol):

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator
 from talka_core.behaviour import Effect, Send, SetTimer
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
 from talka_core.scheduler.inputs import inputs_of
+from talka_core.scheduler.names import effect_key
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.events import ExecutionEvent, Holder
 from talka_protocols.messages import Recipient
+from talka_protocols.policies import Then
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
 _ENDINGS = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskRetrying, e.TaskCancelled)
@@ -44,7 +46,9 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _cancel(state, event.task_id, state.tasks[event.task_id])
         case e.ExecutionAccepted() | e.ExecutionRejected():
             yield _recorded(state)
-        case e.ExecutionStarted():
+        case e.ExecutionStarted() | e.ExecutionRestarted():
+            yield _timeout(state)
+        case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
             yield _timeout(state)
         case _:
             pass
@@ -141,6 +145,7 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         state.index.extracts.get(task_id, {}),
         record.incarnation,
         record.is_shared,
+        effect_key=effect_key(state, task_id),
     )
     return Send(Recipient.WORKER, message)
 

@@ -79,6 +79,12 @@ from talka_protocols.events.pool import (
     WorkerJoined,
     WorkerLost,
 )
+from talka_protocols.events.undoing import (
+    ExecutionRestarted,
+    ExecutionRolledBack,
+    RollbackFailed,
+    RollbackStarted,
+)
 from talka_protocols.events.waiting import RequestRefused, TaskWaiting
 
 Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent
@@ -103,6 +109,8 @@ __all__ = [
     "ExecutionFailed",
     "ExecutionPartlySucceeded",
     "ExecutionRejected",
+    "ExecutionRestarted",
+    "ExecutionRolledBack",
     "ExecutionStarted",
     "ExecutionSucceeded",
     "ExecutionTimedOut",
@@ -124,6 +132,8 @@ __all__ = [
     "RequestRefused",
     "ReservationEnded",
     "ReservationMade",
+    "RollbackFailed",
+    "RollbackStarted",
     "ShardEvent",
     "SharedReturned",
     "TaskAttemptLost",

@@ -6,6 +6,12 @@ from msgspec import Raw
 
 from talka_protocols.events.fact import Fact, TaskFailure
 from talka_protocols.events.growth import TasksAdded
+from talka_protocols.events.undoing import (
+    ExecutionRestarted,
+    ExecutionRolledBack,
+    RollbackFailed,
+    RollbackStarted,
+)
 from talka_protocols.events.waiting import RequestRefused, TaskWaiting
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -275,4 +281,8 @@ ExecutionEvent = (
     | ExecutionFailed
     | ExecutionTimedOut
     | ExecutionCancelled
+    | RollbackStarted
+    | ExecutionRolledBack
+    | RollbackFailed
+    | ExecutionRestarted
 )

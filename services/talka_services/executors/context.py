@@ -19,15 +19,21 @@ class TaskContext(Struct, frozen=True, array_like=True):
     attempt: int
     fence: int
     worker_id: str
+    effect_key: str = ""
 
     @property
     def idempotency_key(self) -> str:
-        """Name the task's effect, equal for all its attempts."""
-        return f"{self.execution_id}/{self.task_id}"
+        """Name the task's effect, equal for all its attempts until it is undone or run again on request."""
+        return self.effect_key or f"{self.execution_id}/{self.task_id}"
 
 
 def context_of(attempt: Attempt) -> TaskContext:
     """Return what the attempt's function may know of it."""
     return TaskContext(
-        attempt.execution_id, attempt.task.id, attempt.attempt, attempt.fence, attempt.worker_id
+        attempt.execution_id,
+        attempt.task.id,
+        attempt.attempt,
+        attempt.fence,
+        attempt.worker_id,
+        attempt.idempotency_key,
     )

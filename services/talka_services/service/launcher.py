@@ -185,7 +185,14 @@ class Launcher:
         try:
             async with limit:
                 task = await self._resolved(start)
-                attempt = Attempt(start.execution_id, task, start.attempt, start.fence, self._worker_id)
+                attempt = Attempt(
+                    start.execution_id,
+                    task,
+                    start.attempt,
+                    start.fence,
+                    self._worker_id,
+                    start.effect_key,
+                )
                 result = await self._executors.for_agent_type(task.agent_type).execute(attempt)
             return await self._succeeded(start, result)
         except TimeoutError as error:

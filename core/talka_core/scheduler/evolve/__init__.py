@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from talka_core.scheduler.evolve import allocations, execution, growth, tasks
+from talka_core.scheduler.evolve import allocations, execution, growth, tasks, undoing
 from talka_core.scheduler.evolve.execution import restore
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.events import ExecutionEvent
@@ -18,6 +18,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **allocations.HANDLERS,
     **growth.HANDLERS,
     **execution.HANDLERS,
+    **undoing.HANDLERS,
 }
 
 
