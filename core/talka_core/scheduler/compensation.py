@@ -32,7 +32,7 @@ def has_acted(record: TaskRecord) -> bool:
 
 
 def to_undo(state: ExecutionRecord, task_ids: Collection[str]) -> list[str]:
-    """Return those of the tasks that have something to undo and a compensation for it, in order of undoing."""
+    """Return, in order of undoing, those of the tasks that have something to undo and a compensation."""
     wanted = [
         task_id
         for task_id in task_ids
@@ -42,7 +42,7 @@ def to_undo(state: ExecutionRecord, task_ids: Collection[str]) -> list[str]:
 
 
 def missing(state: ExecutionRecord, task_ids: Collection[str]) -> list[str]:
-    """Return those that are to be undone and whose compensation has not been added yet, in order of undoing."""
+    """Return, in order of undoing, those to undo whose compensation has not been added yet."""
     return [t for t in to_undo(state, task_ids) if undo_id(t, state.tasks[t].round) not in state.tasks]
 
 
@@ -53,7 +53,7 @@ def added(state: ExecutionRecord, task_ids: Collection[str]) -> list[str]:
 
 
 def add(state: ExecutionRecord, wanted: Sequence[str], among: Collection[str]) -> Iterator[TasksAdded]:
-    """Add the compensations of ``wanted``; each waits for those of the tasks ``among`` these that needed its task."""
+    """Add the compensations of ``wanted``; each waits for those of what, ``among`` these, needed its task."""
     for first in range(0, len(wanted), TASKS_PER_FACT):
         part = wanted[first : first + TASKS_PER_FACT]
         tasks = tuple(_compensation(state, task_id) for task_id in part)

@@ -110,12 +110,15 @@ def _go_on(state: ExecutionRecord, done: Rollback, now_ms: int) -> Iterator[Exec
     """Run again, first of all what held something at the event that was gone back to."""
     if state.status is not ExecutionState.RUNNING:
         return
-    for task_id in done.tasks:
-        record = state.tasks.get(task_id)
-        if record is not None and bisect_right(record.spans, done.to) % 2:
-            if record.status is TaskStatus.PENDING and verdict(state, task_id) is Verdict.START:
-                yield from make_ready(state, task_id, now_ms)
-                yield from dispatch(state, now_ms)
+    for task_id in [task_id for task_id in done.tasks if _held_something(state, task_id, done.to)]:
+        if verdict(state, task_id) is Verdict.START:
+            yield from make_ready(state, task_id, now_ms)
+            yield from dispatch(state, now_ms)
     yield from follow_up_all(state, now_ms)
     yield from dispatch(state, now_ms)
     yield from conclude(state)
+
+
+def _held_something(state: ExecutionRecord, task_id: str, event: int) -> bool:
+    record = state.tasks.get(task_id)
+    return record is not None and bisect_right(record.spans, event) % 2 == 1

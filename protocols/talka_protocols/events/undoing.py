@@ -19,7 +19,7 @@ class RollbackStarted(Fact, frozen=True, gc=False):
 
 
 class ExecutionRolledBack(Fact, frozen=True, gc=False):
-    """Everything after event ``to`` is undone; the tasks of ``RollbackStarted`` stand where they stood then."""
+    """Everything after event ``to`` is undone: the tasks of ``RollbackStarted`` stand where they stood."""
 
     to: int
     then: Then = Then.CONTINUE

@@ -59,7 +59,7 @@ class RollBackExecution(ToExecution, frozen=True, gc=False):
 
 
 class RestartExecution(ToExecution, frozen=True, gc=False):
-    """Somebody wants tasks to run again: ``from_task`` and all behind it, or what had not ended at ``from_event``.
+    """Somebody wants ``from_task`` and all behind it to run again, or what had not ended at ``from_event``.
 
     With neither, it is everything that did not succeed. A request that arrives
     twice is known by ``request_id``.

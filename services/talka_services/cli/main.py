@@ -18,6 +18,7 @@ from talka_services.cli import (
     platform,
     queries,
     replaying,
+    rewinding,
     running,
     transfer,
     validating,
@@ -34,7 +35,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (running, platform, queries, control, history, replaying, validating, transfer, benching):
+for group in (
+    running,
+    platform,
+    queries,
+    control,
+    history,
+    replaying,
+    rewinding,
+    validating,
+    transfer,
+    benching,
+):
     group.register(app)
 
 

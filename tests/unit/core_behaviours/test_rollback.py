@@ -93,7 +93,7 @@ def ran_chain(**options: Any) -> Model:
 
 
 def test_undoes_in_reverse_order_and_runs_again() -> None:
-    """What came after ``a`` is undone from its end, what ran is cancelled and undone too, then all runs again."""
+    """What came after ``a`` is undone from its end, what ran is stopped and undone, then all runs again."""
     model = ran_chain()
     ask(model, task_id="a")
     assert state(model).status is ExecutionState.ROLLING_BACK
@@ -240,7 +240,7 @@ def test_refusals(request_: dict[str, Any], code: str) -> None:
 
 
 def test_requests_that_conflict_or_repeat() -> None:
-    """A second rollback, a restart or a cancellation meanwhile is refused; the same letter again changes nothing."""
+    """Whatever else is asked for meanwhile is refused; the same request again changes nothing."""
     model = ran_chain()
     ask(model, task_id="a", request_id="one")
     assert ask(model, task_id="a", request_id="one") == []
