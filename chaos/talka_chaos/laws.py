@@ -39,6 +39,8 @@ _EXECUTION_STOPS = (
     e.ExecutionFailed,
     e.ExecutionTimedOut,
     e.ExecutionCancelled,
+    e.RollbackStarted,
+    e.ExecutionRestarted,
 )
 
 

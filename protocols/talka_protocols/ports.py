@@ -197,9 +197,10 @@ class Progress(Protocol):
 class Attempt(Struct, frozen=True):
     """What an executor is given: one attempt of a task, its references already resolved.
 
-    ``idempotency_key`` is the same for every attempt of the task; ``fence``
-    grows with each, so an outside system can refuse an older one. ``progress``
-    is what earlier attempts saved; an attempt made by hand has none.
+    ``idempotency_key`` is the same for every attempt of the task until its
+    effect is undone or it is asked to run again; ``fence`` grows with each, so
+    an outside system can refuse an older one. ``progress`` is what earlier
+    attempts saved; an attempt made by hand has none.
     """
 
     execution_id: str
@@ -207,12 +208,16 @@ class Attempt(Struct, frozen=True):
     attempt: int
     fence: int
     worker_id: str
+    effect_key: str = ""
     progress: Progress | None = None
 
     @property
     def idempotency_key(self) -> str:
-        """Name the task's effect, equal for all its attempts."""
-        return f"{self.execution_id}/{self.task.id}"
+        """Name the task's effect: ``EXECUTION/TASK``, from its second round on ``EXECUTION/TASK/ROUND``.
+
+        A compensation's is that of what it undoes with ``/undo`` behind it.
+        """
+        return self.effect_key or f"{self.execution_id}/{self.task.id}"
 
 
 class Executor(Protocol):

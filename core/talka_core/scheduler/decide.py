@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import arrivals, attempts, children, endings, progress, waiting
+from talka_core.scheduler import arrivals, attempts, children, endings, progress, rollback, waiting
 from talka_core.scheduler.dispatch import dispatch, make_ready
+from talka_core.scheduler.evolve.execution import limit_ms
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import (
     AllocationReleased,
@@ -25,6 +26,7 @@ from talka_protocols.events import (
     HandOnSettled,
     ParentInformed,
     PermitWithdrawn,
+    RequestRefused,
     TaskScheduled,
 )
 from talka_protocols.messages import (
@@ -40,7 +42,9 @@ from talka_protocols.messages import (
     GrantAllocation,
     RecordProgress,
     ReportEnd,
+    RestartExecution,
     RevokeAllocation,
+    RollBackExecution,
     SchedulerMessage,
     SettleChild,
     SignalExecution,
@@ -83,6 +87,10 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _cancel(state, message, now_ms)
         case SignalExecution() | AnswerApproval() | ConfirmChild() | ChildFinished() | SettleChild():
             yield from _arrived(state, message, now_ms)
+        case RollBackExecution():
+            yield from rollback.requested(state, message, now_ms)
+        case RestartExecution():
+            yield from rollback.restart_requested(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
@@ -96,6 +104,7 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             pass
         case Advance():
             yield from _advance(state, now_ms)
+    yield from rollback.proceed(state, now_ms)
 
 
 def _holders(state: ExecutionRecord, allocation_id: str) -> Iterable[TaskRecord]:
@@ -155,6 +164,10 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
 
 
 def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+    if state.is_rolling_back:
+        yield RequestRefused(
+            "cancel", "rolling_back", "The execution is being rolled back. Cancel it when that is over."
+        )
     if state.status is not ExecutionState.RUNNING or state.is_stopping:
         return
     yield ExecutionCancelRequested(message.reason)
@@ -165,7 +178,7 @@ def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> It
 def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator[ExecutionEvent]:
     if message.name == TIMEOUT:
         if state.status is ExecutionState.RUNNING and not state.is_stopping:
-            yield ExecutionTimeoutReached(state.timeout_at - state.started_at)
+            yield ExecutionTimeoutReached(limit_ms(state))
             yield from endings.stop_all(state, now_ms)
             yield from endings.conclude(state)
         return
@@ -194,6 +207,8 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         return
     if state.status is ExecutionState.ACCEPTED:
         yield ExecutionStarted()
+    if state.is_rolling_back:
+        yield from rollback.stop(state, now_ms)
     if state.is_stopping:
         yield from endings.stop_all(state, now_ms)
     else:

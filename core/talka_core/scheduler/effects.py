@@ -8,12 +8,14 @@ from talka_core.behaviour import Effect, Send, SetTimer
 from talka_core.scheduler import children, progress
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
 from talka_core.scheduler.inputs import inputs_of
+from talka_core.scheduler.names import effect_key
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.events import ExecutionEvent, Holder
 from talka_protocols.messages import Recipient
+from talka_protocols.policies import Then
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
 _EXECUTION_ENDINGS = (
@@ -63,7 +65,9 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
         case _ if isinstance(event, _EXECUTION_ENDINGS):
             yield from _report(state)
             yield from _ended(state, state.schedule)
-        case e.ExecutionStarted():
+        case e.ExecutionStarted() | e.ExecutionRestarted():
+            yield _timeout(state)
+        case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
             yield _timeout(state)
         case _:
             pass
@@ -173,6 +177,7 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         record.is_shared,
         checkpoint=record.checkpoint.saved if record.checkpoint else None,
         steps=dict(record.steps),
+        effect_key=effect_key(state, task_id),
     )
     return Send(Recipient.WORKER, message)
 

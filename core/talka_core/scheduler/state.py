@@ -14,6 +14,7 @@ from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
 from talka_protocols.events import Holder, Parent, Saved, TaskFailure, TasksAdded
+from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -41,6 +42,13 @@ class Checkpoint(Struct, frozen=True, gc=False):
 class TaskRecord(Struct, gc=False):
     """One task's state; instants are milliseconds since the epoch, 0 for never.
 
+    ``round`` counts how often its effect was asked for anew: attempts of one
+    round share an idempotency key. ``undoes`` is the task that it undoes, if it
+    is a compensation. ``ended_version`` is the version at which it ended;
+    ``spans`` are those at which it became active and ceased to be, in turn.
+    ``may_have_acted`` says that an attempt of this round was sent to a worker,
+    and ``is_unclear`` that one was lost or stopped, so that nobody knows what it did;
+    ``newest_fence`` is that of the newest one, or of what undid it.
     ``is_tolerated`` says that its end without success is no fault of the
     execution; ``added_at`` is the version at which it joined the graph, 0 for
     the definition's own; ``iteration`` counts the rounds of a loop that are
@@ -87,6 +95,13 @@ class TaskRecord(Struct, gc=False):
     iteration: int = 0
     checkpoint: Checkpoint | None = None
     steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
+    round: int = 1
+    undoes: str = ""
+    ended_version: int = 0
+    spans: list[int] = field(default_factory=list[int])
+    may_have_acted: bool = False
+    is_unclear: bool = False
+    newest_fence: int = 0
 
 
 class Return(Struct, frozen=True):
@@ -120,11 +135,33 @@ class MapRecord(Struct):
     failed: int = 0
 
 
+class Rollback(Struct, frozen=True):
+    """On the way back to event ``to``; ``tasks`` had not ended then. It ``has_failed`` until it is asked for again."""
+
+    to: int
+    tasks: tuple[str, ...]
+    then: Then
+    has_failed: bool = False
+
+
+class Retired(Struct, frozen=True):
+    """What is remembered of a task that left the graph: one that comes back under its id counts on from there."""
+
+    attempt: int
+    round: int
+    newest_fence: int
+
+
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
 
     ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
     were recorded. ``parent`` is the task whose sub-workflow it is.
+    ``added`` are the additions to the graph and ``added_versions`` when they
+    were made. ``lost_spans`` are ranges of events (first, and the one after the
+    last) whose state nothing can bring back, because what had ended then was
+    undone or run again. ``requests`` are the newest ids of requests that must
+    not be followed twice.
     """
 
     execution_id: str
@@ -136,6 +173,11 @@ class ExecutionRecord(Struct):
     tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
     maps: dict[str, MapRecord] = field(default_factory=dict[str, MapRecord])
     added: list[TasksAdded] = field(default_factory=list[TasksAdded])
+    added_versions: list[int] = field(default_factory=list[int])
+    retired: dict[str, Retired] = field(default_factory=dict[str, Retired])
+    rollback: Rollback | None = None
+    lost_spans: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    requests: list[str] = field(default_factory=list[str])
     ready: list[tuple[tuple[float, ...], str]] = field(default_factory=list[tuple[tuple[float, ...], str]])
     active: int = 0
     queued: int = 0
@@ -162,6 +204,15 @@ class ExecutionRecord(Struct):
     def is_stopping(self) -> bool:
         """Tell whether nothing new may start."""
         return self.is_cancelling or self.is_timing_out
+
+    @property
+    def is_rolling_back(self) -> bool:
+        """Tell whether only compensations may start."""
+        return self.status is ExecutionState.ROLLING_BACK
+
+    def holds_back(self, record: TaskRecord) -> bool:
+        """Tell whether a task may not start although all that it needs has happened."""
+        return self.is_stopping or (self.is_rolling_back and not record.undoes)
 
     @property
     def pool(self) -> str:

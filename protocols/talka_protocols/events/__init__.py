@@ -96,6 +96,12 @@ from talka_protocols.events.schedule import (
     ScheduleSet,
     ScheduleSkipped,
 )
+from talka_protocols.events.undoing import (
+    ExecutionRestarted,
+    ExecutionRolledBack,
+    RollbackFailed,
+    RollbackStarted,
+)
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -130,6 +136,8 @@ __all__ = [
     "ExecutionFailed",
     "ExecutionPartlySucceeded",
     "ExecutionRejected",
+    "ExecutionRestarted",
+    "ExecutionRolledBack",
     "ExecutionStarted",
     "ExecutionSucceeded",
     "ExecutionTimedOut",
@@ -153,6 +161,8 @@ __all__ = [
     "RequestRefused",
     "ReservationEnded",
     "ReservationMade",
+    "RollbackFailed",
+    "RollbackStarted",
     "RunEnded",
     "RunRecorded",
     "RunSuperseded",

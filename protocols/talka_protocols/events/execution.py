@@ -7,6 +7,12 @@ from msgspec import Raw
 from talka_protocols.events.fact import Fact, Parent, TaskFailure
 from talka_protocols.events.growth import TasksAdded
 from talka_protocols.events.progress import TaskCheckpointed, TaskStepFinished
+from talka_protocols.events.undoing import (
+    ExecutionRestarted,
+    ExecutionRolledBack,
+    RollbackFailed,
+    RollbackStarted,
+)
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -315,4 +321,8 @@ ExecutionEvent = (
     | ExecutionFailed
     | ExecutionTimedOut
     | ExecutionCancelled
+    | RollbackStarted
+    | ExecutionRolledBack
+    | RollbackFailed
+    | ExecutionRestarted
 )

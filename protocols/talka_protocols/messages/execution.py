@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 
 from talka_protocols.events import Parent, Saved, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
+from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -94,6 +95,31 @@ class AnswerApproval(ToExecution, frozen=True, gc=False):
     choice: str
     by: str = ""
     comment: str = ""
+
+
+class RollBackExecution(ToExecution, frozen=True, gc=False):
+    """Somebody wants the execution as it was at event ``to``, or at the end of ``task_id``.
+
+    A request that arrives twice is known by ``request_id``.
+    """
+
+    to: int = 0
+    task_id: str = ""
+    then: Then = Then.CONTINUE
+    accepts_irreversible: bool = False
+    request_id: str = ""
+
+
+class RestartExecution(ToExecution, frozen=True, gc=False):
+    """Somebody wants ``from_task`` and all behind it to run again, or what had not ended at ``from_event``.
+
+    With neither, it is everything that did not succeed. A request that arrives
+    twice is known by ``request_id``.
+    """
+
+    from_task: str = ""
+    from_event: int = 0
+    request_id: str = ""
 
 
 class GrantAllocation(ToExecution, frozen=True, gc=False):
@@ -220,6 +246,8 @@ SchedulerMessage = (
     | ChildFinished
     | SettleChild
     | ReportEnd
+    | RollBackExecution
+    | RestartExecution
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired

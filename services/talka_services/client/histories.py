@@ -19,8 +19,10 @@ from talka_protocols.events import (
     ExecutionFailed,
     ExecutionPartlySucceeded,
     ExecutionRejected,
+    ExecutionRolledBack,
     ExecutionSucceeded,
     ExecutionTimedOut,
+    RollbackFailed,
 )
 from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
@@ -204,6 +206,8 @@ _ENDS = (
     ExecutionTimedOut,
     ExecutionCancelled,
     ExecutionRejected,
+    ExecutionRolledBack,
+    RollbackFailed,
 )
 _END_MARKS = tuple(f'"{end.__struct_config__.tag}"'.encode() for end in _ENDS)
 

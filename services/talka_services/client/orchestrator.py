@@ -27,7 +27,8 @@ from talka_protocols.messages import (
     SchedulerMessage,
     SubmitWorkflow,
 )
-from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
+from talka_protocols.policies import Then
+from talka_protocols.results import ExecutionStatus, RollbackPlan, TaskResult, WorkflowResult
 from talka_protocols.schedules import Schedule, ScheduleStatus
 from talka_protocols.subjects import is_token
 from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
@@ -36,6 +37,7 @@ from talka_services.client.ceilings import Ceilings
 from talka_services.client.histories import Histories
 from talka_services.client.requests import Requests
 from talka_services.client.resources import ResourceManager
+from talka_services.client.rewinding import plan_rollback, restart_request, rollback_request
 from talka_services.client.schedules import Schedules, put_schedule
 from talka_services.service.node import Node
 
@@ -311,6 +313,51 @@ class Orchestrator:
         """
         await self._until_begun(execution_id)
         await answering.approve(self, execution_id, task_id, choice, by, comment)
+
+    async def rollback(
+        self,
+        execution_id: str,
+        to: int | str,
+        *,
+        then: Then = Then.CONTINUE,
+        accept_irreversible: bool = False,
+    ) -> ExecutionStatus:
+        """Undo what came after an event, or after the end of a task, and go on from there or stop.
+
+        It returns when that has begun; ``wait`` returns when the execution is over.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it cannot be done; ``plan_rollback`` says so beforehand.
+        """
+        await self.request(rollback_request(execution_id, to, then, accepts_irreversible=accept_irreversible))
+        return await self.get_execution_status(execution_id)
+
+    async def plan_rollback(
+        self, execution_id: str, to: int | str, *, accept_irreversible: bool = False
+    ) -> RollbackPlan:
+        """Return what ``rollback`` would do now, and do nothing.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it cannot be done.
+        """
+        request = rollback_request(execution_id, to, accepts_irreversible=accept_irreversible)
+        return await plan_rollback(self.histories, request)
+
+    async def restart(
+        self, execution_id: str, *, from_task: str = "", from_event: int = 0
+    ) -> ExecutionStatus:
+        """Run a task and all behind it again, or what had not ended at an event, or all that did not succeed.
+
+        Everything else keeps its result and is not run. It returns when that has begun.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it cannot be done.
+        """
+        await self.request(restart_request(execution_id, from_task, from_event))
+        return await self.get_execution_status(execution_id)
 
     async def release_execution(self, execution_id: str) -> ExecutionStatus:
         """Have the services try again to fold an execution's log that they set aside as broken.

@@ -31,8 +31,13 @@ def _rejected(state: ExecutionRecord, event: e.ExecutionRejected, at: int) -> No
 
 
 def _started(state: ExecutionRecord, _event: e.ExecutionStarted, at: int) -> None:
-    state.status, state.started_at = ExecutionState.RUNNING, at
-    state.timeout_at = at + _limit_ms(state)
+    state.started_at = at
+    restart_clock(state, at)
+
+
+def restart_clock(state: ExecutionRecord, at: int) -> None:
+    """Let the execution run from now on, with its whole time limit before it."""
+    state.status, state.timeout_at = ExecutionState.RUNNING, at + limit_ms(state)
 
 
 def _cancel_requested(state: ExecutionRecord, event: e.ExecutionCancelRequested, _at: int) -> None:
@@ -61,7 +66,8 @@ def _refused(_state: ExecutionRecord, _event: e.RequestRefused, _at: int) -> Non
     """Change nothing: the event itself is the answer."""
 
 
-def _limit_ms(state: ExecutionRecord) -> int:
+def limit_ms(state: ExecutionRecord) -> int:
+    """Return how long the execution may run, in milliseconds."""
     assert state.workflow is not None
     limit = state.workflow.constraints.max_seconds
     own = state.workflow.config.timeout
