@@ -7,6 +7,7 @@ After every single event the model holds the behaviours to their laws.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace as replaced
 from typing import Any
 
@@ -303,14 +304,19 @@ class Model:
         planned = [p for (kind, _), p in self.players.items() if kind is Recipient.PLANNER]
         return is_free and bool(ended) and all(ended) and all(p.state.is_handed_over for p in planned)
 
-    def finish(self, rounds: int = 400) -> None:
+    def finish(self, rounds: int = 400, outside: Sequence[m.Message] = ()) -> None:
         """Let everything happen in good order until every execution is over.
+
+        ``outside`` is what people and systems tell executions, again and again.
 
         Raises:
             AssertionError: it never comes to an end, or something is left behind.
         """
         self.restore_contact()
         for _ in range(rounds):
+            self._drain()
+            for message in outside:
+                self.tell(Recipient.SCHEDULER, message)
             self._drain()
             if self.is_quiet() and not self.soup:
                 break
