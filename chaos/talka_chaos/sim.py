@@ -85,7 +85,7 @@ class Simulation:
         licensed_ones = [licensed(random, workflow, share) for workflow in drawn]
         mixed = [with_control_flow(random, w) if random.random() < 0.3 else w for w in licensed_ones]
         awaiting = [with_arrivals(random, w) if random.random() < 0.3 else w for w in mixed]
-        return [with_children(random, w) if random.random() < 0.2 else w for w in awaiting]
+        return [with_children(random, w) if random.random() < 0.3 else w for w in awaiting]
 
     @property
     def _workers(self) -> list[Process]:
