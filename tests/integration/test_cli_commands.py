@@ -89,6 +89,18 @@ tasks:
   - {id: ask, agent_type: approval, payload: {question: "Ship ${order.what}?", assignees: [Ada]}}
 """
 
+NESTED = """
+talka: 1
+name: nested
+tasks:
+  - id: bed
+    agent_type: workflow
+    payload: {inputs: {crop: corn}}
+    workflow:
+      inputs: {crop: null}
+      tasks: [{id: plant, agent_type: sleep, payload: {seconds: 0, result: "${input.crop}"}}]
+"""
+
 
 class Shell:
     """Runs commands in one directory, with an environment that names no platform."""
@@ -143,6 +155,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         "good.yaml": GOOD,
         "long.yaml": LONG,
         "asking.yaml": ASKING,
+        "nested.yaml": NESTED,
     }
     for name, text in files.items():
         (directory / name).write_text(text)
@@ -338,6 +351,23 @@ def test_other_commands_use_the_platform_that_is_up(shell: Shell, platform: dict
     for name in (first, second):
         assert shell.json("cancel", name, *here)["cancelled"] is True
         assert shell.json("watch", name, *here, code=1)["status"] == "cancelled"
+
+
+def test_sub_workflows_are_executions_with_a_parent(shell: Shell) -> None:
+    """The child is listed, shown, verified and exported like any other execution, and names its parent."""
+    here = ("--data-dir", "nested")
+    result = shell.json("run", "nested.yaml", *here)
+    assert result["tasks"]["bed"]["result"] == {"plant": "corn"}
+    listed = shell.json("list", *here)["executions"]
+    (child,) = [item for item in listed if item["parent"]]
+    assert child["parent"] == {"execution_id": result["execution_id"], "task_id": "bed", "attempt": 1}
+    assert f"part of {result['execution_id']}" in shell.run("list", *here)
+    assert "sub-workflow of task bed" in shell.run("status", child["execution_id"], *here)
+    for name in (result["execution_id"], child["execution_id"]):
+        assert shell.json("replay", name, "--verify", *here)["verified"] is True
+    again = shell.run("export", result["execution_id"], "--format", "yaml", "-o", "-", *here)
+    (shell.directory / "nested-again.yaml").write_text(again)
+    assert shell.json("validate", "nested-again.yaml")["tasks"] == 1
 
 
 def test_signals_and_answers_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:
