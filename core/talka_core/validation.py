@@ -21,7 +21,7 @@ from talka_core.inputs import check_names
 from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
 from talka_core.references import mentions
-from talka_core.scheduler.waiting import WAITING_TYPES, WORKFLOW
+from talka_core.scheduler.waiting import WAIT, WAITING_TYPES, WORKFLOW
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow
@@ -236,6 +236,17 @@ def _check_ids(tasks: Sequence[Task]) -> None:
 
 
 def _check_waiting(task: Task, position: int) -> None:
+    if task.timeout is not None:
+        hints = {
+            WAIT: "Its payload says when it ends.",
+            WORKFLOW: "Write timeout_seconds in the sub-workflow instead.",
+        }
+        raise WorkflowInvalidError(
+            f"Task {task.id!r}: a {task.agent_type} task runs on no worker, so nothing would end its attempt.",
+            hint=hints.get(task.agent_type, "Write timeout_seconds in the payload instead."),
+            code="unknown_field",
+            path=("tasks", position, "timeout_seconds"),
+        )
     try:
         check_literals(task.agent_type, task.payload)
     except WorkflowInvalidError as error:
