@@ -237,13 +237,9 @@ def _check_ids(tasks: Sequence[Task]) -> None:
 
 def _check_waiting(task: Task, position: int) -> None:
     if task.timeout is not None:
-        hints = {
-            WAIT: "Its payload says when it ends.",
-            WORKFLOW: "Write timeout_seconds in the sub-workflow instead.",
-        }
         raise WorkflowInvalidError(
-            f"Task {task.id!r}: a {task.agent_type} task runs on no worker, so nothing would end its attempt.",
-            hint=hints.get(task.agent_type, "Write timeout_seconds in the payload instead."),
+            f"Task {task.id!r}: a {task.agent_type} task runs on no worker, so it has no attempt to stop.",
+            hint=_LIMITS.get(task.agent_type, "Write timeout_seconds in the payload instead."),
             code="unknown_field",
             path=("tasks", position, "timeout_seconds"),
         )
@@ -251,6 +247,13 @@ def _check_waiting(task: Task, position: int) -> None:
         check_literals(task.agent_type, task.payload)
     except WorkflowInvalidError as error:
         raise _within(error, f"Task {task.id!r}: ", ("tasks", position, "payload")) from None
+
+
+_LIMITS = {
+    WAIT: "Its payload says when it ends.",
+    WORKFLOW: "Write timeout_seconds in the sub-workflow instead.",
+}
+"""Where tasks that no worker runs are limited, by agent type."""
 
 
 def _check_agent_type(task: Task, position: int, agent_types: frozenset[str]) -> None:
