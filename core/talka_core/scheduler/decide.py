@@ -164,7 +164,8 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
 
 
 def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
-    if state.is_rolling_back:
+    # The task whose sub-workflow this is asks again.
+    if state.is_rolling_back and message.parent is None:
         yield RequestRefused(
             "cancel", "rolling_back", "The execution is being rolled back. Cancel it when that is over."
         )

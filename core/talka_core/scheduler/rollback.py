@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from talka_core.scheduler import compensation
+from talka_core.scheduler import children, compensation
 from talka_core.scheduler.dispatch import dispatch, make_ready, release_kept
 from talka_core.scheduler.endings import cancel_task, conclude, follow_up_all
 from talka_core.scheduler.joins import Verdict, verdict
@@ -80,10 +80,12 @@ def stop(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
 
 def proceed(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     """Take the next step of a rollback, if there is nothing to wait for."""
-    if state.active or not state.is_rolling_back:
+    if not state.is_rolling_back or state.active:
         return
     going = state.rollback
     assert going is not None
+    if any(children.is_open(state.tasks[task_id]) for task_id in going.tasks):
+        return
     missing = compensation.missing(state, going.tasks)
     yield from compensation.add(state, missing, going.tasks)
     yield from follow_up_all(state, now_ms)

@@ -202,3 +202,21 @@ def test_map_runs_a_sub_workflow_for_each_item() -> None:
     model.finish()
     result = msgspec.json.decode(_state(model).tasks["sub"].result)
     assert [item["by"] for item in result] == ["corn", "beans"]
+
+
+def test_rollback_stops_the_sub_workflow_first_and_starts_another() -> None:
+    """Nothing is undone or started again while a sub-workflow that is to be undone is open."""
+    model = _begun(Task("first", AGENT_TYPE), _sub(_child(), dependencies=("first",)))
+    _end(model, "first")
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("e", task_id="first", request_id="r"))
+    assert _state(model).is_rolling_back
+    assert _state(model).tasks["sub"].status is TaskStatus.WAITING
+    model.crash(Recipient.SCHEDULER, "e")
+    _deliver_all(model)
+    assert _state(model).is_rolling_back
+    model.finish()
+    again = child_id("e", "sub", _state(model).tasks["sub"].attempt)
+    assert _state(model, CHILD).status is ExecutionState.CANCELLED
+    assert again != CHILD
+    assert _state(model, again).status is ExecutionState.SUCCEEDED
+    assert _state(model).status is ExecutionState.SUCCEEDED
