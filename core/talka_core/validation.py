@@ -19,6 +19,7 @@ from talka_core.graph import CyclicGraphError, TaskGraph
 from talka_core.policies import check_policies
 from talka_core.scheduler.waiting import WAITING_TYPES
 from talka_core.spelling import did_you_mean
+from talka_core.transactions import check_transactions
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow
 
@@ -57,6 +58,7 @@ def check(
     complete = replace(workflow, dependencies=detect(workflow))
     check_acyclic(complete)
     control_flow.check(complete)
+    check_transactions(complete, agent_types)
     return complete
 
 

@@ -93,7 +93,10 @@ class Kept(Struct, frozen=True):
 
 
 class Rollback(Struct, frozen=True):
-    """On the way back to event ``to``; ``tasks`` had not ended then. It ``has_failed`` until it is asked for again."""
+    """On the way back to event ``to``; ``tasks`` had not ended then.
+
+    One that ``has_failed`` stands still until it is asked for again.
+    """
 
     to: int
     tasks: tuple[str, ...]
@@ -102,7 +105,7 @@ class Rollback(Struct, frozen=True):
 
 
 class Retired(Struct, frozen=True):
-    """What is remembered of a task that left the graph: one that comes back under its id counts on from there."""
+    """What is remembered of a task that left the graph: one that comes back under its id counts on."""
 
     attempt: int
     round: int

@@ -20,6 +20,7 @@ from talka_protocols.errors import WorkflowInvalidError
 
 _INPUT = re.compile(r"(\$?)\$\{\s*input\.([^${}]*?)\s*\}")
 _DEPTH_MAX = DEPTH_MAX + 8
+_PAYLOADS = ("payload", "compensation")
 
 
 def parse_inputs(pairs: Iterable[str]) -> dict[str, str]:
@@ -128,7 +129,7 @@ def _bind_task(task: Any, values: Mapping[str, Any], path: tuple[str | int, ...]
     if not isinstance(task, dict):
         return task
     return {
-        key: _bind(value, values, (*path, key), is_payload=key == "payload")
+        key: _bind(value, values, (*path, key), is_payload=key in _PAYLOADS)
         for key, value in cast("dict[str, Any]", task).items()
     }
 
