@@ -9,14 +9,16 @@ from typing import Any
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.order import Course
 from talka_chaos.runs import misattributed
-from talka_chaos.world import World, at_once
-from talka_core.history import FOLDS, apply, packed, unpacked, violations
-from talka_core.scheduler import SCHEDULER
+from talka_chaos.virtual_loop import at_once
+from talka_chaos.world import World
+from talka_core.history import FOLDS, apply, packed, violations
+from talka_core.scheduler import SCHEDULER, children
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.states import FINAL_EXECUTION_STATES
+from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
+from talka_services.runner.journal import newest
 
 _OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
 
@@ -65,7 +67,9 @@ def findings(world: World) -> Iterator[str]:
             check_pool(state)
         except AssertionError as error:
             yield str(error)
+    yield from _children(world)
     yield from _acknowledged(world)
+    yield from world.saves.findings(world.book.commits)
     for subject in world.post.subjects():
         if ".dead." in subject:
             yield f"P1 a message was set aside: {world.post.mailbox(subject).unsettled[0].body!r}"
@@ -83,6 +87,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     waited = {event.task_id for event in events if isinstance(event, e.TaskWaiting)}
     ran = [event for event in events if getattr(event, "task_id", "") not in waited]
     yield from (f"{log}: {sentence}" for event in ran if (sentence := misattributed(event)))
+    yield from _arrivals(log, events)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
@@ -92,6 +97,50 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         check_strays(state)
     except AssertionError as error:
         yield f"{log}: {error}"
+
+
+def _children(world: World) -> Iterator[str]:
+    """C1 a task that ran a sub-workflow ended as that did, with its results."""
+    executions = world.book.of_kind(EXECUTION)
+    for key, child in executions.items():
+        if child.parent is None:
+            continue
+        task = executions[child.parent.execution_id].tasks[child.parent.task_id]
+        if task.attempt != child.parent.attempt:
+            continue
+        said = children.report(child)
+        is_good = said.status in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL)
+        is_same = bytes(task.result) == bytes(said.result)
+        if is_good != (task.status is TaskStatus.SUCCEEDED) or (is_good and not is_same):
+            yield f"C1 {child.parent} is {task.status}, and its sub-workflow {key} is {child.status}"
+    for key, state in executions.items():
+        for task_id, task in state.tasks.items():
+            if task.waiting == "workflow" and task.awaited not in executions:
+                yield f"C1 task {task_id} of {key} has ended without its sub-workflow"
+
+
+def _arrivals(log: LogName, events: list[Any]) -> Iterator[str]:
+    """G1 a signal is recorded once and goes to one task, whose result it is; a question has one answer."""
+    data: dict[str, bytes] = {}
+    due: dict[str, bytes] = {}
+    seen: Counter[tuple[str, str]] = Counter()
+    for event in events:
+        match event:
+            case e.SignalReceived():
+                seen["received", event.signal_id] += 1
+                data[event.signal_id] = bytes(event.data)
+            case e.SignalTaken():
+                seen["taken", event.signal_id] += 1
+                due[event.task_id] = data[event.signal_id]
+            case e.ApprovalAnswered():
+                seen["answered", f"{event.task_id}/{event.attempt}"] += 1
+            case e.TaskSucceeded() if bytes(event.result) != due.get(event.task_id, bytes(event.result)):
+                yield f"G1 {log}: task {event.task_id} ended with other data than its signal's"
+            case _:
+                pass
+    for (what, name), count in seen.items():
+        if count > 1:
+            yield f"G1 {log}: {name} was {what} {count} times"
 
 
 def _replay(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
@@ -105,10 +154,8 @@ def _replay(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[
     snapshot = at_once(world.snapshots.load(log))
     if snapshot is None:
         return
-    state = unpacked(fold, snapshot.body)
-    fold.restore(state)
-    tail = [decode_commit(log, item.body) for item in stored if item.position > snapshot.position]
-    if packed(fold, apply(fold, state, tail)) != whole:
+    entry = at_once(newest(log, world.log, world.snapshots, world.book.definitions))
+    if entry.snapshot_version != snapshot.version or packed(fold, entry.state) != whole:
         yield f"F2 {log}: its snapshot at {snapshot.version} and the rest fold to another state"
 
 

@@ -6,7 +6,6 @@ from random import Random
 
 from msgspec.structs import replace
 
-from talka_chaos.branches import with_control_flow
 from talka_protocols.workflow import (
     Dependency,
     ResourceRequirements,
@@ -38,8 +37,9 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
         strategy=random.choice(list(Strategy)),
         timeout=600.0,
     )
-    workflow = Workflow(name, name, tasks, tuple(edges), config)
-    return with_control_flow(random, workflow) if random.random() < 0.3 else workflow
+    if random.random() < 0.3:
+        tasks = tuple(_saving(random, task) for task in tasks)
+    return Workflow(name, name, tasks, tuple(edges), config)
 
 
 def licensed(random: Random, workflow: Workflow, share: float) -> Workflow:
@@ -51,6 +51,25 @@ def licensed(random: Random, workflow: Workflow, share: float) -> Workflow:
         for task in workflow.tasks
     ]
     return replace(workflow, tasks=tuple(tasks))
+
+
+def with_children(random: Random, workflow: Workflow, depth: int = 1) -> Workflow:
+    """Let some of the tasks be sub-workflows, and perhaps some of the tasks of these."""
+    tasks = [_child(random, task, depth) if random.random() < 0.3 else task for task in workflow.tasks]
+    return replace(workflow, tasks=tuple(tasks))
+
+
+def _child(random: Random, task: Task, depth: int) -> Task:
+    child = random_workflow(random, f"{task.id}-child", random.choice((1, 2, 4)))
+    if depth and random.random() < 0.3:
+        child = with_children(random, child, depth - 1)
+    retries = random.choice((0, 0, 1))
+    return replace(task, agent_type="workflow", payload={}, workflow=child, retries=retries)
+
+
+def _saving(random: Random, task: Task) -> Task:
+    """Let a task save its progress now and then, or not at all."""
+    return replace(task, payload={"saves": random.choice((0, 1, 3, 8))})
 
 
 def _task(random: Random, position: int, alike: float, most_s: float) -> Task:

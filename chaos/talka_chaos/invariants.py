@@ -36,6 +36,7 @@ SETTLEMENTS = (
     e.AllocationReleased,
     e.PermitWithdrawn,
     e.RequestRefused,
+    e.ParentInformed,
 )
 REOPENINGS = (e.RollbackStarted, e.ExecutionRestarted)
 

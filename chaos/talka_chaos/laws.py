@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
+from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Send, SetAlarm, SetTimer, Stop, is_owed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
+from talka_core.starter.effects import moves_alarm
 from talka_core.worker import state as f
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -26,6 +27,7 @@ _ATTEMPT_OVER = (
     e.TaskFailed,
     e.TaskTimedOut,
     e.TaskRetrying,
+    e.TaskIterated,
     e.TaskAttemptLost,
     e.TaskCancelled,
 )
@@ -49,12 +51,16 @@ def is_settled(effect: Effect, event: Any) -> bool:
             return _is_message_settled(effect.message, event)
         case SetTimer():
             return _is_timer_settled(effect.name, event)
+        case SetAlarm():
+            return moves_alarm(event) or isinstance(event, e.SchedulePaused | e.ScheduleRemoved)
         case Launch():
             return _key(event) == (effect.start.execution_id, effect.start.task.id)
         case Stop():
             return _key(event) == (effect.execution_id, effect.task_id)
         case Enlist():
             return isinstance(event, f.IncarnationBegan)
+        case Confirm():
+            raise AssertionError("a confirmation is not owed")
 
 
 def _is_timer_settled(name: str, event: Any) -> bool:
@@ -86,6 +92,8 @@ def _is_message_settled(message: m.Message, event: Any) -> bool:
             return isinstance(event, e.AllocationSettled) and event.allocation_id == message.allocation_id
         case m.RecordHandOn():
             return _is_hand_on_settled(message, event)
+        case m.RecordProgress():
+            return _is_progress_settled(message, event)
         case m.AttemptFinished():
             return _key(event) == (message.execution_id, message.task_id)
         case _:
@@ -96,6 +104,8 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
     match message:
         case m.StartExecution():
             return isinstance(event, e.PlanHandedOver)
+        case m.SubmitWorkflow() | m.CancelExecution() | m.ChildFinished() | m.ReportEnd():
+            return _is_kin_settled(message, event)
         case m.RevokeAllocation():
             return isinstance(event, e.AllocationFreed) and event.allocation_id == message.allocation_id
         case m.RegisterWorker():
@@ -104,6 +114,28 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
             return isinstance(event, f.DrainRecorded | f.EnlistingBegan | f.IncarnationBegan)
         case _:
             raise AssertionError(f"{type(message).__name__} is owed, and nothing says what settles it")
+
+
+def _is_kin_settled(message: m.Message, event: Any) -> bool:
+    """Tell whether a task or a schedule has what it wanted of an execution of its own."""
+    match message:
+        case m.SubmitWorkflow(parent=e.Parent() as parent):
+            is_begun = isinstance(event, e.ChildStarted) and event.task_id == parent.task_id
+            return is_begun or _is_over(event, parent.task_id)
+        case m.CancelExecution(parent=e.Parent() as parent):
+            return _is_over(event, parent.task_id)
+        case m.ChildFinished():
+            return isinstance(event, e.ParentInformed)
+        case m.SubmitWorkflow():
+            return _is_run(event, e.RunRecorded | e.RunEnded, message.execution_id)
+        case m.ReportEnd() | m.CancelExecution():
+            return _is_run(event, e.RunEnded, message.execution_id)
+        case _:
+            return False
+
+
+def _is_run(event: Any, kinds: Any, execution_id: str) -> bool:
+    return isinstance(event, kinds) and event.execution_id == execution_id
 
 
 def _is_request_settled(message: m.RequestAllocation, event: Any) -> bool:
@@ -121,6 +153,14 @@ def _is_hand_on_settled(message: m.RecordHandOn, event: Any) -> bool:
             return event.allocation_id == message.allocation_id
         case _:
             return False
+
+
+def _is_progress_settled(message: m.RecordProgress, event: Any) -> bool:
+    if isinstance(event, f.ProgressSettled):
+        done = event.confirmation
+        about = (done.execution_id, done.task_id, done.attempt, done.sequence)
+        return about == (message.execution_id, message.task_id, message.attempt, message.sequence)
+    return _key(event) == (message.execution_id, message.task_id)
 
 
 def _is_over(event: Any, task_id: str) -> bool:

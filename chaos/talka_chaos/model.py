@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace as replaced
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -24,14 +25,27 @@ from talka_chaos.invariants import (
     statuses_of,
 )
 from talka_chaos.laws import Ledger
-from talka_core.behaviour import Behaviour, Effect, Enlist, Launch, Send, SetTimer, Stop, step
+from talka_core.behaviour import (
+    Behaviour,
+    Confirm,
+    Effect,
+    Enlist,
+    Launch,
+    Send,
+    SetAlarm,
+    SetTimer,
+    Stop,
+    step,
+)
 from talka_core.history import FOLDS, apply, packed, unpacked
 from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
+from talka_core.starter import STARTER
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols import messages as m
 from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
+from talka_protocols.events import Saved
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.states import FINAL_TASK_STATUSES
 from talka_protocols.subjects import LogName
@@ -45,6 +59,7 @@ Run = tuple[str, str, str, int]
 BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
     Recipient.PLANNER: PLANNER,
     Recipient.SCHEDULER: SCHEDULER,
+    Recipient.STARTER: STARTER,
     Recipient.RESOURCE: RESOURCE,
     Recipient.WORKER: WORKER_BEHAVIOUR,
 }
@@ -128,6 +143,8 @@ class Model:
         self.archive: list[tuple[Recipient, m.Message]] = []
         self.timers: dict[tuple[Recipient, str, str], int] = {}
         self.running: dict[Run, bool] = {}
+        self.starts: dict[Run, m.StartTask] = {}
+        self.confirmed: list[m.ConfirmProgress] = []
         self.incarnations: dict[str, int] = {}
         for worker_id, cores in workers.items():
             self.start_worker(worker_id, cores)
@@ -195,6 +212,14 @@ class Model:
         """Let an executor say that it has begun."""
         self.tell(Recipient.WORKER, m.AttemptBegan(*run, self.now_ms))
 
+    def save(self, run: Run, sequence: int, data: Any, step: str = "") -> None:
+        """Let a running attempt save a checkpoint, or the result of a step."""
+        worker_id, execution_id, task_id, attempt = run
+        saved = Saved(Raw(msgspec.json.encode(data)))
+        mark = m.Mark.STEP if step else m.Mark.CHECKPOINT
+        about = (execution_id, task_id, attempt, worker_id, self.now_ms, sequence, mark, step, saved)
+        self.tell(Recipient.WORKER, m.ProgressMade(worker_id, m.RecordProgress(*about)))
+
     def end(self, run: Run, outcome: Outcome, result: Raw = NULL, **more: Any) -> None:
         """Let an attempt end; ``more`` are further fields of its report."""
         worker_id, execution_id, task_id, attempt = run
@@ -229,17 +254,19 @@ class Model:
             match effect:
                 case Send():
                     self._post(effect.to, effect.message)
-                case SetTimer():
+                case SetTimer() | SetAlarm():
                     self.timers[player.kind, effect.key, effect.name] = effect.due_at
                 case Launch():
                     start = effect.start
-                    self.running.setdefault(
-                        (player.key, start.execution_id, start.task.id, start.attempt), False
-                    )
+                    run = (player.key, start.execution_id, start.task.id, start.attempt)
+                    self.running.setdefault(run, False)
+                    self.starts[run] = start
                 case Stop():
                     run = (player.key, effect.execution_id, effect.task_id, effect.attempt)
                     if run in self.running:
                         self.running[run] = True
+                case Confirm():
+                    self.confirmed.append(effect.confirmation)
                 case Enlist():
                     self._enlist(effect.worker_id)
                 case _:

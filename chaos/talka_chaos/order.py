@@ -1,10 +1,14 @@
 """Judges by an execution's events alone that every task started when it was allowed to.
 
-D1 what its join asks for had happened; D2 its condition held.
+D1 what its join asks for had happened; D2 its condition held;
+M1 no more items of a map at once than allowed; M2 a map's result is its items' results in order,
+and no more of them failed than is tolerated;
+I1 a loop ends when its condition holds, and never runs more rounds than allowed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -35,6 +39,8 @@ class Course:
         self._statuses: dict[str, str] = {}
         self._results: dict[str, Any] = {}
         self._errors: dict[str, str] = {}
+        self._items: dict[str, list[str]] = {}
+        self._rounds: Counter[str] = Counter()
 
     def take(self, event: Any) -> Iterator[str]:
         """Take the next event and yield what is wrong with it."""
@@ -45,10 +51,15 @@ class Course:
             case e.TasksAdded():
                 self._tasks |= {task.id: task for task in event.tasks}
                 self._add(event.dependencies)
+                self._items.setdefault(event.by, []).extend(task.id for task in event.tasks)
+                yield from self._added(event.by)
+            case e.TaskIterated():
+                self._rounds[event.task_id] += 1
+                yield from self._iterated(event)
             case e.TaskScheduled() | e.TaskWaiting():
                 yield from self._scheduled(event.task_id)
             case _ if type(event) in _ENDS:
-                self._ended(event)
+                yield from self._ended(event)
             case _:
                 pass
 
@@ -61,12 +72,37 @@ class Course:
         is_passed = self._tasks[task_id].on_failure is OnFailure.CONTINUE
         return status == "succeeded" or (status in ("failed", "timed_out") and is_passed)
 
-    def _ended(self, event: Any) -> None:
+    def _ended(self, event: Any) -> Iterator[str]:
         self._statuses[event.task_id] = _ENDS[type(event)]
         if isinstance(event, e.TaskFailed | e.TaskTimedOut):
             self._errors[event.task_id] = event.error.code
         if isinstance(event, e.TaskSucceeded):
             self._results[event.task_id] = msgspec.json.decode(event.result)
+            yield from self._returned(event)
+
+    def _returned(self, event: e.TaskSucceeded) -> Iterator[str]:
+        task, result = self._tasks[event.task_id], self._results[event.task_id]
+        if task.map is not None:
+            items = [self._results.get(item) for item in self._items.get(task.id, [])]
+            if items.count(None) > task.map.tolerated_failures:
+                yield f"M2 {self._log}: the map {task.id} succeeded with {items}"
+            if result != items or len(items) != len(task.map.over):
+                yield f"M2 {self._log}: the map {task.id} returned {result}, and its items {items}"
+        elif task.loop is not None:
+            values = {"result": result, "iteration": self._rounds[task.id] + 1}
+            if not holds(task.loop.until, values):
+                yield f"I1 {self._log}: the loop {task.id} ended with {values}"
+
+    def _added(self, map_id: str) -> Iterator[str]:
+        rule = self._tasks[map_id].map
+        live = [item for item in self._items[map_id] if item not in self._statuses]
+        if rule is not None and rule.max_parallel is not None and len(live) > rule.max_parallel:
+            yield f"M1 {self._log}: {live} are under way at once, and {rule.max_parallel} may be"
+
+    def _iterated(self, event: e.TaskIterated) -> Iterator[str]:
+        loop = self._tasks[event.task_id].loop
+        if loop is None or self._rounds[event.task_id] >= loop.max_iterations:
+            yield f"I1 {self._log}: round {event.iteration} of {event.task_id} is followed by another"
 
     def _scheduled(self, task_id: str) -> Iterator[str]:
         needed = self._needs.get(task_id, set())

@@ -9,9 +9,11 @@ from random import Random
 
 from msgspec import Struct
 
+from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
-from talka_chaos.graphs import licensed, random_workflow
+from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
+from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.swarm import Faults
 from talka_chaos.virtual_loop import StillnessError, run_virtually
@@ -80,7 +82,10 @@ class Simulation:
         sizes = (1, 5, 12, 25) if count < 8 else (1, 3)
         drawn = [random_workflow(random, f"x{i}", random.choice(sizes)) for i in range(count)]
         share = random.choice((0.0, 0.2, 0.8))
-        return [licensed(random, workflow, share) for workflow in drawn]
+        licensed_ones = [licensed(random, workflow, share) for workflow in drawn]
+        mixed = [with_control_flow(random, w) if random.random() < 0.3 else w for w in licensed_ones]
+        awaiting = [with_arrivals(random, w) if random.random() < 0.3 else w for w in mixed]
+        return [with_children(random, w) if random.random() < 0.2 else w for w in awaiting]
 
     @property
     def _workers(self) -> list[Process]:
@@ -156,6 +161,9 @@ class Simulation:
                 loop.call_later(
                     at_s + random.uniform(0.0, 20.0), self._request, Recipient.SCHEDULER, shard, cancel
                 )
+
+            for moment, message in arrivals(random, workflow, at_s, self.world.faults.storm_s):
+                loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
 
     def _request(self, to: Recipient, address: str, message: Message) -> None:
         self._requests += 1

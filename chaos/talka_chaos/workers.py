@@ -13,7 +13,7 @@ from talka_chaos.hosts import BEHAVIOURS, POOL_ID, Process
 from talka_chaos.ports import SimLeases
 from talka_chaos.runs import failure_of
 from talka_chaos.world import World
-from talka_core.behaviour import Effect, Enlist, Launch, Stop
+from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Stop
 from talka_core.resource.state import thousandths
 from talka_core.worker import WorkerRecord
 from talka_protocols.commit import Commit, Decision, commit_id, decode_commit, encode_commit
@@ -37,7 +37,10 @@ SLOW_STOP_S = 2.8
 
 
 class PassingTime:
-    """An executor that sleeps as long as the task is estimated to take, and fails now and then."""
+    """An executor that sleeps as long as the task is estimated to take, and fails now and then.
+
+    In between it saves how far it is, as often as the payload says, and goes on from there.
+    """
 
     def __init__(self, world: World, capacity: dict[str, float]) -> None:
         self._world = world
@@ -53,7 +56,7 @@ class PassingTime:
 
     async def _pass(self, attempt: Attempt) -> int:
         try:
-            await asyncio.sleep(attempt.task.estimated_seconds or 0.0)
+            await self._work(attempt, attempt.task.payload.get("saves", 0))
         except asyncio.CancelledError:
             if self._world.is_stormy and self._world.random.random() < SLOW_STOP:
                 await asyncio.sleep(self._world.random.uniform(0.0, SLOW_STOP_S))
@@ -61,6 +64,13 @@ class PassingTime:
         if self._world.strikes("task_failure"):
             raise TaskFailedError(failure_of(attempt.attempt))
         return attempt.attempt
+
+    async def _work(self, attempt: Attempt, saves: int) -> None:
+        saved = self._world.saves
+        for number in range(saved.begin(attempt), saves + 1):
+            await asyncio.sleep((attempt.task.estimated_seconds or 0.0) / (saves + 1))
+            if number < saves:
+                await saved.save(attempt, number + 1)
 
     async def close(self) -> None:
         """Hold nothing."""
@@ -165,6 +175,8 @@ class WorkerLife:
                 self._launcher.launch(effect.start)
             case Stop():
                 self._launcher.stop(effect.execution_id, effect.task_id, effect.attempt)
+            case Confirm():
+                self._launcher.confirm(effect.confirmation)
             case Enlist():
                 if self._enlisting is None or self._enlisting.done():
                     self._enlisting = asyncio.create_task(self._enlist())

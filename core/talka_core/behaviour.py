@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from talka_protocols.messages import Message, Recipient, StartTask
+from talka_protocols.messages import ConfirmProgress, Message, Recipient, StartTask
 
 S = TypeVar("S")
 M = TypeVar("M")
@@ -40,6 +40,14 @@ class SetTimer(Struct, frozen=True):
     due_at: int
 
 
+class SetAlarm(Struct, frozen=True):
+    """Deliver ``TimerFired(key, name)`` at ``due_at`` of the wall clock, however far off that is."""
+
+    key: str
+    name: str
+    due_at: int
+
+
 class Launch(Struct, frozen=True):
     """Run an attempt on this worker."""
 
@@ -54,13 +62,19 @@ class Stop(Struct, frozen=True):
     attempt: int
 
 
+class Confirm(Struct, frozen=True):
+    """Tell a task on this worker that what it saved is recorded, or is refused."""
+
+    confirmation: ConfirmProgress
+
+
 class Enlist(Struct, frozen=True):
     """Record this worker's next incarnation in its log, then deliver ``Enlisted``."""
 
     worker_id: str
 
 
-Effect = Send | SetTimer | Launch | Stop | Enlist
+Effect = Send | SetTimer | SetAlarm | Launch | Stop | Confirm | Enlist
 
 
 @dataclass(frozen=True)
@@ -102,4 +116,6 @@ def step(
 
 def is_owed(effect: Effect) -> bool:
     """Tell whether the effect must be repeated until an event settles it."""
-    return not (isinstance(effect, Send) and effect.notice)
+    if isinstance(effect, Send):
+        return not effect.notice
+    return not isinstance(effect, Confirm)

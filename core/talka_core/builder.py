@@ -48,6 +48,7 @@ class WorkflowBuilder:
         self._config = WorkflowConfig()
         self._constraints = WorkflowConstraints()
         self._metadata: dict[str, Any] = {}
+        self._inputs: dict[str, Any] = {}
 
     def add_task(self, task: AnyTask) -> WorkflowBuilder:
         """Add a task, or a ``@task`` function whose required parameters refer to the tasks they name."""
@@ -106,6 +107,11 @@ class WorkflowBuilder:
         )
         return self
 
+    def set_inputs(self, inputs: Mapping[str, Any]) -> WorkflowBuilder:
+        """Declare what a sub-workflow gets from its task, with the defaults; None makes one required."""
+        self._inputs.update(inputs)
+        return self
+
     def build(self) -> Workflow:
         """Return the checked, immutable workflow with complete dependencies.
 
@@ -121,6 +127,7 @@ class WorkflowBuilder:
                 config=self._config,
                 metadata=dict(self._metadata),
                 constraints=self._constraints,
+                inputs=dict(self._inputs),
             )
         )
 
@@ -150,7 +157,7 @@ def derived_id(workflow: Workflow) -> str:
     return f"{slug or 'workflow'}-{digest[:12]}"
 
 
-_FIRST_FIELDS: dict[type[Struct], str] = {Task: "labels", WorkflowConfig: "pool"}
+_FIRST_FIELDS: dict[type[Struct], str] = {Task: "labels", WorkflowConfig: "pool", Workflow: "constraints"}
 """The last of the fields that definitions have had from the beginning."""
 
 
@@ -168,6 +175,10 @@ def _content(struct: Struct) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Workflow):
+        value = replace(value, constraints=WorkflowConstraints())
     return _content(value) if isinstance(value, Struct) else value
 
 

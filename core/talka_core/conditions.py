@@ -25,6 +25,7 @@ LENGTH_MAX = 4_000
 TASKS = "tasks"
 RESULT = "result"
 ITERATION = "iteration"
+LOOP = "loop"
 _MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 _TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\n]*)
@@ -91,6 +92,11 @@ def parse(expression: str, task_ids: Collection[str]) -> Condition:
             found[Mention(chain.root, tuple(chain.path))] = None
             variables.add(chain.root)
     return Condition(expression, tuple(found), tuple(sorted(variables)))
+
+
+def loop_text(path: tuple[str, ...]) -> str:
+    """Return how a loop's payload refers to this part of its last round's result."""
+    return ".".join((LOOP, RESULT, *path))
 
 
 def paths_of(expression: str, variable: str) -> tuple[tuple[str, ...], ...]:
@@ -200,7 +206,8 @@ def _in_words(message: str) -> str:
 def _hint(expression: str, variables: Collection[str]) -> str:
     unknown = [chain.root for chain in _chains(expression) if chain.root not in variables]
     suggestion = did_you_mean(unknown[0], variables, label="It may use") if unknown else ""
-    return f'{suggestion} An id that is no plain name is written tasks["id"].result.'.strip()
+    odd_id = ' An id that is no plain name is written tasks["id"].result.' if TASKS in variables else ""
+    return f"{suggestion}{odd_id}".strip()
 
 
 def _bad(message: str, hint: str = "") -> WorkflowInvalidError:

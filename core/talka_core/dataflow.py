@@ -9,17 +9,21 @@ depend on how a workflow was written down.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+
+from msgspec.structs import replace
 
 from talka_core import conditions
+from talka_core.inputs import input_of
 from talka_core.outputs import OUTPUTS
-from talka_core.references import Reference, find_references
+from talka_core.references import Reference, find_references, head_of
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow
 
 DECLARED = "declared"
 CONDITION = "condition"
+MAP_NAMES = frozenset({"item", "index"})
 RESERVED_ID = "input"
 """``${input.NAME}`` is bound when a file is loaded, so no task may have this id."""
 
@@ -46,7 +50,7 @@ def detect(workflow: Workflow) -> tuple[Dependency, ...]:
 
 def undetectable(workflow: Workflow) -> tuple[Dependency, ...]:
     """Return those dependencies of a checked workflow that its tasks do not imply by themselves."""
-    bare = Workflow(id=workflow.id, name=workflow.name, tasks=workflow.tasks)
+    bare = Workflow(id=workflow.id, name=workflow.name, tasks=workflow.tasks, inputs=workflow.inputs)
     implied = set(detect(bare))
     return tuple(edge for edge in workflow.dependencies if edge not in implied)
 
@@ -66,6 +70,8 @@ def _detected(workflow: Workflow, tasks: Mapping[str, tuple[int, Task]]) -> Iter
             _check_not_self(needed, task.id, ("tasks", position, "depends_on", index))
             yield Dependency(needed, task.id, DECLARED)
         for reference in _references(task, position, tasks):
+            if _is_input(reference, task, position, workflow):
+                continue
             needed = _check_reference(reference, task, position, tasks)
             yield Dependency(needed, task.id, f"reference ${{{reference.text}}}")
         for needed in _mentioned(task, position, tasks):
@@ -76,15 +82,64 @@ def _detected(workflow: Workflow, tasks: Mapping[str, tuple[int, Task]]) -> Iter
                 yield Dependency(writer.id, task.id, f"artifact {name}")
 
 
+def references_of(task: Task, task_ids: Collection[str]) -> tuple[Reference, ...]:
+    """Return a task's references to other tasks, their places counted from the task.
+
+    What a map or a loop puts in by itself is none.
+
+    Raises:
+        WorkflowInvalidError: A ``${`` is empty or is not closed; ``path`` is the place inside the task.
+    """
+    found = _placed(task.payload, ("payload",), task_ids)
+    if task.map is not None:
+        found = (*found, *_placed(task.map.over, ("map", "over"), task_ids))
+    if task.map is None and task.loop is None:
+        return found
+    bound = bound_names(task)
+    return tuple(
+        reference
+        for reference in found
+        if head_of(reference.text) not in bound or reference.where[0] != "payload"
+    )
+
+
+def bound_names(task: Task) -> frozenset[str]:
+    """Return the names in a task's payload that stand for something else than a task."""
+    names = MAP_NAMES if task.map is not None else frozenset[str]()
+    return names | {conditions.LOOP} if task.loop is not None else names
+
+
+def loop_references_of(task: Task) -> tuple[Reference, ...]:
+    """Return a task's references to what its own last round returned, as references to itself."""
+    if task.loop is None:
+        return ()
+    found = (reference.text for reference in find_references(task.payload, ()))
+    return tuple(
+        Reference(text, task.id, tuple(text.split(".")[2:]), ())
+        for text in found
+        if head_of(text) == conditions.LOOP
+    )
+
+
+def _placed(value: object, place: tuple[str, ...], task_ids: Collection[str]) -> tuple[Reference, ...]:
+    try:
+        found = find_references(value, task_ids)
+    except WorkflowInvalidError as error:
+        raise WorkflowInvalidError(
+            error.message, hint=error.hint, code=error.code, path=(*place, *error.path)
+        ) from None
+    return tuple(replace(reference, where=(*place, *reference.where)) for reference in found)
+
+
 def _references(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]) -> tuple[Reference, ...]:
     try:
-        return find_references(task.payload, tasks)
+        return references_of(task, tasks)
     except WorkflowInvalidError as error:
         raise WorkflowInvalidError(
             f"Task {task.id!r}: {error.message}",
             hint=error.hint,
             code=error.code,
-            path=("tasks", position, "payload", *error.path),
+            path=("tasks", position, *error.path),
         ) from None
 
 
@@ -105,11 +160,24 @@ def _mentioned(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]])
         yield mention.task_id
 
 
+def _is_input(reference: Reference, task: Task, position: int, workflow: Workflow) -> bool:
+    """Tell whether it stands for an input that a sub-workflow is yet to get."""
+    name = input_of(reference.text) if reference.task_id is None and workflow.inputs else None
+    if name is None or name in workflow.inputs:
+        return name is not None
+    raise WorkflowInvalidError(
+        f"Task {task.id!r} uses ${{{reference.text}}}, but the workflow declares no input {name!r}.",
+        hint=did_you_mean(name, workflow.inputs, label="Inputs"),
+        code="unknown_input",
+        path=("tasks", position, "payload", *reference.where),
+    )
+
+
 def _check_reference(
     reference: Reference, task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]
 ) -> str:
     """Return the id of the task that is referred to."""
-    path = ("tasks", position, "payload", *reference.where)
+    path = ("tasks", position, *reference.where)
     shown = f"Task {task.id!r} refers to ${{{reference.text}}}"
     if reference.task_id is None:
         named = reference.text.split(".")[0]
@@ -121,7 +189,7 @@ def _check_reference(
         )
     _check_not_self(reference.task_id, task.id, path)
     target = tasks[reference.task_id][1]
-    fields = OUTPUTS.get(target.agent_type)
+    fields = OUTPUTS.get(target.agent_type) if target.map is None else None
     if fields is not None and reference.path and reference.path[0] not in fields:
         raise WorkflowInvalidError(
             f"{shown}, but the result of {target.id!r} ({target.agent_type}) "

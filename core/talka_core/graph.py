@@ -143,9 +143,11 @@ class GraphAnalysis(Struct, frozen=True):
 
 
 def duration_of(task: Task) -> float:
-    """Return the estimated seconds of one attempt: the estimate, else a sleep's length, else 1."""
+    """Return the estimated seconds of one attempt: the estimate, else what its content says, else 1."""
     if task.estimated_seconds is not None:
         return task.estimated_seconds
+    if task.workflow is not None:
+        return analyse(task.workflow).critical_seconds
     seconds = task.payload.get("seconds") if task.agent_type == "sleep" else None
     if isinstance(seconds, int | float) and 0 <= seconds <= SECONDS_MAX:
         return float(seconds)

@@ -5,6 +5,9 @@ from __future__ import annotations
 OUTPUTS: dict[str, frozenset[str] | None] = {
     "command": frozenset({"exit_code", "stdout", "stderr", "truncated"}),
     "http": frozenset({"status", "headers", "body", "json", "truncated"}),
+    "approval": frozenset({"choice", "by", "comment", "is_default"}),
+    "wait": frozenset(),
+    "workflow": None,
     "sleep": None,
     "python": None,
 }

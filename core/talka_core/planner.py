@@ -9,16 +9,19 @@ from msgspec import Struct
 
 from talka_core.behaviour import Behaviour, Effect, Send
 from talka_core.graph import analyse, lower_bound
+from talka_core.inputs import check_bound
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.events import PlanAccepted, PlanEvent, PlanHandedOver, PlanRejected
+from talka_protocols.events import Parent, PlanAccepted, PlanEvent, PlanHandedOver, PlanRejected
 from talka_protocols.messages import (
     Advance,
+    ConfirmChild,
     ExecutionRecorded,
     PlannerMessage,
     Recipient,
     Refusal,
     StartExecution,
+    SubmissionRecorded,
     SubmitWorkflow,
 )
 from talka_protocols.subjects import PLAN
@@ -34,7 +37,9 @@ class PlanRecord(Struct):
     definition: ClaimCheck | None = None
     refusal: Refusal | None = None
     name: str = ""
+    schedule: str = ""
     is_handed_over: bool = False
+    parent: Parent | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -58,13 +63,14 @@ def decide(state: PlanRecord, message: PlannerMessage, _now_ms: int) -> Iterator
 def _judge(message: SubmitWorkflow) -> PlanEvent:
     submitted = message.workflow
     assert submitted is not None, "the shell loads a definition before it delivers SubmitWorkflow"
+    parent = message.parent
     try:
-        workflow = check(submitted)
+        workflow = check_bound(check(submitted))
     except WorkflowInvalidError as error:
-        return PlanRejected(error.code, str(error), submitted.name)
+        return PlanRejected(error.code, str(error), submitted.name, parent, message.schedule)
     if message.definition is not None and workflow != submitted:
         reason = "A definition stored by digest must be complete: check it before it is stored."
-        return PlanRejected("incomplete_definition", reason, submitted.name)
+        return PlanRejected("incomplete_definition", reason, submitted.name, parent, message.schedule)
     found = analyse(workflow)
     return PlanAccepted(
         workflow,
@@ -73,6 +79,8 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         len(found.stages),
         found.critical_seconds,
         lower_bound(workflow, found),
+        parent,
+        message.schedule,
     )
 
 
@@ -83,9 +91,11 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
         case PlanAccepted():
             assert event.workflow is not None, "the shell loads a definition before it folds PlanAccepted"
             state.workflow, state.definition = event.workflow, event.definition
-            state.name = event.workflow.name
+            state.name, state.parent = event.workflow.name, event.parent
+            state.schedule = event.schedule
         case PlanRejected():
             state.refusal, state.name = Refusal(event.code, event.message), event.name
+            state.parent, state.schedule = event.parent, event.schedule
         case PlanHandedOver():
             state.is_handed_over = True
         case _:
@@ -96,6 +106,9 @@ def react(state: PlanRecord, event: PlanEvent) -> Iterator[Effect]:
     """Yield what one new fact calls for."""
     if not isinstance(event, PlanHandedOver):
         yield _hand_over(state)
+        if state.parent is not None:
+            yield _confirmed(state.parent)
+        yield from _recorded(state.schedule, state.execution_id)
 
 
 def resume(state: PlanRecord) -> Iterator[Effect]:
@@ -104,9 +117,12 @@ def resume(state: PlanRecord) -> Iterator[Effect]:
         yield _hand_over(state)
 
 
-def answer(_state: PlanRecord, _message: PlannerMessage) -> Iterable[Effect]:
-    """Answer nothing: clients follow the execution's log."""
-    return ()
+def answer(state: PlanRecord, message: PlannerMessage) -> Iterable[Effect]:
+    """Tell a parent or a schedule again that its execution is on record; clients follow its log."""
+    if isinstance(message, SubmitWorkflow) and message.parent is not None:
+        yield _confirmed(message.parent)
+    if isinstance(message, SubmitWorkflow) and state.is_decided:
+        yield from _recorded(message.schedule, state.execution_id)
 
 
 def is_over(state: PlanRecord) -> bool:
@@ -115,8 +131,26 @@ def is_over(state: PlanRecord) -> bool:
 
 
 def _hand_over(state: PlanRecord) -> Effect:
-    message = StartExecution(state.execution_id, state.workflow, state.definition, state.refusal, state.name)
+    message = StartExecution(
+        state.execution_id,
+        state.workflow,
+        state.definition,
+        state.refusal,
+        state.name,
+        state.parent,
+        state.schedule,
+    )
     return Send(Recipient.SCHEDULER, message)
+
+
+def _confirmed(parent: Parent) -> Effect:
+    message = ConfirmChild(parent.execution_id, parent.task_id, parent.attempt)
+    return Send(Recipient.SCHEDULER, message, notice=True)
+
+
+def _recorded(schedule: str, execution_id: str) -> Iterator[Effect]:
+    if schedule:
+        yield Send(Recipient.STARTER, SubmissionRecorded(schedule, execution_id), notice=True)
 
 
 PLANNER: Behaviour[PlanRecord, PlannerMessage, PlanEvent] = Behaviour(

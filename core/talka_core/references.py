@@ -104,6 +104,29 @@ def substitute(payload: Any, value_of: Callable[[str], Any]) -> Any:
     return [substitute(value, value_of) for value in cast("list[Any]", payload)]
 
 
+def bind(payload: Any, values: Mapping[str, Any]) -> Any:
+    """Return ``payload`` with the references that begin with one of these names replaced for good.
+
+    What is put in is data: nothing in it is ever taken for a reference. All
+    other references stay as they are.
+
+    Raises:
+        UnresolvedReferenceError: a value does not hold what is referred to.
+    """
+    if not mentions(payload):
+        return payload
+    if isinstance(payload, str):
+        return _bind_text(payload, values)
+    if isinstance(payload, dict):
+        return {key: bind(value, values) for key, value in cast("dict[str, Any]", payload).items()}
+    return [bind(value, values) for value in cast("list[Any]", payload)]
+
+
+def head_of(text: str) -> str:
+    """Return the name that a reference begins with."""
+    return text.partition(".")[0]
+
+
 def extract(result: Any, path: tuple[str, ...]) -> Any:
     """Return the part of ``result`` that ``path`` leads to; an empty path is the whole.
 
@@ -183,6 +206,24 @@ def _substitute_text(text: str, value_of: Callable[[str], Any]) -> Any:
         if match[0] == "$${":
             return _OPENING
         return as_text(value_of(match[1].strip())) if match[1] is not None else match[0]
+
+    return _PATTERN.sub(replacement, text)
+
+
+def _bind_text(text: str, values: Mapping[str, Any]) -> Any:
+    def value_of(named: str) -> Any:
+        head, *path = named.strip().split(".")
+        return escape(extract(values[head], tuple(path)))
+
+    def is_bound(named: str | None) -> bool:
+        return named is not None and head_of(named.strip()) in values
+
+    whole = _WHOLE.match(text)
+    if whole:
+        return value_of(whole[1]) if is_bound(whole[1]) else text
+
+    def replacement(match: re.Match[str]) -> str:
+        return as_text(value_of(match[1])) if is_bound(match[1]) else match[0]
 
     return _PATTERN.sub(replacement, text)
 

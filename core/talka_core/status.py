@@ -9,7 +9,7 @@ import msgspec
 from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
-from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
+from talka_protocols.results import Awaited, ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ResourceInventory, SharedResource, WorkerResources
 
@@ -19,7 +19,6 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
     counts: dict[TaskStatus, int] = {}
     for record in state.tasks.values():
         counts[record.status] = counts.get(record.status, 0) + 1
-    running = (task_id for task_id, record in state.tasks.items() if record.status is TaskStatus.RUNNING)
     return ExecutionStatus(
         state.execution_id,
         state.name,
@@ -27,11 +26,17 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
         state.version,
         len(state.tasks),
         counts,
-        tuple(running),
+        _those(state, TaskStatus.RUNNING),
         _seconds(state.started_at),
         _seconds(state.finished_at),
         state.reason,
+        _those(state, TaskStatus.WAITING),
+        state.parent,
     )
+
+
+def _those(state: ExecutionRecord, status: TaskStatus) -> tuple[str, ...]:
+    return tuple(task_id for task_id, record in state.tasks.items() if record.status is status)
 
 
 def result_of(state: ExecutionRecord) -> WorkflowResult:
@@ -61,7 +66,13 @@ def task_result(task_id: str, record: TaskRecord) -> TaskResult:
         _seconds(record.started_at),
         _seconds(record.finished_at),
         record.worker_id or None,
+        _awaited(record) if record.status is TaskStatus.WAITING else None,
     )
+
+
+def _awaited(record: TaskRecord) -> Awaited:
+    data: Any = msgspec.json.decode(record.asked)
+    return Awaited(record.waiting, record.awaited, _seconds(record.due_at), data)
 
 
 def inventory_of(state: PoolRecord) -> ResourceInventory:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -16,12 +17,18 @@ from msgspec.structs import replace
 from talka_core import control_flow, limits
 from talka_core.dataflow import RESERVED_ID, detect
 from talka_core.graph import CyclicGraphError, TaskGraph
+from talka_core.inputs import check_names
+from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
-from talka_core.scheduler.waiting import WAITING_TYPES
+from talka_core.references import mentions
+from talka_core.scheduler.waiting import WAITING_TYPES, WORKFLOW
 from talka_core.spelling import did_you_mean
 from talka_core.transactions import check_transactions
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow
+
+CHILD_DEPTH_MAX = 8
+"""Sub-workflows within sub-workflows."""
 
 
 def check(
@@ -49,7 +56,10 @@ def check(
     _check_ids(workflow.tasks)
     check_policies(workflow)
     for position, task in enumerate(workflow.tasks):
-        if agent_types is not None and task.agent_type not in WAITING_TYPES:
+        _check_definition(task, position)
+        if task.agent_type in WAITING_TYPES:
+            _check_waiting(task, position)
+        elif agent_types is not None:
             _check_agent_type(task, position, agent_types)
         if shared:
             _check_shared(task, position, shared)
@@ -59,7 +69,100 @@ def check(
     check_acyclic(complete)
     control_flow.check(complete)
     check_transactions(complete, agent_types)
+    if any(task.workflow is not None for task in complete.tasks):
+        offered = Offer(agent_types, ceiling, shared or {})
+        tasks = [_with_checked_child(task, i, complete, offered) for i, task in enumerate(complete.tasks)]
+        complete = replace(complete, tasks=tuple(tasks))
+        check_depth(complete)
     return complete
+
+
+class Offer(NamedTuple):
+    """What a workflow is checked against; see ``check``."""
+
+    agent_types: frozenset[str] | None
+    ceiling: Mapping[str, float] | None
+    shared: Mapping[str, float]
+
+
+def check_depth(workflow: Workflow, depth: int = 0, path: tuple[str | int, ...] = ()) -> None:
+    """Refuse sub-workflows in sub-workflows beyond a depth.
+
+    Raises:
+        WorkflowInvalidError: Code ``too_deep``.
+    """
+    if depth > CHILD_DEPTH_MAX:
+        raise WorkflowInvalidError(
+            f"Sub-workflows are nested deeper than {CHILD_DEPTH_MAX} levels.",
+            hint="Let a task submit the inner ones instead, or flatten them.",
+            code="too_deep",
+            path=path,
+        )
+    for position, task in enumerate(workflow.tasks):
+        if task.workflow is not None:
+            check_depth(task.workflow, depth + 1, (*path, "tasks", position, "workflow"))
+
+
+def _check_definition(task: Task, position: int) -> None:
+    """Refuse a task of type ``workflow`` without one, and a workflow that nothing would run."""
+    if (task.agent_type == WORKFLOW) == (task.workflow is not None):
+        return
+    if task.workflow is None:
+        raise WorkflowInvalidError(
+            f"Task {task.id!r} is of type {WORKFLOW} and has no workflow.",
+            hint="Write it under 'workflow', or name its file under 'workflow_file'.",
+            code="missing_field",
+            path=("tasks", position),
+        )
+    raise WorkflowInvalidError(
+        f"Task {task.id!r} has a workflow, but its agent type is {task.agent_type!r}.",
+        hint=f"Write 'agent_type: {WORKFLOW}'.",
+        code="unknown_field",
+        path=("tasks", position, "agent_type"),
+    )
+
+
+def _with_checked_child(task: Task, position: int, parent: Workflow, offered: Offer) -> Task:
+    child = task.workflow
+    if child is None:
+        return task
+    place = ("tasks", position)
+    # Another pool offers something else, which only its planner knows.
+    known = offered if child.config.pool == parent.config.pool else Offer(None, None, {})
+    try:
+        checked = check(
+            child, agent_types=known.agent_types, ceiling=known.ceiling, shared=known.shared or None
+        )
+    except WorkflowInvalidError as error:
+        raise _within(error, f"Sub-workflow of task {task.id!r}: ", (*place, "workflow")) from None
+    try:
+        _check_child_payload(task, checked)
+    except WorkflowInvalidError as error:
+        raise _within(error, f"Task {task.id!r}: ", (*place, "payload")) from None
+    return replace(task, workflow=checked)
+
+
+def _check_child_payload(task: Task, child: Workflow) -> None:
+    inputs, output = task.payload.get("inputs", {}), task.payload.get("output", "")
+    if not isinstance(inputs, str):
+        try:
+            check_names(child.inputs, inputs)
+        except WorkflowInvalidError as error:
+            raise _within(error, "", ("inputs",)) from None
+    if output and not mentions(output) and output not in (ids := [task.id for task in child.tasks]):
+        raise WorkflowInvalidError(
+            f"The sub-workflow has no task {output!r} whose result could be the output.",
+            hint=did_you_mean(output, ids, label="Tasks"),
+            code="unknown_task",
+            path=("output",),
+        )
+
+
+def _within(error: WorkflowInvalidError, whose: str, place: tuple[str | int, ...]) -> WorkflowInvalidError:
+    """Return an error found inside something as one of the whole."""
+    return WorkflowInvalidError(
+        f"{whose}{error.message}", hint=error.hint, code=error.code, path=(*place, *error.path)
+    )
 
 
 def check_acyclic(workflow: Workflow) -> None:
@@ -132,6 +235,13 @@ def _check_ids(tasks: Sequence[Task]) -> None:
                 code="duplicate_id",
                 path=("tasks", position, "id"),
             )
+
+
+def _check_waiting(task: Task, position: int) -> None:
+    try:
+        check_literals(task.agent_type, task.payload)
+    except WorkflowInvalidError as error:
+        raise _within(error, f"Task {task.id!r}: ", ("tasks", position, "payload")) from None
 
 
 def _check_agent_type(task: Task, position: int, agent_types: frozenset[str]) -> None:

@@ -4,6 +4,8 @@
       CallerError                  you asked for something that cannot be
         WorkflowInvalidError         the definition is wrong (file, line, column)
         UnknownExecutionError        no execution has this id
+        UnknownScheduleError         no schedule has this name
+        ScheduleInvalidError         a schedule makes no sense, or would never start anything
         RequestRefusedError          the execution could not do what was asked; its log says so
         ResourcesUnavailable         what was asked for is not free, or exists nowhere
         NotAllowedError              the worker was not told to allow this
@@ -12,6 +14,7 @@
         TaskFailedError              it raised, exited non-zero or returned nonsense
         TaskTimeoutError             it ran past its time-out
         TaskCrashedError             its process died
+        StaleAttemptError            another attempt has taken its place
       PlatformError                ours, or the world's; a retry may help
         ServerUnavailableError       no NATS server answers
         ConflictError                another owner wrote to the log first
@@ -86,6 +89,29 @@ class UnknownExecutionError(CallerError):
         self.execution_id = execution_id
 
 
+class UnknownScheduleError(CallerError):
+    """No schedule exists under this name."""
+
+    code = "unknown_schedule"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no schedule {name!r} here.",
+            hint="`talka schedule list` shows those that exist; check --data-dir or --server.",
+        )
+        self.name = name
+
+
+class ScheduleInvalidError(CallerError):
+    """A schedule that makes no sense, or would never start anything; nothing was stored."""
+
+    code = "schedule_invalid"
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code or type(self).code
+
+
 class RequestRefusedError(CallerError):
     """An execution was asked for what it could not do; the refusal is an event of its log."""
 
@@ -140,6 +166,12 @@ class TaskCrashedError(TaskError):
     """The process that ran the task died."""
 
     code = "task_crashed"
+
+
+class StaleAttemptError(TaskError):
+    """The attempt is not wanted any more, so that what it saves is refused: it should end."""
+
+    code = "stale_attempt"
 
 
 class PlatformError(TalkaError):

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from talka_protocols.messages import Mark
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import ClaimCheck, Task
 
@@ -139,6 +140,20 @@ class Leases(Protocol):
         ...
 
 
+class Alarms(Protocol):
+    """Envelopes that the server delivers later, by its own wall clock."""
+
+    async def set(self, kind: str, address: str, key: str, due_at: int, body: bytes) -> None:
+        """Have an envelope put into an inbox at ``due_at`` (milliseconds since the epoch).
+
+        It takes the place of the alarm that was set for the key before.
+
+        Raises:
+            ServerUnavailableError: the server did not acknowledge; setting it again is safe.
+        """
+        ...
+
+
 class Blobs(Protocol):
     """Large values, stored by digest."""
 
@@ -155,12 +170,37 @@ class Blobs(Protocol):
         ...
 
 
+class Progress(Protocol):
+    """What a task's attempts have saved, and the way to save more.
+
+    ``checkpoint`` is the newest one as JSON (null if there is none), and
+    ``steps`` are the results of finished steps by name.
+    """
+
+    checkpoint: Raw
+    steps: dict[str, Raw]
+
+    async def save(self, mark: Mark, name: str, data: Raw) -> None:
+        """Return when the execution's log holds it.
+
+        Raises:
+            StaleAttemptError: another attempt has taken this one's place.
+            TaskFailedError: it is too large, or the attempt saves too often.
+        """
+        ...
+
+    async def settled(self) -> None:
+        """Return when nothing that was saved waits to be recorded any more."""
+        ...
+
+
 class Attempt(Struct, frozen=True):
     """What an executor is given: one attempt of a task, its references already resolved.
 
     ``idempotency_key`` is the same for every attempt of the task until its
     effect is undone or it is asked to run again; ``fence`` grows with each, so
-    an outside system can refuse an older one.
+    an outside system can refuse an older one. ``progress``
+    is what earlier attempts saved; an attempt made by hand has none.
     """
 
     execution_id: str
@@ -168,6 +208,7 @@ class Attempt(Struct, frozen=True):
     attempt: int
     fence: int
     worker_id: str
+    progress: Progress | None = None
     effect_key: str = ""
 
     @property

@@ -9,12 +9,24 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from talka_protocols.events import TaskFailure
+from talka_protocols.events import Parent, TaskFailure
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
 
+class Awaited(Struct, frozen=True):
+    """What a task waits for, and until when (None: without end); ``data`` is what it shows or asks."""
+
+    kind: str
+    name: str = ""
+    until: float | None = None
+    data: Any = None
+
+
 class TaskResult(Struct, frozen=True):
-    """How one task ended. ``result`` is its value, or a ``ClaimCheck`` where it was not loaded."""
+    """How one task ended. ``result`` is its value, or a ``ClaimCheck`` where it was not loaded.
+
+    ``waiting`` is None unless the task waits now.
+    """
 
     task_id: str
     status: TaskStatus
@@ -24,6 +36,7 @@ class TaskResult(Struct, frozen=True):
     started_at: float | None = None
     finished_at: float | None = None
     worker: str | None = None
+    waiting: Awaited | None = None
 
     @property
     def is_success(self) -> bool:
@@ -48,7 +61,7 @@ class WorkflowResult(Struct, frozen=True):
 
 
 class ExecutionStatus(Struct, frozen=True):
-    """Where an execution stands at event ``version``."""
+    """Where an execution stands at event ``version``; ``parent`` is the task whose sub-workflow it is."""
 
     execution_id: str
     name: str
@@ -60,6 +73,8 @@ class ExecutionStatus(Struct, frozen=True):
     started_at: float | None = None
     finished_at: float | None = None
     reason: str = ""
+    waiting: tuple[str, ...] = ()
+    parent: Parent | None = None
 
     @property
     def is_final(self) -> bool:

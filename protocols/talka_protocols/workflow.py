@@ -150,7 +150,12 @@ class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknow
 
 
 class Workflow(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """An immutable graph of tasks; ``dependencies`` is complete, the detected edges included."""
+    """An immutable graph of tasks; ``dependencies`` is complete, the detected edges included.
+
+    ``inputs`` are those that a sub-workflow is yet to get from its task, by
+    name with the default; None makes one required. ``${input.NAME}`` in the
+    payloads of its tasks stands for them.
+    """
 
     id: str
     name: str
@@ -159,6 +164,7 @@ class Workflow(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     config: WorkflowConfig = WorkflowConfig()
     metadata: dict[str, Any] = {}
     constraints: WorkflowConstraints = WorkflowConstraints()
+    inputs: dict[str, Any] = {}
 
 
 class ExecutionPlan(Struct, frozen=True):

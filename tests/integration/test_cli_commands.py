@@ -92,6 +92,14 @@ tasks:
   - {id: b, agent_type: sleep, payload: {seconds: 1}, depends_on: [a]}
 """
 
+ASKING = """
+talka: 1
+name: asking
+tasks:
+  - {id: order, agent_type: signal, payload: {name: order}}
+  - {id: ask, agent_type: approval, payload: {question: "Ship ${order.what}?", assignees: [Ada]}}
+"""
+
 
 class Shell:
     """Runs commands in one directory, with an environment that names no platform."""
@@ -140,8 +148,14 @@ def wait_for(process: subprocess.Popen[bytes], number: int) -> int:
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A directory with workflows in it."""
     directory = tmp_path_factory.mktemp("cli")
-    files = {"hard_tasks.py": MODULE, "hard.yaml": HARD, "good.yaml": GOOD, "long.yaml": LONG}
-    files["undoable.yaml"] = UNDOABLE
+    files = {
+        "hard_tasks.py": MODULE,
+        "hard.yaml": HARD,
+        "good.yaml": GOOD,
+        "long.yaml": LONG,
+        "asking.yaml": ASKING,
+        "undoable.yaml": UNDOABLE,
+    }
     for name, text in files.items():
         (directory / name).write_text(text)
     return Shell(directory)
@@ -336,6 +350,75 @@ def test_other_commands_use_the_platform_that_is_up(shell: Shell, platform: dict
     for name in (first, second):
         assert shell.json("cancel", name, *here)["cancelled"] is True
         assert shell.json("watch", name, *here, code=1)["status"] == "cancelled"
+
+
+def test_signals_and_answers_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:
+    """A signal's data reaches the question that is then asked and answered; each refusal exits with 2."""
+    del platform
+    here = ("--data-dir", "up")
+    name = shell.json("submit", "asking.yaml", *here)["execution_id"]
+    (shell.directory / "order.json").write_text('{"what": "corn"}')
+    sent = shell.json("signal", name, "order", "--data", "@order.json", "--id", "s1", *here)
+    assert (sent["recorded"], sent["new"]) == (True, True)
+    assert shell.json("signal", name, "order", "--data", "1", "--id", "s1", *here)["new"] is False
+    assert shell.json("signal", name, "order", "--data", "{", *here, code=2)["error"]["code"] == "usage"
+    (asked,) = shell.json("approve", name, *here)["questions"]
+    assert (asked["task_id"], asked["question"]) == ("ask", "Ship corn?")
+    assert "Ship corn?" in shell.run("approve", name, *here)
+    assert shell.json("status", name, *here)["waiting"] == ["ask"]
+    assert "approval" in shell.run("status", name, *here)
+    refused = shell.json("approve", name, "ask", "--choice", "perhaps", *here, code=2)
+    assert refused["error"]["code"] == "unknown_choice"
+    answered = shell.json("approve", name, "ask", "--reject", "--by", "Ada", "--comment", "rain", *here)
+    assert (answered["choice"], answered["recorded"]) == ("reject", True)
+    ended = shell.json("watch", name, *here, code=1)["tasks"]["ask"]
+    assert ended["error"]["message"] == "It was rejected by Ada: rain"
+    assert shell.json("approve", name, "ask", *here, code=2)["error"]["code"] == "execution_over"
+
+
+def test_schedules_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:
+    """A schedule is set, shown, paused, resumed, run by hand and removed; what is wrong with one is said."""
+    here = ("--data-dir", "up")
+    status = shell.json("schedule", "set", "tick", "good.yaml", "--every", "1h30m", *here)
+    assert (status["name"], status["state"], status["schedule"]) == (
+        "tick",
+        "active",
+        {"every_seconds": 5400.0},
+    )
+    assert abs(status["next_at"] - time.time() - 5400) < 60
+    assert "every 5400 s" in shell.run("schedule", "list", *here)
+    assert shell.json("schedule", "pause", "tick", *here)["state"] == "paused"
+    assert shell.json("schedule", "resume", "tick", *here)["state"] == "active"
+    execution_id = shell.json("schedule", "run", "tick", *here)["execution_id"]
+    assert shell.json("watch", execution_id, *here)["status"] == "succeeded"
+    assert "workflow  good" in shell.run("schedule", "show", "tick", *here)
+    assert "ScheduleFired" in shell.run("events", "schedule:tick", *here)
+    assert shell.json("schedule", "remove", "tick", *here)["state"] == "removed"
+    assert shell.json("schedule", "list", *here) == {"schedules": []}
+    assert [s["name"] for s in shell.json("schedule", "list", "--all", *here)["schedules"]] == ["tick"]
+    later = shell.json("submit", "good.yaml", "--at", "2050-01-01T09:00", *here)["execution_id"]
+    (waiting,) = shell.json("schedule", "list", *here)["schedules"]
+    assert (waiting["name"], waiting["next_at"]) == (f"at-{later}", 2524640400.0)
+    burst = [
+        shell.json("submit", "good.yaml", "--debounce", "k", "--quiet-for", "60s", *here) for _ in range(2)
+    ]
+    assert burst[0] == burst[1]
+    for words, code in (
+        (("schedule", "set", "x", "good.yaml", "--cron", "0 0 30 2 *"), "bad_cron"),
+        (("schedule", "set", "x", "good.yaml", "--at", "2001-01-01T00:00"), "schedule_never_fires"),
+        (("schedule", "set", "x", "good.yaml"), "bad_schedule"),
+        (("schedule", "set", "x y", "good.yaml", "--every", "1m"), "caller"),
+        (("schedule", "set", "x", "good.yaml", "--every", "often"), "usage"),
+        (("schedule", "set", "x", "good.yaml", "--every", "1m", "--overlap", "both"), "usage"),
+        (
+            ("schedule", "set", "x", "good.yaml", "--every", "1m", "--time-zone", "Mars/Base"),
+            "unknown_time_zone",
+        ),
+        (("schedule", "pause", "nothing"), "unknown_schedule"),
+        (("submit", "good.yaml", "--at", "tomorrow"), "usage"),
+        (("submit", "good.yaml", "--debounce", "k", "--key", "k"), "usage"),
+    ):
+        assert shell.json(*words, *here, code=2)["error"]["code"] == code, words
 
 
 def test_services_as_processes_of_their_own(shell: Shell, nats_server: Any) -> None:

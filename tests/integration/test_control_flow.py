@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from talka import Orchestrator, Task, local
-from talka_protocols.policies import Join
+from talka_protocols.policies import Join, Loop, MapOver
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow
 from talka_services.cli.records import Records
@@ -61,3 +61,44 @@ async def test_a_condition_looks_into_a_large_result(talka: Orchestrator) -> Non
     assert error is not None
     assert (error.code, "too large" in error.message) == ("condition_failed", True)
     assert result.status is ExecutionState.FAILED
+
+
+async def test_a_map_runs_over_a_result(talka: Orchestrator) -> None:
+    """Items are data, their results come in order, and a large one is named."""
+    part = {"seconds": 0, "result": {"n": "${item.n}", "at": "${index}", "of": "${split.name}"}}
+    items = [{"n": n} for n in range(30)]
+    result = await talka.execute_workflow(
+        workflow(
+            sleep("split", {"parts": items, "name": "x"}),
+            Task("part", "sleep", payload=part, map=MapOver("${split.parts}", max_parallel=4)),
+            Task("sum", "sleep", payload={"seconds": 0, "result": "${part.29.n}"}),
+        )
+    )
+    assert result.status is ExecutionState.SUCCEEDED
+    assert result.tasks["part"].result == [{"n": n, "at": n, "of": "x"} for n in range(30)]
+    assert result.tasks["part[7]"].result == {"n": 7, "at": 7, "of": "x"}
+    assert result.tasks["sum"].result == 29
+
+
+async def test_a_map_over_what_fails_is_a_clear_failure(talka: Orchestrator) -> None:
+    """The items' reasons are in the map's failure."""
+    task = Task("m", "command", payload={"argv": ["${item}"]}, map=MapOver(["true", "false"]))
+    result = await talka.execute_workflow(workflow(task))
+    error = result.tasks["m"].error
+    assert error is not None
+    assert error.code == "map_failed"
+    assert "m[1]: 'false' ended with exit code 1" in error.message
+
+
+async def test_a_loop_runs_until_its_condition_holds(talka: Orchestrator) -> None:
+    """Each round sees what the last one returned, a large result included."""
+    payload = {
+        "seconds": 0,
+        "result": {"n": "${loop.iteration}", "rows": "x" * 100_000, "was": "${loop.result.n}"},
+    }
+    result = await talka.execute_workflow(
+        workflow(Task("poll", "sleep", payload=payload, loop=Loop("result.n == 2", delay_seconds=0.05)))
+    )
+    assert result.status is ExecutionState.SUCCEEDED
+    assert result.tasks["poll"].attempts == 3
+    assert (result.tasks["poll"].result["n"], result.tasks["poll"].result["was"]) == (2, 1)

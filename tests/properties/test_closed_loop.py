@@ -11,6 +11,7 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from talka_chaos.branches import with_control_flow
 from talka_chaos.graphs import random_workflow
 from talka_chaos.model import Model
 from talka_core.history import FOLDS, apply, packed, violations
@@ -18,7 +19,7 @@ from talka_core.scheduler import SCHEDULER
 from talka_protocols.commit import Commit, decode_commit
 from talka_protocols.events import ExecutionEvent
 from talka_protocols.messages import Recipient
-from talka_protocols.states import ExecutionState
+from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState
 from talka_protocols.subjects import EXECUTION
 
 seeds = st.integers(0, 1_000_000)
@@ -34,6 +35,20 @@ def test_undisturbed_workflows_succeed(seed: int, size: int) -> None:
     player = model.players[Recipient.SCHEDULER, "e"]
     assert player.state.status is ExecutionState.SUCCEEDED
     assert all(record.attempt == 1 for record in player.state.tasks.values())
+    commits = [decode_commit(player.name, body) for body in player.commits]
+    assert not list(violations(SCHEDULER.initial("e"), cast("list[Commit[ExecutionEvent]]", commits)))
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(seeds, st.integers(1, 20))
+def test_control_flow_comes_to_an_end(seed: int, size: int) -> None:
+    """Whatever joins and conditions say, every task ends and the history keeps to the tables."""
+    random = Random(seed)
+    model = Model({"w1": 2.0, "w2": 3.3})
+    model.submit(with_control_flow(random, random_workflow(random, "e", size)))
+    model.finish()
+    player = model.players[Recipient.SCHEDULER, "e"]
+    assert player.state.status in FINAL_EXECUTION_STATES
     commits = [decode_commit(player.name, body) for body in player.commits]
     assert not list(violations(SCHEDULER.initial("e"), cast("list[Commit[ExecutionEvent]]", commits)))
 

@@ -16,10 +16,13 @@ from msgspec import Raw
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_core.history import FOLDS, packed
+from talka_core.scheduler.waiting import child_id
+from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Action, Join, RetryPolicy, Then
+from talka_protocols.policies import Action, Join, Loop, MapOver, RetryPolicy, Then
+from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -171,7 +174,7 @@ def rollback() -> Model:
 
 
 def rollback_stopped_and_restarted() -> Model:
-    """A compensation fails for good, a restart takes the rollback up, it stops, and another one runs the rest."""
+    """A compensation fails for good, a restart takes the rollback up, and another one runs the rest."""
     model = _undoable()
     stop = m.RollBackExecution("golden", task_id="a", then=Then.STOP, request_id="one")
     model.tell(Recipient.SCHEDULER, stop)
@@ -195,6 +198,144 @@ def restart_from_task() -> Model:
     model.finish()
     for _ in range(2):
         model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", "b", request_id="one"))
+
+
+def wait() -> Model:
+    """A task waits for time, over a takeover of the scheduler."""
+    tasks = (Task("pause", "wait", payload={"seconds": 90}), Task("after", AGENT_TYPE))
+    model = _begun(Workflow("golden", "golden", tasks, (Dependency("pause", "after"),)))
+    model.crash(Recipient.SCHEDULER, "golden")
+    return model
+
+
+def signal() -> Model:
+    """Two signals come, one of them twice, before and while tasks wait for them."""
+    tasks = (
+        Task("order", "signal", payload={"name": "paid"}),
+        Task("next", "signal", payload={"name": "paid", "timeout_seconds": 60, "default": 0}),
+        Task("last", "signal", payload={"name": "paid"}, dependencies=("next",)),
+    )
+    model = _begun(Workflow("golden", "golden", tasks, (Dependency("next", "last"),)))
+    for signal_id in ("s1", "s1", "s2", "s3"):
+        model.tell(Recipient.SCHEDULER, m.SignalExecution("golden", "paid", signal_id, Raw(b'{"n":1}')))
+    return model
+
+
+def approval() -> Model:
+    """One question is answered, one is rejected, and one meets its deadline."""
+    ask = {"question": "Go on?", "assignees": ["Ada"]}
+    tasks = (
+        Task("yes", "approval", payload=ask),
+        Task("no", "approval", payload=ask),
+        Task("late", "approval", payload={**ask, "timeout_seconds": 60, "default": "approve"}),
+    )
+    model = _begun(Workflow("golden", "golden", tasks))
+    for task_id, choice in (("yes", "approve"), ("no", "reject"), ("yes", "reject")):
+        message = m.AnswerApproval("golden", task_id, choice, "Ada", "as ever")
+        model.tell(Recipient.SCHEDULER, message)
+    return model
+
+
+def sub_workflow() -> Model:
+    """A task's sub-workflow fails, is tried again with the same inputs, and succeeds."""
+    ask = Task("ask", "approval", payload={"question": "${input.what}?", "choices": ["yes"]})
+    child = Workflow("child", "child", (ask, Task("work", AGENT_TYPE)), inputs={"what": None})
+    payload = {"inputs": {"what": "corn"}, "output": "ask"}
+    task = Task("sub", "workflow", payload=payload, workflow=child, retries=1)
+    model = _begun(
+        check(Workflow("golden", "golden", (task, Task("after", AGENT_TYPE, dependencies=("sub",)))))
+    )
+    for attempt, outcome in ((1, Outcome.FAILED), (2, Outcome.SUCCEEDED)):
+        child_key = child_id("golden", "sub", attempt)
+        model.tell(Recipient.SCHEDULER, m.AnswerApproval(child_key, "ask", "yes", "Ada"))
+        _end(model, "work", outcome)
+        if outcome is Outcome.FAILED:
+            model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+            _deliver_all(model)
+    return model
+
+
+def sub_workflow_cancelled() -> Model:
+    """An execution is cancelled while a sub-workflow of it runs."""
+    child = Workflow("child", "child", (Task("work", AGENT_TYPE),))
+    model = _begun(check(Workflow("golden", "golden", (Task("sub", "workflow", workflow=child),))))
+    model.tell(Recipient.SCHEDULER, m.CancelExecution("golden", "asked to"))
+    return model
+
+
+def map_over_items() -> Model:
+    """A map runs two items at once, tolerates one failure, and a second map fails with its first."""
+    tasks = (
+        Task("split", AGENT_TYPE),
+        Task(
+            "m",
+            AGENT_TYPE,
+            payload={"n": "${item.n}"},
+            map=MapOver("${split.parts}", max_parallel=2, tolerated_failures=1),
+        ),
+        Task("strict", AGENT_TYPE, map=MapOver([1, 2])),
+        Task("after", AGENT_TYPE, payload={"all": "${m}"}),
+    )
+    model = _begun(Workflow("golden", "golden", tasks))
+    _end(model, "split", Outcome.SUCCEEDED, b'{"parts": [{"n": 1}, {"n": 2}, {"n": 3}]}')
+    _end(model, "m[1]", Outcome.FAILED)
+    _end(model, "strict[0]", Outcome.FAILED)
+    return model
+
+
+def loop_in_rounds() -> Model:
+    """A loop ends in its second round, and another one never does."""
+    tasks = (
+        Task("poll", AGENT_TYPE, payload={"last": "${loop.result.n}"}, loop=Loop("result.n == 2", 3, 0.5)),
+        Task("never", AGENT_TYPE, loop=Loop("result == 1", max_iterations=2)),
+    )
+    model = _begun(Workflow("golden", "golden", tasks))
+    _end(model, "poll", Outcome.SUCCEEDED, b'{"n": 1}')
+    model.fire((Recipient.SCHEDULER, "golden", "retry/poll/1"))
+    _deliver_all(model)
+    _end(model, "poll", Outcome.SUCCEEDED, b'{"n": 2}')
+    return model
+
+
+def checkpoints() -> Model:
+    """An attempt saves checkpoints and steps and fails; the next one is lost with its worker."""
+    model = _begun(_workflow(*DIAMOND, retries=2))
+    run = next(iter(model.running))
+    model.save(run, 1, {"page": 1})
+    model.save(run, 2, [1, 2], step="upload")
+    _deliver_all(model)
+    model.save(run, 3, {"page": 2})
+    _deliver_all(model)
+    _end(model, "a", Outcome.FAILED)
+    model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+    _deliver_all(model)
+    model.save(next(iter(model.running)), 1, {"page": 3})
+    _deliver_all(model)
+    model.crash_worker("w1")
+    return model
+
+
+def schedule() -> Model:
+    """A schedule misses a time, cancels what runs for the next one, is paused, and ends after three runs."""
+    model = Model({"w1": 2.0})
+    rules = Schedule(
+        every_seconds=60.0,
+        time_zone="Europe/Berlin",
+        overlap=Overlap.CANCEL,
+        catch_up=CatchUp.LAST,
+        max_runs=3,
+    )
+    model.tell(Recipient.STARTER, m.PutSchedule("golden", rules, _workflow(*DIAMOND)))
+    model.now_ms += 150_000
+    model.fire((Recipient.STARTER, "golden", "due"))
+    _deliver_all(model)
+    model.fire((Recipient.STARTER, "golden", "due"))
+    _deliver_all(model)
+    model.tell(Recipient.STARTER, m.PauseSchedule("golden"))
+    model.tell(Recipient.STARTER, m.ResumeSchedule("golden"))
+    model.tell(Recipient.STARTER, m.RunSchedule("golden", "golden-by-hand"))
+    model.tell(Recipient.STARTER, m.PutSchedule("golden", Schedule(at=1.0), _workflow(*DIAMOND)))
+    _deliver_all(model)
     return model
 
 
@@ -214,6 +355,15 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         restart_from_task,
         retry_rules,
         branches,
+        wait,
+        signal,
+        approval,
+        sub_workflow,
+        sub_workflow_cancelled,
+        map_over_items,
+        loop_in_rounds,
+        checkpoints,
+        schedule,
     )
 }
 

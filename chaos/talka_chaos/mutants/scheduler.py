@@ -11,17 +11,29 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from talka_chaos.mutants.planting import behaving
-from talka_core.behaviour import SetTimer
+from talka_core.behaviour import Send, SetTimer
 from talka_core.scheduler.state import ExecutionRecord
-from talka_protocols.messages import AttemptFinished, GrantAllocation, Recipient, RevokeAllocation
+from talka_protocols.messages import (
+    AttemptFinished,
+    ChildFinished,
+    GrantAllocation,
+    Recipient,
+    RecordProgress,
+    RevokeAllocation,
+)
 from talka_protocols.states import TaskStatus
 
+arrivals = import_module("talka_core.scheduler.arrivals")
 attempts = import_module("talka_core.scheduler.attempts")
 branching = import_module("talka_core.scheduler.branching")
+children = import_module("talka_core.scheduler.children")
 decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
+progress = import_module("talka_core.scheduler.progress")
 evolve = import_module("talka_core.scheduler.evolve.execution")
+looping = import_module("talka_core.scheduler.looping")
+mapping = import_module("talka_core.scheduler.mapping")
 
 
 def dependencies_ignored() -> AbstractContextManager[Any]:
@@ -122,8 +134,98 @@ def conditions_ignored() -> AbstractContextManager[Any]:
     return patch.object(branching, "judge", judge)
 
 
+def repeated_signal_recorded() -> AbstractContextManager[Any]:
+    """A signal that comes again is taken for another one."""
+    real = arrivals._refusal_of_signal  # noqa: SLF001
+
+    def refusal(state: ExecutionRecord, message: Any) -> Any:
+        return real(replace(state, signal_ids={}), message)
+
+    return patch.object(arrivals, "_refusal_of_signal", refusal)
+
+
+def child_reported_once() -> AbstractContextManager[Any]:
+    """A sub-workflow takes its parent for informed as soon as the report is sent."""
+    real = effects.resume
+
+    def resume(state: ExecutionRecord) -> Iterator[Any]:
+        for effect in real(state):
+            if not (isinstance(effect, Send) and isinstance(effect.message, ChildFinished)):
+                yield effect
+
+    return behaving(Recipient.SCHEDULER, resume=resume)
+
+
+def child_of_any_attempt_accepted() -> AbstractContextManager[Any]:
+    """A report of an earlier attempt's sub-workflow is taken for one of the current attempt."""
+    real = children.finished
+
+    def finished(state: ExecutionRecord, message: ChildFinished, now_ms: int) -> Iterator[Any]:
+        record = state.tasks.get(message.task_id)
+        attempt = record.attempt if record else 0
+        yield from real(state, replace(message, attempt=attempt), now_ms)
+
+    return patch.object(children, "finished", finished)
+
+
+def map_limit_ignored() -> AbstractContextManager[Any]:
+    """All items of a map begin at once."""
+    real = mapping._rule  # noqa: SLF001
+
+    def rule(state: ExecutionRecord, map_id: str) -> Any:
+        return replace(real(state, map_id), max_parallel=None)
+
+    return patch.object(mapping, "_rule", rule)
+
+
+def lost_items_forgotten() -> AbstractContextManager[Any]:
+    """A map that cannot succeed any more succeeds with what it has."""
+
+    def is_lost(_state: ExecutionRecord, _map_id: str) -> bool:
+        return False
+
+    return patch.object(mapping, "is_lost", is_lost)
+
+
+def loop_without_bound() -> AbstractContextManager[Any]:
+    """A loop counts every round as its first."""
+    real = looping.after_round
+
+    def after_round(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Any:
+        state.tasks[message.task_id].iteration = 0
+        return real(state, message, now_ms)
+
+    return patch.object(looping, "after_round", after_round)
+
+
+def checkpoint_forgotten() -> AbstractContextManager[Any]:
+    """An attempt is started without what earlier ones have saved."""
+    real = effects._start  # noqa: SLF001
+
+    def start(state: ExecutionRecord, task_id: str, record: Any) -> Any:
+        return real(state, task_id, replace(record, checkpoint=None))
+
+    return patch.object(effects, "_start", start)
+
+
+def checkpoints_ordered_across_attempts() -> AbstractContextManager[Any]:
+    """A new attempt's first checkpoints are taken for repeats of the last attempt's."""
+
+    def is_known(record: Any, message: RecordProgress) -> bool:
+        return record.checkpoint is not None and record.checkpoint.sequence >= message.sequence
+
+    return patch.object(progress, "_is_known", is_known)
+
+
 SCHEDULER_MUTANTS = (
+    checkpoint_forgotten,
+    checkpoints_ordered_across_attempts,
     conditions_ignored,
+    child_reported_once,
+    child_of_any_attempt_accepted,
+    map_limit_ignored,
+    lost_items_forgotten,
+    loop_without_bound,
     dependencies_ignored,
     attempt_ignored,
     stale_grant_accepted,
@@ -132,4 +234,5 @@ SCHEDULER_MUTANTS = (
     revocation_of_queued_ignored,
     resume_forgotten,
     retry_forgotten,
+    repeated_signal_recorded,
 )

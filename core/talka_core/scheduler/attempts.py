@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler import endings, failures
+from talka_core.scheduler import endings, failures, looping
 from talka_core.scheduler.dispatch import dispatch, give_up
 from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
 from talka_protocols.events import (
@@ -24,7 +24,7 @@ from talka_protocols.messages import (
     Outcome,
     RevokeAllocation,
 )
-from talka_protocols.states import TaskStatus
+from talka_protocols.states import FINAL_TASK_STATUSES, TaskStatus
 
 _LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
 _HOLDING = (TaskStatus.QUEUED, *_LIVE)
@@ -101,15 +101,19 @@ def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
 
 
 def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
-    yield TaskSucceeded(
-        message.task_id,
-        message.attempt,
-        message.finished_at,
-        message.result,
-        message.claim,
-        message.extracts,
-    )
-    yield from endings.follow_up(state, message.task_id, now_ms)
+    if state.index.tasks[message.task_id].loop is not None:
+        yield looping.after_round(state, message, now_ms)
+    else:
+        yield TaskSucceeded(
+            message.task_id,
+            message.attempt,
+            message.finished_at,
+            message.result,
+            message.claim,
+            message.extracts,
+        )
+    if state.tasks[message.task_id].status in FINAL_TASK_STATUSES:
+        yield from endings.follow_up(state, message.task_id, now_ms)
 
 
 def _lost(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import attempts, endings, rollback, waiting
+from talka_core.scheduler import arrivals, attempts, children, endings, progress, rollback, waiting
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.evolve.execution import limit_ms
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
@@ -24,33 +24,43 @@ from talka_protocols.events import (
     ExecutionStarted,
     ExecutionTimeoutReached,
     HandOnSettled,
+    ParentInformed,
     PermitWithdrawn,
     RequestRefused,
     TaskScheduled,
 )
 from talka_protocols.messages import (
     Advance,
+    AnswerApproval,
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
+    ChildFinished,
+    ConfirmChild,
     ConfirmHandOn,
     ConfirmRelease,
     GrantAllocation,
+    RecordProgress,
+    ReportEnd,
     RestartExecution,
     RevokeAllocation,
     RollBackExecution,
     SchedulerMessage,
+    SettleChild,
+    SignalExecution,
     StartExecution,
     TimerFired,
     WithdrawPermit,
 )
-from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
+from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 
 TIMEOUT = "timeout"
 KEPT = "kept/"
 RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
+
+Arrival = SignalExecution | AnswerApproval | ConfirmChild | ChildFinished | SettleChild
 
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -60,6 +70,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from attempts.finished(state, message, now_ms)
         case AttemptStarted():
             yield from attempts.started(state, message)
+        case RecordProgress():
+            yield from progress.recorded(state, message)
         case GrantAllocation():
             yield from _granted(state, message)
         case ConfirmRelease():
@@ -73,10 +85,10 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _start(state, message, now_ms)
         case CancelExecution():
             yield from _cancel(state, message, now_ms)
-        case RollBackExecution():
+        case RollBackExecution() | RestartExecution():
             yield from rollback.requested(state, message, now_ms)
-        case RestartExecution():
-            yield from rollback.restart_requested(state, message, now_ms)
+        case SignalExecution() | AnswerApproval() | ConfirmChild() | ChildFinished() | SettleChild():
+            yield from _arrived(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
@@ -86,6 +98,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
                 yield PermitWithdrawn(message.allocation_id)
         case TimerFired():
             yield from _timer(state, message, now_ms)
+        case ReportEnd():
+            pass
         case Advance():
             yield from _advance(state, now_ms)
     yield from rollback.proceed(state, now_ms)
@@ -99,10 +113,11 @@ def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iter
     if state.status is not None:
         return
     if message.refusal is not None:
-        yield ExecutionRejected(message.refusal.code, message.refusal.message, message.name)
+        refusal = message.refusal
+        yield ExecutionRejected(refusal.code, refusal.message, message.name, message.parent, message.schedule)
         return
     assert message.workflow is not None, "the shell loads a definition before it delivers StartExecution"
-    yield ExecutionAccepted(message.workflow, message.definition)
+    yield ExecutionAccepted(message.workflow, message.definition, message.parent, message.schedule)
     yield from _advance(state, now_ms)
 
 
@@ -124,6 +139,26 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
         message.incarnation,
         message.is_shared,
     )
+
+
+def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Take what has come for a task that waits, and start what that has made ready."""
+    before = state.unfinished
+    match message:
+        case SignalExecution():
+            yield from arrivals.signalled(state, message, now_ms)
+        case AnswerApproval():
+            yield from arrivals.answered(state, message, now_ms)
+        case ConfirmChild():
+            yield from children.confirmed(state, message)
+        case ChildFinished():
+            yield from children.finished(state, message, now_ms)
+        case SettleChild():
+            if children.owes_report(state):
+                yield ParentInformed()
+    if state.unfinished != before:
+        yield from dispatch(state, now_ms)
+        yield from endings.conclude(state)
 
 
 def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -157,9 +192,10 @@ def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator
         return
     if kind == RETRY and record.status is TaskStatus.RETRYING:
         yield from make_ready(state, task_id, now_ms)
+        if record.status in FINAL_TASK_STATUSES:
+            yield from endings.follow_up(state, task_id, now_ms)
     elif kind == WAIT and record.status is TaskStatus.WAITING:
-        yield from waiting.due(state, task_id, now_ms)
-        yield from endings.follow_up(state, task_id, now_ms)
+        yield from arrivals.due(state, task_id, now_ms)
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)
 
@@ -175,6 +211,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         yield from endings.stop_all(state, now_ms)
     else:
         yield from waiting.begin_all(state, now_ms)
+        yield from arrivals.finish_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)
     yield from attempts.return_strays(state)
     yield from dispatch(state, now_ms)

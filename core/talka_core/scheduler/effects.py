@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Effect, Send, SetTimer
+from talka_core.scheduler import children, progress
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
 from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.names import effect_key
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
+from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.events import ExecutionEvent, Holder
@@ -16,7 +18,15 @@ from talka_protocols.messages import Recipient
 from talka_protocols.policies import Then
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
-_ENDINGS = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskRetrying, e.TaskCancelled)
+_EXECUTION_ENDINGS = (
+    e.ExecutionSucceeded,
+    e.ExecutionPartlySucceeded,
+    e.ExecutionFailed,
+    e.ExecutionTimedOut,
+    e.ExecutionCancelled,
+    e.ExecutionRolledBack,
+    e.RollbackFailed,
+)
 
 
 def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
@@ -30,11 +40,15 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield from _settle(state, event.task_id, event.attempt)
         case e.TaskAttemptLost():
             yield from _settle(state, event.task_id, event.attempt)
-        case e.TaskRetrying():
+        case e.TaskRetrying() | e.TaskIterated():
             yield from _settle(state, event.task_id, event.attempt)
             yield _timer(state, RETRY, event.task_id)
+        case e.TaskWaiting() if event.kind == WORKFLOW:
+            yield Send(Recipient.PLANNER, children.submission(state, event.task_id))
         case e.TaskWaiting() if event.due_at:
             yield _timer(state, WAIT, event.task_id)
+        case e.TaskCheckpointed() | e.TaskStepFinished():
+            yield progress.confirmed(state, event)
         case e.AllocationReleased() | e.AllocationRequestWithdrawn():
             if returning := state.returning.get(event.allocation_id):
                 yield _release(state, event.allocation_id, returning)
@@ -44,11 +58,18 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _record_hand_on(state, event.allocation_id, state.handing[event.allocation_id])
         case e.TaskCancelRequested():
             yield _cancel(state, event.task_id, state.tasks[event.task_id])
-        case e.ExecutionAccepted() | e.ExecutionRejected():
+        case e.ExecutionAccepted():
             yield _recorded(state)
-        case e.ExecutionStarted() | e.ExecutionRestarted():
-            yield _timeout(state)
+        case e.ExecutionRejected():
+            yield _recorded(state)
+            yield from _report(state)
+            yield from _ended(state, state.schedule)
         case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
+            yield _timeout(state)
+        case _ if isinstance(event, _EXECUTION_ENDINGS):
+            yield from _report(state)
+            yield from _ended(state, state.schedule)
+        case e.ExecutionStarted() | e.ExecutionRestarted():
             yield _timeout(state)
         case _:
             pass
@@ -66,11 +87,14 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
                 yield _start(state, task_id, record)
             case TaskStatus.RETRYING:
                 yield _timer(state, RETRY, task_id)
+            case TaskStatus.WAITING if record.waiting == WORKFLOW and not record.is_child_started:
+                yield Send(Recipient.PLANNER, children.submission(state, task_id))
             case TaskStatus.WAITING if record.due_at:
                 yield _timer(state, WAIT, task_id)
             case _:
                 pass
-        if record.is_stopping and record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING):
+        is_live = record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING) or children.is_open(record)
+        if record.is_stopping and is_live:
             yield _cancel(state, task_id, record)
     for allocation_id, kept in state.kept.items():
         yield _kept_timer(state, allocation_id, kept.until)
@@ -78,6 +102,12 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
         yield _release(state, allocation_id, returning)
     for allocation_id, handing in state.handing.items():
         yield _record_hand_on(state, allocation_id, handing)
+    yield from _report(state)
+
+
+def _report(state: ExecutionRecord) -> Iterator[Effect]:
+    if children.owes_report(state):
+        yield Send(Recipient.SCHEDULER, children.report(state))
 
 
 def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effect]:
@@ -86,11 +116,13 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
         case m.AttemptFinished():
             yield _settled(message.worker_id, message.execution_id, message.task_id, message.attempt)
         case m.AttemptStarted():
-            if not _is_wanted(state.tasks.get(message.task_id), message.attempt):
+            if progress.live(state, message.task_id, message.attempt) is None:
                 cancel = m.CancelTask(
                     message.worker_id, message.execution_id, message.task_id, message.attempt
                 )
                 yield Send(Recipient.WORKER, cancel, notice=True)
+        case m.RecordProgress():
+            yield from progress.answered(state, message)
         case m.GrantAllocation():
             if not _is_held(state, message.allocation_id):
                 holder = Holder(message.execution_id, message.task_id, message.attempt)
@@ -100,23 +132,23 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield _release(state, message.allocation_id, Return(holder, 0), notice=True)
         case m.StartExecution():
             yield _recorded(state)
+        case m.ChildFinished():
+            yield Send(Recipient.SCHEDULER, m.SettleChild(message.child_id), notice=True)
+        case m.ReportEnd():
+            yield from _ended(state, message.schedule)
         case _:
             pass
 
 
 def is_over(state: ExecutionRecord) -> bool:
-    """Tell whether the execution has ended and nothing is on its way back to the pool."""
-    return state.status in FINAL_EXECUTION_STATES and not state.returning and not state.handing
+    """Tell whether the execution has ended and whoever needs to know that has recorded it."""
+    is_ended = state.status in FINAL_EXECUTION_STATES and not children.owes_report(state)
+    return is_ended and not state.returning and not state.handing
 
 
 def _is_held(state: ExecutionRecord, allocation: str) -> bool:
     """Tell whether any task has the allocation: a repeated grant may come after it was handed on."""
     return any(record.allocation_id == allocation for record in state.tasks.values())
-
-
-def _is_wanted(record: TaskRecord | None, attempt: int) -> bool:
-    live = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
-    return record is not None and record.attempt == attempt and record.status in live
 
 
 def _request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
@@ -146,13 +178,17 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         record.incarnation,
         record.is_shared,
         effect_key=effect_key(state, task_id),
+        checkpoint=record.checkpoint.saved if record.checkpoint else None,
+        steps=dict(record.steps),
     )
     return Send(Recipient.WORKER, message)
 
 
 def _settle(state: ExecutionRecord, task_id: str, attempt: int) -> Iterator[Effect]:
     record = state.tasks[task_id]
-    if record.worker_id and attempt:
+    if record.waiting == WORKFLOW and attempt:
+        yield Send(Recipient.SCHEDULER, m.SettleChild(record.awaited), notice=True)
+    elif record.worker_id and attempt:
         yield _settled(record.worker_id, state.execution_id, task_id, attempt)
 
 
@@ -170,6 +206,8 @@ def _record_hand_on(state: ExecutionRecord, allocation: str, handing: Return) ->
 
 
 def _cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
+    if children.is_open(record):
+        return Send(Recipient.SCHEDULER, children.cancellation(state, task_id))
     message = m.CancelTask(record.worker_id, state.execution_id, task_id, record.attempt)
     return Send(Recipient.WORKER, message)
 
@@ -189,3 +227,10 @@ def _timeout(state: ExecutionRecord) -> Effect:
 
 def _recorded(state: ExecutionRecord) -> Effect:
     return Send(Recipient.PLANNER, m.ExecutionRecorded(state.execution_id), notice=True)
+
+
+def _ended(state: ExecutionRecord, schedule: str) -> Iterator[Effect]:
+    """Tell the schedule that asked for the execution; it asks until it has heard."""
+    if schedule and state.status is not None and state.status in FINAL_EXECUTION_STATES:
+        message = m.ExecutionEnded(schedule, state.execution_id, state.status.value)
+        yield Send(Recipient.STARTER, message, notice=True)

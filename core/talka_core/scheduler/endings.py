@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import floor
 
-from talka_core.scheduler import branching
+from talka_core.scheduler import branching, mapping
 from talka_core.scheduler.dispatch import make_ready, release_kept
 from talka_core.scheduler.joins import Verdict, is_satisfied, verdict, verdict_after
 from talka_core.scheduler.state import ExecutionRecord
+from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols.events import (
     AllocationRequestWithdrawn,
     ExecutionCancelled,
@@ -36,6 +37,11 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
             yield from _judged(state, successor, verdict_after(state, successor, last), last, now_ms)
             if state.tasks[successor].status in FINAL_TASK_STATUSES:
                 ended.append(successor)
+        map_id = state.index.maps.get(last, "")
+        if map_id and state.tasks[map_id].status is TaskStatus.WAITING and not state.is_stopping:
+            yield from _go_on(state, map_id, now_ms)
+            if state.tasks[map_id].status in FINAL_TASK_STATUSES:
+                ended.append(map_id)
 
 
 def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -45,6 +51,22 @@ def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEven
             yield from _judged(state, task_id, verdict(state, task_id), "", now_ms)
             if state.tasks[task_id].status in FINAL_TASK_STATUSES:
                 yield from follow_up(state, task_id, now_ms)
+    for map_id in list(state.maps):
+        yield from _go_on(state, map_id, now_ms)
+        if state.tasks[map_id].status in FINAL_TASK_STATUSES:
+            yield from follow_up(state, map_id, now_ms)
+
+
+def _go_on(state: ExecutionRecord, map_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Start a map's next items, stop all of them if too many failed, and end it with the last."""
+    while tasks := mapping.next_items(state, map_id):
+        yield from mapping.added(map_id, tasks)
+        for task in tasks:
+            yield from make_ready(state, task.id, now_ms)
+    if mapping.is_lost(state, map_id):
+        for item in state.index.items.get(map_id, ()):
+            yield from cancel_task(state, item, now_ms, because=map_id)
+    yield from mapping.ended(state, map_id, now_ms)
 
 
 def _judged(
@@ -58,6 +80,8 @@ def _judged(
             if state.tasks[task_id].status is not TaskStatus.PENDING:
                 return
             yield from make_ready(state, task_id, now_ms)
+            if task_id in state.maps:
+                yield from _go_on(state, task_id, now_ms)
             if state.index.joins.get(task_id) is Join.FIRST:
                 yield from _cancel_losers(state, task_id, now_ms)
         case Verdict.SKIP:
@@ -99,11 +123,17 @@ def stop_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
 def cancel_task(
     state: ExecutionRecord, task_id: str, now_ms: int, because: str = ""
 ) -> Iterator[ExecutionEvent]:
-    """End a task that has not begun, or ask its worker to stop it; one that has ended stays as it is."""
+    """End a task that has not begun, or ask its worker or its sub-workflow to stop; what has ended stays."""
     record = state.tasks[task_id]
     match record.status:
+        case TaskStatus.WAITING if record.waiting == WORKFLOW:
+            # Only its sub-workflow can end it, which is asked to stop.
+            if not record.is_stopping:
+                yield TaskCancelRequested(task_id, record.attempt, because)
         case TaskStatus.PENDING | TaskStatus.READY | TaskStatus.RETRYING | TaskStatus.WAITING:
             yield TaskCancelled(task_id, record.attempt, now_ms, because)
+            for item in state.index.items.get(task_id, ()):
+                yield from cancel_task(state, item, now_ms, because)
         case TaskStatus.QUEUED:
             if record.allocation_id:
                 yield AllocationRequestWithdrawn(record.allocation_id)
@@ -130,10 +160,15 @@ def conclude(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
         yield ExecutionCancelled()
     elif not state.failed and not faults:
         yield ExecutionSucceeded()
-    elif not faults or 0 < len(state.failed) <= _tolerated(state):
+    elif not faults or 0 < _failures(state) <= _tolerated(state):
         yield ExecutionPartlySucceeded(tuple(state.failed))
     else:
         yield ExecutionFailed(tuple(state.failed))
+
+
+def _failures(state: ExecutionRecord) -> int:
+    """Count the tasks that failed; the items of a map count with it as one."""
+    return sum(task_id not in state.index.maps for task_id in state.failed)
 
 
 def _tolerated(state: ExecutionRecord) -> int:

@@ -6,21 +6,27 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
-from talka_core.conditions import Condition, parse
+from talka_core.conditions import RESULT, Condition, loop_text, parse, paths_of
+from talka_core.dataflow import loop_references_of, references_of
 from talka_core.graph import TaskGraph, analyse, duration_of
-from talka_core.references import Reference, find_references
+from talka_core.references import Reference
 from talka_core.strategies import Position, Rank, rank
 from talka_protocols.events import TasksAdded
 from talka_protocols.policies import Join
 from talka_protocols.workflow import Task, Workflow
 
+MAP = "map"
+"""Why tasks were added, and what a task waits for: the items of a map."""
+
 
 class WorkflowIndex(Struct):
     """Look-ups by task id; empty before the workflow is known.
 
-    ``references`` are those in a task's own payload; ``extracts`` are the
+    ``references`` are those in a task's own definition; ``extracts`` are the
     paths, by text, of the references and conditions that look at its result.
-    ``joins`` holds only those that are not ``all``, ``conditions`` those of tasks that have one.
+    ``joins`` holds only those that are not ``all``, ``conditions`` those of
+    tasks that have one. ``items`` are the tasks that a map became, and ``maps``
+    where each of them came from.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
@@ -30,6 +36,8 @@ class WorkflowIndex(Struct):
     ranks: dict[str, Rank] = field(default_factory=dict[str, Rank])
     joins: dict[str, Join | int] = field(default_factory=dict[str, "Join | int"])
     conditions: dict[str, Condition] = field(default_factory=dict[str, Condition])
+    items: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    maps: dict[str, str] = field(default_factory=dict[str, str])
     amounts: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     references: dict[str, Sequence[Reference]] = field(default_factory=dict[str, Sequence[Reference]])
     extracts: dict[str, dict[str, tuple[str, ...]]] = field(
@@ -68,6 +76,9 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
         place = origin or Position(0, seconds, 0.0, 0)
         index.positions[task.id] = Position(place.level, place.remaining, place.slack, len(index.tasks))
         index.ranks[task.id] = rank(workflow.config.strategy, task, index.positions[task.id])
+    if addition.reason == MAP:
+        index.items.setdefault(addition.by, []).extend(task.id for task in addition.tasks)
+        index.maps |= {task.id: addition.by for task in addition.tasks}
     for edge in addition.dependencies:
         index.successors[edge.from_task].append(edge.to_task)
         index.predecessors[edge.to_task].append(edge.from_task)
@@ -85,7 +96,7 @@ def _positions(workflow: Workflow) -> dict[str, Position]:
 
 def _find_references(index: WorkflowIndex, tasks: Iterable[Task]) -> None:
     for task in tasks:
-        found = find_references(task.payload, index.tasks)
+        found = (*references_of(task, index.tasks), *loop_references_of(task))
         if found:
             index.references[task.id] = found
         for reference in found:
@@ -93,6 +104,9 @@ def _find_references(index: WorkflowIndex, tasks: Iterable[Task]) -> None:
                 index.extracts.setdefault(reference.task_id, {})[reference.text] = reference.path
         if task.when:
             _find_mentions(index, task)
+        if task.loop is not None:
+            for path in paths_of(task.loop.until, RESULT):
+                index.extracts.setdefault(task.id, {})[loop_text(path)] = path
 
 
 def _find_mentions(index: WorkflowIndex, task: Task) -> None:

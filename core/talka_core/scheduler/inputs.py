@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from talka_core.conditions import ITERATION, LOOP
 from talka_core.references import Reference, UnresolvedReferenceError, extract, substitute
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.messages import Excerpt
@@ -21,7 +22,7 @@ def inputs_of(state: ExecutionRecord, task_id: str) -> tuple[dict[str, Raw], dic
     inputs: dict[str, Raw] = {}
     excerpts: dict[str, Excerpt] = {}
     for reference in state.index.references.get(task_id, ()):
-        _provide(state, reference, inputs, excerpts)
+        _provide(state, task_id, reference, inputs, excerpts)
         if state.tasks[task_id].undoes and reference.text not in excerpts:
             # What is undone may have been stopped before it returned anything.
             inputs.setdefault(reference.text, Raw(b"null"))
@@ -29,7 +30,13 @@ def inputs_of(state: ExecutionRecord, task_id: str) -> tuple[dict[str, Raw], dic
 
 
 def payload_of(state: ExecutionRecord, task_id: str) -> dict[str, Any]:
-    """Return the task's payload with every reference replaced.
+    """Return the task's payload with every reference replaced; see ``resolved``."""
+    payload: dict[str, Any] = resolved(state, task_id, state.index.tasks[task_id].payload)
+    return payload
+
+
+def resolved(state: ExecutionRecord, task_id: str, part: Any) -> Any:
+    """Return a part of the task's definition with every reference in it replaced.
 
     Raises:
         UnresolvedReferenceError: a result does not hold what is referred to, or
@@ -50,17 +57,25 @@ def payload_of(state: ExecutionRecord, task_id: str) -> dict[str, Any]:
             hint="Compare it with the result of the task it refers to.",
         )
 
-    resolved: dict[str, Any] = substitute(state.index.tasks[task_id].payload, value_of)
-    return resolved
+    return substitute(part, value_of)
 
 
 def _provide(
-    state: ExecutionRecord, reference: Reference, inputs: dict[str, Raw], excerpts: dict[str, Excerpt]
+    state: ExecutionRecord,
+    asking: str,
+    reference: Reference,
+    inputs: dict[str, Raw],
+    excerpts: dict[str, Excerpt],
 ) -> None:
     if reference.task_id is None:
         return
     source = state.tasks[reference.task_id]
-    if source.claim is not None:
+    is_own = reference.task_id == asking
+    if is_own and reference.text == f"{LOOP}.{ITERATION}":
+        inputs[reference.text] = Raw(str(source.iteration).encode())
+    elif is_own and not source.iteration:
+        inputs[reference.text] = Raw(b"null")
+    elif source.claim is not None:
         if reference.text in source.extracts:
             inputs[reference.text] = source.extracts[reference.text]
         else:

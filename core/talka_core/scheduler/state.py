@@ -13,7 +13,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
-from talka_protocols.events import Holder, TaskFailure, TasksAdded
+from talka_protocols.events import Holder, Parent, Saved, TaskFailure, TasksAdded
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Workflow
@@ -21,8 +21,22 @@ from talka_protocols.workflow import ClaimCheck, Workflow
 KEEP_MS = 20
 """How long an allocation waits for an heir: tasks of one level end within milliseconds of each other."""
 
+SIGNALS_MAX = 100
+"""Signals that may be kept for tasks that do not wait yet."""
+
+SIGNAL_IDS_MAX = 1_000
+"""Signals that are known again when they are repeated."""
+
 LOST_MAX = 10
 """Attempts that may be lost with their workers before the task itself is blamed."""
+
+
+class Checkpoint(Struct, frozen=True, gc=False):
+    """The newest thing that a task saved of its progress, and which attempt did."""
+
+    attempt: int
+    sequence: int
+    saved: Saved
 
 
 class TaskRecord(Struct, gc=False):
@@ -36,8 +50,12 @@ class TaskRecord(Struct, gc=False):
     and ``is_unclear`` that one was lost or stopped, so that nobody knows what it did;
     ``newest_fence`` is that of the newest one, or of what undid it.
     ``is_tolerated`` says that its end without success is no fault of the
-    execution; ``waiting`` is what it waits for; ``added_at`` is the version at
-    which it joined the graph, 0 for the definition's own.
+    execution; ``added_at`` is the version at which it joined the graph, 0 for
+    the definition's own; ``iteration`` counts the rounds of a loop that are
+    over. ``waiting`` is the kind of what it waits for, ``awaited`` its name,
+    ``asked`` what is shown to whoever may end it, and ``answer`` what has come
+    for it once it ``is_answered``. ``steps`` are the results of finished steps
+    inside the task, by name.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -76,6 +94,14 @@ class TaskRecord(Struct, gc=False):
     may_have_acted: bool = False
     is_unclear: bool = False
     newest_fence: int = 0
+    awaited: str = ""
+    asked: Raw = Raw(b"null")
+    answer: Raw = Raw(b"null")
+    is_answered: bool = False
+    is_child_started: bool = False
+    iteration: int = 0
+    checkpoint: Checkpoint | None = None
+    steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
 
 
 class Return(Struct, frozen=True):
@@ -90,6 +116,23 @@ class Kept(Struct, frozen=True):
 
     task_id: str
     until: int
+
+
+class Signal(Struct, frozen=True):
+    """A signal that no task has taken yet."""
+
+    name: str
+    signal_id: str
+    data: Raw = Raw(b"null")
+
+
+class MapRecord(Struct):
+    """A map's items: how many there are, are tasks already, have ended, and ended without success."""
+
+    items: int
+    added: int = 0
+    ended: int = 0
+    failed: int = 0
 
 
 class Rollback(Struct, frozen=True):
@@ -120,6 +163,8 @@ class ExecutionRecord(Struct):
     last) whose state nothing can bring back, because what had ended then was
     undone or run again. ``requests`` are the newest ids of requests that must
     not be followed twice.
+    ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
+    were recorded. ``parent`` is the task whose sub-workflow it is.
     """
 
     execution_id: str
@@ -129,6 +174,7 @@ class ExecutionRecord(Struct):
     definition: ClaimCheck | None = None
     index: WorkflowIndex = field(default_factory=WorkflowIndex)
     tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
+    maps: dict[str, MapRecord] = field(default_factory=dict[str, MapRecord])
     added: list[TasksAdded] = field(default_factory=list[TasksAdded])
     added_versions: list[int] = field(default_factory=list[int])
     retired: dict[str, Retired] = field(default_factory=dict[str, Retired])
@@ -151,6 +197,11 @@ class ExecutionRecord(Struct):
     is_timing_out: bool = False
     reason: str = ""
     name: str = ""
+    schedule: str = ""
+    signals: list[Signal] = field(default_factory=list[Signal])
+    signal_ids: dict[str, None] = field(default_factory=dict[str, None])
+    parent: Parent | None = None
+    is_parent_informed: bool = False
 
     @property
     def is_stopping(self) -> bool:

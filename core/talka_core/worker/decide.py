@@ -21,6 +21,8 @@ from talka_core.worker.state import (
     HandBackBegan,
     IncarnationBegan,
     IncarnationStopped,
+    ProgressReported,
+    ProgressSettled,
     ReplacedEnded,
     TaskKey,
     WorkerFact,
@@ -36,11 +38,13 @@ from talka_protocols.messages import (
     AttemptFinished,
     CancelTask,
     ConfirmDrain,
+    ConfirmProgress,
     ContactLost,
     ContactMade,
     Drain,
     Enlisted,
     Outcome,
+    ProgressMade,
     RejoinWorker,
     SettleReport,
     StartTask,
@@ -66,6 +70,8 @@ def decide(state: WorkerRecord, message: WorkerMessage, now_ms: int) -> Iterator
             if record and record.attempt == message.attempt and record.is_running and not record.started_at:
                 key = (message.execution_id, message.task_id)
                 yield AttemptBegun(key, message.attempt, message.started_at)
+        case ProgressMade() | ConfirmProgress():
+            yield from _progress(state, message)
         case SettleReport():
             yield from _settle(state, message)
         case CancelTask():
@@ -165,6 +171,18 @@ def _ended(state: WorkerRecord, message: AttemptEnded) -> Iterator[WorkerFact]:
         error = _CUT_OFF if record.is_cut_off else _DRAINING
         report = replace(report, outcome=Outcome.LOST, error=error)
     yield AttemptReported(report)
+
+
+def _progress(state: WorkerRecord, message: ProgressMade | ConfirmProgress) -> Iterator[WorkerFact]:
+    """Pass on what a running attempt saved, and the answer to it; others have nobody who waits."""
+    about = message.progress if isinstance(message, ProgressMade) else message
+    record = state.attempts.get((about.execution_id, about.task_id))
+    if record is None or record.attempt != about.attempt or not record.is_running:
+        return
+    if isinstance(message, ProgressMade):
+        yield ProgressReported(message.progress)
+    elif message.sequence in record.unconfirmed:
+        yield ProgressSettled(message)
 
 
 def _settle(state: WorkerRecord, message: SettleReport) -> Iterator[WorkerFact]:

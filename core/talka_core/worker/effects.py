@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from talka_core.behaviour import Effect, Enlist, Launch, Send, Stop
+from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Send, Stop
 from talka_core.worker import state as f
 from talka_core.worker.state import AttemptRecord, TaskKey, WorkerFact, WorkerRecord
 from talka_protocols import messages as m
@@ -20,6 +20,10 @@ def react(state: WorkerRecord, fact: WorkerFact) -> Iterator[Effect]:
             yield Launch(fact.start)
         case f.AttemptBegun():
             yield _started(state, fact.key, state.attempts[fact.key])
+        case f.ProgressReported():
+            yield Send(Recipient.SCHEDULER, fact.progress)
+        case f.ProgressSettled():
+            yield Confirm(fact.confirmation)
         case f.AttemptReported():
             yield Send(Recipient.SCHEDULER, fact.report)
         case f.AttemptStopping():
@@ -47,6 +51,8 @@ def resume(state: WorkerRecord) -> Iterator[Effect]:
         else:
             if record.start is not None:
                 yield Launch(record.start)
+            for progress in record.unconfirmed.values():
+                yield Send(Recipient.SCHEDULER, progress)
             if record.is_stopping:
                 yield Stop(*key, record.attempt)
 

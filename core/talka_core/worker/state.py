@@ -6,7 +6,13 @@ from typing import assert_never
 
 from msgspec import Struct, field
 
-from talka_protocols.messages import AttemptFinished, RegisterWorker, StartTask
+from talka_protocols.messages import (
+    AttemptFinished,
+    ConfirmProgress,
+    RecordProgress,
+    RegisterWorker,
+    StartTask,
+)
 
 SEEN_KEPT = 50_000
 """How many tasks the worker remembers the highest attempt of."""
@@ -15,7 +21,10 @@ TaskKey = tuple[str, str]
 
 
 class AttemptRecord(Struct):
-    """One attempt on this worker; ``report`` is set when it has ended and is not settled yet."""
+    """One attempt on this worker; ``report`` is set when it has ended and is not settled yet.
+
+    ``unconfirmed`` is what its task saved and waits to have recorded, by sequence.
+    """
 
     attempt: int
     start: StartTask | None = None
@@ -24,6 +33,7 @@ class AttemptRecord(Struct):
     is_handed_back: bool = False
     is_cut_off: bool = False
     report: AttemptFinished | None = None
+    unconfirmed: dict[int, RecordProgress] = field(default_factory=dict[int, RecordProgress])
 
     @property
     def is_running(self) -> bool:
@@ -70,6 +80,18 @@ class AttemptBegun(Struct, frozen=True):
     key: TaskKey
     attempt: int
     started_at: int
+
+
+class ProgressReported(Struct, frozen=True):
+    """The attempt saved something; it is sent until that is recorded."""
+
+    progress: RecordProgress
+
+
+class ProgressSettled(Struct, frozen=True):
+    """What the attempt saved is recorded, or refused."""
+
+    confirmation: ConfirmProgress
 
 
 class AttemptReported(Struct, frozen=True):
@@ -141,6 +163,8 @@ class CutOffEnded(Struct, frozen=True):
 WorkerFact = (
     AttemptAccepted
     | AttemptBegun
+    | ProgressReported
+    | ProgressSettled
     | AttemptReported
     | ReplacedEnded
     | AttemptStopping
@@ -172,6 +196,12 @@ def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
             _see(state, key, fact.start.attempt)
         case AttemptBegun():
             state.attempts[fact.key].started_at = fact.started_at
+        case ProgressReported():
+            made = fact.progress
+            state.attempts[made.execution_id, made.task_id].unconfirmed[made.sequence] = made
+        case ProgressSettled():
+            done = fact.confirmation
+            state.attempts[done.execution_id, done.task_id].unconfirmed.pop(done.sequence, None)
         case AttemptReported():
             _report(state, fact.report)
         case ReplacedEnded():
@@ -211,6 +241,7 @@ def _report(state: WorkerRecord, report: AttemptFinished) -> None:
         _replace(state, key, record)
         _see(state, key, report.attempt)
     record.report, record.start = report, None
+    record.unconfirmed.clear()
 
 
 def _replace(state: WorkerRecord, key: TaskKey, record: AttemptRecord) -> None:

@@ -32,6 +32,7 @@ from talka_protocols.events.execution import (
     TaskCancelled,
     TaskCancelRequested,
     TaskFailed,
+    TaskIterated,
     TaskQueued,
     TaskReady,
     TaskRetrying,
@@ -44,6 +45,7 @@ from talka_protocols.events.execution import (
 from talka_protocols.events.fact import (
     Fact,
     Holder,
+    Parent,
     TaskFailure,
 )
 from talka_protocols.events.growth import TasksAdded
@@ -79,15 +81,38 @@ from talka_protocols.events.pool import (
     WorkerJoined,
     WorkerLost,
 )
+from talka_protocols.events.progress import Saved, TaskCheckpointed, TaskStepFinished
+from talka_protocols.events.schedule import (
+    RunEnded,
+    RunRecorded,
+    RunSuperseded,
+    ScheduleEvent,
+    ScheduleFired,
+    ScheduleMissed,
+    SchedulePaused,
+    ScheduleQueued,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleSet,
+    ScheduleSkipped,
+)
 from talka_protocols.events.undoing import (
     ExecutionRestarted,
     ExecutionRolledBack,
     RollbackFailed,
     RollbackStarted,
 )
-from talka_protocols.events.waiting import RequestRefused, TaskWaiting
+from talka_protocols.events.waiting import (
+    ApprovalAnswered,
+    ChildStarted,
+    ParentInformed,
+    RequestRefused,
+    SignalReceived,
+    SignalTaken,
+    TaskWaiting,
+)
 
-Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent
+Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | ScheduleEvent
 
 __all__ = [
     "AllocationFreed",
@@ -101,6 +126,8 @@ __all__ = [
     "AllocationRequestWithdrawn",
     "AllocationRevoked",
     "AllocationSettled",
+    "ApprovalAnswered",
+    "ChildStarted",
     "Event",
     "ExecutionAccepted",
     "ExecutionCancelRequested",
@@ -121,6 +148,8 @@ __all__ = [
     "LogsClosed",
     "LogsOpened",
     "OwnershipTaken",
+    "Parent",
+    "ParentInformed",
     "PermitWithdrawn",
     "PlanAccepted",
     "PlanEvent",
@@ -134,19 +163,37 @@ __all__ = [
     "ReservationMade",
     "RollbackFailed",
     "RollbackStarted",
+    "RunEnded",
+    "RunRecorded",
+    "RunSuperseded",
+    "Saved",
+    "ScheduleEvent",
+    "ScheduleFired",
+    "ScheduleMissed",
+    "SchedulePaused",
+    "ScheduleQueued",
+    "ScheduleRemoved",
+    "ScheduleResumed",
+    "ScheduleSet",
+    "ScheduleSkipped",
     "ShardEvent",
     "SharedReturned",
+    "SignalReceived",
+    "SignalTaken",
     "TaskAttemptLost",
     "TaskCancelRequested",
     "TaskCancelled",
+    "TaskCheckpointed",
     "TaskFailed",
     "TaskFailure",
+    "TaskIterated",
     "TaskQueued",
     "TaskReady",
     "TaskRetrying",
     "TaskScheduled",
     "TaskSkipped",
     "TaskStarted",
+    "TaskStepFinished",
     "TaskSucceeded",
     "TaskTimedOut",
     "TaskWaiting",

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from talka_protocols.events.fact import Fact, TaskFailure
+from talka_protocols.events.fact import Fact, Parent, TaskFailure
 from talka_protocols.events.growth import TasksAdded
+from talka_protocols.events.progress import TaskCheckpointed, TaskStepFinished
 from talka_protocols.events.undoing import (
     ExecutionRestarted,
     ExecutionRolledBack,
     RollbackFailed,
     RollbackStarted,
 )
-from talka_protocols.events.waiting import RequestRefused, TaskWaiting
+from talka_protocols.events.waiting import (
+    ApprovalAnswered,
+    ChildStarted,
+    ParentInformed,
+    RequestRefused,
+    SignalReceived,
+    SignalTaken,
+    TaskWaiting,
+)
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
 class ExecutionAccepted(Fact, frozen=True, gc=False):
-    """The planner handed over a checked workflow; a large one is named by its claim check."""
+    """The planner handed over a checked workflow; a large one is named by its claim check.
+
+    ``parent`` is the task whose sub-workflow it is.
+    """
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
+    parent: Parent | None = None
+    schedule: str = ""
 
 
 class ExecutionRejected(Fact, frozen=True, gc=False):
@@ -29,6 +43,8 @@ class ExecutionRejected(Fact, frozen=True, gc=False):
     code: str
     message: str
     name: str = ""
+    parent: Parent | None = None
+    schedule: str = ""
 
 
 class ExecutionStarted(Fact, frozen=True, gc=False):
@@ -117,6 +133,22 @@ class TaskRetrying(Fact, frozen=True, gc=False):
     finished_at: int
     due_at: int
     error: TaskFailure
+
+
+class TaskIterated(Fact, frozen=True, gc=False):
+    """The attempt returned, the loop's condition does not hold yet, and the next round follows at ``due_at``.
+
+    ``iteration`` counts from 1; the result is kept for the next round.
+    """
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    iteration: int
+    due_at: int
+    result: Raw = Raw(b"null")
+    claim: ClaimCheck | None = None
+    extracts: dict[str, Raw] = {}
 
 
 class TaskAttemptLost(Fact, frozen=True, gc=False):
@@ -262,12 +294,20 @@ ExecutionEvent = (
     | TaskFailed
     | TaskTimedOut
     | TaskRetrying
+    | TaskIterated
     | TaskAttemptLost
     | TaskCancelRequested
     | TaskCancelled
     | TaskSkipped
     | TaskWaiting
+    | SignalReceived
+    | SignalTaken
+    | ApprovalAnswered
+    | ChildStarted
+    | ParentInformed
     | TasksAdded
+    | TaskCheckpointed
+    | TaskStepFinished
     | RequestRefused
     | AllocationRequestWithdrawn
     | PermitWithdrawn

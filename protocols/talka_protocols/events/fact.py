@@ -29,3 +29,15 @@ class Holder(Struct, frozen=True, omit_defaults=True, gc=False):
     task_id: str = ""
     attempt: int = 0
     client_id: str = ""
+
+
+class Parent(Struct, frozen=True, omit_defaults=True, gc=False):
+    """The attempt of a task whose sub-workflow an execution is.
+
+    ``output`` is the task of the sub-workflow whose result it wants; empty for all of them.
+    """
+
+    execution_id: str
+    task_id: str
+    attempt: int
+    output: str = ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from talka_protocols.events.fact import Fact
+from talka_protocols.events.fact import Fact, Parent
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
 class PlanAccepted(Fact, frozen=True, gc=False):
-    """The workflow can run; the figures say what was found out about it (seconds)."""
+    """The workflow can run; the figures say what was found out about it (seconds).
+
+    ``schedule`` names the schedule that asked for the execution.
+    """
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
@@ -15,6 +18,8 @@ class PlanAccepted(Fact, frozen=True, gc=False):
     stages: int = 0
     estimated_duration: float = 0.0
     lower_bound: float = 0.0
+    parent: Parent | None = None
+    schedule: str = ""
 
 
 class PlanRejected(Fact, frozen=True, gc=False):
@@ -23,6 +28,8 @@ class PlanRejected(Fact, frozen=True, gc=False):
     code: str
     message: str
     name: str = ""
+    parent: Parent | None = None
+    schedule: str = ""
 
 
 class PlanHandedOver(Fact, frozen=True, gc=False):

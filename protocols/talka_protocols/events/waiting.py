@@ -22,6 +22,46 @@ class TaskWaiting(Fact, frozen=True, gc=False):
     data: Raw = Raw(b"null")
 
 
+class SignalReceived(Fact, frozen=True, gc=False):
+    """The outside sent a signal; it is kept until a task waits for its ``name``."""
+
+    name: str
+    signal_id: str
+    data: Raw = Raw(b"null")
+
+
+class SignalTaken(Fact, frozen=True, gc=False):
+    """A kept signal goes to a task that waits for it, whose result its data becomes."""
+
+    task_id: str
+    attempt: int
+    name: str
+    signal_id: str
+
+
+class ApprovalAnswered(Fact, frozen=True, gc=False):
+    """Somebody answered what the task asks; ``is_default`` says that its deadline did."""
+
+    task_id: str
+    attempt: int
+    choice: str
+    by: str = ""
+    comment: str = ""
+    is_default: bool = False
+
+
+class ChildStarted(Fact, frozen=True, gc=False):
+    """The planner has recorded the task's sub-workflow, so it will be carried out."""
+
+    task_id: str
+    attempt: int
+    child_id: str
+
+
+class ParentInformed(Fact, frozen=True, gc=False):
+    """The execution that this one is a sub-workflow of has recorded how it ended."""
+
+
 class RequestRefused(Fact, frozen=True, gc=False):
     """Somebody asked for what could not be done; nothing else has changed."""
 

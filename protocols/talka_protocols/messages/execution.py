@@ -6,17 +6,20 @@ from enum import StrEnum
 
 from msgspec import Raw, Struct
 
-from talka_protocols.events import TaskFailure
+from talka_protocols.events import Parent, Saved, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.policies import Then
+from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
-    """A client asks for an execution under an id of its choice."""
+    """A client asks for an execution under an id of its choice, or a task or a ``schedule`` for theirs."""
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
+    parent: Parent | None = None
+    schedule: str = ""
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -37,12 +40,61 @@ class StartExecution(ToExecution, frozen=True, gc=False):
     definition: ClaimCheck | None = None
     refusal: Refusal | None = None
     name: str = ""
+    parent: Parent | None = None
+    schedule: str = ""
+
+
+class ReportEnd(ToExecution, frozen=True, gc=False):
+    """A schedule wants to know when the execution is over."""
+
+    schedule: str
 
 
 class CancelExecution(ToExecution, frozen=True, gc=False):
-    """Somebody wants the execution to stop."""
+    """Somebody wants the execution to stop: a person, or the task whose sub-workflow it is."""
 
     reason: str = ""
+    parent: Parent | None = None
+
+
+class ConfirmChild(ToExecution, frozen=True, gc=False):
+    """The planner has recorded the sub-workflow of a task's attempt."""
+
+    task_id: str
+    attempt: int
+
+
+class ChildFinished(ToExecution, frozen=True, gc=False):
+    """The sub-workflow of a task's attempt is over; re-sent until settled."""
+
+    task_id: str
+    attempt: int
+    child_id: str
+    status: ExecutionState
+    reason: str = ""
+    result: Raw = Raw(b"null")
+    claim: ClaimCheck | None = None
+
+
+class SettleChild(ToExecution, frozen=True, gc=False):
+    """Whoever asked for the sub-workflow knows how it ended."""
+
+
+class SignalExecution(ToExecution, frozen=True, gc=False):
+    """The outside tells a task of the execution something; the same ``signal_id`` counts once."""
+
+    name: str
+    signal_id: str
+    data: Raw = Raw(b"null")
+
+
+class AnswerApproval(ToExecution, frozen=True, gc=False):
+    """Somebody answers what a task asks."""
+
+    task_id: str
+    choice: str
+    by: str = ""
+    comment: str = ""
 
 
 class RollBackExecution(ToExecution, frozen=True, gc=False):
@@ -149,12 +201,40 @@ class AttemptFinished(ToExecution, frozen=True, gc=False):
     error: TaskFailure | None = None
 
 
+STALE_CODE = "stale_attempt"
+"""Why what an attempt saved is refused when that attempt is not wanted any more."""
+
+
+class Mark(StrEnum):
+    """What an attempt asks to have recorded."""
+
+    CHECKPOINT = "checkpoint"
+    STEP = "step"
+
+
+class RecordProgress(ToExecution, frozen=True, gc=False):
+    """A worker wants what an attempt saved in the log; re-sent until it is confirmed.
+
+    ``sequence`` counts the attempt's requests of this kind from 1. A step has a ``name``.
+    """
+
+    task_id: str
+    attempt: int
+    worker_id: str
+    started_at: int
+    sequence: int
+    mark: Mark
+    name: str = ""
+    saved: Saved = Saved()
+
+
 PlannerMessage = SubmitWorkflow | ExecutionRecorded | Advance
 
 
 SchedulerMessage = (
     AttemptFinished
     | AttemptStarted
+    | RecordProgress
     | GrantAllocation
     | ConfirmRelease
     | ConfirmHandOn
@@ -162,6 +242,12 @@ SchedulerMessage = (
     | CancelExecution
     | RollBackExecution
     | RestartExecution
+    | SignalExecution
+    | AnswerApproval
+    | ConfirmChild
+    | ChildFinished
+    | SettleChild
+    | ReportEnd
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from talka_protocols.messages.execution import AttemptFinished
+from talka_protocols.events import Saved
+from talka_protocols.messages.execution import AttemptFinished, RecordProgress, Refusal
 from talka_protocols.messages.kinds import Advance, ToWorker
 from talka_protocols.workflow import ClaimCheck, Task
 
@@ -28,6 +29,7 @@ class StartTask(ToWorker, frozen=True, gc=False):
     ``incarnation`` is the one the allocation stands on; another one must not run the attempt.
     ``is_shared`` says that the allocation holds pool-wide amounts, so that the
     worker stops the attempt when it has lost contact with the pool.
+    ``checkpoint`` and ``steps``, by name, are what earlier attempts saved.
     """
 
     execution_id: str
@@ -42,6 +44,8 @@ class StartTask(ToWorker, frozen=True, gc=False):
     is_shared: bool = False
     bundle: ClaimCheck | None = None
     effect_key: str = ""
+    checkpoint: Saved | None = None
+    steps: dict[str, Saved] = {}
 
 
 class CancelTask(ToWorker, frozen=True, gc=False):
@@ -94,6 +98,22 @@ class AttemptEnded(ToWorker, frozen=True, gc=False):
     report: AttemptFinished
 
 
+class ProgressMade(ToWorker, frozen=True, gc=False):
+    """A task on this worker saved something and waits until it is recorded."""
+
+    progress: RecordProgress
+
+
+class ConfirmProgress(ToWorker, frozen=True, gc=False):
+    """The execution's log holds what the attempt saved, or never will: then ``refusal`` says why."""
+
+    execution_id: str
+    task_id: str
+    attempt: int
+    sequence: int
+    refusal: Refusal | None = None
+
+
 class Enlisted(ToWorker, frozen=True, gc=False):
     """The worker's log holds its new incarnation."""
 
@@ -119,6 +139,8 @@ WorkerMessage = (
     | SettleReport
     | AttemptEnded
     | AttemptBegan
+    | ProgressMade
+    | ConfirmProgress
     | CancelTask
     | AdmitWorker
     | ConfirmDrain

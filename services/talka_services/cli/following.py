@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -146,8 +146,12 @@ def _show_nothing(_status: ExecutionStatus) -> None:
 
 
 def _running(status: ExecutionStatus) -> str:
-    if not status.running:
+    return "  ".join(filter(None, (_named("running", status.running), _named("waiting", status.waiting))))
+
+
+def _named(what: str, task_ids: Sequence[str]) -> str:
+    if not task_ids:
         return ""
-    names = ", ".join(plain(name) for name in status.running[:NAMES_SHOWN])
-    more = len(status.running) - NAMES_SHOWN
-    return f"running {names}" + (f" and {more} more" if more > 0 else "")
+    names = ", ".join(plain(name) for name in task_ids[:NAMES_SHOWN])
+    more = len(task_ids) - NAMES_SHOWN
+    return f"{what} {names}" + (f" and {more} more" if more > 0 else "")

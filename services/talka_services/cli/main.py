@@ -12,6 +12,7 @@ import typer
 
 from talka_protocols.errors import TalkaError
 from talka_services.cli import (
+    answering,
     benching,
     control,
     history,
@@ -20,6 +21,7 @@ from talka_services.cli import (
     replaying,
     rewinding,
     running,
+    schedules,
     transfer,
     validating,
 )
@@ -45,6 +47,8 @@ for group in (
     rewinding,
     validating,
     transfer,
+    answering,
+    schedules,
     benching,
 ):
     group.register(app)

@@ -55,9 +55,11 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
         "total": status.total,
         "counts": {task_status.value: count for task_status, count in status.counts.items()},
         "running": list(status.running),
+        "waiting": list(status.waiting),
         "started_at": status.started_at,
         "finished_at": status.finished_at,
         "reason": status.reason,
+        "parent": _plain_struct(status.parent) if status.parent else None,
     }
 
 
@@ -84,7 +86,7 @@ def list_executions(target: Target, status: StatusFilter = None, limit: Limit = 
     rows = (
         (
             plain(item.execution_id),
-            plain(item.name),
+            plain(item.name if item.parent is None else f"{item.name} (part of {item.parent.execution_id})"),
             coloured(item.status.value),
             f"{item.done}/{item.total}",
             local_time(item.started_at),
@@ -113,7 +115,7 @@ async def _executions(target: Target) -> list[ExecutionRecord]:
 def status(target: Target, execution_id: ExecutionId) -> None:
     """Show where an execution stands, with every task."""
     from talka_core.status import result_of, status_of
-    from talka_services.cli.report import task_document
+    from talka_services.cli.report import reason_of, task_document
 
     state = run_loop(_execution(target, execution_id))
     current, result = status_of(state), result_of(state)
@@ -125,6 +127,9 @@ def status(target: Target, execution_id: ExecutionId) -> None:
         f"{plain(current.name)}  {coloured(current.status.value)}  {current.done}/{current.total} tasks"
         f"  started {local_time(current.started_at)}  took {_elapsed(current)}"
     )
+    if current.parent:
+        parent = current.parent
+        console().print(f"  sub-workflow of task {plain(parent.task_id)} of {plain(parent.execution_id)}")
     if current.reason:
         console().print(f"  {plain(current.reason)}")
     rows = (
@@ -134,7 +139,7 @@ def status(target: Target, execution_id: ExecutionId) -> None:
             str(task.attempts),
             plain(task.worker or "-"),
             duration(_between(task.started_at, task.finished_at)),
-            plain(task.error.message if task.error else ""),
+            plain(reason_of(task)),
         )
         for task in result.tasks.values()
     )

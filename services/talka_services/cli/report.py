@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from msgspec import to_builtins
+
 from talka_protocols.results import TaskResult, WorkflowResult
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck
 from talka_services.cli.outcome import ExitCode
-from talka_services.cli.screen import coloured, console, duration, plain, print_table
+from talka_services.cli.screen import coloured, console, duration, local_time, plain, print_table
 
 SHOWN = 10
 FAULTS = frozenset({TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.CANCELLED})
@@ -27,7 +29,10 @@ def result_document(result: WorkflowResult) -> dict[str, Any]:
 
 
 def task_document(task: TaskResult) -> dict[str, Any]:
-    """Return one task's result as JSON has it: times in Unix seconds, null if never."""
+    """Return one task's result as JSON has it: times in Unix seconds, null if never.
+
+    A task that waits has ``waiting`` in place of a result.
+    """
     document: dict[str, Any] = {
         "status": task.status.value,
         "attempts": task.attempts,
@@ -35,6 +40,8 @@ def task_document(task: TaskResult) -> dict[str, Any]:
         "finished_at": task.finished_at,
         "worker": task.worker,
     }
+    if task.waiting is not None:
+        return document | {"waiting": to_builtins(task.waiting)}
     if task.error is not None:
         error = task.error
         return document | {"error": {"code": error.code, "message": error.message, "detail": error.detail}}
@@ -42,6 +49,15 @@ def task_document(task: TaskResult) -> dict[str, Any]:
     if isinstance(value, ClaimCheck):
         value = {"ref": value.ref, "bytes": value.bytes, "sha256": value.sha256}
     return document | {"result": value}
+
+
+def reason_of(task: TaskResult) -> str:
+    """Return why a task is where it is: what went wrong, or what it waits for."""
+    if task.waiting is None:
+        return task.error.message if task.error else ""
+    awaited = task.waiting
+    until = f" until {local_time(awaited.until)}" if awaited.until else ""
+    return f"{awaited.kind}{f' {awaited.name}' if awaited.name else ''}{until}"
 
 
 def exit_code(status: ExecutionState) -> ExitCode:
@@ -82,7 +98,7 @@ def _print_faults(faults: list[TaskResult]) -> None:
             plain(task.task_id),
             coloured(task.status.value),
             str(task.attempts),
-            plain(task.error.message if task.error else ""),
+            plain(reason_of(task)),
         )
         for task in faults[:SHOWN]
     ]

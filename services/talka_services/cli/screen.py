@@ -24,6 +24,7 @@ STYLES = {
     "compensating": "yellow",
     "rolling_back": "yellow",
     "rolled_back": "yellow",
+    "waiting": "magenta",
 }
 
 

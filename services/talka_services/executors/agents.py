@@ -18,8 +18,9 @@ import msgspec
 
 from talka_protocols.errors import CallerError, NotAllowedError, TaskError, TaskFailedError
 from talka_protocols.ports import Attempt
-from talka_services.executors.context import context_of
+from talka_services.executors.context import context_of, plain_context_of
 from talka_services.executors.failures import describe, kinds_of
+from talka_services.executors.functions import has_context
 from talka_services.executors.results import normalised
 from talka_services.executors.shapes import (
     SHAPES,
@@ -120,11 +121,11 @@ class AgentExecutor:
         if isinstance(agent, SelectiveAgent):
             return functools.partial(self._run_selective, agent)
         if isinstance(agent, TaskAgent):
-            return lambda attempt: _call(agent.execute_task, attempt.task)
+            return lambda attempt: _call(agent.execute_task, attempt.task, attempt)
         if isinstance(agent, ListeningAgent):
-            return lambda attempt: _call(agent.on_task, attempt.task)
+            return lambda attempt: _call(agent.on_task, attempt.task, attempt)
         if isinstance(agent, EventAgent):
-            return lambda attempt: _call(agent.process, _event(attempt))
+            return lambda attempt: _call(agent.process, _event(attempt), attempt)
         raise CallerError(
             f"An object of class {self._name} cannot run tasks.",
             hint=f"Give it one of these: {'; '.join(SHAPES)}.",
@@ -137,7 +138,7 @@ class AgentExecutor:
                 f"The agent {self._name} cannot handle {description!r} (task {attempt.task.id!r}), it says.",
                 hint="Send the task to another agent type, or describe it otherwise.",
             )
-        return await _call(agent.execute_task, _plain(attempt))
+        return await _call(agent.execute_task, _plain(attempt), attempt)
 
     def _stated_slots(self) -> int:
         stated: Any = getattr(self._agent, "max_concurrent_tasks", 1)
@@ -149,8 +150,14 @@ class AgentExecutor:
         return stated
 
 
-async def _call(method: Callable[[Any], Any], argument: object) -> Any:
-    if inspect.iscoroutinefunction(method):
+async def _call(method: Callable[..., Any], argument: object, attempt: Attempt | None = None) -> Any:
+    """Call a method in the loop or in a thread, with the attempt's context if it has a parameter for it."""
+    is_async = inspect.iscoroutinefunction(method)
+    if attempt is not None and has_context(method):
+        loop = asyncio.get_running_loop()
+        context = context_of(attempt) if is_async else plain_context_of(attempt, loop)
+        method = functools.partial(method, context=context)
+    if is_async:
         return await method(argument)
     result = await in_thread(functools.partial(method, argument))
     return await result if inspect.isawaitable(result) else result

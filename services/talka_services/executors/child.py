@@ -41,10 +41,11 @@ class Job:
 
     __slots__ = ("answer", "attempt", "body", "call", "child", "number", "reruns", "stopped")
 
-    def __init__(self, number: int, call: str, body: bytes, attempt: Attempt) -> None:
+    def __init__(self, number: int, call: str, body: Callable[[], bytes], attempt: Attempt) -> None:
         self.number = number
         self.call = call
         self.body = body
+        """Encodes the request as of now: what the attempt has saved meanwhile goes with it."""
         self.attempt = attempt
         self.answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.child: Child | None = None
@@ -123,7 +124,7 @@ class Child(asyncio.Protocol):
         """Run a job here."""
         job.child = self
         self.jobs[job.number] = job
-        self.send(job.body)
+        self.send(job.body())
 
     def send(self, message: bytes) -> None:
         """Send an encoded message with all others of this turn of the loop."""

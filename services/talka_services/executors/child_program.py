@@ -11,16 +11,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import itertools
 import os
 import signal
 import socket
 import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, assert_never, cast
 
-from talka_protocols.errors import NotAllowedError, TaskFailedError
+from msgspec import Raw
+
+from talka_protocols.errors import NotAllowedError, StaleAttemptError, TaskFailedError
+from talka_protocols.messages import Mark
 from talka_services.executors import frames
+from talka_services.executors.context import PlainTaskContext, TaskContext
 from talka_services.executors.failures import describe, kinds_of
 from talka_services.executors.functions import Function, find_function
 from talka_services.executors.results import encoded
@@ -36,6 +42,8 @@ class Host(asyncio.Protocol):
         self._reader = frames.FrameReader()
         self._functions: dict[str, Function] = {}
         self._running: dict[int, asyncio.Task[None] | Future[None]] = {}
+        self._calls = itertools.count(1)
+        self._saves: dict[int, Future[None]] = {}
         self._answers: deque[bytes] = deque()
         self._is_flushing = False
 
@@ -63,6 +71,8 @@ class Host(asyncio.Protocol):
                 self._run(request)
             case frames.Cancel():
                 self._cancel(request.number)
+            case frames.Recorded():
+                self._recorded(request)
             case _:
                 assert_never(request)
 
@@ -88,7 +98,8 @@ class Host(asyncio.Protocol):
         assert task is not None
         answer: frames.Answer
         try:
-            answer = _returned(run.number, await function.target(**_arguments(function, run)))
+            context = TaskContext(run.context, partial(self._save_async, run.number))
+            answer = _returned(run.number, await function.target(**_arguments(function, run, context)))
         except asyncio.CancelledError as error:
             is_asked = task.cancelling() > 0
             answer = frames.Cancelled(run.number) if is_asked else _raised(run.number, error)
@@ -103,7 +114,9 @@ class Host(asyncio.Protocol):
             if function.is_async:
                 self._loop.call_soon_threadsafe(self._run_async, function, run)
                 return
-            answer: frames.Answer = _returned(run.number, function.target(**_arguments(function, run)))
+            context = PlainTaskContext(run.context, partial(self._save_and_wait, run.number))
+            result = function.target(**_arguments(function, run, context))
+            answer: frames.Answer = _returned(run.number, result)
         except BaseException as error:  # noqa: BLE001  (SystemExit of one task must not end its thread silently)
             answer = _raised(run.number, error)
         self._finish(run.number, answer)
@@ -115,6 +128,30 @@ class Host(asyncio.Protocol):
         elif running is not None:
             is_stopped = running.cancel()
             self._finish(number, frames.Cancelled(number) if is_stopped else frames.Busy(number))
+
+    def _save(self, number: int, mark: Mark, name: str, data: Raw) -> Future[None]:
+        """Ask to have something recorded; may be called from any thread."""
+        call = next(self._calls)
+        saving = self._saves[call] = Future[None]()
+        self._answer(frames.Save(number, call, mark, name, data))
+        return saving
+
+    async def _save_async(self, number: int, mark: Mark, name: str, data: Raw) -> None:
+        await asyncio.wrap_future(self._save(number, mark, name, data))
+
+    def _save_and_wait(self, number: int, mark: Mark, name: str, data: Raw) -> None:
+        self._save(number, mark, name, data).result()
+
+    def _recorded(self, recorded: frames.Recorded) -> None:
+        saving = self._saves.pop(recorded.call)
+        if not saving.set_running_or_notify_cancel():
+            return
+        if not recorded.code:
+            saving.set_result(None)
+        elif recorded.code == StaleAttemptError.code:
+            saving.set_exception(StaleAttemptError(recorded.text, hint=recorded.hint))
+        else:
+            saving.set_exception(TaskFailedError(recorded.text, hint=recorded.hint))
 
     def _finish(self, number: int, answer: frames.Answer) -> None:
         if not isinstance(answer, frames.Busy):
@@ -142,10 +179,12 @@ class Host(asyncio.Protocol):
             self._transport.write(frames.frame(batch))
 
 
-def _arguments(function: Function, run: frames.Run) -> dict[str, Any]:
+def _arguments(
+    function: Function, run: frames.Run, context: TaskContext | PlainTaskContext
+) -> dict[str, Any]:
     if function.wants_context and "context" not in run.arguments:
-        return {**run.arguments, "context": run.context}
-    return run.arguments
+        return {**run.arguments, "context": context}
+    return cast("dict[str, Any]", run.arguments)
 
 
 def _returned(number: int, result: Any) -> frames.Returned:

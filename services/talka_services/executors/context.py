@@ -1,39 +1,201 @@
-"""What a task's function may know about the attempt it runs in."""
+"""What a task's function may know about the attempt it runs in, and what it may save.
+
+Whatever is saved is in the execution's log when the call returns: a crash after
+it loses nothing, and the next attempt starts from it.
+"""
 
 from __future__ import annotations
 
-from msgspec import Struct
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ParamSpec
 
+import msgspec
+from msgspec import Raw, Struct
+
+from talka_protocols.errors import TaskFailedError
+from talka_protocols.messages import Mark
 from talka_protocols.ports import Attempt
+from talka_services.executors.results import encoded
+
+P = ParamSpec("P")
+_STEP_NAME_CHARS_MAX = 200
 
 
-class TaskContext(Struct, frozen=True, array_like=True):
-    """Given to a function that has a parameter named ``context``; read-only.
-
-    ``attempt`` counts from 1, ``fence`` grows with every attempt so that an
-    outside system can refuse an older one.
-    """
+class Facts(Struct, frozen=True, array_like=True):
+    """What an attempt knows of itself, and what the attempts before it have saved."""
 
     execution_id: str
     task_id: str
     attempt: int
     fence: int
     worker_id: str
-    effect_key: str = ""
-
-    @property
-    def idempotency_key(self) -> str:
-        """Name the task's effect, equal for all its attempts until it is undone or run again on request."""
-        return self.effect_key or f"{self.execution_id}/{self.task_id}"
+    idempotency_key: str
+    checkpoint: Any = None
+    steps: dict[str, Any] = {}
 
 
-def context_of(attempt: Attempt) -> TaskContext:
-    """Return what the attempt's function may know of it."""
-    return TaskContext(
+def facts_of(attempt: Attempt) -> Facts:
+    """Return what the attempt's function may know; what was saved is as it stands now."""
+    progress = attempt.progress
+    return Facts(
         attempt.execution_id,
         attempt.task.id,
         attempt.attempt,
         attempt.fence,
         attempt.worker_id,
         attempt.idempotency_key,
+        progress.checkpoint if progress else None,
+        progress.steps if progress else {},
     )
+
+
+class _Context:
+    """What both kinds of context have."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._checkpointed = facts.checkpoint
+        self._named: set[str] = set()
+
+    @property
+    def execution_id(self) -> str:
+        """The execution that the task belongs to."""
+        return self._facts.execution_id
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return self._facts.task_id
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._facts.attempt
+
+    @property
+    def fence(self) -> int:
+        """A number that grows with every attempt, so that an outside system can refuse an older one."""
+        return self._facts.fence
+
+    @property
+    def worker_id(self) -> str:
+        """The worker that runs the attempt."""
+        return self._facts.worker_id
+
+    @property
+    def idempotency_key(self) -> str:
+        """The name of the task's effect, equal for all attempts until it is undone or restarted."""
+        return self._facts.idempotency_key
+
+    @property
+    def checkpointed(self) -> Any:
+        """What was saved last, by this attempt or by an earlier one; None if nothing was."""
+        return self._checkpointed
+
+    def _begin_step(self, name: str) -> bool:
+        """Tell whether an earlier attempt has finished the step.
+
+        Raises:
+            TaskFailedError: the attempt has used the name before, or it is no name.
+        """
+        if not name or len(name) > _STEP_NAME_CHARS_MAX:
+            raise TaskFailedError(
+                f"A step's name has 1 to {_STEP_NAME_CHARS_MAX} characters, and this one has {len(name)}.",
+                hint="Name what the step does, such as 'upload' or 'page 3'.",
+            )
+        if name in self._named:
+            raise TaskFailedError(
+                f"The step {name!r} is used twice in one attempt.",
+                hint="Give each step a name of its own; in a loop put the number into it.",
+            )
+        self._named.add(name)
+        return name in self._facts.steps
+
+
+class TaskContext(_Context):
+    """Given to an ``async`` function that has a parameter named ``context``."""
+
+    def __init__(self, facts: Facts, save: Callable[[Mark, str, Raw], Awaitable[None]]) -> None:
+        super().__init__(facts)
+        self._save = save
+
+    async def checkpoint(self, data: Any) -> None:
+        """Save the task's progress; the next attempt finds it in ``checkpointed``.
+
+        Raises:
+            StaleAttemptError: another attempt has taken this one's place.
+            TaskFailedError: it is too large or no JSON, or the task saves too often.
+        """
+        body = encoded(data, "The checkpoint is")
+        await self._save(Mark.CHECKPOINT, "", body)
+        self._checkpointed = msgspec.json.decode(body)
+
+    async def step(self, name: str, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run a step, plain or ``async``, unless an earlier attempt has finished it; return its result.
+
+        The result is what JSON makes of it, the same in every attempt.
+
+        Raises:
+            StaleAttemptError: another attempt has taken this one's place.
+            TaskFailedError: the name is used twice, or the result is too large or no JSON.
+            Exception: whatever the function raised; then the step is not finished.
+        """
+        if self._begin_step(name):
+            return self._facts.steps[name]
+        result = function(*args, **kwargs)
+        if inspect.isawaitable(result):
+            result = await result
+        body = encoded(result, f"The step {name!r} returned")
+        await self._save(Mark.STEP, name, body)
+        return msgspec.json.decode(body)
+
+
+class PlainTaskContext(_Context):
+    """Given to a plain function that has a parameter named ``context``; its calls wait."""
+
+    def __init__(self, facts: Facts, save: Callable[[Mark, str, Raw], None]) -> None:
+        super().__init__(facts)
+        self._save = save
+
+    def checkpoint(self, data: Any) -> None:
+        """Save the task's progress, as ``TaskContext.checkpoint`` does."""
+        body = encoded(data, "The checkpoint is")
+        self._save(Mark.CHECKPOINT, "", body)
+        self._checkpointed = msgspec.json.decode(body)
+
+    def step(self, name: str, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run a plain step unless an earlier attempt has finished it, as ``TaskContext.step`` does."""
+        if self._begin_step(name):
+            return self._facts.steps[name]
+        body = encoded(function(*args, **kwargs), f"The step {name!r} returned")
+        self._save(Mark.STEP, name, body)
+        return msgspec.json.decode(body)
+
+
+def context_of(attempt: Attempt) -> TaskContext:
+    """Return the context of an attempt that runs in the worker's own loop."""
+    return TaskContext(_read(attempt), _saver(attempt))
+
+
+def plain_context_of(attempt: Attempt, loop: asyncio.AbstractEventLoop) -> PlainTaskContext:
+    """Return the context of an attempt that runs in a thread beside the worker's loop."""
+    save = _saver(attempt)
+
+    def save_and_wait(mark: Mark, name: str, data: Raw) -> None:
+        asyncio.run_coroutine_threadsafe(save(mark, name, data), loop).result()
+
+    return PlainTaskContext(_read(attempt), save_and_wait)
+
+
+def _read(attempt: Attempt) -> Facts:
+    return msgspec.json.decode(msgspec.json.encode(facts_of(attempt)), type=Facts)
+
+
+def _saver(attempt: Attempt) -> Callable[[Mark, str, Raw], Coroutine[Any, Any, None]]:
+    return attempt.progress.save if attempt.progress else _save_nothing
+
+
+async def _save_nothing(_mark: Mark, _name: str, _data: Raw) -> None:
+    raise TaskFailedError("An attempt that was made by hand has nowhere to save its progress.")

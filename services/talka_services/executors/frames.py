@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from talka_services.executors.context import TaskContext
+from talka_protocols.messages import Mark
+from talka_services.executors.context import Facts
 
 _HEADER = 4
 
@@ -31,14 +32,24 @@ class Run(Struct, frozen=True, array_like=True, tag="run"):
 
     number: int
     call: str
-    arguments: dict[str, Any]
-    context: TaskContext
+    arguments: Any
+    context: Facts
 
 
 class Cancel(Struct, frozen=True, array_like=True, tag="cancel"):
     """Stop what was asked for under this number."""
 
     number: int
+
+
+class Recorded(Struct, frozen=True, array_like=True, tag="recorded"):
+    """What was saved under ``call`` is recorded; with a ``code``, it is refused and ``text`` says why."""
+
+    number: int
+    call: int
+    code: str = ""
+    text: str = ""
+    hint: str = ""
 
 
 class Ready(Struct, frozen=True, array_like=True, tag="ready"):
@@ -75,14 +86,24 @@ class Cancelled(Struct, frozen=True, array_like=True, tag="cancelled"):
     number: int
 
 
+class Save(Struct, frozen=True, array_like=True, tag="save"):
+    """The function saves something and waits for ``Recorded`` under the same ``call``."""
+
+    number: int
+    call: int
+    mark: Mark
+    name: str
+    data: msgspec.Raw
+
+
 class Busy(Struct, frozen=True, array_like=True, tag="busy"):
     """A plain function is under way and cannot be interrupted."""
 
     number: int
 
 
-Request = Hello | Run | Cancel
-Answer = Ready | Returned | Raised | Refused | Cancelled | Busy
+Request = Hello | Run | Cancel | Recorded
+Answer = Ready | Returned | Raised | Refused | Cancelled | Busy | Save
 
 encode = msgspec.json.Encoder().encode
 decode_requests = msgspec.json.Decoder(list[Request]).decode

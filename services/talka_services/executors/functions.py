@@ -83,7 +83,7 @@ def find_function(call: str, allow: Sequence[str]) -> Function:
     is_async = inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(
         getattr(target, "__call__", None)  # noqa: B004  (asks how it is called, not whether)
     )
-    return Function(target, is_async, _has_context(target))
+    return Function(target, is_async, has_context(target))
 
 
 def _module(name: str) -> ModuleType:
@@ -114,7 +114,8 @@ def _attribute(module: ModuleType, name: str) -> Any:
     return target
 
 
-def _has_context(target: Callable[..., Any]) -> bool:
+def has_context(target: Callable[..., Any]) -> bool:
+    """Tell whether the callable has a parameter named ``context``."""
     try:
         return "context" in inspect.signature(target).parameters
     except (ValueError, TypeError):

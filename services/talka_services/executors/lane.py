@@ -127,7 +127,7 @@ class Lane:
 
     def _answered(self, child: Child, answer: frames.Answer) -> None:
         assert not isinstance(answer, frames.Ready)
-        if isinstance(answer, frames.Busy):
+        if isinstance(answer, frames.Busy | frames.Save):
             job = child.jobs.get(answer.number)
         else:
             job = child.jobs.pop(answer.number, None)

@@ -23,18 +23,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Literal, assert_never, cast
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
-from talka_protocols.errors import NotAllowedError, TaskCrashedError, TaskFailedError
+from talka_protocols.errors import (
+    NotAllowedError,
+    StaleAttemptError,
+    TaskCrashedError,
+    TaskError,
+    TaskFailedError,
+)
 from talka_protocols.ports import Attempt
 from talka_protocols.workflow import TaskType
 from talka_services.executors import frames
 from talka_services.executors.child import Child, ChildLaunch, Job, work_directory
-from talka_services.executors.context import context_of
+from talka_services.executors.context import context_of, facts_of
 from talka_services.executors.environment import passed_through
 from talka_services.executors.exits import exit_text
 from talka_services.executors.failures import describe, kinds_of
@@ -68,6 +74,7 @@ class PythonExecutor:
         self._numbers = itertools.count(1)
         self._allowed_calls: set[str] = set()
         self._functions: dict[str, Function] = {}
+        self._background: set[asyncio.Task[None]] = set()
         processes = max(1, settings.processes)
         self._shared = self._lane(
             LaneLimits(processes, SHARED_CAPACITY, _SHARED_CROWD, processes), settings.threads
@@ -98,6 +105,8 @@ class PythonExecutor:
 
     async def close(self) -> None:
         """End all child processes and the guardian."""
+        for task in self._background:
+            task.cancel()
         for lane in (self._shared, self._compute, self._alone):
             await lane.close(self._settings.stop_grace_s)
         self._guardian.close()
@@ -134,23 +143,46 @@ class PythonExecutor:
 
     def _job(self, payload: PythonPayload, attempt: Attempt) -> Job:
         number = next(self._numbers)
-        request = frames.Run(number, payload.call, payload.arguments, context_of(attempt))
         try:
-            body = frames.encode(request)
+            arguments = Raw(frames.encode(payload.arguments))
         except (TypeError, ValueError) as error:
             raise TaskFailedError(
                 f"The arguments of {payload.call} cannot be sent as JSON: {error}."
             ) from error
+
+        def body() -> bytes:
+            return frames.encode(frames.Run(number, payload.call, arguments, facts_of(attempt)))
+
         return Job(number, payload.call, body, attempt)
 
     def _answered(self, job: Job, answer: frames.Answer) -> None:
         if isinstance(answer, frames.Busy):
             self._press(job)
             return
+        if isinstance(answer, frames.Save):
+            self._in_background(self._save(job, answer))
+            return
         if job.stopped is not None:
             job.stopped.set()
         elif not job.answer.done():
             _settle(job, answer)
+
+    async def _save(self, job: Job, request: frames.Save) -> None:
+        """Have something recorded that a function saves, and tell it when that has happened."""
+        child, answer = job.child, frames.Recorded(job.number, request.call)
+        try:
+            if job.stopped is not None or job.attempt.progress is None:
+                raise StaleAttemptError("The attempt is being stopped.")
+            await job.attempt.progress.save(request.mark, request.name, request.data)
+        except TaskError as error:
+            answer = frames.Recorded(job.number, request.call, error.code, error.message, error.hint)
+        if child is not None and child.takes_jobs:
+            child.send(frames.encode(answer))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def _stop(self, job: Job) -> None:
         """Return when the job has ended, by itself within the grace or with its child."""
@@ -185,10 +217,15 @@ class PythonExecutor:
             elif is_found:
                 job.answer.set_exception(_crash(job, code))
             else:
-                self._run_again(job, child)
+                self._in_background(self._run_again(job, child))
 
-    def _run_again(self, job: Job, child: Child) -> None:
+    async def _run_again(self, job: Job, child: Child) -> None:
+        """Run a job again from what it has saved, once that is recorded."""
         job.reruns += 1
+        if job.attempt.progress is not None:
+            await job.attempt.progress.settled()
+        if job.answer.done():
+            return
         is_compute = job.attempt.task.type is TaskType.COMPUTE
         if is_compute:
             self._compute.submit(job)
@@ -242,7 +279,7 @@ def _settle(job: Job, answer: frames.Answer) -> None:
             job.answer.set_exception(NotAllowedError(answer.text, hint=answer.hint))
         case frames.Cancelled():
             job.answer.set_exception(TaskFailedError(f"{job.call} was cancelled inside its process."))
-        case frames.Busy() | frames.Ready():
+        case frames.Busy() | frames.Ready() | frames.Save():
             raise AssertionError("these answers settle nothing")
         case _:
             assert_never(answer)

@@ -14,8 +14,8 @@ RESULT_BYTES_MAX = 64 * 1024 * 1024
 _ENCODE = msgspec.json.Encoder().encode
 
 
-def encoded(result: Any) -> msgspec.Raw:
-    """Return the result as JSON.
+def encoded(result: Any, what: str = "The function returned") -> msgspec.Raw:
+    """Return the result as JSON; ``what`` begins the sentence that says why it cannot be.
 
     Raises:
         TaskFailedError: JSON cannot express it, or it is too large to be passed on.
@@ -24,13 +24,12 @@ def encoded(result: Any) -> msgspec.Raw:
         body = _ENCODE(result)
     except Exception as error:
         raise TaskFailedError(
-            f"The function returned a value of type {type(result).__qualname__!r} "
-            f"that cannot be recorded as JSON: {error}.",
+            f"{what} a value of type {type(result).__qualname__!r} that cannot be recorded as JSON: {error}.",
             hint="Return numbers, texts, lists, dicts with text keys, dataclasses or msgspec structs.",
         ) from error
     if len(body) > RESULT_BYTES_MAX:
         raise TaskFailedError(
-            f"The function returned {len(body)} bytes, more than the {RESULT_BYTES_MAX} that are passed on.",
+            f"{what} {len(body)} bytes, more than the {RESULT_BYTES_MAX} that are passed on.",
             hint="Write large data to a file or an object store and return its name.",
         )
     return msgspec.Raw(body)

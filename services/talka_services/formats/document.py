@@ -106,6 +106,13 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     when: Annotated[str, Meta(description="CEL: the task is skipped unless it holds.")] = ""
     map: Annotated[MapOver | None, Meta(description="Run it once for each item of a list.")] = None
     loop: Annotated[Loop | None, Meta(description="Run it again until a condition holds.")] = None
+    workflow: Annotated[
+        dict[str, Any] | None,
+        Meta(description="For the agent type workflow: a Talka document, whose inputs the payload gives."),
+    ] = None
+    workflow_file: Annotated[
+        str | None, Meta(description="The same from a file of its own, relative to this one.")
+    ] = None
     compensation: Annotated[Action | None, Meta(description="What undoes its effect.")] = None
     irreversible: Annotated[bool, Meta(description="Nothing undoes its effect.")] = False
     group: Annotated[

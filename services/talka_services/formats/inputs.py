@@ -13,14 +13,15 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from talka_core.inputs import INPUT
 from talka_core.limits import DEPTH_MAX
 from talka_core.references import as_text, escape, mentions
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 
-_INPUT = re.compile(r"(\$?)\$\{\s*input\.([^${}]*?)\s*\}")
+WITH_REFERENCES = frozenset({"payload", "map", "compensation"})
+"""The fields of a task in which references stay, to be read once more when it runs."""
 _DEPTH_MAX = DEPTH_MAX + 8
-_PAYLOADS = ("payload", "compensation")
 
 
 def parse_inputs(pairs: Iterable[str]) -> dict[str, str]:
@@ -76,7 +77,7 @@ def protect(node: Any) -> Any:
     if not mentions(node):
         return node
     if isinstance(node, str):
-        return _INPUT.sub(lambda match: "$" + match[0], node)
+        return INPUT.sub(lambda match: "$" + match[0], node)
     if isinstance(node, dict):
         return {key: protect(value) for key, value in cast("dict[str, Any]", node).items()}
     return [protect(value) for value in cast("list[object]", node)]
@@ -128,8 +129,11 @@ def _no_number(name: str) -> Any:
 def _bind_task(task: Any, values: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
     if not isinstance(task, dict):
         return task
+    # A sub-workflow has inputs of its own, which are bound when it begins.
     return {
-        key: _bind(value, values, (*path, key), is_payload=key in _PAYLOADS)
+        key: value
+        if key == "workflow"
+        else _bind(value, values, (*path, key), is_payload=key in WITH_REFERENCES)
         for key, value in cast("dict[str, Any]", task).items()
     }
 
@@ -167,8 +171,8 @@ def _bind_text(text: str, values: Mapping[str, Any], path: tuple[str | int, ...]
             )
         return escape(values[name]) if is_payload else values[name]
 
-    whole = _INPUT.fullmatch(text)
-    return value_of(whole) if whole else _INPUT.sub(lambda match: as_text(value_of(match)), text)
+    whole = INPUT.fullmatch(text)
+    return value_of(whole) if whole else INPUT.sub(lambda match: as_text(value_of(match)), text)
 
 
 def _error(message: str, hint: str, code: str, path: tuple[str | int, ...] = ()) -> WorkflowInvalidError:

@@ -68,6 +68,7 @@ def workflow_of(
 ) -> Workflow:
     """Return the checked workflow of a parsed source; see ``load``."""
     constraints = _constraints(WorkflowConstraints(), max_tasks, max_seconds)
+    source.include()
     try:
         if source.is_wfformat:
             return _imported(source, constraints, inputs)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+from talka_core.validation import CHILD_DEPTH_MAX
 from talka_protocols.errors import WorkflowInvalidError
 from talka_services.formats.places import Place, find_in_json
 from talka_services.formats.yaml_reader import read_yaml, yaml_places
@@ -29,6 +30,7 @@ class Source:
         self.file = file
         self._text = text
         self._is_json = is_json
+        self._included: dict[tuple[str | int, ...], Source] = {}
         self._places: Place | None = None
 
     @property
@@ -36,10 +38,43 @@ class Source:
         """Whether this looks like a WfCommons instance and not like a Talka file."""
         return "talka" not in self.value and isinstance(self.value.get("workflow"), dict)
 
+    def include(self, depth: int = 0) -> Source:
+        """Read the files of sub-workflows into the document, so that each stands where it is named.
+
+        Raises:
+            WorkflowInvalidError: A file cannot be read, or they include each other without end.
+        """
+        self._include_in(self.value, (), depth)
+        return self
+
+    def _include_in(self, document: dict[str, Any], place: tuple[str | int, ...], depth: int) -> None:
+        tasks: object = document.get("tasks")
+        for position, task in enumerate(cast("list[object]", tasks) if isinstance(tasks, list) else ()):
+            if not isinstance(task, dict):
+                continue
+            entry = cast("dict[str, Any]", task)
+            where = (*place, "tasks", position)
+            named, inner = entry.get("workflow_file"), entry.get("workflow")
+            if isinstance(named, str):
+                if inner is not None or depth >= CHILD_DEPTH_MAX:
+                    raise self.located(_not_included(entry, (*where, "workflow_file")))
+                child = read_file(Path(self.file or "").parent / named).include(depth + 1)
+                self._included[(*where, "workflow")] = child
+                entry["workflow"] = child.value
+                del entry["workflow_file"]
+            elif isinstance(inner, dict):
+                self._include_in(cast("dict[str, Any]", inner), (*where, "workflow"), depth + 1)
+
     def located(self, error: WorkflowInvalidError) -> WorkflowInvalidError:
         """Return the error with the file, line and column that its path leads to."""
         if error.line is not None:
             return error
+        for place, child in self._included.items():
+            if error.path[: len(place)] == place:
+                rest = error.path[len(place) :]
+                return child.located(
+                    WorkflowInvalidError(error.message, hint=error.hint, code=error.code, path=rest)
+                )
         line, column = self._find(error.path, at_key=error.code in _AT_KEY)
         return WorkflowInvalidError(
             error.message,
@@ -57,6 +92,22 @@ class Source:
         if self._places is None:
             self._places = yaml_places(self._text)
         return self._places.find(path, at_key=at_key)
+
+
+def _not_included(entry: dict[str, Any], place: tuple[str | int, ...]) -> WorkflowInvalidError:
+    if "workflow" in entry:
+        return WorkflowInvalidError(
+            f"Task {entry.get('id')!r} has both 'workflow' and 'workflow_file'.",
+            hint="Leave one of them out.",
+            code="unknown_field",
+            path=place,
+        )
+    return WorkflowInvalidError(
+        f"Files of sub-workflows include each other, or are nested deeper than {CHILD_DEPTH_MAX} levels.",
+        hint="A workflow cannot be part of itself.",
+        code="too_deep",
+        path=place,
+    )
 
 
 def read_file(path: str | Path, *, shown: str | None = None) -> Source:

@@ -11,10 +11,14 @@ import yaml
 
 from talka_core.builder import UNNAMED_ID, derived_id
 from talka_core.dataflow import undetectable
+from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig, WorkflowConstraints
-from talka_services.formats.document import DependencyEntry, TaskEntry, WorkflowFile
+from talka_services.formats.document import FORMAT_VERSION, DependencyEntry, TaskEntry, WorkflowFile
 from talka_services.formats.fields import convert
-from talka_services.formats.inputs import bind_inputs, protect
+from talka_services.formats.inputs import WITH_REFERENCES, bind_inputs, protect
+
+UNBOUND = WITH_REFERENCES | {"workflow"}
+"""What of a task is not read as inputs of its file once these are bound."""
 
 
 def from_document(
@@ -25,11 +29,16 @@ def from_document(
     Raises:
         WorkflowInvalidError: An input is wrong, or a field is unknown, missing or of the wrong type.
     """
-    file = convert(bind_inputs(document, inputs))
+    return _workflow(convert(bind_inputs(document, inputs)), constraints, UNNAMED_ID, {})
+
+
+def _workflow(
+    file: WorkflowFile, constraints: WorkflowConstraints, default_id: str, inputs: dict[str, Any]
+) -> Workflow:
     return Workflow(
-        id=UNNAMED_ID if file.id is None else file.id,
+        id=default_id if file.id is None else file.id,
         name=file.name,
-        tasks=tuple(_task(entry) for entry in file.tasks),
+        tasks=tuple(_task(entry, position, constraints) for position, entry in enumerate(file.tasks)),
         dependencies=tuple(Dependency(e.from_task, e.to_task, e.reason) for e in file.dependencies),
         config=WorkflowConfig(
             max_parallel=file.max_parallel,
@@ -43,6 +52,7 @@ def from_document(
         ),
         metadata=file.metadata,
         constraints=constraints,
+        inputs=inputs,
     )
 
 
@@ -53,6 +63,14 @@ def to_document(workflow: Workflow) -> dict[str, Any]:
     the caller's and therefore not in the file. Detected dependencies are left
     out, since they are detected again; so is an id that would be derived again.
     """
+    document = _document(workflow)
+    tasks = document.pop("tasks")
+    return {key: protect(value) for key, value in document.items()} | {
+        "tasks": [_protected(task) for task in tasks]
+    }
+
+
+def _document(workflow: Workflow) -> dict[str, Any]:
     file = WorkflowFile(
         talka=1,
         name=workflow.name,
@@ -66,14 +84,12 @@ def to_document(workflow: Workflow) -> dict[str, Any]:
         tolerated_failures=workflow.config.tolerated_failures,
         tolerated_failure_share=workflow.config.tolerated_failure_share,
         wall_time=workflow.config.is_wall_time,
+        inputs=workflow.inputs,
         metadata=workflow.metadata,
         dependencies=[DependencyEntry(e.from_task, e.to_task, e.reason) for e in undetectable(workflow)],
     )
     document: dict[str, Any] = msgspec.to_builtins(file)
-    tasks = document.pop("tasks")
-    return {key: protect(value) for key, value in document.items()} | {
-        "tasks": [_tidy(task) for task in tasks]
-    }
+    return document | {"tasks": [_tidy(task) for task in document["tasks"]]}
 
 
 def dump_yaml(workflow: Workflow) -> str:
@@ -109,7 +125,24 @@ _add_resolver(
 _add_resolver("tag:yaml.org,2002:int", re.compile(r"0o[0-7]+\Z"), ["0"])
 
 
-def _task(entry: TaskEntry) -> Task:
+def _child(entry: TaskEntry, position: int, constraints: WorkflowConstraints) -> Workflow | None:
+    """Return a task's sub-workflow, whose inputs are put in when it begins."""
+    if entry.workflow is None:
+        return None
+    document = {"talka": FORMAT_VERSION, "name": entry.name or entry.id, **entry.workflow}
+    try:
+        file = convert(document)
+        return _workflow(file, constraints, entry.id, file.inputs)
+    except WorkflowInvalidError as error:
+        raise WorkflowInvalidError(
+            f"Sub-workflow of task {entry.id!r}: {error.message}",
+            hint=error.hint,
+            code=error.code,
+            path=("tasks", position, "workflow", *error.path),
+        ) from None
+
+
+def _task(entry: TaskEntry, position: int, constraints: WorkflowConstraints) -> Task:
     return Task(
         id=entry.id,
         agent_type=entry.agent_type,
@@ -134,6 +167,7 @@ def _task(entry: TaskEntry) -> Task:
         when=entry.when,
         map=entry.map,
         loop=entry.loop,
+        workflow=_child(entry, position, constraints),
         compensation=entry.compensation,
         is_irreversible=entry.irreversible,
         group=entry.group,
@@ -141,10 +175,14 @@ def _task(entry: TaskEntry) -> Task:
 
 
 def _tidy(task: dict[str, Any]) -> dict[str, Any]:
-    """Return a task's document without empty requirements, its references protected from inputs."""
+    """Return a task's document without empty requirements."""
     resources = {name: amount for name, amount in task.pop("resources", {}).items() if amount}
-    tidy = {key: value if key == "payload" else protect(value) for key, value in task.items()}
-    return tidy | ({"resources": resources} if resources else {})
+    return task | ({"resources": resources} if resources else {})
+
+
+def _protected(task: dict[str, Any]) -> dict[str, Any]:
+    """Return a task's document so that binding inputs leaves it as it is; a sub-workflow is bound later."""
+    return {key: value if key in UNBOUND else protect(value) for key, value in task.items()}
 
 
 def _entry(task: Task) -> TaskEntry:
@@ -172,6 +210,7 @@ def _entry(task: Task) -> TaskEntry:
         when=task.when,
         map=task.map,
         loop=task.loop,
+        workflow=None if task.workflow is None else _document(task.workflow),
         compensation=task.compensation,
         irreversible=task.is_irreversible,
         group=task.group,

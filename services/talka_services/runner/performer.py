@@ -8,9 +8,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Effect, Send, SetTimer
+from talka_core.behaviour import Effect, Send, SetAlarm, SetTimer
 from talka_protocols.errors import PlatformError
-from talka_protocols.messages import StartTask, TimerFired
+from talka_protocols.messages import StartTask, SubmitWorkflow, TimerFired, sealed
 from talka_protocols.ports import Lease
 from talka_protocols.workflow import INLINE_BYTES_MAX
 from talka_services.runner.mail import Sorter
@@ -19,6 +19,14 @@ from talka_services.runner.states import LeaseLostError, Outbox
 from talka_services.telemetry import get_logger
 
 log = get_logger(__name__)
+
+STAGE_S = 86_400.0
+"""The longest that a timer runs on the loop's clock before what is left is asked of the wall clock again.
+
+A machine that sleeps at night stops the loop's clock, and a loop cannot wait for years.
+"""
+FAR_MS = 60_000
+"""What is due sooner needs no alarm at the server."""
 
 
 class Performer:
@@ -61,6 +69,8 @@ class Performer:
                 sends.append((letter_id, effect))
             elif isinstance(effect, SetTimer):
                 self._set_timer(effect)
+            elif isinstance(effect, SetAlarm):
+                await self._set_alarm(effect)
             else:
                 assert self._perform_local is not None, f"nobody performs {type(effect).__name__} here"
                 self._perform_local(effect)
@@ -70,6 +80,8 @@ class Performer:
             for place, (letter_id, send) in enumerate(sends):
                 if isinstance(send.message, StartTask) and send.message.inputs:
                     sends[place] = (letter_id, await self._bundled(send, send.message))
+                elif isinstance(send.message, SubmitWorkflow):
+                    sends[place] = (letter_id, await self._stored(send, send.message))
             await self._ports.post.send(self._sorter.envelopes(self._sender, self.epoch, sends))
         except PlatformError as error:
             log.warning("post.not_sent", actor=self._sender, error=str(error))
@@ -82,6 +94,13 @@ class Performer:
             return send
         claim = await self._ports.blobs.put(msgspec.json.encode(message.inputs))
         return replace(send, message=replace(message, inputs={}, bundle=claim))
+
+    async def _stored(self, send: Send, message: SubmitWorkflow) -> Send:
+        """Store a sub-workflow that is too large for a message, and name it by its digest."""
+        encoded = msgspec.json.encode(message.workflow)
+        if len(encoded) <= self._ports.max_bytes // 4:
+            return send
+        return replace(send, message=replace(message, definition=await self._ports.blobs.put(encoded)))
 
     def check_lease(self) -> None:
         """Step down unless the lease is surely held.
@@ -104,12 +123,29 @@ class Performer:
                 return
             handle.cancel()
         delay_s = max(0.0, (timer.due_at - self._now_ms(timer.key)) / 1000)
-        loop = asyncio.get_running_loop()
-        self._timers[identity] = (timer.due_at, loop.call_later(delay_s, self._ring, identity))
+        ring = self._fire_timer if delay_s <= STAGE_S else self._set_again
+        handle = asyncio.get_running_loop().call_later(min(delay_s, STAGE_S), ring, timer)
+        self._timers[identity] = (timer.due_at, handle)
 
-    def _ring(self, identity: tuple[str, str]) -> None:
-        self._timers.pop(identity, None)
-        self._fire(TimerFired(*identity))
+    async def _set_alarm(self, alarm: SetAlarm) -> None:
+        """Fire on our own clock, and what is far off on the server's too: ours may stand still meanwhile."""
+        self._set_timer(SetTimer(alarm.key, alarm.name, alarm.due_at))
+        if self._ports.alarms is None or alarm.due_at - self._now_ms(alarm.key) < FAR_MS:
+            return
+        kind, _, address = self._sender.partition(".")
+        body = sealed(self._sender, TimerFired(alarm.key, alarm.name), letter_id=f"alarm:{alarm.due_at}")
+        try:
+            await self._ports.alarms.set(kind, address, alarm.key, alarm.due_at, body)
+        except PlatformError as error:
+            log.warning("alarm.not_set", actor=self._sender, key=alarm.key, error=str(error))
+
+    def _set_again(self, timer: SetTimer) -> None:
+        self._timers.pop((timer.key, timer.name), None)
+        self._set_timer(timer)
+
+    def _fire_timer(self, timer: SetTimer) -> None:
+        self._timers.pop((timer.key, timer.name), None)
+        self._fire(TimerFired(timer.key, timer.name))
 
     def forget(self, keys: list[str]) -> None:
         """Cancel the timers of states that are over."""

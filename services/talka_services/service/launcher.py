@@ -15,15 +15,21 @@ from msgspec.structs import replace
 from talka_core.references import UnresolvedReferenceError, extract, substitute
 from talka_protocols.errors import PlatformError, TalkaError, TaskTimeoutError
 from talka_protocols.events import TaskFailure
-from talka_protocols.messages import AttemptBegan, AttemptEnded, AttemptFinished, Message, Outcome, StartTask
+from talka_protocols.messages import (
+    AttemptBegan,
+    AttemptEnded,
+    AttemptFinished,
+    ConfirmProgress,
+    Message,
+    Outcome,
+    StartTask,
+)
 from talka_protocols.ports import Attempt, Blobs
 from talka_protocols.workflow import INLINE_BYTES_MAX, ClaimCheck, Task
 from talka_services.executors.failures import kinds_of
 from talka_services.executors.registry import Executors
 from talka_services.runner.ports import Clock
-from talka_services.telemetry import get_logger
-
-log = get_logger(__name__)
+from talka_services.service.progress import AttemptProgress, stored
 
 FLUSH_S = 0.005
 """A task that ends sooner reports its beginning together with its end."""
@@ -34,7 +40,6 @@ EXTRACTS_BYTES_MAX = 128 * 1024
 RESULT_DEPTH_MAX = 64
 MESSAGE_CHARS_MAX = 4_000
 ENDED_KEPT = 50_000
-STORE_AGAIN_S = 1.0
 DETAIL_CHARS_MAX = 8_000
 
 Key = tuple[str, str, int]
@@ -67,6 +72,7 @@ class Launcher:
         self._clock = clock
         self._tell = tell
         self._running: dict[Key, asyncio.Task[None]] = {}
+        self._progress: dict[Key, AttemptProgress] = {}
         self._shared: set[Key] = set()
         self._is_cut_off = False
         self._fresh: dict[Key, int] = {}
@@ -134,6 +140,12 @@ class Launcher:
         if task is not None:
             task.cancel()
 
+    def confirm(self, confirmation: ConfirmProgress) -> None:
+        """Tell a running task that what it saved is recorded, or refused."""
+        key = (confirmation.execution_id, confirmation.task_id, confirmation.attempt)
+        if (progress := self._progress.get(key)) is not None:
+            progress.confirm(confirmation)
+
     async def close(self) -> None:
         """Stop everything that still runs."""
         tasks = list(self._running.values())
@@ -149,12 +161,14 @@ class Launcher:
     async def _run(self, key: Key, start: StartTask) -> None:
         began_at = self._clock.now_ms()
         self._announce(key, began_at)
+        progress = self._progress[key] = AttemptProgress(start, began_at, self._blobs, self._tell)
         try:
-            ending = await self._attempt(start)
+            ending = await self._attempt(start, progress)
         except asyncio.CancelledError:
             ending = Ending(Outcome.CANCELLED)
         finally:
             self._running.pop(key, None)
+            self._progress.pop(key, None)
             self._fresh.pop(key, None)
         report = AttemptFinished(
             *key,
@@ -180,17 +194,19 @@ class Launcher:
             self._tell(AttemptBegan(self._worker_id, *key, began_at))
         self._fresh.clear()
 
-    async def _attempt(self, start: StartTask) -> Ending:
+    async def _attempt(self, start: StartTask, progress: AttemptProgress) -> Ending:
         limit = asyncio.timeout(start.task.timeout)
         try:
             async with limit:
                 task = await self._resolved(start)
+                await progress.load()
                 attempt = Attempt(
                     start.execution_id,
                     task,
                     start.attempt,
                     start.fence,
                     self._worker_id,
+                    progress,
                     start.effect_key,
                 )
                 result = await self._executors.for_agent_type(task.agent_type).execute(attempt)
@@ -240,18 +256,9 @@ class Launcher:
             return Ending(Outcome.FAILED, error=TaskFailure("result_too_deep", sentence))
         if len(encoded) <= INLINE_BYTES_MAX:
             return Ending(Outcome.SUCCEEDED, Raw(encoded))
-        claim = await self._store(encoded)
+        claim = await stored(self._blobs, encoded)
         extracts = _extracts(start, msgspec.json.decode(encoded))
         return Ending(Outcome.SUCCEEDED, claim=claim, extracts=extracts)
-
-    async def _store(self, encoded: bytes) -> ClaimCheck:
-        """Put a result into the object store, however long that is away: the task has succeeded."""
-        while True:
-            try:
-                return await self._blobs.put(encoded)
-            except PlatformError as error:
-                log.warning("result.not_stored", bytes=len(encoded), error=str(error))
-                await asyncio.sleep(STORE_AGAIN_S)
 
 
 def _is_deep(encoded: bytes) -> bool:

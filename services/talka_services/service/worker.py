@@ -11,7 +11,7 @@ from uuid import uuid4
 import psutil
 from msgspec import Struct, field
 
-from talka_core.behaviour import Effect, Enlist, Launch, Stop
+from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Stop
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols.errors import CallerError, ConflictError, PlatformError
 from talka_protocols.messages import (
@@ -291,6 +291,8 @@ class WorkerService:
                 self._launcher.launch(effect.start)
             case Stop():
                 self._launcher.stop(effect.execution_id, effect.task_id, effect.attempt)
+            case Confirm():
+                self._launcher.confirm(effect.confirmation)
             case Enlist() if self._enlisting:
                 log.debug("worker.enlisting_already", worker=self.options.worker_id)
             case Enlist():

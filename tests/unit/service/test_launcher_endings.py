@@ -26,6 +26,7 @@ from talka_services.executors.registry import Executors
 from talka_services.memory import MemoryBlobs
 from talka_services.runner.ports import SystemClock
 from talka_services.service import launcher as module
+from talka_services.service import progress
 from talka_services.service.launcher import Launcher
 
 
@@ -124,7 +125,7 @@ class AwayBlobs(MemoryBlobs):
 
 async def test_large_result_outlives_an_outage_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """The task has succeeded, so its result is offered again until it is stored."""
-    monkeypatch.setattr(module, "STORE_AGAIN_S", 0.001)
+    monkeypatch.setattr(progress, "STORE_AGAIN_S", 0.001)
     report, _ = await ending("y" * 100_000, blobs=AwayBlobs(3))
     assert report.outcome is Outcome.SUCCEEDED
     assert report.claim is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from talka_core.scheduler.evolve import allocations, execution, growth, tasks, undoing
+from talka_core.scheduler.evolve import allocations, execution, growth, progress, tasks, undoing, waiting
 from talka_core.scheduler.evolve.execution import restore
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.events import ExecutionEvent
@@ -17,6 +17,8 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **tasks.HANDLERS,
     **allocations.HANDLERS,
     **growth.HANDLERS,
+    **waiting.HANDLERS,
+    **progress.HANDLERS,
     **execution.HANDLERS,
     **undoing.HANDLERS,
 }

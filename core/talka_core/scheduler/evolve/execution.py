@@ -16,6 +16,7 @@ def _accepted(state: ExecutionRecord, event: e.ExecutionAccepted, at: int) -> No
     assert workflow is not None, "the shell loads a definition before it folds ExecutionAccepted"
     state.status, state.accepted_at = ExecutionState.ACCEPTED, at
     state.workflow, state.definition, state.name = workflow, event.definition, workflow.name
+    state.parent, state.schedule = event.parent, event.schedule
     state.index = index_of(workflow)
     needs = state.index.predecessors
     state.tasks = {task.id: TaskRecord(waits_for=len(needs[task.id])) for task in workflow.tasks}
@@ -24,7 +25,9 @@ def _accepted(state: ExecutionRecord, event: e.ExecutionAccepted, at: int) -> No
 
 def _rejected(state: ExecutionRecord, event: e.ExecutionRejected, at: int) -> None:
     state.status, state.reason, state.name = ExecutionState.REJECTED, event.message, event.name
+    state.schedule = event.schedule
     state.accepted_at = state.finished_at = at
+    state.parent = event.parent
 
 
 def _started(state: ExecutionRecord, _event: e.ExecutionStarted, at: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from talka_core.scheduler.index import extend
+from talka_core.scheduler.index import MAP, extend
 from talka_core.scheduler.joins import is_satisfied
 from talka_core.scheduler.names import COMPENSATION, undone_by
 from talka_core.scheduler.state import ExecutionRecord, Retired, TaskRecord
@@ -27,6 +27,8 @@ def _added(state: ExecutionRecord, event: e.TasksAdded, _at: int) -> None:
             undoes=undone_by(task.id) if event.reason == COMPENSATION else "",
         )
     state.unfinished += len(event.tasks)
+    if event.reason == MAP:
+        state.maps[event.by].added += len(event.tasks)
     for edge in event.dependencies:
         if not is_satisfied(state.tasks[edge.from_task]):
             state.tasks[edge.to_task].waits_for += 1

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+import msgspec
+from msgspec import Raw
+
 from talka_core.scheduler.evolve.undoing import compensated, compensation_begun, compensation_failed
+from talka_core.scheduler.index import MAP
 from talka_core.scheduler.joins import on_failure_of
-from talka_core.scheduler.state import ExecutionRecord, TaskRecord, allocation_id
+from talka_core.scheduler.state import ExecutionRecord, MapRecord, TaskRecord, allocation_id
 from talka_protocols import events as e
 from talka_protocols.errors import TaskTimeoutError
 from talka_protocols.events import TaskFailure
@@ -64,6 +68,10 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     _leave(state, event.task_id, record)
     record.status, record.attempt, record.due_at = TaskStatus.WAITING, event.attempt, event.due_at
     record.waiting, record.started_at = event.kind, at
+    record.awaited, record.asked = event.name, event.data.copy()
+    record.answer, record.is_answered, record.is_child_started = Raw(b"null"), False, False
+    if event.kind == MAP:
+        state.maps[event.task_id] = MapRecord(msgspec.json.decode(event.data, type=int))
 
 
 def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None:
@@ -80,6 +88,8 @@ def _failed(state: ExecutionRecord, event: e.TaskFailed | e.TaskTimedOut, _at: i
     record = _end(state, event.task_id, status, event.finished_at)
     record.error = event.error
     state.failed.append(event.task_id)
+    if event.task_id in state.index.maps:
+        record.is_tolerated = True
     if on_failure_of(state, event.task_id) is OnFailure.CONTINUE:
         record.is_tolerated = True
         _satisfy(state, event.task_id)
@@ -113,6 +123,14 @@ def _retrying(state: ExecutionRecord, event: e.TaskRetrying, _at: int) -> None:
     record.is_unclear |= event.error.code == TaskTimeoutError.code
 
 
+def _iterated(state: ExecutionRecord, event: e.TaskIterated, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    _leave(state, event.task_id, record)
+    record.status, record.due_at, record.iteration = TaskStatus.RETRYING, event.due_at, event.iteration
+    record.failures = record.lost = 0
+    record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
+
+
 def _attempt_lost(state: ExecutionRecord, event: e.TaskAttemptLost, at: int) -> None:
     record = state.tasks[event.task_id]
     _leave(state, event.task_id, record)
@@ -127,6 +145,12 @@ def _end(state: ExecutionRecord, task_id: str, status: TaskStatus, finished_at: 
     _leave(state, task_id, record)
     state.unfinished -= 1
     record.status, record.finished_at, record.ended_version = status, finished_at, state.version
+    if record.iteration:
+        # What an earlier round returned is not the task's result.
+        record.result, record.claim, record.extracts = Raw(b"null"), None, {}
+    if item_of := state.maps.get(state.index.maps.get(task_id, "")):
+        item_of.ended += 1
+        item_of.failed += status is not TaskStatus.SUCCEEDED
     return record
 
 
@@ -167,5 +191,6 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.TaskSkipped: _skipped,
     e.TaskCancelRequested: _cancel_requested,
     e.TaskRetrying: _retrying,
+    e.TaskIterated: _iterated,
     e.TaskAttemptLost: _attempt_lost,
 }

@@ -1,0 +1,75 @@
+"""What an attempt saves while it runs: recorded in order, confirmed when recorded, refused when stale.
+
+The newest checkpoint counts, so one that arrives after a newer one is confirmed
+without being recorded. A step's first result counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from talka_core.behaviour import Effect, Send
+from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_protocols.events import ExecutionEvent, TaskCheckpointed, TaskStarted, TaskStepFinished
+from talka_protocols.messages import (
+    STALE_CODE,
+    CancelTask,
+    ConfirmProgress,
+    Mark,
+    Recipient,
+    RecordProgress,
+    Refusal,
+)
+from talka_protocols.states import TaskStatus
+
+_LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
+_STALE = Refusal(
+    STALE_CODE, "The attempt is not wanted any more: it was taken for lost, cancelled or replaced by another."
+)
+
+
+def recorded(state: ExecutionRecord, message: RecordProgress) -> Iterator[ExecutionEvent]:
+    """Record what the wanted attempt saved, once."""
+    record = live(state, message.task_id, message.attempt)
+    if record is None or _is_known(record, message):
+        return
+    if record.status is TaskStatus.SCHEDULED:
+        yield TaskStarted(message.task_id, message.attempt, message.started_at)
+    about = (message.task_id, message.attempt, message.sequence)
+    match message.mark:
+        case Mark.CHECKPOINT:
+            yield TaskCheckpointed(*about, message.saved)
+        case Mark.STEP:
+            yield TaskStepFinished(*about, message.name, message.saved)
+
+
+def confirmed(state: ExecutionRecord, event: TaskCheckpointed | TaskStepFinished) -> Effect:
+    """Tell the worker that what the attempt saved is recorded."""
+    worker_id = state.tasks[event.task_id].worker_id
+    message = ConfirmProgress(worker_id, state.execution_id, event.task_id, event.attempt, event.sequence)
+    return Send(Recipient.WORKER, message, notice=True)
+
+
+def answered(state: ExecutionRecord, message: RecordProgress) -> Iterator[Effect]:
+    """Confirm what is recorded already; refuse what a stale attempt saved, and have it stopped."""
+    about = (message.worker_id, message.execution_id, message.task_id, message.attempt)
+    is_wanted = live(state, message.task_id, message.attempt) is not None
+    confirmation = ConfirmProgress(*about, message.sequence, None if is_wanted else _STALE)
+    yield Send(Recipient.WORKER, confirmation, notice=True)
+    if not is_wanted:
+        yield Send(Recipient.WORKER, CancelTask(*about), notice=True)
+
+
+def live(state: ExecutionRecord, task_id: str, attempt: int) -> TaskRecord | None:
+    """Return the task if this is the attempt that runs, or is about to."""
+    record = state.tasks.get(task_id)
+    is_live = record is not None and record.attempt == attempt and record.status in _LIVE
+    return record if is_live else None
+
+
+def _is_known(record: TaskRecord, message: RecordProgress) -> bool:
+    if message.mark is Mark.STEP:
+        return message.name in record.steps
+    newest = record.checkpoint
+    known = (newest.attempt, newest.sequence) if newest else (0, 0)
+    return known >= (message.attempt, message.sequence)

@@ -1,0 +1,167 @@
+"""What one running attempt saves: bounded, stored, and recorded before its task goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from msgspec import Raw
+
+from talka_protocols.errors import PlatformError, StaleAttemptError, TaskFailedError
+from talka_protocols.events import Saved
+from talka_protocols.messages import (
+    STALE_CODE,
+    ConfirmProgress,
+    Mark,
+    Message,
+    ProgressMade,
+    RecordProgress,
+    StartTask,
+)
+from talka_protocols.ports import Blobs
+from talka_protocols.workflow import ClaimCheck
+from talka_services.telemetry import get_logger
+
+log = get_logger(__name__)
+
+SAVED_INLINE_BYTES_MAX = 8 * 1024
+"""What is larger goes to the object store: every event stays in the log for as long as the log does."""
+CHECKPOINT_BYTES_MAX = 16 * 1024 * 1024
+STEP_BYTES_MAX = 1024 * 1024
+STEPS_MAX = 1_000
+SAVES_MAX = 1_000
+SAVES_WINDOW_S = 10.0
+STORE_AGAIN_S = 1.0
+
+_BYTES_MAX = {Mark.CHECKPOINT: CHECKPOINT_BYTES_MAX, Mark.STEP: STEP_BYTES_MAX}
+
+
+class AttemptProgress:
+    """One attempt's way to save, and what earlier attempts of its task have saved.
+
+    A checkpoint that a newer one overtakes is not recorded: its call returns with the newer one.
+    """
+
+    def __init__(
+        self, start: StartTask, started_at: int, blobs: Blobs, tell: Callable[[Message], None]
+    ) -> None:
+        self.checkpoint = Raw(b"null")
+        self.steps: dict[str, Raw] = {}
+        self._start = start
+        self._blobs = blobs
+        self._tell = tell
+        self._request = partial(
+            RecordProgress, start.execution_id, start.task.id, start.attempt, start.worker_id, started_at
+        )
+        self._unconfirmed: dict[int, asyncio.Future[None]] = {}
+        self._sequence = 0
+        self._newest = self.checkpoint
+        self._taken = 0
+        self._covered = 0
+        self._one_checkpoint = asyncio.Lock()
+        self._times: deque[float] = deque(maxlen=SAVES_MAX)
+
+    async def load(self) -> None:
+        """Fetch what earlier attempts saved.
+
+        Raises:
+            PlatformError: the object store does not have it now.
+        """
+        if self._start.checkpoint is not None:
+            self.checkpoint = await self._fetched(self._start.checkpoint)
+        for name, saved in self._start.steps.items():
+            self.steps[name] = await self._fetched(saved)
+
+    async def save(self, mark: Mark, name: str, data: Raw) -> None:
+        """Return when the execution's log holds it.
+
+        Raises:
+            StaleAttemptError: another attempt has taken this one's place.
+            TaskFailedError: it is too large, or the attempt saves too often.
+        """
+        self._require_bounded(mark, data)
+        data = data.copy()
+        if mark is Mark.STEP:
+            await self._record(mark, name, data)
+            self.steps.setdefault(name, data)
+        else:
+            await self._save_checkpoint(data)
+
+    def confirm(self, confirmation: ConfirmProgress) -> None:
+        """Let the call return whose request is recorded, or raise if it is refused."""
+        waiting = self._unconfirmed.pop(confirmation.sequence, None)
+        if waiting is None or waiting.done():
+            return
+        refusal = confirmation.refusal
+        if refusal is None:
+            waiting.set_result(None)
+        elif refusal.code == STALE_CODE:
+            waiting.set_exception(StaleAttemptError(refusal.message, hint="Let the task end."))
+        else:
+            waiting.set_exception(TaskFailedError(refusal.message))
+
+    async def settled(self) -> None:
+        """Return when nothing that was saved waits to be recorded any more."""
+        if self._unconfirmed:
+            await asyncio.wait(list(self._unconfirmed.values()))
+
+    async def _save_checkpoint(self, data: Raw) -> None:
+        self._taken += 1
+        mine, self._newest = self._taken, data
+        async with self._one_checkpoint:
+            if self._covered >= mine:
+                return
+            covered, newest = self._taken, self._newest
+            await self._record(Mark.CHECKPOINT, "", newest)
+            self._covered, self.checkpoint = covered, newest
+
+    async def _record(self, mark: Mark, name: str, data: Raw) -> None:
+        self._require_rate()
+        saved = await self._stored(bytes(data))
+        self._sequence += 1
+        waiting = self._unconfirmed[self._sequence] = asyncio.get_running_loop().create_future()
+        request = self._request(self._sequence, mark, name, saved)
+        self._tell(ProgressMade(self._start.worker_id, request))
+        await asyncio.shield(waiting)
+
+    def _require_bounded(self, mark: Mark, data: Raw) -> None:
+        size, most = memoryview(data).nbytes, _BYTES_MAX[mark]
+        if size > most:
+            raise TaskFailedError(
+                f"A {mark} of {size} bytes is more than the {most} that one may have.",
+                hint="Write large data to a file or an object store and save its name.",
+            )
+        if mark is Mark.STEP and len(self.steps) >= STEPS_MAX:
+            raise TaskFailedError(
+                f"A task may have {STEPS_MAX} steps, and this is one more.",
+                hint="Make a step do more, or save a checkpoint instead.",
+            )
+
+    def _require_rate(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if len(self._times) == SAVES_MAX and now_s - self._times[0] < SAVES_WINDOW_S:
+            raise TaskFailedError(
+                f"The task saved {SAVES_MAX} times within {SAVES_WINDOW_S:g} s.",
+                hint="Save less often: each time is an event that the log keeps.",
+            )
+        self._times.append(now_s)
+
+    async def _stored(self, data: bytes) -> Saved:
+        if len(data) <= SAVED_INLINE_BYTES_MAX:
+            return Saved(Raw(data))
+        return Saved(claim=await stored(self._blobs, data))
+
+    async def _fetched(self, saved: Saved) -> Raw:
+        return saved.data if saved.claim is None else Raw(await self._blobs.get(saved.claim))
+
+
+async def stored(blobs: Blobs, data: bytes) -> ClaimCheck:
+    """Put a value into the object store, however long that is away."""
+    while True:
+        try:
+            return await blobs.put(data)
+        except PlatformError as error:
+            log.warning("value.not_stored", bytes=len(data), error=str(error))
+            await asyncio.sleep(STORE_AGAIN_S)

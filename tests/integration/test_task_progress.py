@@ -1,0 +1,123 @@
+"""Checkpoints and steps on the embedded platform: attempts that fail, time out or are large go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from talka import Orchestrator, Task, WorkflowBuilder, local
+from talka_chaos.records import record_of
+from talka_protocols.events import TaskCheckpointed
+from talka_protocols.states import ExecutionState
+from talka_protocols.workflow import Workflow
+from talka_services.cli.records import Records
+from talka_services.cli.verification import verify_execution
+from talka_services.executors.registry import ExecutorSettings
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MODULE = "progress_work"
+SOURCE = """
+import asyncio
+
+def note(path, line):
+    with open(path, "a") as file:
+        file.write(line + "\\n")
+    return line.upper()
+
+async def fails_twice(context, path):
+    done = await context.step("first", note, path, "first")
+    pages = context.checkpointed or []
+    await context.checkpoint([*pages, context.attempt])
+    if context.attempt < 3:
+        raise ValueError("not yet")
+    return [done, context.checkpointed]
+
+async def hangs_once(context, path):
+    await context.checkpoint(context.attempt)
+    if context.attempt == 1:
+        await asyncio.sleep(600)
+    return context.checkpointed
+
+def large(context, path):
+    if context.checkpointed is None:
+        context.checkpoint("x" * 1_000_000)
+        context.step("big", lambda: "y" * 100_000)
+        raise ValueError("not yet")
+    return [len(context.checkpointed), len(context.step("big", note, path, "never"))]
+
+async def many(context, path):
+    await asyncio.gather(*(context.checkpoint(number) for number in range(500)))
+    return context.attempt
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the module that the tasks call, and return its directory."""
+    place = tmp_path_factory.mktemp("progress")
+    (place / f"{MODULE}.py").write_text(SOURCE)
+    return place
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def talka(place: Path) -> AsyncGenerator[Orchestrator]:
+    """Return a client of a platform that snapshots often; every history is verified at the end."""
+    data = place / "data"
+    settings = ExecutorSettings(allow_modules=("*",), work_dir=str(place))
+    async with local(
+        data_dir=data, executors=settings, durability="process", snapshot_every=10
+    ) as orchestrator:
+        yield orchestrator
+        ports = orchestrator.node.ports
+        records = Records(ports.log, ports.blobs, ports.snapshots, ports.shards, "default")
+        for execution_id in await orchestrator.histories.names("execution"):
+            verdict = await verify_execution(records, execution_id)
+            assert verdict.violations == (), execution_id
+
+
+def calling(function: str, path: Path, **more: Any) -> Workflow:
+    """Return a workflow of one task."""
+    payload = {"call": f"{MODULE}:{function}", "arguments": {"path": str(path)}}
+    return WorkflowBuilder(function).add_task(Task("a", "python", payload=payload, **more)).build()
+
+
+async def test_failed_attempts_go_on(talka: Orchestrator, tmp_path: Path) -> None:
+    """Each attempt adds to the checkpoint of the one before, and the step's effect happens once."""
+    effects = tmp_path / "effects"
+    result = await talka.execute_workflow(calling("fails_twice", effects, retries=2))
+    assert result.status is ExecutionState.SUCCEEDED, result.tasks["a"].error
+    assert result.tasks["a"].result == ["FIRST", [1, 2, 3]]
+    assert effects.read_text() == "first\n"
+
+
+async def test_time_out_keeps_the_checkpoint(talka: Orchestrator, tmp_path: Path) -> None:
+    """An attempt that ran too long left its checkpoint to the next."""
+    result = await talka.execute_workflow(calling("hangs_once", tmp_path / "x", retries=1, timeout=3.0))
+    assert (result.status, result.tasks["a"].result) == (ExecutionState.SUCCEEDED, 2)
+
+
+async def test_large_values_travel_by_claim_check(talka: Orchestrator, tmp_path: Path) -> None:
+    """A megabyte comes back whole, and the log holds only its claim check."""
+    effects = tmp_path / "effects"
+    result = await talka.execute_workflow(calling("large", effects, retries=1))
+    assert result.tasks["a"].result == [1_000_000, 100_000], result.tasks["a"].error
+    assert not effects.exists()
+    record = await record_of(talka, result.execution_id)
+    assert all(len(body) < 100_000 for _, body in record.bodies)
+
+
+async def test_many_at_once_are_few_events(talka: Orchestrator, tmp_path: Path) -> None:
+    """Of 500 checkpoints that are saved at the same time only a few are recorded, the newest among them."""
+    result = await talka.execute_workflow(calling("many", tmp_path / "x"))
+    assert result.status is ExecutionState.SUCCEEDED, result.tasks["a"].error
+    record = await record_of(talka, result.execution_id)
+    saved = [
+        int(bytes(event.saved.data)) for _, event in record.events if isinstance(event, TaskCheckpointed)
+    ]
+    assert saved[-1] == 499
+    assert len(saved) < 50
