@@ -198,6 +198,7 @@ def restart_from_task() -> Model:
     model.finish()
     for _ in range(2):
         model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", "b", request_id="one"))
+    return model
 
 
 def wait() -> Model:
