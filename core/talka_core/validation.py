@@ -23,6 +23,7 @@ from talka_core.policies import check_policies
 from talka_core.references import mentions
 from talka_core.scheduler.waiting import WAIT, WAITING_TYPES, WORKFLOW
 from talka_core.spelling import did_you_mean
+from talka_core.transactions import check_transactions
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow
 
@@ -67,6 +68,7 @@ def check(
     complete = replace(workflow, dependencies=detect(workflow))
     check_acyclic(complete)
     control_flow.check(complete)
+    check_transactions(complete, agent_types)
     if any(task.workflow is not None for task in complete.tasks):
         offered = Offer(agent_types, ceiling, shared or {})
         tasks = [_with_checked_child(task, i, complete, offered) for i, task in enumerate(complete.tasks)]

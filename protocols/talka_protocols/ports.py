@@ -199,8 +199,8 @@ class Attempt(Struct, frozen=True):
 
     ``idempotency_key`` is the same for every attempt of the task until its
     effect is undone or it is asked to run again; ``fence`` grows with each, so
-    an outside system can refuse an older one. ``progress`` is what earlier
-    attempts saved; an attempt made by hand has none.
+    an outside system can refuse an older one. ``progress``
+    is what earlier attempts saved; an attempt made by hand has none.
     """
 
     execution_id: str
@@ -208,8 +208,8 @@ class Attempt(Struct, frozen=True):
     attempt: int
     fence: int
     worker_id: str
-    effect_key: str = ""
     progress: Progress | None = None
+    effect_key: str = ""
 
     @property
     def idempotency_key(self) -> str:

@@ -73,6 +73,17 @@ tasks:
   - {id: large, agent_type: python, payload: {call: "hard_tasks:large"}}
 """
 
+UNDOABLE = """
+talka: 1
+name: undoable
+tasks:
+  - id: book
+    agent_type: sleep
+    payload: {seconds: 0, result: {seat: 7}}
+    compensation: {agent_type: sleep, payload: {seconds: 0, result: "cancel ${book.seat}"}}
+  - {id: tell, agent_type: sleep, payload: {seconds: 0}, depends_on: [book], irreversible: true}
+"""
+
 LONG = """
 talka: 1
 name: long
@@ -156,6 +167,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         "long.yaml": LONG,
         "asking.yaml": ASKING,
         "nested.yaml": NESTED,
+        "undoable.yaml": UNDOABLE,
     }
     for name, text in files.items():
         (directory / name).write_text(text)
@@ -462,3 +474,21 @@ def test_completion_can_be_shown(shell: Shell) -> None:
     """The shell's completion script is printed."""
     shell.environment["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     assert "talka" in shell.run("--show-completion", "bash")
+
+
+def test_rollback_and_restart_run_to_their_end_without_a_platform(shell: Shell) -> None:
+    """A finished execution of a directory goes back and runs again; a dry run only says what would happen."""
+    where = ("--data-dir", "undoable")
+    name = shell.json("run", "undoable.yaml", *where)["execution_id"]
+    plan = shell.json("rollback", name, "--to", "1", "--dry-run", *where)
+    assert (plan["compensated"], plan["irreversible"]) == (["book"], ["tell"])
+    assert "irreversible" in shell.run("rollback", name, "--to", "1", "--dry-run", *where)
+    assert shell.json("rollback", name, "--to", "1", *where, code=2)["error"]["code"] == "irreversible"
+    back = shell.json("rollback", name, "--to", "1", "--then", "stop", "--accept-irreversible", *where)
+    assert (back["status"], back["tasks"]["book"]["status"]) == ("rolled_back", "compensated")
+    assert back["tasks"]["undo:book:1"]["result"] == "cancel 7"
+    again = shell.json("restart", name, *where)
+    assert (again["status"], again["tasks"]["book"]["attempts"]) == ("succeeded", 2)
+    assert shell.json("restart", name, *where, code=2)["error"]["code"] == "nothing_to_restart"
+    assert shell.json("restart", name, "--from", "tell", *where)["tasks"]["book"]["attempts"] == 2
+    assert shell.json("replay", name, "--verify", *where)["violations"] == []

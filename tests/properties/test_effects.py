@@ -6,15 +6,17 @@ tasks, failures, lost workers whose attempts act late, reordered messages, and d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 from msgspec.structs import replace
 
 from talka_chaos.graphs import AGENT_TYPE, random_workflow
-from talka_chaos.model import Model, Run
+from talka_chaos.model import NULL, Model, Run
 from talka_chaos.sink import Sink
 from talka_core.history import FOLDS, apply
 from talka_core.scheduler.compensation import has_acted
@@ -98,11 +100,11 @@ class Acting(Model):
             f"{undone} was undone before {left}"
         )
 
-    def end(self, run: Run, outcome: Outcome) -> None:
+    def end(self, run: Run, outcome: Outcome, result: Raw = NULL, **more: Any) -> None:
         """End an attempt: a success has acted, one that was stopped may have."""
         if outcome is Outcome.SUCCEEDED and (not self.running[run] or self.random.random() < 0.5):
             self.act(run)
-        super().end(run, outcome)
+        super().end(run, outcome, result, **more)
 
     def crash_worker(self, worker_id: str) -> None:
         """Let a worker die; what ran there may act later all the same."""
@@ -177,7 +179,7 @@ class Acting(Model):
         return apply(fold, fold.initial("e"), commits, version)
 
 
-def keys(state: Any, wanted: Any) -> set[str]:
+def keys(state: Any, wanted: Callable[[str, Any], bool]) -> set[str]:
     """Return the keys of the effects of those tasks that act and are wanted."""
     tasks = state.index.tasks
     return {

@@ -21,7 +21,7 @@ from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Join, Loop, MapOver, RetryPolicy
+from talka_protocols.policies import Action, Join, Loop, MapOver, RetryPolicy, Then
 from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
@@ -152,6 +152,52 @@ def branches() -> Model:
     )
     model = _begun(Workflow("golden", "golden", tasks))
     _end(model, "a", Outcome.SUCCEEDED, b'{"n": 1}')
+    return model
+
+
+def _undoable() -> Model:
+    """Return an execution in which two of four tasks that can be undone have succeeded and the others run."""
+    undo = Action(AGENT_TYPE, {"undo": True}, retries=1)
+    tasks = tuple(Task(id_, AGENT_TYPE, resources=CORE, compensation=undo) for id_ in "abcd")
+    edges = (Dependency("a", "b"), Dependency("b", "c"))
+    model = _begun(Workflow("golden", "golden", tasks, edges))
+    _end(model, "a", Outcome.SUCCEEDED)
+    _end(model, "b", Outcome.SUCCEEDED)
+    return model
+
+
+def rollback() -> Model:
+    """The execution goes back to the end of its first task and runs again from there."""
+    model = _undoable()
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("golden", task_id="a", request_id="one"))
+    return model
+
+
+def rollback_stopped_and_restarted() -> Model:
+    """A compensation fails for good, a restart takes the rollback up, and another one runs the rest."""
+    model = _undoable()
+    stop = m.RollBackExecution("golden", task_id="a", then=Then.STOP, request_id="one")
+    model.tell(Recipient.SCHEDULER, stop)
+    _deliver_all(model)
+    for task_id in ("c", "d", "undo:c:1", "undo:d:1"):
+        _end(model, task_id, Outcome.SUCCEEDED)
+    for _ in range(2):
+        _end(model, "undo:b:1", Outcome.FAILED)
+        for timer in [timer for timer in model.timers if timer[2].startswith("retry/")]:
+            model.fire(timer)
+        _deliver_all(model)
+    for request_id in ("two", "three"):
+        model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", request_id=request_id))
+        model.finish()
+    return model
+
+
+def restart_from_task() -> Model:
+    """A task that has no compensation runs again with what needs it; the request comes twice."""
+    model = _begun(_workflow(*DIAMOND))
+    model.finish()
+    for _ in range(2):
+        model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", "b", request_id="one"))
     return model
 
 
@@ -305,6 +351,9 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         hand_on,
         worker_lost,
         commit_cut_short,
+        rollback,
+        rollback_stopped_and_restarted,
+        restart_from_task,
         retry_rules,
         branches,
         wait,

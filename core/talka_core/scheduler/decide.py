@@ -85,12 +85,10 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _start(state, message, now_ms)
         case CancelExecution():
             yield from _cancel(state, message, now_ms)
+        case RollBackExecution() | RestartExecution():
+            yield from rollback.requested(state, message, now_ms)
         case SignalExecution() | AnswerApproval() | ConfirmChild() | ChildFinished() | SettleChild():
             yield from _arrived(state, message, now_ms)
-        case RollBackExecution():
-            yield from rollback.requested(state, message, now_ms)
-        case RestartExecution():
-            yield from rollback.restart_requested(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():

@@ -24,6 +24,8 @@ _EXECUTION_ENDINGS = (
     e.ExecutionFailed,
     e.ExecutionTimedOut,
     e.ExecutionCancelled,
+    e.ExecutionRolledBack,
+    e.RollbackFailed,
 )
 
 
@@ -62,12 +64,12 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _recorded(state)
             yield from _report(state)
             yield from _ended(state, state.schedule)
+        case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
+            yield _timeout(state)
         case _ if isinstance(event, _EXECUTION_ENDINGS):
             yield from _report(state)
             yield from _ended(state, state.schedule)
         case e.ExecutionStarted() | e.ExecutionRestarted():
-            yield _timeout(state)
-        case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
             yield _timeout(state)
         case _:
             pass
@@ -175,9 +177,9 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         state.index.extracts.get(task_id, {}),
         record.incarnation,
         record.is_shared,
+        effect_key=effect_key(state, task_id),
         checkpoint=record.checkpoint.saved if record.checkpoint else None,
         steps=dict(record.steps),
-        effect_key=effect_key(state, task_id),
     )
     return Send(Recipient.WORKER, message)
 

@@ -34,7 +34,7 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
     gone = frozenset(removed)
     return RollbackPlan(
         to,
-        cancelled=tuple(t for t in tasks if _is_begun(state.tasks[t])),
+        cancelled=tuple(t for t in tasks if is_begun(state.tasks[t])),
         compensated=tuple(compensation.to_undo(state, tasks)),
         kept=tuple(t for t, r in state.tasks.items() if _had_ended(r, to) and not r.undoes),
         again=tuple(t for t in tasks if t not in gone),
@@ -62,12 +62,7 @@ def restarted(state: ExecutionRecord, message: RestartExecution) -> tuple[str, .
     tasks = _with_additions(state, _chosen(state, message))
     if not tasks:
         raise RequestRefusedError("Nothing is left to run again.", code="nothing_to_restart")
-    running = [
-        t
-        for t in tasks
-        if state.tasks[t].status not in FINAL_TASK_STATUSES
-        and state.tasks[t].status is not TaskStatus.PENDING
-    ]
+    running = [t for t in tasks if is_begun(state.tasks[t])]
     if running:
         raise RequestRefusedError(
             f"{_named(running)} would have to run again, and still runs.",
@@ -80,6 +75,12 @@ def restarted(state: ExecutionRecord, message: RestartExecution) -> tuple[str, .
 def _chosen(state: ExecutionRecord, message: RestartExecution) -> list[str]:
     if message.from_task:
         record = _task(state, message.from_task)
+        if message.from_task in state.index.maps:
+            raise RequestRefusedError(
+                f"Task {message.from_task!r} is an item of {state.index.maps[message.from_task]!r}.",
+                hint="Restart that: a map runs again as a whole.",
+                code="map_item",
+            )
         if record.status not in FINAL_TASK_STATUSES:
             raise RequestRefusedError(
                 f"Task {message.from_task!r} is {record.status}, so it cannot be restarted.",
@@ -95,7 +96,9 @@ def _chosen(state: ExecutionRecord, message: RestartExecution) -> list[str]:
         first = [
             t
             for t, r in state.tasks.items()
-            if r.status in FINAL_TASK_STATUSES and r.status not in lost and not r.undoes and not r.condition
+            if r.status in FINAL_TASK_STATUSES
+            and r.status not in lost
+            and not (r.undoes or r.condition or t in state.index.maps)
         ]
     wanted = _downstream(state, first)
     return [t for t in state.tasks if t in wanted]
@@ -166,7 +169,8 @@ def _had_ended(record: TaskRecord, event: int) -> bool:
     return bool(record.undoes) or (is_final and record.ended_version <= event)
 
 
-def _is_begun(record: TaskRecord) -> bool:
+def is_begun(record: TaskRecord) -> bool:
+    """Tell whether the task has begun and not ended."""
     return record.status not in FINAL_TASK_STATUSES and record.status is not TaskStatus.PENDING
 
 

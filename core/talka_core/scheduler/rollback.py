@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from talka_core.scheduler import children, compensation
+from talka_core.scheduler import compensation
 from talka_core.scheduler.dispatch import dispatch, make_ready, release_kept
 from talka_core.scheduler.endings import cancel_task, conclude, follow_up_all
 from talka_core.scheduler.joins import Verdict, verdict
-from talka_core.scheduler.plans import planned, restarted
+from talka_core.scheduler.plans import is_begun, planned, restarted
 from talka_core.scheduler.state import ExecutionRecord, Rollback
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.events import (
@@ -33,30 +33,34 @@ RESTART = "restart"
 """How requests are called in refusals."""
 
 
-def requested(state: ExecutionRecord, message: RollBackExecution, now_ms: int) -> Iterator[ExecutionEvent]:
-    """Begin to go back, or refuse; a request that arrives again changes nothing."""
+def requested(
+    state: ExecutionRecord, message: RollBackExecution | RestartExecution, now_ms: int
+) -> Iterator[ExecutionEvent]:
+    """Begin to go back or to run again, or refuse; a request that arrives again changes nothing."""
     if message.request_id in state.requests:
         return
     try:
-        plan = planned(state, message)
+        if isinstance(message, RollBackExecution):
+            yield from _roll_back(state, message, now_ms)
+        else:
+            yield from _restart(state, message, now_ms)
     except RequestRefusedError as error:
-        yield RequestRefused(ROLLBACK, error.code, str(error), message.task_id)
-        return
+        match message:
+            case RollBackExecution():
+                yield RequestRefused(ROLLBACK, error.code, str(error), message.task_id)
+            case RestartExecution():
+                yield RequestRefused(RESTART, error.code, str(error), message.from_task)
+
+
+def _roll_back(state: ExecutionRecord, message: RollBackExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+    plan = planned(state, message)
     yield RollbackStarted(plan.to, (*plan.again, *plan.removed), message.then, message.request_id)
     yield from stop(state, now_ms)
 
 
-def restart_requested(
-    state: ExecutionRecord, message: RestartExecution, now_ms: int
-) -> Iterator[ExecutionEvent]:
-    """Let tasks run again, or refuse; those with a compensation are undone first."""
-    if message.request_id in state.requests:
-        return
-    try:
-        tasks = restarted(state, message)
-    except RequestRefusedError as error:
-        yield RequestRefused(RESTART, error.code, str(error), message.from_task)
-        return
+def _restart(state: ExecutionRecord, message: RestartExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Let tasks run again; those with a compensation are undone first."""
+    tasks = restarted(state, message)
     failed = state.rollback
     if failed is not None:
         yield RollbackStarted(failed.to, failed.tasks, failed.then, message.request_id)
@@ -84,7 +88,8 @@ def proceed(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         return
     going = state.rollback
     assert going is not None
-    if any(children.is_open(state.tasks[task_id]) for task_id in going.tasks):
+    if any(is_begun(state.tasks[task_id]) for task_id in going.tasks):
+        # A sub-workflow that is being cancelled is not active, and not over.
         return
     missing = compensation.missing(state, going.tasks)
     yield from compensation.add(state, missing, going.tasks)

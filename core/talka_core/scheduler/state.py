@@ -87,6 +87,13 @@ class TaskRecord(Struct, gc=False):
     is_tolerated: bool = False
     waiting: str = ""
     added_at: int = 0
+    round: int = 1
+    undoes: str = ""
+    ended_version: int = 0
+    spans: list[int] = field(default_factory=list[int])
+    may_have_acted: bool = False
+    is_unclear: bool = False
+    newest_fence: int = 0
     awaited: str = ""
     asked: Raw = Raw(b"null")
     answer: Raw = Raw(b"null")
@@ -95,13 +102,6 @@ class TaskRecord(Struct, gc=False):
     iteration: int = 0
     checkpoint: Checkpoint | None = None
     steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
-    round: int = 1
-    undoes: str = ""
-    ended_version: int = 0
-    spans: list[int] = field(default_factory=list[int])
-    may_have_acted: bool = False
-    is_unclear: bool = False
-    newest_fence: int = 0
 
 
 class Return(Struct, frozen=True):
@@ -136,7 +136,10 @@ class MapRecord(Struct):
 
 
 class Rollback(Struct, frozen=True):
-    """On the way back to event ``to``; ``tasks`` had not ended then. It ``has_failed`` until it is asked for again."""
+    """On the way back to event ``to``; ``tasks`` had not ended then.
+
+    One that ``has_failed`` stands still until it is asked for again.
+    """
 
     to: int
     tasks: tuple[str, ...]
@@ -145,7 +148,7 @@ class Rollback(Struct, frozen=True):
 
 
 class Retired(Struct, frozen=True):
-    """What is remembered of a task that left the graph: one that comes back under its id counts on from there."""
+    """What is remembered of a task that left the graph: one that comes back under its id counts on."""
 
     attempt: int
     round: int
@@ -155,13 +158,13 @@ class Retired(Struct, frozen=True):
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
 
-    ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
-    were recorded. ``parent`` is the task whose sub-workflow it is.
     ``added`` are the additions to the graph and ``added_versions`` when they
     were made. ``lost_spans`` are ranges of events (first, and the one after the
     last) whose state nothing can bring back, because what had ended then was
     undone or run again. ``requests`` are the newest ids of requests that must
     not be followed twice.
+    ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
+    were recorded. ``parent`` is the task whose sub-workflow it is.
     """
 
     execution_id: str

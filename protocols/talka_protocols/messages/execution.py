@@ -240,14 +240,14 @@ SchedulerMessage = (
     | ConfirmHandOn
     | StartExecution
     | CancelExecution
+    | RollBackExecution
+    | RestartExecution
     | SignalExecution
     | AnswerApproval
     | ConfirmChild
     | ChildFinished
     | SettleChild
     | ReportEnd
-    | RollBackExecution
-    | RestartExecution
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired

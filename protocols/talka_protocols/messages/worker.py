@@ -43,9 +43,9 @@ class StartTask(ToWorker, frozen=True, gc=False):
     incarnation: int = 0
     is_shared: bool = False
     bundle: ClaimCheck | None = None
+    effect_key: str = ""
     checkpoint: Saved | None = None
     steps: dict[str, Saved] = {}
-    effect_key: str = ""
 
 
 class CancelTask(ToWorker, frozen=True, gc=False):

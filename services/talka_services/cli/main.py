@@ -42,12 +42,12 @@ for group in (
     platform,
     queries,
     control,
-    answering,
     history,
     replaying,
     rewinding,
     validating,
     transfer,
+    answering,
     schedules,
     benching,
 ):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talka_protocols.policies import Then
+from talka_protocols.states import ExecutionState
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, UsageError
@@ -81,7 +82,9 @@ def rollback(
     async def ask(orchestrator: Orchestrator) -> None:
         await orchestrator.rollback(execution_id, place, then=then, accept_irreversible=accept_irreversible)
 
-    _act(target, execution_id, ask, Flags(workers, parse_amounts(capacity or ())), is_detached=detach)
+    flags = Flags(workers, parse_amounts(capacity or ()))
+    wanted = ExecutionState.ROLLED_BACK if then is Then.STOP else ExecutionState.SUCCEEDED
+    _act(target, execution_id, ask, flags, is_detached=detach, wanted=wanted)
 
 
 def restart(
@@ -107,7 +110,15 @@ def restart(
     _act(target, execution_id, ask, Flags(workers, parse_amounts(capacity or ())), is_detached=detach)
 
 
-def _act(target: Target, execution_id: str, ask: Ask, flags: Flags, *, is_detached: bool) -> None:
+def _act(
+    target: Target,
+    execution_id: str,
+    ask: Ask,
+    flags: Flags,
+    *,
+    is_detached: bool,
+    wanted: ExecutionState = ExecutionState.SUCCEEDED,
+) -> None:
     """Ask, follow the execution to its end, and leave with the exit code that ``run`` has."""
     from talka_services.cli.report import exit_code, print_summary, result_document
 
@@ -118,7 +129,8 @@ def _act(target: Target, execution_id: str, ask: Ask, flags: Flags, *, is_detach
         console().print(f"{execution_id} is {result.status}")
     else:
         print_summary(result)
-    raise typer.Exit(ExitCode.SUCCEEDED if is_detached else exit_code(result.status))
+    is_done = is_detached or result.status is wanted
+    raise typer.Exit(ExitCode.SUCCEEDED if is_done else exit_code(result.status))
 
 
 async def _asked(

@@ -286,34 +286,6 @@ class Orchestrator:
                     return True
         return False
 
-    async def signal(
-        self, execution_id: str, name: str, data: Any = None, *, signal_id: str | None = None
-    ) -> bool:
-        """Send a signal to an execution; the first task that waits for its name ends with the data.
-
-        It is kept if no task waits for it yet. The same ``signal_id`` counts
-        once: False says that it had been recorded before.
-
-        Raises:
-            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
-            RequestRefusedError: the execution is over or keeps too many signals.
-            CallerError: the name, the id or the size of the data cannot be.
-        """
-        await self._until_begun(execution_id)
-        return await answering.signal(self, execution_id, name, data, signal_id)
-
-    async def approve(
-        self, execution_id: str, task_id: str, choice: str = APPROVE, *, by: str = "", comment: str = ""
-    ) -> None:
-        """Answer what a task of type ``approval`` asks.
-
-        Raises:
-            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
-            RequestRefusedError: the task does not ask, or not for that: it is answered or over already.
-        """
-        await self._until_begun(execution_id)
-        await answering.approve(self, execution_id, task_id, choice, by, comment)
-
     async def rollback(
         self,
         execution_id: str,
@@ -358,6 +330,34 @@ class Orchestrator:
         """
         await self.request(restart_request(execution_id, from_task, from_event))
         return await self.get_execution_status(execution_id)
+
+    async def signal(
+        self, execution_id: str, name: str, data: Any = None, *, signal_id: str | None = None
+    ) -> bool:
+        """Send a signal to an execution; the first task that waits for its name ends with the data.
+
+        It is kept if no task waits for it yet. The same ``signal_id`` counts
+        once: False says that it had been recorded before.
+
+        Raises:
+            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
+            RequestRefusedError: the execution is over or keeps too many signals.
+            CallerError: the name, the id or the size of the data cannot be.
+        """
+        await self._until_begun(execution_id)
+        return await answering.signal(self, execution_id, name, data, signal_id)
+
+    async def approve(
+        self, execution_id: str, task_id: str, choice: str = APPROVE, *, by: str = "", comment: str = ""
+    ) -> None:
+        """Answer what a task of type ``approval`` asks.
+
+        Raises:
+            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
+            RequestRefusedError: the task does not ask, or not for that: it is answered or over already.
+        """
+        await self._until_begun(execution_id)
+        await answering.approve(self, execution_id, task_id, choice, by, comment)
 
     async def release_execution(self, execution_id: str) -> ExecutionStatus:
         """Have the services try again to fold an execution's log that they set aside as broken.

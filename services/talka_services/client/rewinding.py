@@ -15,15 +15,8 @@ def rollback_request(
     execution_id: str, to: int | str, then: Then = Then.CONTINUE, *, accepts_irreversible: bool = False
 ) -> RollBackExecution:
     """Return the request to go back to an event, or to the end of a task."""
-    is_event = isinstance(to, int)
-    return RollBackExecution(
-        execution_id,
-        to if is_event else 0,
-        "" if is_event else to,
-        then,
-        accepts_irreversible,
-        uuid4().hex,
-    )
+    event, task_id = (to, "") if isinstance(to, int) else (0, to)
+    return RollBackExecution(execution_id, event, task_id, then, accepts_irreversible, uuid4().hex)
 
 
 async def plan_rollback(histories: Histories, request: RollBackExecution) -> RollbackPlan:

@@ -206,8 +206,8 @@ class Launcher:
                     start.attempt,
                     start.fence,
                     self._worker_id,
-                    start.effect_key,
                     progress,
+                    start.effect_key,
                 )
                 result = await self._executors.for_agent_type(task.agent_type).execute(attempt)
             return await self._succeeded(start, result)

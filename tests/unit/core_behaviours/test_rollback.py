@@ -27,7 +27,8 @@ UNDO = Action(AGENT_TYPE, {"undo": True}, retries=1)
 
 def task(task_id: str, **options: Any) -> Task:
     """Return a task that can be undone unless the options say otherwise."""
-    return Task(task_id, AGENT_TYPE, **{"compensation": UNDO, **options})
+    options.setdefault("compensation", UNDO)
+    return Task(task_id, AGENT_TYPE, **options)
 
 
 def begun(*tasks: Task, edges: tuple[tuple[str, str], ...] = (), **config: Any) -> Model:
@@ -99,7 +100,7 @@ def test_undoes_in_reverse_order_and_runs_again() -> None:
     assert state(model).status is ExecutionState.ROLLING_BACK
     assert state(model).tasks["d"].is_stopping
     end(model, "d")
-    undone = []
+    undone: list[str] = []
     while running := [run[2] for run in model.running]:
         undone += running
         assert statuses(model)[running[0].split(":")[1]] is S.COMPENSATING

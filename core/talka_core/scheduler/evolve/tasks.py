@@ -19,6 +19,8 @@ from talka_protocols.events import TaskFailure
 from talka_protocols.policies import OnFailure
 from talka_protocols.states import ACTIVE_TASK_STATUSES, TaskStatus
 
+_STOPPED = TaskFailure("compensation_failed", "its compensation was cancelled.")
+
 
 def _ready(state: ExecutionRecord, event: e.TaskReady, at: int) -> None:
     record = state.tasks[event.task_id]
@@ -99,7 +101,7 @@ def _cancelled(state: ExecutionRecord, event: e.TaskCancelled, _at: int) -> None
     record = _end(state, event.task_id, TaskStatus.CANCELLED, event.finished_at)
     record.because, record.is_tolerated = event.because, bool(event.because)
     if record.undoes and state.tasks[record.undoes].status is TaskStatus.COMPENSATING:
-        compensation_failed(state, record.undoes, TaskFailure("cancelled", "its compensation was cancelled."))
+        compensation_failed(state, record.undoes, _STOPPED)
 
 
 def _skipped(state: ExecutionRecord, event: e.TaskSkipped, at: int) -> None:

@@ -95,7 +95,8 @@ def _run_again(state: ExecutionRecord, tasks: Collection[str], to: int, at: int)
         state.lost_spans.append((min(ended), state.version))
     restart_clock(state, at)
     for task_id in tasks:
-        state.tasks[task_id] = _again(state, task_id)
+        state.maps.pop(task_id, None)
+        state.tasks[task_id] = _again(state, task_id, to)
     _forget_additions(state, frozenset(tasks), to)
     _await(state, [task_id for task_id in tasks if task_id in state.tasks])
     _count(state)
@@ -113,7 +114,7 @@ def _begin_anew(state: ExecutionRecord, request_id: str) -> None:
     state.finished_at, state.reason = 0, ""
 
 
-def _again(state: ExecutionRecord, task_id: str) -> TaskRecord:
+def _again(state: ExecutionRecord, task_id: str, to: int) -> TaskRecord:
     """Return the task as it was before its first attempt, but for what must never be used twice.
 
     What was done or undone gets a key of its own the next time. The effect of
@@ -123,6 +124,9 @@ def _again(state: ExecutionRecord, task_id: str) -> TaskRecord:
     is_new = record.status in (TaskStatus.SUCCEEDED, TaskStatus.COMPENSATED)
     again = _fresh(record)
     again.round += is_new and not state.index.tasks[task_id].is_irreversible
+    if not is_new and 0 < record.ended_version <= to:
+        # It had failed and is restarted in the same round, so it goes on from what it saved.
+        again.checkpoint, again.steps = record.checkpoint, record.steps
     return again
 
 
