@@ -9,6 +9,7 @@ from typing import Any
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.order import Course
 from talka_chaos.runs import OVER, misattributed
+from talka_chaos.timetable import schedule_findings, schedule_unrest
 from talka_chaos.virtual_loop import at_once
 from talka_chaos.world import World
 from talka_core.history import FOLDS, apply, packed, violations
@@ -19,14 +20,16 @@ from talka_protocols.commit import Commit, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.messages import ChildFinished
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, LogName
 from talka_services.runner.journal import newest
 
 _OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
 
 
-def unrest(world: World, submitted: int) -> str:
+def unrest(world: World, submitted: int, scheduled: int = 0) -> str:
     """L1 say why the world has not come to rest yet; empty when everything is over and given back."""
+    if complaint := schedule_unrest(world.book.of_kind(SCHEDULE), scheduled):
+        return complaint
     executions = world.book.of_kind(EXECUTION)
     if len(executions) < submitted:
         return f"L1 {len(executions)} of {submitted} executions were begun"
@@ -60,6 +63,9 @@ def findings(world: World) -> Iterator[str]:
         try:
             if log.kind == EXECUTION:
                 yield from _execution(log, commits)
+            if log.kind == SCHEDULE:
+                events = [event for commit in commits for _, _, event in commit.events()]
+                yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))
             if log.kind in FOLDS:
                 yield from _replay(world, log, commits)
         except BrokenHistoryError as error:

@@ -15,11 +15,11 @@ from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.events import RequestRefused
 from talka_protocols.messages import Recipient
 from talka_protocols.ports import StoredCommit
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD, LogName
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, LogName
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded
 
-OWNERS = {PLAN: Recipient.PLANNER, EXECUTION: Recipient.SCHEDULER}
+OWNERS = {PLAN: Recipient.PLANNER, EXECUTION: Recipient.SCHEDULER, SCHEDULE: Recipient.STARTER}
 """Who owns the logs of a shard, by their kind; its roster is named after it."""
 
 

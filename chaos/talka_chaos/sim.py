@@ -16,6 +16,7 @@ from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.swarm import Faults
+from talka_chaos.timetable import drawn_schedules
 from talka_chaos.virtual_loop import StillnessError, run_virtually
 from talka_chaos.workers import WorkerProcess
 from talka_chaos.world import SHARED, World
@@ -74,6 +75,10 @@ class Simulation:
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
+        self.schedules = [] if workflow else drawn_schedules(seed)
+        self._processes += self._owners(
+            [(Recipient.STARTER, str(n)) for n in range(SHARDS if self.schedules else 0)]
+        )
         self._requests = 0
 
     @staticmethod
@@ -96,17 +101,20 @@ class Simulation:
             (kind, str(shard)) for kind in (Recipient.PLANNER, Recipient.SCHEDULER) for shard in range(SHARDS)
         ]
         places.append((Recipient.RESOURCE, POOL_ID))
-        processes: list[Process] = [
-            OwnerProcess(kind, id_, f"{kind.value}-{id_}-{copy}", self.world, self._leases, self._sizes)
-            for kind, id_ in places
-            for copy in "ab"
-        ]
+        processes = self._owners(places)
         cores = [2.0, *(random.choice((1.0, 2.0, 3.3)) for _ in range(random.randrange(3)))]
         processes += [
             WorkerProcess(f"w{i}", offered, self.world, self._leases, self._sizes)
             for i, offered in enumerate(cores)
         ]
         return processes
+
+    def _owners(self, places: list[tuple[Recipient, str]]) -> list[Process]:
+        return [
+            OwnerProcess(kind, id_, f"{kind.value}-{id_}-{copy}", self.world, self._leases, self._sizes)
+            for kind, id_ in places
+            for copy in "ab"
+        ]
 
     async def run(self) -> Report:
         """Live through the storm, wait for rest, and judge."""
@@ -141,7 +149,7 @@ class Simulation:
 
     async def _rest(self) -> str:
         end_s = self.world.now_s() + CALM_S
-        while complaint := unrest(self.world, len(self.workflows)):
+        while complaint := unrest(self.world, len(self.workflows), len(self.schedules)):
             if self.world.now_s() > end_s:
                 return complaint
             await asyncio.sleep(0.5)
@@ -164,6 +172,9 @@ class Simulation:
 
             for moment, message in arrivals(random, workflow, at_s, self.world.faults.storm_s):
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
+
+        for put in self.schedules:
+            loop.call_later(1.0, self._request, Recipient.STARTER, shard_of(put.name, SHARDS), put)
 
     def _request(self, to: Recipient, address: str, message: Message) -> None:
         self._requests += 1
