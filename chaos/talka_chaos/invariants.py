@@ -24,7 +24,12 @@ from talka_protocols.states import (
 )
 
 LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
-_UNTOUCHED = (TaskStatus.PENDING, TaskStatus.SKIPPED, TaskStatus.CANCELLED)
+_UNTOUCHED = (
+    TaskStatus.PENDING,
+    TaskStatus.SKIPPED,
+    TaskStatus.CANCELLED,
+    TaskStatus.COMPENSATED,
+)
 SETTLEMENTS = (
     e.AllocationSettled,
     e.HandOnSettled,
@@ -33,12 +38,14 @@ SETTLEMENTS = (
     e.RequestRefused,
     e.ParentInformed,
 )
+REOPENINGS = (e.RollbackStarted, e.ExecutionRestarted, e.ExecutionResumed)
 
 
 def check_execution(state: ExecutionRecord) -> None:
     """S1 dependencies first; S2 the count of active tasks and its limit; S3 one holder an allocation."""
+    undone = frozenset(state.rollback.tasks if state.rollback else ())
     for task_id, record in state.tasks.items():
-        if record.status not in _UNTOUCHED:
+        if record.status not in _UNTOUCHED and task_id not in undone:
             needed = [state.tasks[need].status for need in state.index.predecessors[task_id]]
             is_met = verdict(state, task_id) is Verdict.START
             assert is_met, f"S1 {task_id} is {record.status} while what it needs is {needed}"
@@ -172,11 +179,12 @@ def check_transition(before: Statuses | None, state: Any, events: Iterable[Any])
     if before is None:
         return
     was, tasks = before
-    if any(isinstance(event, e.ExecutionResumed) for event in events):
-        return
-    if was in FINAL_EXECUTION_STATES:
+    is_reopened = any(isinstance(event, REOPENINGS) for event in events)
+    if was in FINAL_EXECUTION_STATES and not is_reopened:
         late = [event for event in events if not isinstance(event, SETTLEMENTS)]
         assert not late, f"S4 after the end: {late}"
+    if is_reopened or state.is_rolling_back or was is ExecutionState.ROLLING_BACK:
+        return
     for task_id, status in tasks.items():
         if status in FINAL_TASK_STATUSES:
             now = state.tasks[task_id].status
@@ -187,7 +195,10 @@ def check_event(before: Statuses, state: ExecutionRecord, event: Any) -> None:
     """S5 one event moves statuses only along the tables."""
     was, tasks = before
     for task_id, status in tasks.items():
-        now = state.tasks[task_id].status
+        record = state.tasks.get(task_id)
+        if record is None:
+            continue
+        now = record.status
         is_allowed = now is status or now in TASK_TRANSITIONS.get(status, frozenset())
         assert is_allowed, f"S5 {event}: {task_id} went from {status} to {now}"
     if was is not None and state.status is not was:

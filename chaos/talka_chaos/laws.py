@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Send, SetTimer, Stop, is_owed
+from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Send, SetAlarm, SetTimer, Stop, is_owed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
+from talka_core.starter.effects import moves_alarm
 from talka_core.worker import state as f
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -44,6 +45,8 @@ _TIME_STOPS = (
     e.ExecutionFailed,
     e.ExecutionTimedOut,
     e.ExecutionCancelled,
+    e.RollbackStarted,
+    e.ExecutionRestarted,
 )
 
 
@@ -54,6 +57,8 @@ def is_settled(effect: Effect, event: Any) -> bool:
             return _is_message_settled(effect.message, event)
         case SetTimer():
             return _is_timer_settled(effect.name, event)
+        case SetAlarm():
+            return moves_alarm(event) or isinstance(event, e.SchedulePaused | e.ScheduleRemoved)
         case Launch():
             return _key(event) == (effect.start.execution_id, effect.start.task.id)
         case Stop():
@@ -113,14 +118,8 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
     match message:
         case m.StartExecution():
             return isinstance(event, e.PlanHandedOver)
-        case m.SubmitWorkflow(parent=e.Parent() as parent):
-            is_begun = isinstance(event, e.ChildStarted) and event.task_id == parent.task_id
-            return is_begun or _is_over(event, parent.task_id)
-        case m.CancelExecution(parent=e.Parent() as parent):
-            is_again = isinstance(event, e.TaskCancelRequested) and event.task_id == parent.task_id
-            return is_again or _is_over(event, parent.task_id)
-        case m.ChildFinished():
-            return isinstance(event, e.ParentInformed)
+        case m.SubmitWorkflow() | m.CancelExecution() | m.ChildFinished() | m.ReportEnd():
+            return _is_kin_settled(message, event)
         case m.RevokeAllocation():
             return isinstance(event, e.AllocationFreed) and event.allocation_id == message.allocation_id
         case m.RegisterWorker():
@@ -129,6 +128,29 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
             return isinstance(event, f.DrainRecorded | f.EnlistingBegan | f.IncarnationBegan)
         case _:
             raise AssertionError(f"{type(message).__name__} is owed, and nothing says what settles it")
+
+
+def _is_kin_settled(message: m.Message, event: Any) -> bool:
+    """Tell whether a task or a schedule has what it wanted of an execution of its own."""
+    match message:
+        case m.SubmitWorkflow(parent=e.Parent() as parent):
+            is_begun = isinstance(event, e.ChildStarted) and event.task_id == parent.task_id
+            return is_begun or _is_over(event, parent.task_id)
+        case m.CancelExecution(parent=e.Parent() as parent):
+            is_again = isinstance(event, e.TaskCancelRequested) and event.task_id == parent.task_id
+            return is_again or _is_over(event, parent.task_id)
+        case m.ChildFinished():
+            return isinstance(event, e.ParentInformed)
+        case m.SubmitWorkflow():
+            return _is_run(event, e.RunRecorded | e.RunEnded, message.execution_id)
+        case m.ReportEnd() | m.CancelExecution():
+            return _is_run(event, e.RunEnded, message.execution_id)
+        case _:
+            return False
+
+
+def _is_run(event: Any, kinds: Any, execution_id: str) -> bool:
+    return isinstance(event, kinds) and event.execution_id == execution_id
 
 
 def _is_request_settled(message: m.RequestAllocation, event: Any) -> bool:

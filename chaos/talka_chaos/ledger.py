@@ -7,22 +7,27 @@ from typing import Any
 
 from talka_chaos.invariants import check_execution, check_fences, check_held, check_pool, check_roster
 from talka_chaos.runs import OVER, Runs
+from talka_chaos.virtual_loop import at_once
 from talka_core.history import FOLDS, apply
 from talka_core.scheduler import ExecutionRecord
-from talka_protocols.commit import Commit, decode_commit
+from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.events import RequestRefused
 from talka_protocols.messages import Recipient
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD, LogName
+from talka_protocols.ports import StoredCommit
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, LogName
+from talka_services.runner.definitions import Definitions
+from talka_services.runner.journal import decoded
 
-OWNERS = {PLAN: Recipient.PLANNER, EXECUTION: Recipient.SCHEDULER}
+OWNERS = {PLAN: Recipient.PLANNER, EXECUTION: Recipient.SCHEDULER, SCHEDULE: Recipient.STARTER}
 """Who owns the logs of a shard, by their kind; its roster is named after it."""
 
 
 class LogBook:
     """The states that the stored commits fold to, and what was wrong with them."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, definitions: Definitions) -> None:
+        self.definitions = definitions
         self._runs = runs
         self.states: dict[LogName, Any] = {}
         self.commits: dict[LogName, list[Commit[Any]]] = {}
@@ -39,7 +44,7 @@ class LogBook:
         if self._positions.get(log, 0) >= position:
             return False
         self._positions[log] = position
-        commit = decode_commit(log, body)
+        commit = at_once(decoded(StoredCommit(log, position, body, ""), self.definitions))
         self.commits.setdefault(log, []).append(commit)
         if log.kind not in FOLDS:
             return True

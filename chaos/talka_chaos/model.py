@@ -7,6 +7,7 @@ After every single event the model holds the behaviours to their laws.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace as replaced
 from typing import Any
 
@@ -25,12 +26,24 @@ from talka_chaos.invariants import (
     statuses_of,
 )
 from talka_chaos.laws import Ledger
-from talka_core.behaviour import Behaviour, Confirm, Effect, Enlist, Launch, Send, SetTimer, Stop, step
+from talka_core.behaviour import (
+    Behaviour,
+    Confirm,
+    Effect,
+    Enlist,
+    Launch,
+    Send,
+    SetAlarm,
+    SetTimer,
+    Stop,
+    step,
+)
 from talka_core.history import FOLDS, apply, packed, unpacked
 from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.scheduler.state import PARKED
+from talka_core.starter import STARTER
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols import messages as m
 from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
@@ -48,6 +61,7 @@ Run = tuple[str, str, str, int]
 BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
     Recipient.PLANNER: PLANNER,
     Recipient.SCHEDULER: SCHEDULER,
+    Recipient.STARTER: STARTER,
     Recipient.RESOURCE: RESOURCE,
     Recipient.WORKER: WORKER_BEHAVIOUR,
 }
@@ -246,7 +260,7 @@ class Model:
             match effect:
                 case Send():
                     self._post(effect.to, effect.message)
-                case SetTimer():
+                case SetTimer() | SetAlarm():
                     self.timers[player.kind, effect.key, effect.name] = effect.due_at
                 case Launch():
                     start = effect.start
@@ -295,14 +309,19 @@ class Model:
         planned = [p for (kind, _), p in self.players.items() if kind is Recipient.PLANNER]
         return is_free and bool(ended) and all(ended) and all(p.state.is_handed_over for p in planned)
 
-    def finish(self, rounds: int = 400) -> None:
+    def finish(self, rounds: int = 400, outside: Sequence[m.Message] = ()) -> None:
         """Let everything happen in good order until every execution is over.
+
+        ``outside`` is what people and systems tell executions, again and again.
 
         Raises:
             AssertionError: it never comes to an end, or something is left behind.
         """
         self.restore_contact()
         for _ in range(rounds):
+            self._drain()
+            for message in outside:
+                self.tell(Recipient.SCHEDULER, message)
             self._drain()
             if self.is_quiet() and not self.soup:
                 break

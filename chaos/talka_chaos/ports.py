@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
-from talka_chaos.world import World, at_once
+from talka_chaos.virtual_loop import at_once
+from talka_chaos.world import World
 from talka_protocols.errors import ServerUnavailableError, TalkaError
 from talka_protocols.ports import Delivery, StoredCommit
 from talka_protocols.subjects import LogName

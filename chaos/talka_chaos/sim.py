@@ -17,6 +17,7 @@ from talka_chaos.interference import interference, relief
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.swarm import Faults
+from talka_chaos.timetable import drawn_schedules
 from talka_chaos.virtual_loop import StillnessError, run_virtually
 from talka_chaos.workers import WorkerProcess
 from talka_chaos.world import SHARED, World
@@ -75,6 +76,10 @@ class Simulation:
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
+        self.schedules = [] if workflow else drawn_schedules(seed)
+        self._processes += self._owners(
+            [(Recipient.STARTER, str(n)) for n in range(SHARDS if self.schedules else 0)]
+        )
         self._requests = 0
 
     @staticmethod
@@ -86,7 +91,7 @@ class Simulation:
         licensed_ones = [licensed(random, workflow, share) for workflow in drawn]
         mixed = [with_control_flow(random, w) if random.random() < 0.3 else w for w in licensed_ones]
         awaiting = [with_arrivals(random, w) if random.random() < 0.3 else w for w in mixed]
-        return [with_children(random, w) if random.random() < 0.2 else w for w in awaiting]
+        return [with_children(random, w) if random.random() < 0.3 else w for w in awaiting]
 
     @property
     def _workers(self) -> list[Process]:
@@ -97,17 +102,20 @@ class Simulation:
             (kind, str(shard)) for kind in (Recipient.PLANNER, Recipient.SCHEDULER) for shard in range(SHARDS)
         ]
         places.append((Recipient.RESOURCE, POOL_ID))
-        processes: list[Process] = [
-            OwnerProcess(kind, id_, f"{kind.value}-{id_}-{copy}", self.world, self._leases, self._sizes)
-            for kind, id_ in places
-            for copy in "ab"
-        ]
+        processes = self._owners(places)
         cores = [2.0, *(random.choice((1.0, 2.0, 3.3)) for _ in range(random.randrange(3)))]
         processes += [
             WorkerProcess(f"w{i}", offered, self.world, self._leases, self._sizes)
             for i, offered in enumerate(cores)
         ]
         return processes
+
+    def _owners(self, places: list[tuple[Recipient, str]]) -> list[Process]:
+        return [
+            OwnerProcess(kind, id_, f"{kind.value}-{id_}-{copy}", self.world, self._leases, self._sizes)
+            for kind, id_ in places
+            for copy in "ab"
+        ]
 
     async def run(self) -> Report:
         """Live through the storm, wait for rest, and judge."""
@@ -142,7 +150,7 @@ class Simulation:
 
     async def _rest(self) -> str:
         end_s, round_ = self.world.now_s() + CALM_S, 0
-        while complaint := unrest(self.world, len(self.workflows)):
+        while complaint := unrest(self.world, len(self.workflows), len(self.schedules)):
             if self.world.now_s() > end_s:
                 return complaint
             if not round_ % 20:
@@ -171,6 +179,9 @@ class Simulation:
 
             for moment, message in arrivals(random, workflow, at_s, self.world.faults.storm_s):
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
+
+        for put in self.schedules:
+            loop.call_later(1.0, self._request, Recipient.STARTER, shard_of(put.name, SHARDS), put)
 
     def _let_go_on(self) -> None:
         """Resume what is still paused, and release what is parked: nobody else will."""

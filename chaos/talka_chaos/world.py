@@ -10,30 +10,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from talka_chaos.ledger import LogBook
 from talka_chaos.progress import Saves
 from talka_chaos.runs import Runs
 from talka_chaos.swarm import Chance, Faults, draw
+from talka_chaos.virtual_loop import at_once
 from talka_protocols.subjects import LogName, Names
 from talka_services.memory import MemoryBlobs, MemoryInbox, MemoryLog, MemoryPost, MemorySnapshots
+from talka_services.runner.definitions import Definitions
 
 EPOCH_MS = 1_700_000_000_000
 TAIL_S = 4.0
 SHARED = {"licence": 1.0}
 """What the pool of every world has as a whole."""
-
-
-def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    raise AssertionError("it waits")
 
 
 class World:
@@ -53,7 +45,7 @@ class World:
         self.listeners: dict[str, Callable[[bytes], object]] = {}
         self.readers: dict[str, list[MemoryInbox]] = {}
         self.runs = Runs(SHARED)
-        self.book = LogBook(self.runs)
+        self.book = LogBook(self.runs, Definitions(self.blobs))
         self.injected: Counter[str] = Counter()
         self.saves = Saves()
         self.happenings = 0

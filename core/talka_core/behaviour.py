@@ -40,6 +40,14 @@ class SetTimer(Struct, frozen=True):
     due_at: int
 
 
+class SetAlarm(Struct, frozen=True):
+    """Deliver ``TimerFired(key, name)`` at ``due_at`` of the wall clock, however far off that is."""
+
+    key: str
+    name: str
+    due_at: int
+
+
 class Launch(Struct, frozen=True):
     """Run an attempt on this worker."""
 
@@ -67,7 +75,7 @@ class Enlist(Struct, frozen=True):
     worker_id: str
 
 
-Effect = Send | SetTimer | Launch | Stop | Confirm | Enlist
+Effect = Send | SetTimer | SetAlarm | Launch | Stop | Confirm | Enlist
 
 
 @dataclass(frozen=True)

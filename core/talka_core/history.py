@@ -16,11 +16,12 @@ from talka_core.resource import RESOURCE, PoolRecord
 from talka_core.roster import RosterRecord, evolve_roster
 from talka_core.scheduler import SCHEDULER, ExecutionRecord, restore
 from talka_core.scheduler.index import WorkflowIndex
+from talka_core.starter import STARTER, ScheduleRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.events import Event, ExecutionEvent
 from talka_protocols.states import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -49,6 +50,7 @@ FOLDS: dict[str, Fold] = {
     EXECUTION: Fold(ExecutionRecord, SCHEDULER.initial, SCHEDULER.evolve, _pack_execution, restore),
     PLAN: _of(PLANNER, PlanRecord),
     POOL: _of(RESOURCE, PoolRecord),
+    SCHEDULE: _of(STARTER, ScheduleRecord),
     SHARD: Fold(RosterRecord, RosterRecord, evolve_roster),
 }
 

@@ -21,6 +21,7 @@ from talka_protocols.messages import (
     Recipient,
     Refusal,
     StartExecution,
+    SubmissionRecorded,
     SubmitWorkflow,
 )
 from talka_protocols.subjects import PLAN
@@ -36,6 +37,7 @@ class PlanRecord(Struct):
     definition: ClaimCheck | None = None
     refusal: Refusal | None = None
     name: str = ""
+    schedule: str = ""
     is_handed_over: bool = False
     parent: Parent | None = None
 
@@ -65,10 +67,10 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     try:
         workflow = check_bound(check(submitted))
     except WorkflowInvalidError as error:
-        return PlanRejected(error.code, str(error), submitted.name, parent)
+        return PlanRejected(error.code, str(error), submitted.name, parent, message.schedule)
     if message.definition is not None and workflow != submitted:
         reason = "A definition stored by digest must be complete: check it before it is stored."
-        return PlanRejected("incomplete_definition", reason, submitted.name, parent)
+        return PlanRejected("incomplete_definition", reason, submitted.name, parent, message.schedule)
     found = analyse(workflow)
     return PlanAccepted(
         workflow,
@@ -78,6 +80,7 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         found.critical_seconds,
         lower_bound(workflow, found),
         parent,
+        message.schedule,
     )
 
 
@@ -89,9 +92,10 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
             assert event.workflow is not None, "the shell loads a definition before it folds PlanAccepted"
             state.workflow, state.definition = event.workflow, event.definition
             state.name, state.parent = event.workflow.name, event.parent
+            state.schedule = event.schedule
         case PlanRejected():
             state.refusal, state.name = Refusal(event.code, event.message), event.name
-            state.parent = event.parent
+            state.parent, state.schedule = event.parent, event.schedule
         case PlanHandedOver():
             state.is_handed_over = True
         case _:
@@ -104,6 +108,7 @@ def react(state: PlanRecord, event: PlanEvent) -> Iterator[Effect]:
         yield _hand_over(state)
         if state.parent is not None:
             yield _confirmed(state.parent)
+        yield from _recorded(state.schedule, state.execution_id)
 
 
 def resume(state: PlanRecord) -> Iterator[Effect]:
@@ -112,10 +117,12 @@ def resume(state: PlanRecord) -> Iterator[Effect]:
         yield _hand_over(state)
 
 
-def answer(_state: PlanRecord, message: PlannerMessage) -> Iterable[Effect]:
-    """Tell a task again that its sub-workflow is on record; clients follow the execution's log."""
+def answer(state: PlanRecord, message: PlannerMessage) -> Iterable[Effect]:
+    """Tell a parent or a schedule again that its execution is on record; clients follow its log."""
     if isinstance(message, SubmitWorkflow) and message.parent is not None:
         yield _confirmed(message.parent)
+    if isinstance(message, SubmitWorkflow) and state.is_decided:
+        yield from _recorded(message.schedule, state.execution_id)
 
 
 def is_over(state: PlanRecord) -> bool:
@@ -125,7 +132,13 @@ def is_over(state: PlanRecord) -> bool:
 
 def _hand_over(state: PlanRecord) -> Effect:
     message = StartExecution(
-        state.execution_id, state.workflow, state.definition, state.refusal, state.name, state.parent
+        state.execution_id,
+        state.workflow,
+        state.definition,
+        state.refusal,
+        state.name,
+        state.parent,
+        state.schedule,
     )
     return Send(Recipient.SCHEDULER, message)
 
@@ -133,6 +146,11 @@ def _hand_over(state: PlanRecord) -> Effect:
 def _confirmed(parent: Parent) -> Effect:
     message = ConfirmChild(parent.execution_id, parent.task_id, parent.attempt)
     return Send(Recipient.SCHEDULER, message, notice=True)
+
+
+def _recorded(schedule: str, execution_id: str) -> Iterator[Effect]:
+    if schedule:
+        yield Send(Recipient.STARTER, SubmissionRecorded(schedule, execution_id), notice=True)
 
 
 PLANNER: Behaviour[PlanRecord, PlannerMessage, PlanEvent] = Behaviour(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -21,8 +21,9 @@ from talka_core.inputs import check_names
 from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
 from talka_core.references import mentions
-from talka_core.scheduler.waiting import WAITING_TYPES, WORKFLOW
+from talka_core.scheduler.waiting import WAIT, WAITING_TYPES, WORKFLOW
 from talka_core.spelling import did_you_mean
+from talka_core.transactions import check_transactions
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow
 
@@ -57,7 +58,7 @@ def check(
     for position, task in enumerate(workflow.tasks):
         _check_definition(task, position)
         if task.agent_type in WAITING_TYPES:
-            _check_waiting(task.agent_type, task.payload, f"Task {task.id!r}", ("tasks", position))
+            _check_waiting(task, position)
         if agent_types is not None:
             _check_agent_types(task, position, agent_types)
         if shared:
@@ -67,6 +68,7 @@ def check(
     complete = replace(workflow, dependencies=detect(workflow))
     check_acyclic(complete)
     control_flow.check(complete)
+    check_transactions(complete, agent_types)
     if any(task.workflow is not None for task in complete.tasks):
         offered = Offer(agent_types, ceiling, shared or {})
         tasks = [_with_checked_child(task, i, complete, offered) for i, task in enumerate(complete.tasks)]
@@ -235,11 +237,25 @@ def _check_ids(tasks: Sequence[Task]) -> None:
             )
 
 
-def _check_waiting(agent_type: str, payload: dict[str, Any], who: str, path: tuple[str | int, ...]) -> None:
+def _check_waiting(task: Task, position: int) -> None:
+    if task.timeout is not None:
+        raise WorkflowInvalidError(
+            f"Task {task.id!r}: a {task.agent_type} task runs on no worker, so it has no attempt to stop.",
+            hint=_LIMITS.get(task.agent_type, "Write timeout_seconds in the payload instead."),
+            code="unknown_field",
+            path=("tasks", position, "timeout_seconds"),
+        )
     try:
-        check_literals(agent_type, payload)
+        check_literals(task.agent_type, task.payload)
     except WorkflowInvalidError as error:
-        raise _within(error, f"{who}: ", (*path, "payload")) from None
+        raise _within(error, f"Task {task.id!r}: ", ("tasks", position, "payload")) from None
+
+
+_LIMITS = {
+    WAIT: "Its payload says when it ends.",
+    WORKFLOW: "Write timeout_seconds in the sub-workflow instead.",
+}
+"""Where tasks that no worker runs are limited, by agent type."""
 
 
 def _check_agent_types(task: Task, position: int, agent_types: frozenset[str]) -> None:

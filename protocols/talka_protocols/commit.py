@@ -16,8 +16,16 @@ import msgspec
 from msgspec import Struct
 
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.events import Event, ExecutionEvent, PlanEvent, PoolEvent, ShardEvent, WorkerEvent
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD, WORKER, LogName
+from talka_protocols.events import (
+    Event,
+    ExecutionEvent,
+    PlanEvent,
+    PoolEvent,
+    ScheduleEvent,
+    ShardEvent,
+    WorkerEvent,
+)
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, WORKER, LogName
 
 E_co = TypeVar("E_co", covariant=True)
 
@@ -59,6 +67,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     PLAN: msgspec.json.Decoder(Commit[PlanEvent]),
     POOL: msgspec.json.Decoder(Commit[PoolEvent]),
     WORKER: msgspec.json.Decoder(Commit[WorkerEvent]),
+    SCHEDULE: msgspec.json.Decoder(Commit[ScheduleEvent]),
     SHARD: msgspec.json.Decoder(Commit[ShardEvent]),
 }
 

@@ -4,6 +4,8 @@
       CallerError                  you asked for something that cannot be
         WorkflowInvalidError         the definition is wrong (file, line, column)
         UnknownExecutionError        no execution has this id
+        UnknownScheduleError         no schedule has this name
+        ScheduleInvalidError         a schedule makes no sense, or would never start anything
         RequestRefusedError          the execution could not do what was asked; its log says so
         ResourcesUnavailable         what was asked for is not free, or exists nowhere
         NotAllowedError              the worker was not told to allow this
@@ -85,6 +87,29 @@ class UnknownExecutionError(CallerError):
             hint="`talka list` shows those that exist; check --data-dir or --server.",
         )
         self.execution_id = execution_id
+
+
+class UnknownScheduleError(CallerError):
+    """No schedule exists under this name."""
+
+    code = "unknown_schedule"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no schedule {name!r} here.",
+            hint="`talka schedule list` shows those that exist; check --data-dir or --server.",
+        )
+        self.name = name
+
+
+class ScheduleInvalidError(CallerError):
+    """A schedule that makes no sense, or would never start anything; nothing was stored."""
+
+    code = "schedule_invalid"
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code or type(self).code
 
 
 class RequestRefusedError(CallerError):

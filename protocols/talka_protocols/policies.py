@@ -39,6 +39,13 @@ class Join(StrEnum):
     DONE = "done"
 
 
+class Then(StrEnum):
+    """What an execution does when it has been rolled back: run again from there, or end."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
 class RetryPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """How long to wait between attempts, and which errors are worth another one.
 

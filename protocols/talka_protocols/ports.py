@@ -140,6 +140,20 @@ class Leases(Protocol):
         ...
 
 
+class Alarms(Protocol):
+    """Envelopes that the server delivers later, by its own wall clock."""
+
+    async def set(self, kind: str, address: str, key: str, due_at: int, body: bytes) -> None:
+        """Have an envelope put into an inbox at ``due_at`` (milliseconds since the epoch).
+
+        It takes the place of the alarm that was set for the key before.
+
+        Raises:
+            ServerUnavailableError: the server did not acknowledge; setting it again is safe.
+        """
+        ...
+
+
 class Blobs(Protocol):
     """Large values, stored by digest."""
 
@@ -183,8 +197,9 @@ class Progress(Protocol):
 class Attempt(Struct, frozen=True):
     """What an executor is given: one attempt of a task, its references already resolved.
 
-    ``idempotency_key`` is the same for every attempt of the task; ``fence``
-    grows with each, so an outside system can refuse an older one. ``progress``
+    ``idempotency_key`` is the same for every attempt of the task until its
+    effect is undone or it is asked to run again; ``fence`` grows with each, so
+    an outside system can refuse an older one. ``progress``
     is what earlier attempts saved; an attempt made by hand has none.
     """
 
@@ -194,11 +209,15 @@ class Attempt(Struct, frozen=True):
     fence: int
     worker_id: str
     progress: Progress | None = None
+    effect_key: str = ""
 
     @property
     def idempotency_key(self) -> str:
-        """Name the task's effect, equal for all its attempts."""
-        return f"{self.execution_id}/{self.task.id}"
+        """Name the task's effect: ``EXECUTION/TASK``, from its second round on ``EXECUTION/TASK/ROUND``.
+
+        A compensation's is that of what it undoes with ``/undo`` behind it.
+        """
+        return self.effect_key or f"{self.execution_id}/{self.task.id}"
 
 
 class Executor(Protocol):

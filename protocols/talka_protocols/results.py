@@ -98,3 +98,21 @@ class ExecutionStatus(Struct, frozen=True):
             TaskStatus.SKIPPED,
         )
         return sum(self.counts.get(status, 0) for status in ended)
+
+
+class RollbackPlan(Struct, frozen=True):
+    """What going back to event ``to`` does, by task id.
+
+    ``cancelled`` are active now; ``compensated`` are undone, in this order;
+    ``kept`` stay as they are with their results; ``again`` run again when the
+    execution continues; ``removed`` were added to the graph since; ``irreversible``
+    did what stays.
+    """
+
+    to: int
+    cancelled: tuple[str, ...] = ()
+    compensated: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    irreversible: tuple[str, ...] = ()

@@ -47,7 +47,9 @@ class ExecutionState(StrEnum):
 _T = TaskStatus
 _X = ExecutionState
 
-FINAL_TASK_STATUSES = frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED, _T.SKIPPED})
+FINAL_TASK_STATUSES = frozenset(
+    {_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED, _T.SKIPPED, _T.COMPENSATED}
+)
 ACTIVE_TASK_STATUSES = frozenset({_T.QUEUED, _T.SCHEDULED, _T.RUNNING})
 """Those that count against ``max_parallel``."""
 
@@ -67,9 +69,15 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     ),
     _T.WAITING: frozenset({_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
-    _T.CANCELLED: frozenset({_T.PENDING, _T.WAITING}),
+    _T.COMPENSATING: frozenset({_T.COMPENSATED, _T.FAILED}),
+    _T.SUCCEEDED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
+    _T.FAILED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
+    _T.TIMED_OUT: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
+    _T.CANCELLED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.WAITING}),
+    _T.SKIPPED: frozenset({_T.PENDING, _T.CANCELLED}),
+    _T.COMPENSATED: frozenset({_T.PENDING}),
 }
-"""Which status may follow which; a status that is missing here is final in this version.
+"""Which status may follow which.
 
 READY to SCHEDULED is a hand-on: a finished task's allocation goes straight to
 its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
@@ -77,14 +85,40 @@ one is lost when its worker is gone before the grant arrived. PENDING to FAILED
 is a condition that could not be evaluated. WAITING holds nothing: the task
 waits for time, for a person, for the outside or for tasks of its own.
 QUEUED, SCHEDULED or RUNNING to WAITING is a task that is parked, and WAITING to
-READY one that is released. CANCELLED to PENDING, or of a map to WAITING, is an
-execution that its time limit had stopped and that is resumed.
+READY one that is released. What has ended becomes something else only by a
+rollback, a restart, a broken group, or the resume of an execution that its time
+limit had stopped: COMPENSATING while it is undone, PENDING (or WAITING, if it is
+a map) when it is to run again.
 """
 
 EXECUTION_TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {
     _X.ACCEPTED: frozenset({_X.RUNNING}),
-    _X.RUNNING: frozenset({_X.PAUSED, _X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED}),
-    _X.PAUSED: frozenset({_X.RUNNING, _X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED}),
-    _X.TIMED_OUT: frozenset({_X.RUNNING}),
+    _X.RUNNING: frozenset(
+        {
+            _X.PAUSED,
+            _X.SUCCEEDED,
+            _X.PARTIAL,
+            _X.FAILED,
+            _X.TIMED_OUT,
+            _X.CANCELLED,
+            _X.ROLLING_BACK,
+        }
+    ),
+    _X.PAUSED: frozenset(
+        {
+            _X.RUNNING,
+            _X.SUCCEEDED,
+            _X.PARTIAL,
+            _X.FAILED,
+            _X.TIMED_OUT,
+            _X.CANCELLED,
+            _X.ROLLING_BACK,
+        }
+    ),
+    _X.ROLLING_BACK: frozenset({_X.RUNNING, _X.ROLLED_BACK, _X.FAILED}),
+    **{
+        ended: frozenset({_X.RUNNING, _X.ROLLING_BACK})
+        for ended in (_X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED, _X.ROLLED_BACK)
+    },
 }
 """PAUSED ends by itself when what still ran was all that was left."""

@@ -18,6 +18,7 @@ PLAN = "plan"
 POOL = "pool"
 WORKER = "worker"
 SHARD = "shard"
+SCHEDULE = "schedule"
 
 
 def is_token(text: str) -> bool:
@@ -76,6 +77,10 @@ class Names(Struct, frozen=True):
     def requests(self, kind: str, address: str) -> str:
         """Return the subject that clients write to; it is on file until recorded."""
         return f"{self.root}.request.{kind}.{address}"
+
+    def alarm(self, kind: str, key: str) -> str:
+        """Return the subject that holds the alarm of a key; it rings in the stream of requests."""
+        return self.requests("alarm", f"{kind}.{key}")
 
     def dead_letter(self, kind: str, address: str) -> str:
         """Return the subject for messages that crash their actor every time."""

@@ -4,6 +4,7 @@ from talka_core.builder import WorkflowBuilder
 from talka_core.tasks import task
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
+from talka_protocols.schedules import CatchUp, Overlap, Schedule, ScheduleStatus
 from talka_protocols.workflow import (
     ExecutionPlan,
     ReservationId,
@@ -18,15 +19,19 @@ from talka_protocols.workflow import (
 from talka_services.client import LocalOptions, Orchestrator, ResourceManager, connect, local
 
 __all__ = [
+    "CatchUp",
     "ExecutionPlan",
     "ExecutionStatus",
     "LocalOptions",
     "Orchestrator",
+    "Overlap",
     "ReservationId",
     "ResourceAllocation",
     "ResourceInventory",
     "ResourceManager",
     "ResourceRequirements",
+    "Schedule",
+    "ScheduleStatus",
     "Strategy",
     "TalkaError",
     "Task",

@@ -74,6 +74,17 @@ tasks:
   - {id: large, agent_type: python, payload: {call: "hard_tasks:large"}}
 """
 
+UNDOABLE = """
+talka: 1
+name: undoable
+tasks:
+  - id: book
+    agent_type: sleep
+    payload: {seconds: 0, result: {seat: 7}}
+    compensation: {agent_type: sleep, payload: {seconds: 0, result: "cancel ${book.seat}"}}
+  - {id: tell, agent_type: sleep, payload: {seconds: 0}, depends_on: [book], irreversible: true}
+"""
+
 LONG = """
 talka: 1
 name: long
@@ -105,6 +116,18 @@ name: asking
 tasks:
   - {id: order, agent_type: signal, payload: {name: order}}
   - {id: ask, agent_type: approval, payload: {question: "Ship ${order.what}?", assignees: [Ada]}}
+"""
+
+NESTED = """
+talka: 1
+name: nested
+tasks:
+  - id: bed
+    agent_type: workflow
+    payload: {inputs: {crop: corn}}
+    workflow:
+      inputs: {crop: null}
+      tasks: [{id: plant, agent_type: sleep, payload: {seconds: 0, result: "${input.crop}"}}]
 """
 
 
@@ -161,6 +184,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         "good.yaml": GOOD,
         "long.yaml": LONG,
         "asking.yaml": ASKING,
+        "nested.yaml": NESTED,
+        "undoable.yaml": UNDOABLE,
     }
     for name, text in files.items():
         (directory / name).write_text(text)
@@ -403,6 +428,23 @@ def test_a_partial_execution_names_what_failed(shell: Shell, platform: dict[str,
     assert re.search(r"bad +failed +1 ", said)
 
 
+def test_sub_workflows_are_executions_with_a_parent(shell: Shell) -> None:
+    """The child is listed, shown, verified and exported like any other execution, and names its parent."""
+    here = ("--data-dir", "nested")
+    result = shell.json("run", "nested.yaml", *here)
+    assert result["tasks"]["bed"]["result"] == {"plant": "corn"}
+    listed = shell.json("list", *here)["executions"]
+    (child,) = [item for item in listed if item["parent"]]
+    assert child["parent"] == {"execution_id": result["execution_id"], "task_id": "bed", "attempt": 1}
+    assert f"part of {result['execution_id']}" in shell.run("list", *here)
+    assert "sub-workflow of task bed" in shell.run("status", child["execution_id"], *here)
+    for name in (result["execution_id"], child["execution_id"]):
+        assert shell.json("replay", name, "--verify", *here)["verified"] is True
+    again = shell.run("export", result["execution_id"], "--format", "yaml", "-o", "-", *here)
+    (shell.directory / "nested-again.yaml").write_text(again)
+    assert shell.json("validate", "nested-again.yaml")["tasks"] == 1
+
+
 def test_signals_and_answers_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:
     """A signal's data reaches the question that is then asked and answered; each refusal exits with 2."""
     del platform
@@ -425,6 +467,51 @@ def test_signals_and_answers_from_the_command_line(shell: Shell, platform: dict[
     ended = shell.json("watch", name, *here, code=1)["tasks"]["ask"]
     assert ended["error"]["message"] == "It was rejected by Ada: rain"
     assert shell.json("approve", name, "ask", *here, code=2)["error"]["code"] == "execution_over"
+
+
+def test_schedules_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:
+    """A schedule is set, shown, paused, resumed, run by hand and removed; what is wrong with one is said."""
+    here = ("--data-dir", "up")
+    status = shell.json("schedule", "set", "tick", "good.yaml", "--every", "1h30m", *here)
+    assert (status["name"], status["state"], status["schedule"]) == (
+        "tick",
+        "active",
+        {"every_seconds": 5400.0},
+    )
+    assert abs(status["next_at"] - time.time() - 5400) < 60
+    assert "every 5400 s" in shell.run("schedule", "list", *here)
+    assert shell.json("schedule", "pause", "tick", *here)["state"] == "paused"
+    assert shell.json("schedule", "resume", "tick", *here)["state"] == "active"
+    execution_id = shell.json("schedule", "run", "tick", *here)["execution_id"]
+    assert shell.json("watch", execution_id, *here)["status"] == "succeeded"
+    assert "workflow  good" in shell.run("schedule", "show", "tick", *here)
+    assert "ScheduleFired" in shell.run("events", "schedule:tick", *here)
+    assert shell.json("schedule", "remove", "tick", *here)["state"] == "removed"
+    assert shell.json("schedule", "list", *here) == {"schedules": []}
+    assert [s["name"] for s in shell.json("schedule", "list", "--all", *here)["schedules"]] == ["tick"]
+    later = shell.json("submit", "good.yaml", "--at", "2050-01-01T09:00", *here)["execution_id"]
+    (waiting,) = shell.json("schedule", "list", *here)["schedules"]
+    assert (waiting["name"], waiting["next_at"]) == (f"at-{later}", 2524640400.0)
+    burst = [
+        shell.json("submit", "good.yaml", "--debounce", "k", "--quiet-for", "60s", *here) for _ in range(2)
+    ]
+    assert burst[0] == burst[1]
+    for words, code in (
+        (("schedule", "set", "x", "good.yaml", "--cron", "0 0 30 2 *"), "bad_cron"),
+        (("schedule", "set", "x", "good.yaml", "--at", "2001-01-01T00:00"), "schedule_never_fires"),
+        (("schedule", "set", "x", "good.yaml"), "bad_schedule"),
+        (("schedule", "set", "x y", "good.yaml", "--every", "1m"), "caller"),
+        (("schedule", "set", "x", "good.yaml", "--every", "often"), "usage"),
+        (("schedule", "set", "x", "good.yaml", "--every", "1m", "--overlap", "both"), "usage"),
+        (
+            ("schedule", "set", "x", "good.yaml", "--every", "1m", "--time-zone", "Mars/Base"),
+            "unknown_time_zone",
+        ),
+        (("schedule", "pause", "nothing"), "unknown_schedule"),
+        (("submit", "good.yaml", "--at", "tomorrow"), "usage"),
+        (("submit", "good.yaml", "--debounce", "k", "--key", "k"), "usage"),
+    ):
+        assert shell.json(*words, *here, code=2)["error"]["code"] == code, words
 
 
 def test_services_as_processes_of_their_own(shell: Shell, nats_server: Any) -> None:
@@ -450,3 +537,21 @@ def test_completion_can_be_shown(shell: Shell) -> None:
     """The shell's completion script is printed."""
     shell.environment["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     assert "talka" in shell.run("--show-completion", "bash")
+
+
+def test_rollback_and_restart_run_to_their_end_without_a_platform(shell: Shell) -> None:
+    """A finished execution of a directory goes back and runs again; a dry run only says what would happen."""
+    where = ("--data-dir", "undoable")
+    name = shell.json("run", "undoable.yaml", *where)["execution_id"]
+    plan = shell.json("rollback", name, "--to", "1", "--dry-run", *where)
+    assert (plan["compensated"], plan["irreversible"]) == (["book"], ["tell"])
+    assert "irreversible" in shell.run("rollback", name, "--to", "1", "--dry-run", *where)
+    assert shell.json("rollback", name, "--to", "1", *where, code=2)["error"]["code"] == "irreversible"
+    back = shell.json("rollback", name, "--to", "1", "--then", "stop", "--accept-irreversible", *where)
+    assert (back["status"], back["tasks"]["book"]["status"]) == ("rolled_back", "compensated")
+    assert back["tasks"]["undo:book:1"]["result"] == "cancel 7"
+    again = shell.json("restart", name, *where)
+    assert (again["status"], again["tasks"]["book"]["attempts"]) == ("succeeded", 2)
+    assert shell.json("restart", name, *where, code=2)["error"]["code"] == "nothing_to_restart"
+    assert shell.json("restart", name, "--from", "tell", *where)["tasks"]["book"]["attempts"] == 2
+    assert shell.json("replay", name, "--verify", *where)["violations"] == []

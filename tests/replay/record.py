@@ -21,7 +21,8 @@ from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy
+from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy, Then
+from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -242,6 +243,52 @@ def branches() -> Model:
     return model
 
 
+def _undoable() -> Model:
+    """Return an execution in which two of four tasks that can be undone have succeeded and the others run."""
+    undo = Action(AGENT_TYPE, {"undo": True}, retries=1)
+    tasks = tuple(Task(id_, AGENT_TYPE, resources=CORE, compensation=undo) for id_ in "abcd")
+    edges = (Dependency("a", "b"), Dependency("b", "c"))
+    model = _begun(Workflow("golden", "golden", tasks, edges))
+    _end(model, "a", Outcome.SUCCEEDED)
+    _end(model, "b", Outcome.SUCCEEDED)
+    return model
+
+
+def rollback() -> Model:
+    """The execution goes back to the end of its first task and runs again from there."""
+    model = _undoable()
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("golden", task_id="a", request_id="one"))
+    return model
+
+
+def rollback_stopped_and_restarted() -> Model:
+    """A compensation fails for good, a restart takes the rollback up, and another one runs the rest."""
+    model = _undoable()
+    stop = m.RollBackExecution("golden", task_id="a", then=Then.STOP, request_id="one")
+    model.tell(Recipient.SCHEDULER, stop)
+    _deliver_all(model)
+    for task_id in ("c", "d", "undo:c:1", "undo:d:1"):
+        _end(model, task_id, Outcome.SUCCEEDED)
+    for _ in range(2):
+        _end(model, "undo:b:1", Outcome.FAILED)
+        for timer in [timer for timer in model.timers if timer[2].startswith("retry/")]:
+            model.fire(timer)
+        _deliver_all(model)
+    for request_id in ("two", "three"):
+        model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", request_id=request_id))
+        model.finish()
+    return model
+
+
+def restart_from_task() -> Model:
+    """A task that has no compensation runs again with what needs it; the request comes twice."""
+    model = _begun(_workflow(*DIAMOND))
+    model.finish()
+    for _ in range(2):
+        model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", "b", request_id="one"))
+    return model
+
+
 def wait() -> Model:
     """A task waits for time, over a takeover of the scheduler."""
     tasks = (Task("pause", "wait", payload={"seconds": 90}), Task("after", AGENT_TYPE))
@@ -357,6 +404,30 @@ def checkpoints() -> Model:
     return model
 
 
+def schedule() -> Model:
+    """A schedule misses a time, cancels what runs for the next one, is paused, and ends after three runs."""
+    model = Model({"w1": 2.0})
+    rules = Schedule(
+        every_seconds=60.0,
+        time_zone="Europe/Berlin",
+        overlap=Overlap.CANCEL,
+        catch_up=CatchUp.LAST,
+        max_runs=3,
+    )
+    model.tell(Recipient.STARTER, m.PutSchedule("golden", rules, _workflow(*DIAMOND)))
+    model.now_ms += 150_000
+    model.fire((Recipient.STARTER, "golden", "due"))
+    _deliver_all(model)
+    model.fire((Recipient.STARTER, "golden", "due"))
+    _deliver_all(model)
+    model.tell(Recipient.STARTER, m.PauseSchedule("golden"))
+    model.tell(Recipient.STARTER, m.ResumeSchedule("golden"))
+    model.tell(Recipient.STARTER, m.RunSchedule("golden", "golden-by-hand"))
+    model.tell(Recipient.STARTER, m.PutSchedule("golden", Schedule(at=1.0), _workflow(*DIAMOND)))
+    _deliver_all(model)
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -375,6 +446,9 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         start_timeout,
         forced_cancel,
         parked,
+        rollback,
+        rollback_stopped_and_restarted,
+        restart_from_task,
         retry_rules,
         branches,
         wait,
@@ -385,6 +459,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         map_over_items,
         loop_in_rounds,
         checkpoints,
+        schedule,
     )
 }
 

@@ -32,7 +32,8 @@ def has_passed(state: ExecutionRecord, now_ms: int) -> bool:
 def start_due_at(state: ExecutionRecord, task_id: str) -> int:
     """Return when the task must have its resources (Unix milliseconds); 0 if nothing bounds it now."""
     limit_s, record = state.index.tasks[task_id].start_timeout, state.tasks[task_id]
-    if limit_s is None or not state.may_start or record.is_paused:
+    is_running = state.status is ExecutionState.RUNNING and not state.is_stopping
+    if limit_s is None or not is_running or record.is_paused:
         return 0
     is_waiting = record.status in (TaskStatus.READY, TaskStatus.QUEUED)
     return record.ready_at + int(limit_s * 1000) if is_waiting else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import arrivals, attempts, children, endings, pausing, progress, waiting
+from talka_core.scheduler import arrivals, attempts, children, endings, pausing, progress, rollback, waiting
 from talka_core.scheduler.clock import has_passed
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
@@ -26,6 +26,7 @@ from talka_protocols.events import (
     HandOnSettled,
     ParentInformed,
     PermitWithdrawn,
+    RequestRefused,
     TaskScheduled,
 )
 from talka_protocols.messages import (
@@ -42,8 +43,11 @@ from talka_protocols.messages import (
     PauseExecution,
     RecordProgress,
     ReleaseTask,
+    ReportEnd,
+    RestartExecution,
     ResumeExecution,
     RevokeAllocation,
+    RollBackExecution,
     SchedulerMessage,
     SettleChild,
     SignalExecution,
@@ -85,8 +89,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _start(state, message, now_ms)
         case CancelExecution():
             yield from _cancel(state, message, now_ms)
-        case PauseExecution() | ResumeExecution() | ReleaseTask():
-            yield from pausing.asked(state, message, now_ms)
+        case PauseExecution() | ResumeExecution() | ReleaseTask() | RollBackExecution() | RestartExecution():
+            yield from _asked(state, message, now_ms)
         case SignalExecution() | AnswerApproval() | ConfirmChild() | ChildFinished() | SettleChild():
             yield from _arrived(state, message, now_ms)
         case RevokeAllocation():
@@ -98,8 +102,21 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
                 yield PermitWithdrawn(message.allocation_id)
         case TimerFired():
             yield from _timer(state, message, now_ms)
+        case ReportEnd():
+            pass
         case Advance():
             yield from _advance(state, now_ms)
+    yield from rollback.proceed(state, now_ms)
+
+
+def _asked(
+    state: ExecutionRecord, message: pausing.Asked | RollBackExecution | RestartExecution, now_ms: int
+) -> Iterator[ExecutionEvent]:
+    match message:
+        case RollBackExecution() | RestartExecution():
+            yield from rollback.requested(state, message, now_ms)
+        case _:
+            yield from pausing.asked(state, message, now_ms)
 
 
 def _holders(state: ExecutionRecord, allocation_id: str) -> Iterable[TaskRecord]:
@@ -111,10 +128,10 @@ def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iter
         return
     if message.refusal is not None:
         refusal = message.refusal
-        yield ExecutionRejected(refusal.code, refusal.message, message.name, message.parent)
+        yield ExecutionRejected(refusal.code, refusal.message, message.name, message.parent, message.schedule)
         return
     assert message.workflow is not None, "the shell loads a definition before it delivers StartExecution"
-    yield ExecutionAccepted(message.workflow, message.definition, message.parent)
+    yield ExecutionAccepted(message.workflow, message.definition, message.parent, message.schedule)
     yield from _advance(state, now_ms)
 
 
@@ -159,6 +176,11 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
 
 
 def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+    # The task whose sub-workflow this is asks again.
+    if state.is_rolling_back and message.parent is None:
+        yield RequestRefused(
+            "cancel", "rolling_back", "The execution is being rolled back. Cancel it when that is over."
+        )
     if state.status not in (ExecutionState.RUNNING, ExecutionState.PAUSED):
         return
     if state.is_stopping and (state.is_forced or not message.is_forced):
@@ -203,6 +225,8 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         return
     if state.status is ExecutionState.ACCEPTED:
         yield ExecutionStarted()
+    if state.is_rolling_back:
+        yield from rollback.stop(state, now_ms)
     if state.is_stopping:
         yield from endings.stop_all(state, now_ms)
     else:

@@ -48,7 +48,7 @@ def give_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Execu
     of ours that waits in the pool's queue. An heir needs exactly the same.
     """
     record = state.tasks[task_id]
-    is_permitted = record.hands > 0 and now_ms < record.hands_until
+    is_permitted = record.hands > 0 and now_ms < record.hands_until and not state.is_rolling_back
     if is_permitted and state.queued == 0 and state.may_start:
         heir = state.ready[0][1] if state.ready and _has_room(state) else None
         if heir is not None and _needs_the_same(state, task_id, heir):
@@ -95,8 +95,17 @@ def _kept_for(state: ExecutionRecord, heir: str, now_ms: int) -> str | None:
 
 
 def _needs_the_same(state: ExecutionRecord, task_id: str, heir: str) -> bool:
+    """Tell whether the task's allocation is what the heir needs, under a newer fence than it ever had."""
     tasks, amounts = state.index.tasks, state.index.amounts
-    return tasks[heir].agent_type == tasks[task_id].agent_type and amounts[heir] == amounts[task_id]
+    is_newer = state.tasks[task_id].fence + 1 > _newest_fence(state, heir)
+    is_same_type = tasks[heir].agent_type == tasks[task_id].agent_type
+    return is_newer and is_same_type and amounts[heir] == amounts[task_id]
+
+
+def _newest_fence(state: ExecutionRecord, task_id: str) -> int:
+    record = state.tasks[task_id]
+    undone = state.tasks[record.undoes].newest_fence if record.undoes else 0
+    return max(record.newest_fence, undone)
 
 
 def _has_room(state: ExecutionRecord) -> bool:

@@ -9,12 +9,14 @@ from talka_core.scheduler import children, progress
 from talka_core.scheduler.clock import start_due_at
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.scheduler.inputs import inputs_of
+from talka_core.scheduler.names import effect_key
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord, allocation_id
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.events import ExecutionEvent, Holder
 from talka_protocols.messages import Recipient
+from talka_protocols.policies import Then
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
 _EXECUTION_ENDINGS = (
@@ -23,6 +25,8 @@ _EXECUTION_ENDINGS = (
     e.ExecutionFailed,
     e.ExecutionTimedOut,
     e.ExecutionCancelled,
+    e.ExecutionRolledBack,
+    e.RollbackFailed,
 )
 
 
@@ -79,14 +83,18 @@ def _react_to_execution(state: ExecutionRecord, event: ExecutionEvent) -> Iterat
         case e.ExecutionRejected():
             yield _recorded(state)
             yield from _report(state)
-        case e.ExecutionStarted() | e.TimeLimitResumed():
+            yield from _ended(state, state.schedule)
+        case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
+            yield from _timeout(state)
+        case _ if isinstance(event, _EXECUTION_ENDINGS):
+            yield from _report(state)
+            yield from _ended(state, state.schedule)
+        case e.ExecutionStarted() | e.ExecutionRestarted() | e.TimeLimitResumed():
             yield from _timeout(state)
         case e.ExecutionResumed():
             yield from _timeout(state)
             for task_id in state.tasks:
                 yield from _start_timer(state, task_id)
-        case _ if isinstance(event, _EXECUTION_ENDINGS):
-            yield from _report(state)
         case _:
             pass
 
@@ -153,6 +161,8 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield _recorded(state)
         case m.ChildFinished():
             yield Send(Recipient.SCHEDULER, m.SettleChild(message.child_id), notice=True)
+        case m.ReportEnd():
+            yield from _ended(state, message.schedule)
         case _:
             pass
 
@@ -194,6 +204,7 @@ def _start(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         state.index.extracts.get(task_id, {}),
         record.incarnation,
         record.is_shared,
+        effect_key=effect_key(state, task_id),
         checkpoint=record.checkpoint.saved if record.checkpoint else None,
         steps=dict(record.steps),
     )
@@ -250,3 +261,10 @@ def _timeout(state: ExecutionRecord) -> Iterator[Effect]:
 
 def _recorded(state: ExecutionRecord) -> Effect:
     return Send(Recipient.PLANNER, m.ExecutionRecorded(state.execution_id), notice=True)
+
+
+def _ended(state: ExecutionRecord, schedule: str) -> Iterator[Effect]:
+    """Tell the schedule that asked for the execution; it asks until it has heard."""
+    if schedule and state.status is not None and state.status in FINAL_EXECUTION_STATES:
+        message = m.ExecutionEnded(schedule, state.execution_id, state.status.value)
+        yield Send(Recipient.STARTER, message, notice=True)

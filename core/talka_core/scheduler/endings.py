@@ -39,7 +39,8 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
     ended = [task_id]
     for last in ended:
         for successor in state.index.successors[last]:
-            if state.is_stopping or state.tasks[successor].status is not TaskStatus.PENDING:
+            record = state.tasks[successor]
+            if record.status is not TaskStatus.PENDING or state.holds_back(record):
                 continue
             yield from _judged(state, successor, verdict_after(state, successor, last), last, now_ms)
             if state.tasks[successor].status in FINAL_TASK_STATUSES:
@@ -58,7 +59,7 @@ def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEven
             yield from follow_up(state, task_id, now_ms)
             return
     for task_id, record in list(state.tasks.items()):
-        if record.status is TaskStatus.PENDING:
+        if record.status is TaskStatus.PENDING and not state.holds_back(record):
             yield from _judged(state, task_id, verdict(state, task_id), "", now_ms)
             if state.tasks[task_id].status in FINAL_TASK_STATUSES:
                 yield from follow_up(state, task_id, now_ms)

@@ -27,10 +27,12 @@ class WorkflowIndex(Struct):
     paths, by text, of the references and conditions that look at its result.
     ``joins`` holds only those that are not ``all``, ``conditions`` those of
     tasks that have one. ``items`` are the tasks that a map became, and ``maps``
-    where each of them came from.
+    where each of them came from. ``originals`` are tasks in whose place their
+    fallbacks stand.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+    originals: dict[str, Task] = field(default_factory=dict[str, Task])
     successors: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     predecessors: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     positions: dict[str, Position] = field(default_factory=dict[str, Position])
@@ -91,6 +93,7 @@ def fall_back(index: WorkflowIndex, task_id: str) -> None:
     task = index.tasks[task_id]
     action = task.fallback
     assert action is not None, "only a task that has a fallback falls back"
+    index.originals[task_id] = task
     index.tasks[task_id] = replace(
         task,
         agent_type=action.agent_type,
@@ -99,6 +102,12 @@ def fall_back(index: WorkflowIndex, task_id: str) -> None:
         retries=action.retries,
         fallback=None,
     )
+    index.references[task_id] = _own_references(index, index.tasks[task_id])
+
+
+def take_back(index: WorkflowIndex, task_id: str) -> None:
+    """Let the task be what it was before it fell back."""
+    index.tasks[task_id] = index.originals.pop(task_id)
     index.references[task_id] = _own_references(index, index.tasks[task_id])
 
 

@@ -23,6 +23,9 @@ def inputs_of(state: ExecutionRecord, task_id: str) -> tuple[dict[str, Raw], dic
     excerpts: dict[str, Excerpt] = {}
     for reference in state.index.references.get(task_id, ()):
         _provide(state, task_id, reference, inputs, excerpts)
+        if state.tasks[task_id].undoes and reference.text not in excerpts:
+            # What is undone may have been stopped before it returned anything.
+            inputs.setdefault(reference.text, Raw(b"null"))
     return inputs, excerpts
 
 

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
 from talka_protocols.events import Holder, Parent, Saved, TaskFailure, TasksAdded
+from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -46,6 +47,13 @@ class Checkpoint(Struct, frozen=True, gc=False):
 class TaskRecord(Struct, gc=False):
     """One task's state; instants are milliseconds since the epoch, 0 for never.
 
+    ``round`` counts how often its effect was asked for anew: attempts of one
+    round share an idempotency key. ``undoes`` is the task that it undoes, if it
+    is a compensation. ``ended_version`` is the version at which it ended;
+    ``spans`` are those at which it became active and ceased to be, in turn.
+    ``may_have_acted`` says that an attempt of this round was sent to a worker,
+    and ``is_unclear`` that one was lost or stopped, so that nobody knows what it did;
+    ``newest_fence`` is that of the newest one, or of what undid it.
     ``is_tolerated`` says that its end without success is no fault of the
     execution; ``added_at`` is the version at which it joined the graph, 0 for
     the definition's own; ``iteration`` counts the rounds of a loop that are
@@ -86,6 +94,13 @@ class TaskRecord(Struct, gc=False):
     is_tolerated: bool = False
     waiting: str = ""
     added_at: int = 0
+    round: int = 1
+    undoes: str = ""
+    ended_version: int = 0
+    spans: list[int] = field(default_factory=list[int])
+    may_have_acted: bool = False
+    is_unclear: bool = False
+    newest_fence: int = 0
     awaited: str = ""
     asked: Raw = Raw(b"null")
     answer: Raw = Raw(b"null")
@@ -131,14 +146,38 @@ class MapRecord(Struct):
     failed: int = 0
 
 
+class Rollback(Struct, frozen=True):
+    """On the way back to event ``to``; ``tasks`` had not ended then.
+
+    One that ``has_failed`` stands still until it is asked for again.
+    """
+
+    to: int
+    tasks: tuple[str, ...]
+    then: Then
+    has_failed: bool = False
+
+
+class Retired(Struct, frozen=True):
+    """What is remembered of a task that left the graph: one that comes back under its id counts on."""
+
+    attempt: int
+    round: int
+    newest_fence: int
+
+
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
 
+    ``added`` are the additions to the graph and ``added_versions`` when they
+    were made. ``lost_spans`` are ranges of events (first, and the one after the
+    last) whose state nothing can bring back, because what had ended then was
+    undone or run again. ``requests`` are the newest ids of requests that must
+    not be followed twice.
     ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
     were recorded. ``parent`` is the task whose sub-workflow it is.
     ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
-    which that stands still, 0 while it goes on. ``requests`` are the newest
-    that were heard under ids of their own. ``is_failing`` says that one failure
+    which that stands still, 0 while it goes on. ``is_failing`` says that one failure
     ends everything; ``is_forced`` that what runs is killed instead of asked to end.
     """
 
@@ -151,6 +190,11 @@ class ExecutionRecord(Struct):
     tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
     maps: dict[str, MapRecord] = field(default_factory=dict[str, MapRecord])
     added: list[TasksAdded] = field(default_factory=list[TasksAdded])
+    added_versions: list[int] = field(default_factory=list[int])
+    retired: dict[str, Retired] = field(default_factory=dict[str, Retired])
+    rollback: Rollback | None = None
+    lost_spans: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    requests: list[str] = field(default_factory=list[str])
     ready: list[tuple[tuple[float, ...], str]] = field(default_factory=list[tuple[tuple[float, ...], str]])
     active: int = 0
     queued: int = 0
@@ -167,13 +211,13 @@ class ExecutionRecord(Struct):
     is_timing_out: bool = False
     reason: str = ""
     name: str = ""
+    schedule: str = ""
     signals: list[Signal] = field(default_factory=list[Signal])
     signal_ids: dict[str, None] = field(default_factory=dict[str, None])
     parent: Parent | None = None
     is_parent_informed: bool = False
     limit_ms: int = 0
     limit_stopped_at: int = 0
-    requests: dict[str, None] = field(default_factory=dict[str, None])
     is_failing: bool = False
     is_forced: bool = False
 
@@ -185,7 +229,17 @@ class ExecutionRecord(Struct):
     @property
     def may_start(self) -> bool:
         """Tell whether anything new may start."""
-        return self.status is ExecutionState.RUNNING and not self.is_stopping
+        is_under_way = self.status in (ExecutionState.RUNNING, ExecutionState.ROLLING_BACK)
+        return is_under_way and not self.is_stopping
+
+    @property
+    def is_rolling_back(self) -> bool:
+        """Tell whether only compensations may start."""
+        return self.status is ExecutionState.ROLLING_BACK
+
+    def holds_back(self, record: TaskRecord) -> bool:
+        """Tell whether a task may not start although all that it needs has happened."""
+        return self.is_stopping or (self.is_rolling_back and not record.undoes)
 
     @property
     def pool(self) -> str:

@@ -95,6 +95,26 @@ from talka_protocols.events.pool import (
     WorkerLost,
 )
 from talka_protocols.events.progress import Saved, TaskCheckpointed, TaskStepFinished
+from talka_protocols.events.schedule import (
+    RunEnded,
+    RunRecorded,
+    RunSuperseded,
+    ScheduleEvent,
+    ScheduleFired,
+    ScheduleMissed,
+    SchedulePaused,
+    ScheduleQueued,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleSet,
+    ScheduleSkipped,
+)
+from talka_protocols.events.undoing import (
+    ExecutionRestarted,
+    ExecutionRolledBack,
+    RollbackFailed,
+    RollbackStarted,
+)
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -105,7 +125,7 @@ from talka_protocols.events.waiting import (
     TaskWaiting,
 )
 
-Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent
+Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | ScheduleEvent
 
 __all__ = [
     "AllocationFreed",
@@ -130,7 +150,9 @@ __all__ = [
     "ExecutionPartlySucceeded",
     "ExecutionPaused",
     "ExecutionRejected",
+    "ExecutionRestarted",
     "ExecutionResumed",
+    "ExecutionRolledBack",
     "ExecutionStarted",
     "ExecutionSucceeded",
     "ExecutionTimedOut",
@@ -155,7 +177,21 @@ __all__ = [
     "RequestRefused",
     "ReservationEnded",
     "ReservationMade",
+    "RollbackFailed",
+    "RollbackStarted",
+    "RunEnded",
+    "RunRecorded",
+    "RunSuperseded",
     "Saved",
+    "ScheduleEvent",
+    "ScheduleFired",
+    "ScheduleMissed",
+    "SchedulePaused",
+    "ScheduleQueued",
+    "ScheduleRemoved",
+    "ScheduleResumed",
+    "ScheduleSet",
+    "ScheduleSkipped",
     "ShardEvent",
     "SharedReturned",
     "SignalReceived",

@@ -8,6 +8,12 @@ from talka_protocols.events.control import ControlEvent
 from talka_protocols.events.fact import Fact, Parent, TaskFailure
 from talka_protocols.events.growth import TasksAdded
 from talka_protocols.events.progress import TaskCheckpointed, TaskStepFinished
+from talka_protocols.events.undoing import (
+    ExecutionRestarted,
+    ExecutionRolledBack,
+    RollbackFailed,
+    RollbackStarted,
+)
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -29,6 +35,7 @@ class ExecutionAccepted(Fact, frozen=True, gc=False):
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
     parent: Parent | None = None
+    schedule: str = ""
 
 
 class ExecutionRejected(Fact, frozen=True, gc=False):
@@ -38,6 +45,7 @@ class ExecutionRejected(Fact, frozen=True, gc=False):
     message: str
     name: str = ""
     parent: Parent | None = None
+    schedule: str = ""
 
 
 class ExecutionStarted(Fact, frozen=True, gc=False):
@@ -320,4 +328,8 @@ ExecutionEvent = (
     | ExecutionTimedOut
     | ExecutionCancelled
     | ControlEvent
+    | RollbackStarted
+    | ExecutionRolledBack
+    | RollbackFailed
+    | ExecutionRestarted
 )

@@ -7,7 +7,10 @@ from talka_protocols.workflow import ClaimCheck, Workflow
 
 
 class PlanAccepted(Fact, frozen=True, gc=False):
-    """The workflow can run; the figures say what was found out about it (seconds)."""
+    """The workflow can run; the figures say what was found out about it (seconds).
+
+    ``schedule`` names the schedule that asked for the execution.
+    """
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
@@ -16,6 +19,7 @@ class PlanAccepted(Fact, frozen=True, gc=False):
     estimated_duration: float = 0.0
     lower_bound: float = 0.0
     parent: Parent | None = None
+    schedule: str = ""
 
 
 class PlanRejected(Fact, frozen=True, gc=False):
@@ -25,6 +29,7 @@ class PlanRejected(Fact, frozen=True, gc=False):
     message: str
     name: str = ""
     parent: Parent | None = None
+    schedule: str = ""
 
 
 class PlanHandedOver(Fact, frozen=True, gc=False):

@@ -10,9 +10,10 @@ from msgspec import Struct
 from talka_protocols.messages.client import ClientMessage
 from talka_protocols.messages.execution import PlannerMessage, SchedulerMessage
 from talka_protocols.messages.pool import ResourceMessage
+from talka_protocols.messages.schedule import StarterMessage
 from talka_protocols.messages.worker import WorkerMessage
 
-Message = PlannerMessage | SchedulerMessage | ResourceMessage | WorkerMessage | ClientMessage
+Message = PlannerMessage | SchedulerMessage | ResourceMessage | WorkerMessage | ClientMessage | StarterMessage
 
 
 class Letter(Struct, frozen=True, array_like=True, gc=False):

@@ -8,16 +8,18 @@ from msgspec import Raw, Struct
 
 from talka_protocols.events import Parent, Saved, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
+from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
-    """A client asks for an execution under an id of its choice, or a task for its sub-workflow."""
+    """A client asks for an execution under an id of its choice, or a task or a ``schedule`` for theirs."""
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
     parent: Parent | None = None
+    schedule: str = ""
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -39,6 +41,13 @@ class StartExecution(ToExecution, frozen=True, gc=False):
     refusal: Refusal | None = None
     name: str = ""
     parent: Parent | None = None
+    schedule: str = ""
+
+
+class ReportEnd(ToExecution, frozen=True, gc=False):
+    """A schedule wants to know when the execution is over."""
+
+    schedule: str
 
 
 class CancelExecution(ToExecution, frozen=True, gc=False):
@@ -118,6 +127,31 @@ class AnswerApproval(ToExecution, frozen=True, gc=False):
     choice: str
     by: str = ""
     comment: str = ""
+
+
+class RollBackExecution(ToExecution, frozen=True, gc=False):
+    """Somebody wants the execution as it was at event ``to``, or at the end of ``task_id``.
+
+    A request that arrives twice is known by ``request_id``.
+    """
+
+    to: int = 0
+    task_id: str = ""
+    then: Then = Then.CONTINUE
+    accepts_irreversible: bool = False
+    request_id: str = ""
+
+
+class RestartExecution(ToExecution, frozen=True, gc=False):
+    """Somebody wants ``from_task`` and all behind it to run again, or what had not ended at ``from_event``.
+
+    With neither, it is everything that did not succeed. A request that arrives
+    twice is known by ``request_id``.
+    """
+
+    from_task: str = ""
+    from_event: int = 0
+    request_id: str = ""
 
 
 class GrantAllocation(ToExecution, frozen=True, gc=False):
@@ -241,11 +275,14 @@ SchedulerMessage = (
     | PauseExecution
     | ResumeExecution
     | ReleaseTask
+    | RollBackExecution
+    | RestartExecution
     | SignalExecution
     | AnswerApproval
     | ConfirmChild
     | ChildFinished
     | SettleChild
+    | ReportEnd
     | RevokeAllocation
     | WithdrawPermit
     | TimerFired

@@ -12,9 +12,14 @@ class Recipient(StrEnum):
 
     PLANNER = "planner"
     SCHEDULER = "scheduler"
+    STARTER = "starter"
     RESOURCE = "resource"
     WORKER = "worker"
     CLIENT = "client"
+
+
+SHARDED = frozenset({Recipient.PLANNER, Recipient.SCHEDULER, Recipient.STARTER})
+"""Those that share their work by the hash of the key."""
 
 
 class Say(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
@@ -30,6 +35,17 @@ class ToExecution(Say, frozen=True, gc=False):
     def key(self) -> str:
         """Return the execution id."""
         return self.execution_id
+
+
+class ToSchedule(Say, frozen=True, gc=False):
+    """For the starter: about one schedule."""
+
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Return the schedule's name."""
+        return self.name
 
 
 class ToPool(Say, frozen=True, gc=False):

@@ -25,6 +25,7 @@ class StartTask(ToWorker, frozen=True, gc=False):
     the paths of this task's own result that others refer to, by reference.
     ``bundle`` names a stored object that holds the inputs when they are too
     large to travel here.
+    ``effect_key`` names the attempt's effect (see ``Attempt.idempotency_key``).
     ``incarnation`` is the one the allocation stands on; another one must not run the attempt.
     ``is_shared`` says that the allocation holds pool-wide amounts, so that the
     worker stops the attempt when it has lost contact with the pool.
@@ -42,6 +43,7 @@ class StartTask(ToWorker, frozen=True, gc=False):
     incarnation: int = 0
     is_shared: bool = False
     bundle: ClaimCheck | None = None
+    effect_key: str = ""
     checkpoint: Saved | None = None
     steps: dict[str, Saved] = {}
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 LogId = Annotated[
     str,
     typer.Argument(
-        metavar="ID", help="An execution id, plan:ID, pool:NAME, or an exported FILE (or FILE#ID)."
+        metavar="ID",
+        help="An execution id, plan:ID, pool:NAME, schedule:NAME, or an exported FILE (or FILE#ID).",
     ),
 ]
 From = Annotated[int, typer.Option("--from", min=1, metavar="N", help="Begin at event N.")]
@@ -56,7 +57,7 @@ def _check_types(types: list[str] | tuple[()]) -> None:
     from talka_core.spelling import did_you_mean
     from talka_protocols import events as facts
 
-    unions = (facts.ExecutionEvent, facts.PlanEvent, facts.PoolEvent)
+    unions = (facts.ExecutionEvent, facts.PlanEvent, facts.PoolEvent, facts.ScheduleEvent)
     known = [kind.__name__ for union in unions for kind in get_args(union)]
     for name in types:
         if name not in known:
@@ -75,7 +76,7 @@ async def _events(
     follow: bool,
 ) -> None:
     from talka_protocols.errors import UnknownExecutionError
-    from talka_protocols.subjects import POOL
+    from talka_protocols.subjects import POOL, SCHEDULE
     from talka_services.cli.records import open_execution
 
     kind, wanted = _kind_of(log_id)
@@ -83,9 +84,9 @@ async def _events(
         key = records.pool if kind == POOL and not records.is_live else execution_id
         name = _log_name(records, kind, key)
         if not await records.log.read(name):
-            raise (
-                UsageError(f"There is no pool {key!r} here.") if kind == POOL else UnknownExecutionError(key)
-            )
+            if kind in (POOL, SCHEDULE):
+                raise UsageError(f"There is no {kind} {key!r} here.")
+            raise UnknownExecutionError(key)
         is_following = follow and records.is_live
         async with aclosing(_commits(records, name, is_following=is_following)) as commits:
             async for position, commit in commits:
@@ -99,10 +100,10 @@ async def _events(
 
 
 def _kind_of(log_id: str) -> tuple[str, str]:
-    from talka_protocols.subjects import EXECUTION, PLAN, POOL
+    from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE
 
     kind, colon, key = log_id.partition(":")
-    return (kind, key) if colon and kind in (PLAN, POOL, EXECUTION) else (EXECUTION, log_id)
+    return (kind, key) if colon and kind in (PLAN, POOL, SCHEDULE, EXECUTION) else (EXECUTION, log_id)
 
 
 def _log_name(records: Records, kind: str, key: str) -> LogName:
@@ -143,7 +144,7 @@ def event_document(
     import msgspec
 
     from talka_protocols.commit import event_id
-    from talka_protocols.subjects import POOL
+    from talka_protocols.subjects import POOL, SCHEDULE
 
     fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
     document: dict[str, Any] = {
@@ -151,7 +152,7 @@ def event_document(
         "version": version,
         "at": at / 1000,
         "type": fields.pop("type"),
-        "pool" if name.kind == POOL else "execution_id": name.key,
+        {POOL: "pool", SCHEDULE: "name"}.get(name.kind, "execution_id"): name.key,
         "id": event_id(name, version),
         "cause": cause,
     }
@@ -164,7 +165,9 @@ def _print_event(document: dict[str, Any], *, is_json: bool) -> None:
     if is_json:
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
         return
-    known = ("seq", "version", "at", "id", "cause", "type", "execution_id", "pool", "task_id", "workflow")
+    known = {"seq", "version", "at", "id", "cause", "type", "execution_id", "pool", "task_id", "workflow"}
+    if "name" in document:
+        known ^= {"name", "execution_id"}
     rest = {key: value for key, value in document.items() if key not in known}
     details = " ".join(f"{key}={_short(value)}" for key, value in rest.items())
     console().print(

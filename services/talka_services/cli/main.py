@@ -19,7 +19,9 @@ from talka_services.cli import (
     platform,
     queries,
     replaying,
+    rewinding,
     running,
+    schedules,
     transfer,
     validating,
 )
@@ -40,11 +42,13 @@ for group in (
     platform,
     queries,
     control,
-    answering,
     history,
     replaying,
+    rewinding,
     validating,
     transfer,
+    answering,
+    schedules,
     benching,
 ):
     group.register(app)

@@ -152,13 +152,13 @@ async def _up(target: Target, options: LocalOptions) -> None:
 
 
 def planner(target: Target) -> None:
-    """Own plans: is a workflow valid, and what follows from it."""
-    run_loop(_own(target, Recipient.PLANNER, ("default",)))
+    """Own plans and schedules: is a workflow valid, what follows from it, when does it start by itself."""
+    run_loop(_own(target, (Recipient.PLANNER, Recipient.STARTER), ("default",)))
 
 
 def scheduler(target: Target) -> None:
     """Own executions: which task is ready, late, retried or over."""
-    run_loop(_own(target, Recipient.SCHEDULER, ("default",)))
+    run_loop(_own(target, (Recipient.SCHEDULER,), ("default",)))
 
 
 def resource(
@@ -180,7 +180,7 @@ def resource(
         parse_amounts(ceiling, "--ceiling") if ceiling else None,
         tuple(agent_type) if agent_type else None,
     )
-    run_loop(_own(target, Recipient.RESOURCE, tuple(pool or ("default",)), configuration))
+    run_loop(_own(target, (Recipient.RESOURCE,), tuple(pool or ("default",)), configuration))
 
 
 def worker(
@@ -215,7 +215,7 @@ def worker(
 
 async def _own(
     target: Target,
-    kind: Recipient,
+    kinds: tuple[Recipient, ...],
     pools: tuple[str, ...],
     configuration: PoolConfiguration | None = None,
 ) -> None:
@@ -223,11 +223,11 @@ async def _own(
 
     stopped = _stopped()
     async with reach_node(target, create=True) as node:
-        node.own((kind,), pools, configuration)
+        node.own(kinds, pools, configuration)
         _tell_ready(
             target,
-            f"{kind.value} is ready",
-            {"ready": kind.value, "namespace": target.namespace, "pid": os.getpid()},
+            f"{kinds[0].value} is ready",
+            {"ready": kinds[0].value, "namespace": target.namespace, "pid": os.getpid()},
         )
         await stopped
 

@@ -52,6 +52,19 @@ AllowCommands = Annotated[
     list[str] | None, typer.Option("--allow-command", help="A program that tasks may run; '*' is all.")
 ]
 Key = Annotated[str | None, typer.Option("--key", help="The same key never starts a second execution.")]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", metavar="WHEN", help="Start at an instant: 2030-01-01T09:00:00+01:00 (no offset: UTC)."
+    ),
+]
+Debounce = Annotated[
+    str | None,
+    typer.Option("--debounce", metavar="KEY", help="One execution for a burst of calls with the same key."),
+]
+Quiet = Annotated[
+    str, typer.Option("--quiet-for", metavar="TIME", help="How long no such call may come before it starts.")
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the id and leave it running.")]
 
 
@@ -107,12 +120,25 @@ def submit(
     max_tasks: MaxTasks = None,
     max_seconds: MaxSeconds = None,
     key: Key = None,
+    at: At = None,
+    debounce: Debounce = None,
+    quiet_for: Quiet = "5s",
 ) -> None:
-    """Hand a workflow to a running platform, print its execution id and leave."""
+    """Hand a workflow to a running platform, print its execution id and leave.
+
+    With --at or --debounce it starts later, under the id that is printed; until
+    then `talka schedule list` shows it.
+    """
+    from talka_services.cli.later import submit_later
     from talka_services.cli.loading import Request
 
+    if debounce is not None and (key is not None or at is not None):
+        raise UsageError("--debounce cannot be used with --key or --at.", hint="Leave one of them out.")
     request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy)
-    _run(target, request, Flags(time_scale=time_scale), key, is_detached=True)
+    if at is None and debounce is None:
+        _run(target, request, Flags(time_scale=time_scale), key, is_detached=True)
+    else:
+        submit_later(target, request, time_scale, key=key, at=at, debounce=debounce, quiet_for=quiet_for)
 
 
 def _run(target: Target, request: Request, flags: Flags, key: str | None, *, is_detached: bool) -> None:

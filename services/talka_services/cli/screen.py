@@ -23,6 +23,9 @@ STYLES = {
     "retrying": "yellow",
     "paused": "yellow",
     "partial": "yellow",
+    "compensating": "yellow",
+    "rolling_back": "yellow",
+    "rolled_back": "yellow",
     "waiting": "magenta",
 }
 
@@ -39,7 +42,7 @@ def console(*, is_error: bool = False) -> Console:
     """Return a console for people."""
     from rich.console import Console
 
-    screen = Console(stderr=is_error, highlight=False, soft_wrap=True)
+    screen = Console(stderr=is_error, highlight=False, soft_wrap=True, emoji=False)
     if not screen.is_terminal:
         # Whoever reads a pipe wants whole ids, however long the line.
         screen.width = PIPE_WIDTH

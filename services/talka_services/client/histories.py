@@ -10,6 +10,7 @@ from typing import TypeVar
 from talka_core.history import FOLDS, apply
 from talka_core.resource import PoolRecord
 from talka_core.scheduler import ExecutionRecord
+from talka_core.starter import ScheduleRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError, PlatformError, UnknownExecutionError
 from talka_protocols.events import (
@@ -18,12 +19,14 @@ from talka_protocols.events import (
     ExecutionFailed,
     ExecutionPartlySucceeded,
     ExecutionRejected,
+    ExecutionRolledBack,
     ExecutionSucceeded,
     ExecutionTimedOut,
+    RollbackFailed,
 )
 from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName, shard_of
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, LogName, shard_of
 from talka_services.client.backlog import gathered
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded, newest
@@ -89,6 +92,16 @@ class Histories:
         entry = await newest(LogName(POOL, "-", pool), self._log, self._snapshots, self._definitions)
         state: PoolRecord = entry.state
         return state
+
+    def schedule_name(self, name: str) -> LogName:
+        """Return the name of a schedule's log."""
+        return LogName(SCHEDULE, shard_of(name, self._shards), name)
+
+    async def schedule(self, name: str) -> tuple[ScheduleRecord, int]:
+        """Return a schedule's state now, and the position of its last commit; both empty if it has none."""
+        entry = await newest(self.schedule_name(name), self._log, self._snapshots, self._definitions)
+        state: ScheduleRecord = entry.state
+        return state, entry.position
 
     async def names(self, kind: str) -> list[str]:
         """Return the keys of all logs of a kind, sorted."""
@@ -193,6 +206,8 @@ _ENDS = (
     ExecutionTimedOut,
     ExecutionCancelled,
     ExecutionRejected,
+    ExecutionRolledBack,
+    RollbackFailed,
 )
 _END_MARKS = tuple(f'"{end.__struct_config__.tag}"'.encode() for end in _ENDS)
 

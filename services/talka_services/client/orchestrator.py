@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from itertools import count, pairwise
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -18,28 +18,30 @@ from talka_core.inputs import check_bound
 from talka_core.payloads import APPROVE
 from talka_core.scheduler import ExecutionRecord
 from talka_core.status import inventory_of, result_of, status_of
-from talka_protocols.errors import CallerError, RequestRefusedError
-from talka_protocols.events import Event, RequestRefused
+from talka_protocols.errors import CallerError
+from talka_protocols.events import Event, ScheduleSet
 from talka_protocols.messages import (
     Advance,
     CancelExecution,
-    Message,
     PauseExecution,
     Recipient,
     ReleaseTask,
     ResumeExecution,
     SchedulerMessage,
     SubmitWorkflow,
-    sealed,
 )
-from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
-from talka_protocols.subjects import is_token, shard_of
+from talka_protocols.policies import Then
+from talka_protocols.results import ExecutionStatus, RollbackPlan, TaskResult, WorkflowResult
+from talka_protocols.schedules import Schedule, ScheduleStatus
+from talka_protocols.subjects import is_token
 from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
 from talka_services.client import answering
 from talka_services.client.ceilings import Ceilings
 from talka_services.client.histories import Histories
+from talka_services.client.requests import Requests
 from talka_services.client.resources import ResourceManager
-from talka_services.runner.definitions import stored_form
+from talka_services.client.rewinding import plan_rollback, restart_request, rollback_request
+from talka_services.client.schedules import Schedules, put_schedule
 from talka_services.service.node import Node
 
 STATUS_S = 0.1
@@ -67,12 +69,13 @@ class Orchestrator:
     ) -> None:
         self.node = node
         self._ports = node.ports
-        self._client_id = f"client-{uuid4().hex[:12]}"
-        self._letters = count(1)
+        client_id = f"client-{uuid4().hex[:12]}"
         self._submitted: dict[str, None] = {}
         self.histories = Histories(node.ports.log, node.ports.blobs, node.ports.shards, node.ports.snapshots)
         self._ceilings = Ceilings(self.histories, ceiling, agent_types)
-        self.resources = ResourceManager(node, self.histories, self._client_id)
+        self.resources = ResourceManager(node, self.histories, client_id)
+        self._requests = Requests(node.ports, self.histories, client_id)
+        self.schedules = Schedules(self._requests, self.histories)
 
     # --- running -------------------------------------------------------------------------------
 
@@ -105,15 +108,22 @@ class Orchestrator:
         return [result.tasks[task.id] for task in tasks]
 
     async def submit_workflow(
-        self, workflow: Workflow, *, execution_id: str | None = None, key: str | None = None
+        self,
+        workflow: Workflow,
+        *,
+        execution_id: str | None = None,
+        key: str | None = None,
+        at: float | None = None,
     ) -> str:
         """Hand a workflow over and return its execution id as soon as the request is on file.
 
         With ``key`` the id is derived from namespace and key, so the same key
-        never starts a second execution.
+        never starts a second execution. With ``at`` (Unix seconds) it starts
+        then, by a schedule named ``at-`` and the execution's id.
 
         Raises:
             WorkflowInvalidError: it cannot run; nothing was stored.
+            ScheduleInvalidError: ``at`` has passed.
             CallerError: the execution id cannot be used.
         """
         checked = await self._ceilings.check(check_bound(workflow))
@@ -123,9 +133,47 @@ class Orchestrator:
                 f"The execution id {chosen!r} cannot be used.",
                 hint="Use letters, digits, '-' and '_', at most 128 of them.",
             )
-        await self._send(Recipient.PLANNER, await self._submission(chosen, checked))
+        submission = await self._submission(chosen, checked)
+        if at is None:
+            await self._requests.send(Recipient.PLANNER, submission)
+        else:
+            request = put_schedule(f"at-{chosen}", submission, Schedule(at=at), self._ports.clock, chosen)
+            await self._requests.send(Recipient.STARTER, request)
         self._remember(chosen)
         return chosen
+
+    async def debounce_workflow(
+        self, workflow: Workflow, key: str, quiet_seconds: float, *, max_wait_seconds: float | None = None
+    ) -> str:
+        """Start one execution for a burst of calls with the same key, and return its id, the same for all.
+
+        It starts with the workflow of the last call when there was none for
+        ``quiet_seconds``, or ``max_wait_seconds`` after the first.
+
+        Raises:
+            WorkflowInvalidError: it cannot run; nothing was stored.
+            ScheduleInvalidError: a time makes no sense.
+        """
+        schedule = Schedule(quiet_seconds=quiet_seconds, max_wait_seconds=max_wait_seconds)
+        recorded = await self._put(f"debounce-{self._new_id(key)}", workflow, schedule)
+        self._remember(recorded.execution_id)
+        return recorded.execution_id
+
+    async def set_schedule(self, name: str, workflow: Workflow, schedule: Schedule) -> ScheduleStatus:
+        """Let a workflow start by itself, in place of what was set under this name before.
+
+        ``schedules`` has everything else that can be done with it.
+
+        Raises:
+            WorkflowInvalidError: it cannot run; nothing was stored.
+            ScheduleInvalidError: the schedule makes no sense, or would never start anything.
+        """
+        await self._put(name, workflow, schedule)
+        return await self.schedules.get(name)
+
+    async def _put(self, name: str, workflow: Workflow, schedule: Schedule) -> ScheduleSet:
+        submission = await self._submission(name, await self._ceilings.check(workflow))
+        return await self.schedules.put(put_schedule(name, submission, schedule, self._ports.clock))
 
     def _remember(self, execution_id: str) -> None:
         self._submitted[execution_id] = None
@@ -235,7 +283,9 @@ class Orchestrator:
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
         await self._until_begun(execution_id)
-        await self._send(Recipient.SCHEDULER, CancelExecution(execution_id, reason, is_forced=is_forced))
+        await self._requests.send(
+            Recipient.SCHEDULER, CancelExecution(execution_id, reason, is_forced=is_forced)
+        )
         async with aclosing(self.histories.follow(execution_id)) as states:
             async for state in states:
                 if state.is_cancelling and (state.is_forced or not is_forced):
@@ -276,6 +326,51 @@ class Orchestrator:
         """
         await self.request(ReleaseTask(execution_id, uuid4().hex, task_id, is_failed))
 
+    async def rollback(
+        self,
+        execution_id: str,
+        to: int | str,
+        *,
+        then: Then = Then.CONTINUE,
+        accept_irreversible: bool = False,
+    ) -> ExecutionStatus:
+        """Undo what came after an event, or after the end of a task, and go on from there or stop.
+
+        It returns when that has begun; ``wait`` returns when the execution is over.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it cannot be done; ``plan_rollback`` says so beforehand.
+        """
+        await self.request(rollback_request(execution_id, to, then, accepts_irreversible=accept_irreversible))
+        return await self.get_execution_status(execution_id)
+
+    async def plan_rollback(
+        self, execution_id: str, to: int | str, *, accept_irreversible: bool = False
+    ) -> RollbackPlan:
+        """Return what ``rollback`` would do now, and do nothing.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it cannot be done.
+        """
+        request = rollback_request(execution_id, to, accepts_irreversible=accept_irreversible)
+        return await plan_rollback(self.histories, request)
+
+    async def restart(
+        self, execution_id: str, *, from_task: str = "", from_event: int = 0
+    ) -> ExecutionStatus:
+        """Run a task and all behind it again, or what had not ended at an event, or all that did not succeed.
+
+        Everything else keeps its result and is not run. It returns when that has begun.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it cannot be done.
+        """
+        await self.request(restart_request(execution_id, from_task, from_event))
+        return await self.get_execution_status(execution_id)
+
     async def signal(
         self, execution_id: str, name: str, data: Any = None, *, signal_id: str | None = None
     ) -> bool:
@@ -312,8 +407,8 @@ class Orchestrator:
             BrokenHistoryError: its log still cannot be folded; it says why.
         """
         status = await self.get_execution_status(execution_id)
-        await self._send(Recipient.PLANNER, Advance(execution_id))
-        await self._send(Recipient.SCHEDULER, Advance(execution_id))
+        await self._requests.send(Recipient.PLANNER, Advance(execution_id))
+        await self._requests.send(Recipient.SCHEDULER, Advance(execution_id))
         return status
 
     async def get_available_resources(self, pool: str = "default") -> ResourceInventory:
@@ -333,22 +428,8 @@ class Orchestrator:
             RequestRefusedError: the scheduler recorded why it cannot be done.
         """
         after = await self.histories.position(message.key)
-        letter_id = await self._send(Recipient.SCHEDULER, message)
         name = self.histories.name(message.key)
-        async with aclosing(self.histories.follow_commits(name, after)) as commits:
-            async for _position, commit in commits:
-                for decision in commit.decisions:
-                    if decision.cause == letter_id:
-                        return _accepted(decision.events)
-        raise AssertionError("a log is followed without end")
-
-    async def _send(self, to: Recipient, message: Message) -> str:
-        """Put a request on file at an actor, where it stays until recorded, and return its letter's id."""
-        shard = shard_of(message.key, self._ports.shards)
-        letter_id = f"{self._client_id}:{next(self._letters)}"
-        body = sealed(self._client_id, stored_form(message), letter_id=letter_id)
-        await self._ports.post.send([(self._ports.names.requests(to.value, shard), body)])
-        return letter_id
+        return await self._requests.ask(Recipient.SCHEDULER, message, name, after)
 
     async def close(self) -> None:
         """Disconnect; executions go on without us."""
@@ -373,13 +454,6 @@ async def connect(
         ServerUnavailableError: no server with JetStream answers there.
     """
     return Orchestrator(await Node.open(server, namespace=namespace, name="talka client"))
-
-
-def _accepted(events: tuple[Event, ...]) -> tuple[Event, ...]:
-    for event in events:
-        if isinstance(event, RequestRefused):
-            raise RequestRefusedError(event.message, code=event.code)
-    return events
 
 
 def _workflow_of(name: str, tasks: Sequence[Task], edges: Sequence[Dependency]) -> Workflow:

@@ -86,7 +86,7 @@ class _Context:
 
     @property
     def idempotency_key(self) -> str:
-        """The name of the task's effect, equal for all its attempts."""
+        """The name of the task's effect, equal for all attempts until it is undone or restarted."""
         return self._facts.idempotency_key
 
     @property

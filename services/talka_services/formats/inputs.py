@@ -19,7 +19,7 @@ from talka_core.references import as_text, escape, mentions
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 
-WITH_REFERENCES = frozenset({"payload", "map"})
+WITH_REFERENCES = frozenset({"payload", "map", "compensation"})
 """The fields of a task in which references stay, to be read once more when it runs."""
 _DEPTH_MAX = DEPTH_MAX + 8
 ACTIONS = frozenset({"fallback", "compensation"})

@@ -38,6 +38,7 @@ LEASE_MARKER_S = 1
 SNAPSHOTS_KEPT = 2
 CHECKED = ("storage", "subjects", "max_msgs_per_subject")
 LIMITS = ("max_age", "max_bytes")
+FEATURES = ("allow_msg_schedules", "allow_rollup_hdrs")
 
 StreamConfig = dict[str, Any]
 
@@ -71,7 +72,7 @@ def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
         stream("log", duplicate_window=DUPLICATE_WINDOW_S * SECOND_NS),
         stream("snapshot", max_msgs_per_subject=SNAPSHOTS_KEPT),
         inbox_stream(connection, replicas),
-        stream("request"),
+        stream("request", allow_msg_schedules=True, allow_rollup_hdrs=True),
         stream("dead", discard="old", max_age=DEAD_AGE_S * SECOND_NS, max_bytes=DEAD_BYTES),
         bucket("leases", allow_msg_ttl=True, subject_delete_marker_ttl=LEASE_MARKER_S * SECOND_NS),
         bucket("settings"),
@@ -130,7 +131,9 @@ async def ensure_stream(connection: Connection, config: StreamConfig) -> None:
             return
         if error.failure.err_code != STREAM_NAME_IN_USE:
             raise refused(f"making the stream {name}", error) from error
-        await _limit_stream(connection, config, await _check_stream(connection, name, config))
+        present = await _check_stream(connection, name, config)
+        await _enable(connection, config, present)
+        await _limit_stream(connection, config, present)
 
 
 async def _limit_stream(connection: Connection, wanted: StreamConfig, present: StreamConfig) -> None:
@@ -142,6 +145,17 @@ async def _limit_stream(connection: Connection, wanted: StreamConfig, present: S
         await call(connection, f"STREAM.UPDATE.{wanted['name']}", {**present, **missing})
     except RefusedError as error:
         log.warning("stream.not_bounded", stream=wanted["name"], **missing, error=str(error))
+
+
+async def _enable(connection: Connection, wanted: StreamConfig, present: StreamConfig) -> None:
+    """Let a stream of an older version do what is needed of it now."""
+    missing = {key: True for key in FEATURES if wanted.get(key) and not present.get(key)}
+    if missing:
+        present |= missing
+        try:
+            await call(connection, f"STREAM.UPDATE.{wanted['name']}", present)
+        except RefusedError as error:
+            raise refused(f"changing the stream {wanted['name']}", error) from error
 
 
 async def _check_stream(connection: Connection, name: str, wanted: StreamConfig) -> StreamConfig:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from talka_core.behaviour import Effect, Send
-from talka_protocols.messages import Letter, Message, Recipient, encode_letter, sealed_letters
+from talka_protocols.messages import SHARDED, Letter, Message, Recipient, encode_letter, sealed_letters
 from talka_protocols.subjects import Names, shard_of
 from talka_services.runner.definitions import stored_form
 from talka_services.telemetry import get_logger
@@ -42,8 +42,7 @@ class Sorter:
     def _address(self, to: Recipient, key: str) -> str:
         if to is Recipient.CLIENT:
             return self._names.answers(key)
-        is_sharded = to in (Recipient.PLANNER, Recipient.SCHEDULER)
-        return self._names.inbox(to.value, shard_of(key, self._shards) if is_sharded else key)
+        return self._names.inbox(to.value, shard_of(key, self._shards) if to in SHARDED else key)
 
     def envelopes(
         self, sender: str, epoch: int, sends: Iterable[tuple[str, Send]]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Effect, Send, SetTimer
+from talka_core.behaviour import Effect, Send, SetAlarm, SetTimer
 from talka_protocols.errors import PlatformError
-from talka_protocols.messages import StartTask, SubmitWorkflow, TimerFired
+from talka_protocols.messages import StartTask, SubmitWorkflow, TimerFired, sealed
 from talka_protocols.ports import Lease
 from talka_protocols.workflow import INLINE_BYTES_MAX
 from talka_services.runner.mail import Sorter
@@ -25,6 +25,8 @@ STAGE_S = 86_400.0
 
 A machine that sleeps at night stops the loop's clock, and a loop cannot wait for years.
 """
+FAR_MS = 60_000
+"""What is due sooner needs no alarm at the server."""
 
 
 class Performer:
@@ -67,6 +69,8 @@ class Performer:
                 sends.append((letter_id, effect))
             elif isinstance(effect, SetTimer):
                 self._set_timer(effect)
+            elif isinstance(effect, SetAlarm):
+                await self._set_alarm(effect)
             else:
                 assert self._perform_local is not None, f"nobody performs {type(effect).__name__} here"
                 self._perform_local(effect)
@@ -122,6 +126,18 @@ class Performer:
         ring = self._fire_timer if delay_s <= STAGE_S else self._set_again
         handle = asyncio.get_running_loop().call_later(min(delay_s, STAGE_S), ring, timer)
         self._timers[identity] = (timer.due_at, handle)
+
+    async def _set_alarm(self, alarm: SetAlarm) -> None:
+        """Fire on our own clock, and what is far off on the server's too: ours may stand still meanwhile."""
+        self._set_timer(SetTimer(alarm.key, alarm.name, alarm.due_at))
+        if self._ports.alarms is None or alarm.due_at - self._now_ms(alarm.key) < FAR_MS:
+            return
+        kind, _, address = self._sender.partition(".")
+        body = sealed(self._sender, TimerFired(alarm.key, alarm.name), letter_id=f"alarm:{alarm.due_at}")
+        try:
+            await self._ports.alarms.set(kind, address, alarm.key, alarm.due_at, body)
+        except PlatformError as error:
+            log.warning("alarm.not_set", actor=self._sender, key=alarm.key, error=str(error))
 
     def _set_again(self, timer: SetTimer) -> None:
         self._timers.pop((timer.key, timer.name), None)

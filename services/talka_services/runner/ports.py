@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from talka_protocols.ports import Blobs, Inbox, Leases, Log, Post, Snapshots
+from talka_protocols.ports import Alarms, Blobs, Inbox, Leases, Log, Post, Snapshots
 from talka_protocols.subjects import Names
 
 
@@ -47,6 +47,7 @@ class Ports:
     open_inbox: OpenInbox
     names: Names
     shards: int
+    alarms: Alarms | None = None
     clock: Clock = field(default_factory=SystemClock)
     max_bytes: int = 900_000
     payload_bytes: int = 64_000_000

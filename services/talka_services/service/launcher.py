@@ -211,7 +211,13 @@ class Launcher:
                 task = await self._resolved(start)
                 await progress.load()
                 attempt = Attempt(
-                    start.execution_id, task, start.attempt, start.fence, self._worker_id, progress
+                    start.execution_id,
+                    task,
+                    start.attempt,
+                    start.fence,
+                    self._worker_id,
+                    progress,
+                    start.effect_key,
                 )
                 result = await self._executors.for_agent_type(task.agent_type).execute(attempt)
             return await self._succeeded(start, result)

@@ -13,6 +13,7 @@ from talka_protocols.messages import Recipient
 from talka_protocols.ports import Inbox
 from talka_protocols.subjects import Names
 from talka_services.executors.registry import Executors
+from talka_services.jetstream.alarms import JetStreamAlarms
 from talka_services.jetstream.blobs import JetStreamBlobs
 from talka_services.jetstream.connection import Connection, connect
 from talka_services.jetstream.inbox import open_inbox
@@ -35,7 +36,7 @@ log = get_logger(__name__)
 SHARDS = 4
 SNAPSHOT_EVERY = 5_000
 STOP_S = 2.0
-ALL_SERVICES = (Recipient.PLANNER, Recipient.SCHEDULER, Recipient.RESOURCE)
+ALL_SERVICES = (Recipient.PLANNER, Recipient.STARTER, Recipient.SCHEDULER, Recipient.RESOURCE)
 
 
 def jetstream_ports(connection: Connection, shards: int, snapshot_every: int = SNAPSHOT_EVERY) -> Ports:
@@ -54,6 +55,7 @@ def jetstream_ports(connection: Connection, shards: int, snapshot_every: int = S
         open_inbox=neighbours.open_inbox,
         names=connection.names,
         shards=shards,
+        alarms=JetStreamAlarms(connection),
         snapshot_every=snapshot_every,
         max_bytes=min(connection.max_bytes, 4_000_000),
         payload_bytes=connection.max_bytes,

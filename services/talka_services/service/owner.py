@@ -10,6 +10,7 @@ from talka_core.behaviour import Behaviour
 from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER
+from talka_core.starter import STARTER
 from talka_protocols.errors import TalkaError
 from talka_protocols.events import PoolOwnershipTaken
 from talka_protocols.messages import Recipient
@@ -34,6 +35,7 @@ log = get_logger(__name__)
 BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
     Recipient.PLANNER: PLANNER,
     Recipient.SCHEDULER: SCHEDULER,
+    Recipient.STARTER: STARTER,
     Recipient.RESOURCE: RESOURCE,
 }
 

@@ -15,6 +15,7 @@ from talka_core.scheduler.evolve import (
     growth,
     progress,
     tasks,
+    undoing,
     waiting,
 )
 from talka_core.scheduler.evolve.execution import restore
@@ -29,6 +30,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **progress.HANDLERS,
     **control.HANDLERS,
     **execution.HANDLERS,
+    **undoing.HANDLERS,
 }
 
 

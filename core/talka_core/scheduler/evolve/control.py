@@ -46,6 +46,9 @@ def _take_up(state: ExecutionRecord) -> None:
                 item_of.failed -= 1
             record.is_expired = record.is_stopping = record.is_forced = False
             record.lost = 0
+            if record.ended_version:
+                state.lost_spans.append((record.ended_version, state.version))
+                record.ended_version = 0
             state.unfinished += 1
 
 
@@ -80,6 +83,7 @@ def _parked(state: ExecutionRecord, event: e.TaskParked, _at: int) -> None:
     leave(state, event.task_id, record)
     record.status, record.waiting, record.due_at = TaskStatus.WAITING, PARKED, 0
     record.error = TaskFailure("worker_lost", event.reason)
+    record.is_unclear |= record.may_have_acted
 
 
 def _released(state: ExecutionRecord, event: e.TaskReleased, at: int) -> None:

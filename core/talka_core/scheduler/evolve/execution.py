@@ -16,7 +16,7 @@ def _accepted(state: ExecutionRecord, event: e.ExecutionAccepted, at: int) -> No
     assert workflow is not None, "the shell loads a definition before it folds ExecutionAccepted"
     state.status, state.accepted_at = ExecutionState.ACCEPTED, at
     state.workflow, state.definition, state.name = workflow, event.definition, workflow.name
-    state.parent = event.parent
+    state.parent, state.schedule = event.parent, event.schedule
     state.index = index_of(workflow)
     needs = state.index.predecessors
     state.tasks = {task.id: TaskRecord(waits_for=len(needs[task.id])) for task in workflow.tasks}
@@ -25,12 +25,19 @@ def _accepted(state: ExecutionRecord, event: e.ExecutionAccepted, at: int) -> No
 
 def _rejected(state: ExecutionRecord, event: e.ExecutionRejected, at: int) -> None:
     state.status, state.reason, state.name = ExecutionState.REJECTED, event.message, event.name
+    state.schedule = event.schedule
     state.accepted_at = state.finished_at = at
     state.parent = event.parent
 
 
 def _started(state: ExecutionRecord, _event: e.ExecutionStarted, at: int) -> None:
-    state.status, state.started_at = ExecutionState.RUNNING, at
+    state.started_at = at
+    restart_clock(state, at)
+
+
+def restart_clock(state: ExecutionRecord, at: int) -> None:
+    """Let the execution run from now on, with its whole time limit before it."""
+    state.status, state.limit_stopped_at = ExecutionState.RUNNING, 0
     state.limit_ms = limit_ms_of(state)
     state.timeout_at = at + state.limit_ms
 
@@ -70,9 +77,7 @@ def _refused(state: ExecutionRecord, event: e.RequestRefused, _at: int) -> None:
 def hear(state: ExecutionRecord, request_id: str) -> None:
     """Remember a request that has an id, so that it is heard once."""
     if request_id:
-        state.requests[request_id] = None
-        if len(state.requests) > REQUESTS_KEPT:
-            del state.requests[next(iter(state.requests))]
+        state.requests = [*state.requests, request_id][-REQUESTS_KEPT:]
 
 
 def limit_ms_of(state: ExecutionRecord) -> int:

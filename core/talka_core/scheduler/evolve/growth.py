@@ -7,7 +7,8 @@ from typing import Any
 
 from talka_core.scheduler.index import MAP, extend
 from talka_core.scheduler.joins import is_satisfied
-from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_core.scheduler.names import COMPENSATION, undone_by
+from talka_core.scheduler.state import ExecutionRecord, Retired, TaskRecord
 from talka_protocols import events as e
 
 
@@ -15,8 +16,16 @@ def _added(state: ExecutionRecord, event: e.TasksAdded, _at: int) -> None:
     assert state.workflow is not None, "only what was accepted grows"
     state.added.append(event)
     extend(state.index, state.workflow, event)
+    state.added_versions.append(state.version)
     for task in event.tasks:
-        state.tasks[task.id] = TaskRecord(added_at=state.version)
+        past = state.retired.pop(task.id, Retired(0, 1, 0))
+        state.tasks[task.id] = TaskRecord(
+            added_at=state.version,
+            attempt=past.attempt,
+            round=past.round,
+            newest_fence=past.newest_fence,
+            undoes=undone_by(task.id) if event.reason == COMPENSATION else "",
+        )
     state.unfinished += len(event.tasks)
     if event.reason == MAP:
         state.maps[event.by].added += len(event.tasks)

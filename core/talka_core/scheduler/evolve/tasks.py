@@ -9,18 +9,25 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from talka_core.scheduler.evolve.undoing import compensated, compensation_begun, compensation_failed
 from talka_core.scheduler.index import MAP, fall_back
 from talka_core.scheduler.joins import on_failure_of
 from talka_core.scheduler.state import ExecutionRecord, MapRecord, TaskRecord, allocation_id
 from talka_protocols import events as e
+from talka_protocols.errors import TaskTimeoutError
+from talka_protocols.events import TaskFailure
 from talka_protocols.policies import OnFailure
 from talka_protocols.states import ACTIVE_TASK_STATUSES, TaskStatus
+
+_STOPPED = TaskFailure("compensation_failed", "its compensation was cancelled.")
 
 
 def _ready(state: ExecutionRecord, event: e.TaskReady, at: int) -> None:
     record = state.tasks[event.task_id]
     record.status, record.rank, record.ready_at = TaskStatus.READY, event.rank, at
     enqueue(state, event.task_id, record)
+    if record.undoes:
+        compensation_begun(state, record.undoes)
 
 
 def _queued(state: ExecutionRecord, event: e.TaskQueued, at: int) -> None:
@@ -28,6 +35,7 @@ def _queued(state: ExecutionRecord, event: e.TaskQueued, at: int) -> None:
     _leave_ready(state, event.task_id)
     record.status, record.attempt, record.queued_at = TaskStatus.QUEUED, event.attempt, at
     record.allocation_id = allocation_id(state.execution_id, event.task_id, event.attempt)
+    record.spans.append(state.version)
     state.active += 1
     state.queued += 1
 
@@ -38,12 +46,16 @@ def _scheduled(state: ExecutionRecord, event: e.TaskScheduled, at: int) -> None:
         state.queued -= 1
     else:
         _leave_ready(state, event.task_id)
+        record.spans.append(state.version)
         state.active += 1
     record.status, record.attempt, record.scheduled_at = TaskStatus.SCHEDULED, event.attempt, at
     record.worker_id, record.allocation_id, record.fence = event.worker_id, event.allocation_id, event.fence
     record.hands, record.hands_until = event.hands, event.hands_until
     record.incarnation, record.is_shared = event.incarnation, event.is_shared
     record.started_at = record.finished_at = 0
+    record.may_have_acted, record.newest_fence = True, event.fence
+    if record.undoes:
+        state.tasks[record.undoes].newest_fence = event.fence
 
 
 def _started(state: ExecutionRecord, event: e.TaskStarted, _at: int) -> None:
@@ -66,6 +78,8 @@ def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None
     record = _end(state, event.task_id, TaskStatus.SUCCEEDED, event.finished_at)
     record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
     _satisfy(state, event.task_id)
+    if record.undoes:
+        compensated(state, record.undoes)
 
 
 def _failed(state: ExecutionRecord, event: e.TaskFailed | e.TaskTimedOut, _at: int) -> None:
@@ -79,12 +93,16 @@ def _failed(state: ExecutionRecord, event: e.TaskFailed | e.TaskTimedOut, _at: i
     if on_failure_of(state, event.task_id) is OnFailure.CONTINUE:
         record.is_tolerated = True
         _satisfy(state, event.task_id)
+    if record.undoes:
+        compensation_failed(state, record.undoes, event.error)
 
 
 def _cancelled(state: ExecutionRecord, event: e.TaskCancelled, _at: int) -> None:
     record = _end(state, event.task_id, TaskStatus.CANCELLED, event.finished_at)
     record.because, record.is_tolerated = event.because, bool(event.because)
-    record.is_expired = state.is_timing_out and not event.because
+    record.is_expired = state.is_timing_out and not event.because and not record.undoes
+    if record.undoes and state.tasks[record.undoes].status is TaskStatus.COMPENSATING:
+        compensation_failed(state, record.undoes, _STOPPED)
 
 
 def _skipped(state: ExecutionRecord, event: e.TaskSkipped, at: int) -> None:
@@ -103,6 +121,7 @@ def _retrying(state: ExecutionRecord, event: e.TaskRetrying, _at: int) -> None:
     leave(state, event.task_id, record)
     record.status, record.error = TaskStatus.RETRYING, event.error
     record.failures, record.due_at = record.failures + 1, event.due_at
+    record.is_unclear |= event.error.code == TaskTimeoutError.code
 
 
 def _iterated(state: ExecutionRecord, event: e.TaskIterated, _at: int) -> None:
@@ -118,6 +137,7 @@ def _attempt_lost(state: ExecutionRecord, event: e.TaskAttemptLost, at: int) -> 
     leave(state, event.task_id, record)
     record.status, record.ready_at = TaskStatus.READY, at
     record.lost += not event.is_handed_back
+    record.is_unclear |= record.may_have_acted
     enqueue(state, event.task_id, record)
 
 
@@ -135,7 +155,7 @@ def _end(state: ExecutionRecord, task_id: str, status: TaskStatus, finished_at: 
     record = state.tasks[task_id]
     leave(state, task_id, record)
     state.unfinished -= 1
-    record.status, record.finished_at = status, finished_at
+    record.status, record.finished_at, record.ended_version = status, finished_at, state.version
     if record.iteration:
         # What an earlier round returned is not the task's result.
         record.result, record.claim, record.extracts = Raw(b"null"), None, {}
@@ -160,6 +180,7 @@ def leave(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
     """Take the task out of the counts and queues that its old status is part of."""
     if record.status in ACTIVE_TASK_STATUSES:
         state.active -= 1
+        record.spans.append(state.version)
         if record.status is TaskStatus.QUEUED:
             state.queued -= 1
     elif record.status is TaskStatus.READY:

@@ -1,0 +1,116 @@
+"""What undoes what tasks did, in which order: compensations are tasks that are added to the graph.
+
+So they are retried, time out, hold allocations and survive lost workers as
+every task does. What needed a task is undone before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from talka_core.scheduler.index import WorkflowIndex
+from talka_core.scheduler.names import COMPENSATION, undo_id
+from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_protocols.events import TasksAdded
+from talka_protocols.policies import OnFailure
+from talka_protocols.states import TaskStatus
+from talka_protocols.workflow import Dependency, Task
+
+RETRIES = 10
+"""How often a compensation is tried again where its definition does not say."""
+
+TASKS_PER_FACT = 100
+
+
+def has_acted(record: TaskRecord) -> bool:
+    """Tell whether the task may have left an effect behind.
+
+    One that reports its failure has left none: what it does is all or nothing.
+    """
+    is_clean = record.status is TaskStatus.FAILED and not record.is_unclear
+    return record.may_have_acted and not is_clean
+
+
+def to_undo(state: ExecutionRecord, task_ids: Collection[str]) -> list[str]:
+    """Return, in order of undoing, those of the tasks that have something to undo and a compensation."""
+    wanted = [
+        task_id
+        for task_id in task_ids
+        if has_acted(state.tasks[task_id]) and state.index.tasks[task_id].compensation is not None
+    ]
+    return _last_first(state.index, wanted)
+
+
+def missing(state: ExecutionRecord, task_ids: Collection[str]) -> list[str]:
+    """Return, in order of undoing, those to undo whose compensation has not been added yet."""
+    return [t for t in to_undo(state, task_ids) if undo_id(t, state.tasks[t].round) not in state.tasks]
+
+
+def added(state: ExecutionRecord, task_ids: Collection[str]) -> list[str]:
+    """Return the compensations of the tasks' current rounds."""
+    names = (undo_id(task_id, state.tasks[task_id].round) for task_id in task_ids)
+    return [name for name in names if name in state.tasks]
+
+
+def add(state: ExecutionRecord, wanted: Sequence[str], among: Collection[str]) -> Iterator[TasksAdded]:
+    """Add the compensations of ``wanted``; each waits for those of what, ``among`` these, needed its task."""
+    for first in range(0, len(wanted), TASKS_PER_FACT):
+        part = wanted[first : first + TASKS_PER_FACT]
+        tasks = tuple(_compensation(state, task_id) for task_id in part)
+        known = {*part, *(t for t in among if undo_id(t, state.tasks[t].round) in state.tasks)}
+        edges = tuple(
+            Dependency(undo_id(later, state.tasks[later].round), undo_id(task_id, state.tasks[task_id].round))
+            for task_id in part
+            for later in _next_behind(state.index, task_id, known)
+        )
+        yield TasksAdded(tasks, edges, reason=COMPENSATION)
+
+
+def _compensation(state: ExecutionRecord, task_id: str) -> Task:
+    task = state.index.tasks[task_id]
+    action = task.compensation
+    assert action is not None, "only what has a compensation is undone by one"
+    return Task(
+        undo_id(task_id, state.tasks[task_id].round),
+        action.agent_type,
+        payload=action.payload,
+        priority=task.priority,
+        timeout=action.timeout_seconds,
+        retries=action.retries or RETRIES,
+        on_failure=OnFailure.SKIP,
+    )
+
+
+def _last_first(index: WorkflowIndex, wanted: Sequence[str]) -> list[str]:
+    """Order tasks so that each comes after all that needed it; ties as in the definition."""
+    among = frozenset(wanted)
+    behind = {task_id: _next_behind(index, task_id, among) for task_id in wanted}
+    waits = {task_id: len(later) for task_id, later in behind.items()}
+    before: dict[str, list[str]] = {task_id: [] for task_id in wanted}
+    for task_id, later in behind.items():
+        for follower in later:
+            before[follower].append(task_id)
+    order = [task_id for task_id in wanted if not waits[task_id]]
+    for task_id in order:
+        for earlier in before[task_id]:
+            waits[earlier] -= 1
+            if not waits[earlier]:
+                order.append(earlier)
+    return order
+
+
+def _next_behind(index: WorkflowIndex, task_id: str, among: Collection[str]) -> list[str]:
+    """Return the nearest of the tasks ``among`` these behind a task, looking through all others."""
+    found: dict[str, None] = {}
+    seen = {task_id}
+    frontier = [task_id]
+    while frontier:
+        for successor in index.successors[frontier.pop()]:
+            if successor in seen:
+                continue
+            seen.add(successor)
+            if successor in among:
+                found[successor] = None
+            else:
+                frontier.append(successor)
+    return list(found)

@@ -1,0 +1,199 @@
+"""What a rollback or a restart would do, and why it cannot be done; nothing here changes anything."""
+
+from __future__ import annotations
+
+from talka_core.scheduler import compensation
+from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_protocols.errors import RequestRefusedError
+from talka_protocols.messages import RestartExecution, RollBackExecution
+from talka_protocols.results import RollbackPlan
+from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState, TaskStatus
+
+
+def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
+    """Return what a rollback would do, without doing it.
+
+    Raises:
+        RequestRefusedError: it cannot be done.
+    """
+    _check_restful(state)
+    to = _target(state, message)
+    tasks = _with_additions(state, [t for t, r in state.tasks.items() if not _had_ended(r, to)])
+    if not tasks:
+        raise RequestRefusedError(f"Nothing has happened after event {to}.", code="nothing_to_undo")
+    removed = tuple(t for t in tasks if state.tasks[t].added_at > to)
+    stands = tuple(
+        t for t in tasks if state.index.tasks[t].is_irreversible and compensation.has_acted(state.tasks[t])
+    )
+    if stands and not message.accepts_irreversible:
+        raise RequestRefusedError(
+            f"What {_named(stands)} did cannot be undone.",
+            hint="Accept that it stays (--accept-irreversible), or choose a later event.",
+            code="irreversible",
+        )
+    gone = frozenset(removed)
+    return RollbackPlan(
+        to,
+        cancelled=tuple(t for t in tasks if is_begun(state.tasks[t])),
+        compensated=tuple(compensation.to_undo(state, tasks)),
+        kept=tuple(t for t, r in state.tasks.items() if _had_ended(r, to) and not r.undoes),
+        again=tuple(t for t in tasks if t not in gone),
+        removed=removed,
+        irreversible=stands,
+    )
+
+
+def restarted(state: ExecutionRecord, message: RestartExecution) -> tuple[str, ...]:
+    """Return the tasks that a restart would run again.
+
+    Raises:
+        RequestRefusedError: it cannot be done.
+    """
+    _check_restful(state)
+    is_whole = not message.from_task and not message.from_event
+    if state.rollback is not None:
+        if is_whole:
+            return state.rollback.tasks
+        raise RequestRefusedError(
+            f"Its rollback to event {state.rollback.to} has not been completed.",
+            hint="Restart it without saying from where: the rollback is then taken up again.",
+            code="rollback_unfinished",
+        )
+    tasks = _with_additions(state, _chosen(state, message))
+    if not tasks:
+        raise RequestRefusedError("Nothing is left to run again.", code="nothing_to_restart")
+    running = [t for t in tasks if is_begun(state.tasks[t])]
+    if running:
+        raise RequestRefusedError(
+            f"{_named(running)} would have to run again, and still runs.",
+            hint="Wait for it, cancel the execution, or roll it back.",
+            code="still_running",
+        )
+    return tuple(tasks)
+
+
+def _chosen(state: ExecutionRecord, message: RestartExecution) -> list[str]:
+    if message.from_task:
+        record = _task(state, message.from_task)
+        if message.from_task in state.index.maps:
+            raise RequestRefusedError(
+                f"Task {message.from_task!r} is an item of {state.index.maps[message.from_task]!r}.",
+                hint="Restart that: a map runs again as a whole.",
+                code="map_item",
+            )
+        if record.status not in FINAL_TASK_STATUSES:
+            raise RequestRefusedError(
+                f"Task {message.from_task!r} is {record.status}, so it cannot be restarted.",
+                hint="Only what has ended can run again.",
+                code="still_running",
+            )
+        first = [message.from_task]
+    elif message.from_event:
+        _check_event(state, message.from_event)
+        return [t for t, r in state.tasks.items() if not _had_ended(r, message.from_event)]
+    else:
+        lost = (TaskStatus.SUCCEEDED, TaskStatus.PENDING)
+        first = [
+            t
+            for t, r in state.tasks.items()
+            if r.status in FINAL_TASK_STATUSES
+            and r.status not in lost
+            and not (r.undoes or r.condition or t in state.index.maps)
+        ]
+    wanted = _downstream(state, first)
+    return [t for t in state.tasks if t in wanted]
+
+
+def _check_restful(state: ExecutionRecord) -> None:
+    """Refuse while something else is going on, or where there is nothing to go back in."""
+    if state.is_rolling_back:
+        assert state.rollback is not None
+        raise RequestRefusedError(
+            f"The execution is being rolled back to event {state.rollback.to}.",
+            hint="Wait for the end of that, and ask again.",
+            code="rolling_back",
+        )
+    is_open = state.status not in FINAL_EXECUTION_STATES
+    if state.status is None or state.status is ExecutionState.REJECTED or state.workflow is None:
+        raise RequestRefusedError("The execution never began.", code="not_begun")
+    if is_open and (state.is_stopping or state.status is ExecutionState.ACCEPTED):
+        raise RequestRefusedError(
+            "The execution is just beginning or ending.", hint="Ask again in a moment.", code="not_at_rest"
+        )
+
+
+def _target(state: ExecutionRecord, message: RollBackExecution) -> int:
+    if not message.task_id:
+        _check_event(state, message.to)
+        return message.to
+    record = _task(state, message.task_id)
+    if record.status not in FINAL_TASK_STATUSES:
+        raise RequestRefusedError(
+            f"Task {message.task_id!r} is {record.status}, so there is no end of it to go back to.",
+            hint="Name a task that has ended, or an event.",
+            code="not_ended",
+        )
+    return record.ended_version
+
+
+def _check_event(state: ExecutionRecord, event: int) -> None:
+    if not 1 <= event <= state.version:
+        raise RequestRefusedError(
+            f"There is no event {event}: the log ends at {state.version}.",
+            hint="`talka events ID` lists them.",
+            code="unknown_event",
+        )
+    for first, end in state.lost_spans:
+        if first <= event < end:
+            raise RequestRefusedError(
+                f"What had ended at event {event} was undone or run again by event {end}.",
+                hint=f"Choose an event before {first}, or from {end} on.",
+                code="lost_event",
+            )
+
+
+def _task(state: ExecutionRecord, task_id: str) -> TaskRecord:
+    record = state.tasks.get(task_id)
+    if record is None or record.undoes:
+        raise RequestRefusedError(
+            f"The execution has no task {task_id!r}.",
+            hint="`talka status ID` lists them.",
+            code="unknown_task",
+        )
+    return record
+
+
+def _had_ended(record: TaskRecord, event: int) -> bool:
+    """Tell whether the task stays as it is when everything after the event is undone."""
+    is_final = record.status in FINAL_TASK_STATUSES
+    return bool(record.undoes) or (is_final and record.ended_version <= event)
+
+
+def is_begun(record: TaskRecord) -> bool:
+    """Tell whether the task has begun and not ended."""
+    return record.status not in FINAL_TASK_STATUSES and record.status is not TaskStatus.PENDING
+
+
+def _with_additions(state: ExecutionRecord, tasks: list[str]) -> list[str]:
+    """Return the tasks and all that they added to the graph, and what needs that."""
+    wanted = frozenset(tasks)
+    while True:
+        new = [t.id for a in state.added if a.by in wanted for t in a.tasks if t.id not in wanted]
+        if not new:
+            return [task_id for task_id in state.tasks if task_id in wanted]
+        wanted = wanted.union(new)
+
+
+def _downstream(state: ExecutionRecord, first: list[str]) -> frozenset[str]:
+    wanted = dict.fromkeys(first)
+    frontier = list(first)
+    while frontier:
+        new = [s for s in state.index.successors[frontier.pop()] if s not in wanted]
+        wanted |= dict.fromkeys(new)
+        frontier += new
+    return frozenset(wanted)
+
+
+def _named(tasks: list[str] | tuple[str, ...]) -> str:
+    shown = ", ".join(repr(task_id) for task_id in tasks[:10])
+    return shown if len(tasks) <= 10 else f"{shown} and {len(tasks) - 10} more"

@@ -1,0 +1,43 @@
+"""``execution.<id>``: going back to an earlier event, and running again what has run."""
+
+from __future__ import annotations
+
+from talka_protocols.events.fact import Fact
+from talka_protocols.policies import Then
+
+
+class RollbackStarted(Fact, frozen=True, gc=False):
+    """The execution goes back to event ``to``: ``tasks`` had not ended then, and what they did is undone.
+
+    ``request_id`` is that of the request, so that a repeated one is known.
+    """
+
+    to: int
+    tasks: tuple[str, ...]
+    then: Then = Then.CONTINUE
+    request_id: str = ""
+
+
+class ExecutionRolledBack(Fact, frozen=True, gc=False):
+    """Everything after event ``to`` is undone: the tasks of ``RollbackStarted`` stand where they stood."""
+
+    to: int
+    then: Then = Then.CONTINUE
+
+
+class RollbackFailed(Fact, frozen=True, gc=False):
+    """Compensations failed for good: the rollback stands still until it is asked for again.
+
+    ``failed`` names the tasks that are not undone.
+    """
+
+    to: int
+    failed: tuple[str, ...]
+    reason: str
+
+
+class ExecutionRestarted(Fact, frozen=True, gc=False):
+    """``tasks`` run again, and nothing else does; results of all others are kept."""
+
+    tasks: tuple[str, ...]
+    request_id: str = ""

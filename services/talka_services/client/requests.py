@@ -1,0 +1,55 @@
+"""Puts requests on file at an actor, and finds out what they led to."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from itertools import count
+
+from talka_protocols.errors import RequestRefusedError
+from talka_protocols.events import Event, RequestRefused
+from talka_protocols.messages import Message, Recipient, sealed
+from talka_protocols.subjects import LogName, shard_of
+from talka_services.client.histories import Histories
+from talka_services.runner.definitions import stored_form
+from talka_services.runner.ports import Ports
+
+
+class Requests:
+    """One client's requests; each letter has an id of its own, which the decision names as its cause."""
+
+    def __init__(self, ports: Ports, histories: Histories, client_id: str) -> None:
+        self._ports = ports
+        self._histories = histories
+        self._client_id = client_id
+        self._letters = count(1)
+
+    async def send(self, to: Recipient, message: Message) -> str:
+        """Put a request on file, where it stays until recorded, and return its letter's id."""
+        shard = shard_of(message.key, self._ports.shards)
+        letter_id = f"{self._client_id}:{next(self._letters)}"
+        body = sealed(self._client_id, stored_form(message), letter_id=letter_id)
+        await self._ports.post.send([(self._ports.names.requests(to.value, shard), body)])
+        return letter_id
+
+    async def ask(self, to: Recipient, message: Message, name: LogName, after: int) -> tuple[Event, ...]:
+        """Send a request, and return the events that it led to behind position ``after`` of a log.
+
+        It waits until the decision is recorded, through every outage.
+
+        Raises:
+            RequestRefusedError: the log says why it cannot be done.
+        """
+        letter_id = await self.send(to, message)
+        async with aclosing(self._histories.follow_commits(name, after)) as commits:
+            async for _position, commit in commits:
+                for decision in commit.decisions:
+                    if decision.cause == letter_id:
+                        return _accepted(decision.events)
+        raise AssertionError("a log is followed without end")
+
+
+def _accepted(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    for event in events:
+        if isinstance(event, RequestRefused):
+            raise RequestRefusedError(event.message, code=event.code)
+    return events
