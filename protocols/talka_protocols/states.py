@@ -62,7 +62,9 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _T.READY: frozenset({_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED}),
     _T.QUEUED: frozenset({_T.SCHEDULED, _T.READY, _T.FAILED, _T.CANCELLED}),
     _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.CANCELLED}),
-    _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.CANCELLED}),
+    _T.RUNNING: frozenset(
+        {_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.WAITING, _T.READY, _T.CANCELLED}
+    ),
     _T.WAITING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
     _T.COMPENSATING: frozenset({_T.COMPENSATED, _T.FAILED}),
@@ -79,7 +81,8 @@ READY to SCHEDULED is a hand-on: a finished task's allocation goes straight to
 its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
 one is lost when its worker is gone before the grant arrived. PENDING to FAILED
 is a condition that could not be evaluated. WAITING holds nothing: the task
-waits for time, for a person, for the outside or for tasks of its own. What has
+waits for time, for a person, for the outside or for tasks of its own. RUNNING
+to WAITING is a task that returned and has asked to add to the graph. What has
 ended becomes something else only by a rollback, a restart or a broken group:
 COMPENSATING while it is undone, PENDING when it is to run again.
 """

@@ -32,6 +32,7 @@ dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
 progress = import_module("talka_core.scheduler.progress")
 evolve = import_module("talka_core.scheduler.evolve.execution")
+extending = import_module("talka_core.scheduler.extending")
 looping = import_module("talka_core.scheduler.looping")
 mapping = import_module("talka_core.scheduler.mapping")
 
@@ -217,9 +218,19 @@ def checkpoints_ordered_across_attempts() -> AbstractContextManager[Any]:
     return patch.object(progress, "_is_known", is_known)
 
 
+def extension_forgotten() -> AbstractContextManager[Any]:
+    """What was accepted is never added."""
+
+    def added(_state: ExecutionRecord, _task_id: str, _asked: Any) -> Iterator[Any]:
+        return iter(())
+
+    return patch.object(extending, "_added", added)
+
+
 SCHEDULER_MUTANTS = (
     checkpoint_forgotten,
     checkpoints_ordered_across_attempts,
+    extension_forgotten,
     conditions_ignored,
     child_reported_once,
     child_of_any_attempt_accepted,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import arrivals, attempts, children, endings, progress, rollback, waiting
+from talka_core.scheduler import arrivals, attempts, children, endings, extending, progress, rollback, waiting
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.evolve.execution import limit_ms
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
@@ -32,6 +32,7 @@ from talka_protocols.events import (
 from talka_protocols.messages import (
     Advance,
     AnswerApproval,
+    AnswerExtension,
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
@@ -60,7 +61,7 @@ RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
 
-Arrival = SignalExecution | AnswerApproval | ConfirmChild | ChildFinished | SettleChild
+Arrival = SignalExecution | AnswerApproval | AnswerExtension | ConfirmChild | ChildFinished | SettleChild
 
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -87,7 +88,14 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _cancel(state, message, now_ms)
         case RollBackExecution() | RestartExecution():
             yield from rollback.requested(state, message, now_ms)
-        case SignalExecution() | AnswerApproval() | ConfirmChild() | ChildFinished() | SettleChild():
+        case (
+            SignalExecution()
+            | AnswerApproval()
+            | AnswerExtension()
+            | ConfirmChild()
+            | ChildFinished()
+            | SettleChild()
+        ):
             yield from _arrived(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
@@ -156,7 +164,10 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
         case SettleChild():
             if children.owes_report(state):
                 yield ParentInformed()
-    if state.unfinished != before:
+        case AnswerExtension():
+            yield from extending.answered(state, message, now_ms)
+    # An extension may end one task and add as many.
+    if state.unfinished != before or isinstance(message, AnswerExtension):
         yield from dispatch(state, now_ms)
         yield from endings.conclude(state)
 
@@ -211,6 +222,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     if state.is_stopping:
         yield from endings.stop_all(state, now_ms)
     else:
+        yield from extending.settle_all(state, now_ms)
         yield from waiting.begin_all(state, now_ms)
         yield from arrivals.finish_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)

@@ -65,7 +65,7 @@ def _started(state: ExecutionRecord, event: e.TaskStarted, _at: int) -> None:
 
 def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.attempt, record.due_at = TaskStatus.WAITING, event.attempt, event.due_at
     record.waiting, record.started_at = event.kind, at
     record.awaited, record.asked = event.name, event.data.copy()
@@ -117,7 +117,7 @@ def _cancel_requested(state: ExecutionRecord, event: e.TaskCancelRequested, _at:
 
 def _retrying(state: ExecutionRecord, event: e.TaskRetrying, _at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.error = TaskStatus.RETRYING, event.error
     record.failures, record.due_at = record.failures + 1, event.due_at
     record.is_unclear |= event.error.code == TaskTimeoutError.code
@@ -125,7 +125,7 @@ def _retrying(state: ExecutionRecord, event: e.TaskRetrying, _at: int) -> None:
 
 def _iterated(state: ExecutionRecord, event: e.TaskIterated, _at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.due_at, record.iteration = TaskStatus.RETRYING, event.due_at, event.iteration
     record.failures = record.lost = 0
     record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
@@ -133,7 +133,7 @@ def _iterated(state: ExecutionRecord, event: e.TaskIterated, _at: int) -> None:
 
 def _attempt_lost(state: ExecutionRecord, event: e.TaskAttemptLost, at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.ready_at = TaskStatus.READY, at
     record.lost += not event.is_handed_back
     record.is_unclear |= record.may_have_acted
@@ -142,8 +142,9 @@ def _attempt_lost(state: ExecutionRecord, event: e.TaskAttemptLost, at: int) -> 
 
 def _end(state: ExecutionRecord, task_id: str, status: TaskStatus, finished_at: int) -> TaskRecord:
     record = state.tasks[task_id]
-    _leave(state, task_id, record)
+    leave(state, task_id, record)
     state.unfinished -= 1
+    state.extensions.pop(task_id, None)
     record.status, record.finished_at, record.ended_version = status, finished_at, state.version
     if record.iteration:
         # What an earlier round returned is not the task's result.
@@ -159,7 +160,7 @@ def _satisfy(state: ExecutionRecord, task_id: str) -> None:
         state.tasks[successor].waits_for -= 1
 
 
-def _leave(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+def leave(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
     """Take the task out of the counts and queues that its old status is part of."""
     if record.status in ACTIVE_TASK_STATUSES:
         state.active -= 1
