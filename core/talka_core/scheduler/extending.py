@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from talka_core import conditions, extension
 from talka_core.dataflow import references_of
 from talka_core.graph import TaskGraph
@@ -30,6 +32,7 @@ from talka_protocols.workflow import Dependency, Extension, Task, Workflow, Work
 
 ADDED_MAX = 100
 """Tasks or dependencies of one ``TasksAdded``."""
+QUESTION_BYTES_MAX = 512 * 1024
 _ITEM = re.compile(r"(.+)\[\d+\]\Z", re.DOTALL)
 
 
@@ -47,6 +50,7 @@ def requested(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> 
     )
     try:
         _check_room(state, message.extension)
+        _check_question(state, message.task_id)
     except WorkflowInvalidError as error:
         yield ExtensionRefused(message.task_id, message.attempt, error.code, str(error))
         yield from settle(state, message.task_id, now_ms)
@@ -140,6 +144,21 @@ def _check_room(state: ExecutionRecord, asked: Extension) -> None:
             f"The execution would have {total:,} tasks, above its limit of {limit:,}.",
             hint="Add fewer, or submit the workflow with a higher --max-tasks.",
             code="too_many_tasks",
+        )
+
+
+def _check_question(state: ExecutionRecord, task_id: str) -> None:
+    """Refuse what the planner could only be asked in too large a message.
+
+    Raises:
+        WorkflowInvalidError: Code ``graph_too_large``.
+    """
+    size = len(msgspec.json.encode(question_of(state, task_id)))
+    if size > QUESTION_BYTES_MAX:
+        raise WorkflowInvalidError(
+            f"With {len(state.tasks):,} tasks the graph is too large to add to ({size:,} bytes to check).",
+            hint="Add a sub-workflow or a map to the definition in place of single tasks.",
+            code="graph_too_large",
         )
 
 

@@ -215,3 +215,13 @@ def test_planner_answers_a_repeated_question_from_its_record() -> None:
     assert type(model.soup[-1][1]).__name__ == "AnswerExtension"
     assert model.players[Recipient.PLANNER, "e"].state.version == version
     model.finish()
+
+
+def test_graph_that_is_too_large_to_be_checked_is_refused() -> None:
+    """The question to the planner is bounded; the execution goes on."""
+    many = tuple(_task(f"{i:0190d}", dependencies=("plan", "busy")) for i in range(1_500))
+    model = _begun(_task("plan"), _task("busy"), *many, constraints=WorkflowConstraints(max_tasks=5_000))
+    _end(model, "plan", _task("more"))
+    (refused,) = _refusals(model)
+    assert refused.code == "graph_too_large"
+    assert _statuses(model)["plan"] is S.SUCCEEDED
