@@ -100,10 +100,7 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
-            if message.allocation_id in state.kept:
-                yield AllocationReleased(message.allocation_id)
-            elif any(record.hands for record in _holders(state, message.allocation_id)):
-                yield PermitWithdrawn(message.allocation_id)
+            yield from _withdrawn(state, message)
         case TimerFired():
             yield from _timer(state, message, now_ms)
         case ReportEnd():
@@ -111,6 +108,13 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
         case Advance():
             yield from _advance(state, now_ms)
     yield from rollback.proceed(state, now_ms)
+
+
+def _withdrawn(state: ExecutionRecord, message: WithdrawPermit) -> Iterator[ExecutionEvent]:
+    if message.allocation_id in state.kept:
+        yield AllocationReleased(message.allocation_id)
+    elif any(record.hands for record in _holders(state, message.allocation_id)):
+        yield PermitWithdrawn(message.allocation_id)
 
 
 def _holders(state: ExecutionRecord, allocation_id: str) -> Iterable[TaskRecord]:
