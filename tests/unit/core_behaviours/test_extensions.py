@@ -14,7 +14,7 @@ from msgspec import Raw
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_protocols.events import ExtensionRefused
-from talka_protocols.messages import CancelExecution, ExtendPlan, Outcome, Recipient
+from talka_protocols.messages import CancelExecution, ExtendPlan, Outcome, Recipient, RestartExecution
 from talka_protocols.policies import Loop, MapOver
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Dependency, Extension, Task, Workflow, WorkflowConstraints
@@ -225,3 +225,18 @@ def test_graph_that_is_too_large_to_be_checked_is_refused() -> None:
     (refused,) = _refusals(model)
     assert refused.code == "graph_too_large"
     assert _statuses(model)["plan"] is S.SUCCEEDED
+
+
+def test_restart_takes_back_what_was_added_and_adds_it_anew() -> None:
+    """A task that runs again finds the graph as it was before it had added anything."""
+    model = _begun(*PLAN)
+    _end(model, "plan", _task("more"), edges=(("more", "report"),))
+    model.finish()
+    model.tell(Recipient.SCHEDULER, RestartExecution("e", "plan"))
+    _deliver_all(model)
+    assert _statuses(model) == {"plan": S.SCHEDULED, "report": S.PENDING}
+    _end(model, "plan", _task("more"), edges=(("more", "report"),))
+    assert _running(model) == ["more"]
+    model.finish()
+    assert _refusals(model) == []
+    assert _state(model).status is ExecutionState.SUCCEEDED
