@@ -13,15 +13,18 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from talka_protocols.errors import TaskCrashedError, TaskFailedError
-from talka_protocols.ports import Attempt
+from talka_protocols.ports import Attempt, Progress
+from talka_services.executors.checkpoint_file import CheckpointFile
 from talka_services.executors.environment import OWN_PREFIX, passed_through
 from talka_services.executors.exits import signal_name
 from talka_services.executors.guardian import Guardian
 from talka_services.executors.process import Ended, Launch, run_process
 from talka_services.executors.program import find_program
 from talka_services.executors.registry import ExecutorSettings
+from talka_services.executors.stopping import uninterrupted
 
 _SHELL = "sh"
 _TAIL_CHARS = 2_000
@@ -70,7 +73,7 @@ class CommandExecutor:
                 hint="It takes argv or shell, and env, cwd, stdin, check.",
             ) from error
         launch = self._launch(payload, attempt)
-        ended = await run_process(launch, self._guardian)
+        ended = await self._run(launch, attempt.progress)
         _require_success(ended, payload.check, launch.argv[0])
         return {
             "exit_code": ended.exit_code,
@@ -82,6 +85,20 @@ class CommandExecutor:
     async def close(self) -> None:
         """End the guardian process."""
         self._guardian.close()
+
+    async def _run(self, launch: Launch, progress: Progress | None) -> Ended:
+        """Run the program beside the file through which it may save its progress."""
+        if progress is None:
+            return await run_process(launch, self._guardian)
+        file = CheckpointFile(progress)
+        launch = replace(launch, env={**launch.env, f"{OWN_PREFIX}CHECKPOINT": file.path})
+        try:
+            ended = await run_process(launch, self._guardian)
+        except BaseException:
+            await uninterrupted(file.rescue())
+            raise
+        await file.close()
+        return ended
 
     def _launch(self, payload: CommandPayload, attempt: Attempt) -> Launch:
         cwd = os.path.join(self._settings.work_dir or os.getcwd(), payload.cwd or "")
