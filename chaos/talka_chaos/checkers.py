@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from talka_chaos.artifacts import races
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.order import Course
 from talka_chaos.runs import OVER, misattributed
@@ -95,6 +96,8 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
     if len(outcomes) != len(state.tasks):
         yield f"O1 {log}: {len(outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
+    for sentence in races(commits, state.index.successors):
+        yield f"{sentence} in {log}"
     try:
         check_strays(state)
     except AssertionError as error:

@@ -23,6 +23,7 @@ from talka_protocols.messages import (
 )
 from talka_protocols.states import TaskStatus
 
+artifacts = import_module("talka_core.scheduler.artifacts")
 arrivals = import_module("talka_core.scheduler.arrivals")
 attempts = import_module("talka_core.scheduler.attempts")
 branching = import_module("talka_core.scheduler.branching")
@@ -217,7 +218,17 @@ def checkpoints_ordered_across_attempts() -> AbstractContextManager[Any]:
     return patch.object(progress, "_is_known", is_known)
 
 
+def races_unseen() -> AbstractContextManager[Any]:
+    """Any two tasks are taken to be in an order."""
+
+    def is_before(_state: ExecutionRecord, _first: str, _second: str) -> bool:
+        return True
+
+    return patch.object(artifacts, "_is_before", is_before)
+
+
 SCHEDULER_MUTANTS = (
+    races_unseen,
     checkpoint_forgotten,
     checkpoints_ordered_across_attempts,
     conditions_ignored,

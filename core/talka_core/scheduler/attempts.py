@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler import endings, failures, looping
+from talka_core.scheduler import artifacts, endings, failures, looping
 from talka_core.scheduler.dispatch import dispatch, give_up
 from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
 from talka_protocols.events import (
@@ -101,6 +101,10 @@ def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
 
 
 def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
+    yield from artifacts.written(state, message)
+    if (error := artifacts.failure(state, message.task_id)) is not None:
+        yield from failures.failed(state, message.task_id, message.finished_at, error, now_ms)
+        return
     if state.index.tasks[message.task_id].loop is not None:
         yield looping.after_round(state, message, now_ms)
     else:

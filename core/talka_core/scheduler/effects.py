@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.behaviour import Effect, Send, SetTimer
-from talka_core.scheduler import children, progress
+from talka_core.behaviour import Alert, Effect, Send, SetTimer
+from talka_core.scheduler import artifacts, children, progress
 from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
 from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.names import effect_key
@@ -47,7 +47,9 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield Send(Recipient.PLANNER, children.submission(state, event.task_id))
         case e.TaskWaiting() if event.due_at:
             yield _timer(state, WAIT, event.task_id)
-        case e.TaskCheckpointed() | e.TaskStepFinished():
+        case e.DependencyViolationDetected():
+            yield Alert("dependency.violated", artifacts.sentence(event))
+        case e.TaskCheckpointed() | e.TaskStepFinished() | e.ArtifactRead():
             yield progress.confirmed(state, event)
         case e.AllocationReleased() | e.AllocationRequestWithdrawn():
             if returning := state.returning.get(event.allocation_id):

@@ -9,6 +9,12 @@ built of immutable data, so no cycle can hold them: the collector skips them.
 
 from __future__ import annotations
 
+from talka_protocols.events.artifacts import (
+    ArtifactRead,
+    ArtifactsWritten,
+    DependencyViolationDetected,
+    ViolationKind,
+)
 from talka_protocols.events.execution import (
     AllocationHandedOn,
     AllocationKept,
@@ -127,7 +133,10 @@ __all__ = [
     "AllocationRevoked",
     "AllocationSettled",
     "ApprovalAnswered",
+    "ArtifactRead",
+    "ArtifactsWritten",
     "ChildStarted",
+    "DependencyViolationDetected",
     "Event",
     "ExecutionAccepted",
     "ExecutionCancelRequested",
@@ -198,6 +207,7 @@ __all__ = [
     "TaskTimedOut",
     "TaskWaiting",
     "TasksAdded",
+    "ViolationKind",
     "WorkerDraining",
     "WorkerEvent",
     "WorkerJoined",

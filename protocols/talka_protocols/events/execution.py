@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from talka_protocols.events.artifacts import ArtifactRead, ArtifactsWritten, DependencyViolationDetected
 from talka_protocols.events.fact import Fact, Parent, TaskFailure
 from talka_protocols.events.growth import TasksAdded
 from talka_protocols.events.progress import TaskCheckpointed, TaskStepFinished
@@ -307,6 +308,9 @@ ExecutionEvent = (
     | ParentInformed
     | TasksAdded
     | TaskCheckpointed
+    | ArtifactsWritten
+    | ArtifactRead
+    | DependencyViolationDetected
     | TaskStepFinished
     | RequestRefused
     | AllocationRequestWithdrawn

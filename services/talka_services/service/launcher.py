@@ -180,6 +180,7 @@ class Launcher:
             ending.claim,
             ending.extracts,
             ending.error,
+            progress.artifacts if ending.outcome is Outcome.SUCCEEDED else {},
         )
         self._report(report)
 

@@ -13,7 +13,7 @@ from msgspec import Raw
 from talka_protocols.errors import TaskFailedError
 from talka_protocols.messages import Mark
 from talka_protocols.ports import Attempt
-from talka_protocols.workflow import Task
+from talka_protocols.workflow import ClaimCheck, Task
 from talka_services.executors import checkpoint_file
 from talka_services.executors.command import CommandExecutor
 
@@ -24,13 +24,15 @@ class Kept:
     def __init__(self) -> None:
         self.checkpoint = Raw(b"null")
         self.steps: dict[str, Raw] = {}
+        self.artifacts: dict[str, ClaimCheck | None] = {}
         self.saves: list[bytes] = []
 
-    async def save(self, mark: Mark, name: str, data: Raw) -> None:
+    async def save(self, mark: Mark, name: str, data: Raw) -> Raw:
         """Keep it."""
         assert (mark, name) == (Mark.CHECKPOINT, "")
         self.checkpoint = data.copy()
         self.saves.append(bytes(data))
+        return data
 
     async def settled(self) -> None:
         """Return at once."""
