@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from talka_chaos.artifacts import races
 from talka_chaos.control import failures, outcomes_of, pauses
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.order import Course
@@ -104,6 +105,8 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from failures(log, state)
     if len(outcomes) != len(state.tasks):
         yield f"O1 {log}: {len(outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
+    for sentence in races(commits, state.index.successors):
+        yield f"{sentence} in {log}"
     try:
         check_strays(state)
     except AssertionError as error:

@@ -136,7 +136,9 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     The time limit stands still while nothing can run, unless ``is_wall_time``.
     So many failed tasks are tolerated, as a number or as a share of all: the
-    execution is then ``partial`` and not ``failed``.
+    execution is then ``partial`` and not ``failed``. With
+    ``fails_on_violation`` a task fails whose artifacts show that a dependency
+    is missing; otherwise that is only told.
     """
 
     max_parallel: int | None = None
@@ -147,6 +149,7 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     tolerated_failures: int = 0
     tolerated_failure_share: float | None = None
     is_wall_time: bool = False
+    fails_on_violation: bool = False
 
 
 class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -24,6 +24,7 @@ from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy, Then
 from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.workflow import (
+    ClaimCheck,
     Dependency,
     Extension,
     ResourceRequirements,
@@ -456,6 +457,22 @@ def extension() -> Model:
     return model
 
 
+def artifacts() -> Model:
+    """A task writes artifacts, another reads one and races for the other in no order."""
+    model = _begun(_workflow(("a", "d"), config=WorkflowConfig()), {"w1": 4.0})
+    claim = ClaimCheck("object", 3, "digest")
+    run = next(run for run in model.running if run[2] == "a")
+    model.begin(run)
+    model.end(run, Outcome.SUCCEEDED, artifacts={"book": claim, "out.txt": None})
+    _deliver_all(model)
+    model.read(next(run for run in model.running if run[2] == "b"), 1, "book")
+    _deliver_all(model)
+    run = next(run for run in model.running if run[2] == "c")
+    model.begin(run)
+    model.end(run, Outcome.SUCCEEDED, artifacts={"book": claim})
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -489,6 +506,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         checkpoints,
         schedule,
         extension,
+        artifacts,
     )
 }
 

@@ -155,6 +155,9 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
         float | None,
         Meta(description="The same as a share of all tasks.", extra_json_schema={"minimum": 0, "maximum": 1}),
     ] = None
+    fail_on_violation: Annotated[
+        bool, Meta(description="A task fails whose artifacts show that a dependency is missing.")
+    ] = False
     wall_time: Annotated[
         bool, Meta(description="The time limit goes on while the execution is paused or only waits.")
     ] = False
