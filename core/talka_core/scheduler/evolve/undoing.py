@@ -97,7 +97,9 @@ def _run_again(state: ExecutionRecord, tasks: Collection[str], to: int, at: int)
     for task_id in tasks:
         state.maps.pop(task_id, None)
         state.tasks[task_id] = _again(state, task_id, to)
-    _forget_additions(state, frozenset(tasks), to)
+    again = frozenset(tasks)
+    state.broken = {group: culprit for group, culprit in state.broken.items() if culprit not in again}
+    _forget_additions(state, again, to)
     _await(state, [task_id for task_id in tasks if task_id in state.tasks])
     _count(state)
 
