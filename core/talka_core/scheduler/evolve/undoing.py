@@ -149,7 +149,7 @@ def _end_undone(state: ExecutionRecord, task_id: str, at: int) -> None:
     has_acted = record.may_have_acted and not state.index.tasks[task_id].is_irreversible
     is_done = has_acted or record.status is TaskStatus.COMPENSATED
     record.status = TaskStatus.COMPENSATED if is_done else TaskStatus.CANCELLED
-    record.finished_at = record.finished_at or at
+    record.finished_at, record.ended_version = record.finished_at or at, state.version
 
 
 def _forget_additions(state: ExecutionRecord, by: frozenset[str], to: int) -> None:
