@@ -158,6 +158,7 @@ def _fell_back(state: ExecutionRecord, event: e.TaskFellBack, at: int) -> None:
     fall_back(state.index, event.task_id)
     record.status, record.ready_at = TaskStatus.READY, at
     record.error, record.failures, record.is_fallback = event.error, 0, True
+    record.checkpoint, record.steps = None, {}
     record.rank = record.rank or state.index.ranks[event.task_id]
     enqueue(state, event.task_id, record)
 

@@ -127,7 +127,7 @@ def _again(state: ExecutionRecord, task_id: str, to: int) -> TaskRecord:
         take_back(state.index, task_id)
     again = _fresh(record)
     again.round += is_new and not state.index.tasks[task_id].is_irreversible
-    if not is_new and 0 < record.ended_version <= to:
+    if not is_new and not record.is_fallback and 0 < record.ended_version <= to:
         # It had failed and is restarted in the same round, so it goes on from what it saved.
         again.checkpoint, again.steps = record.checkpoint, record.steps
     return again
