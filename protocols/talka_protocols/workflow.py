@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy
+from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
 
 DEFAULT_PRIORITY = 50
 DEFAULT_TIMEOUT_S = 3600.0
@@ -85,6 +85,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     ``workflow`` is the definition that a task of type ``workflow`` runs.
     ``compensation`` undoes the task's effect; ``is_irreversible`` says that
     nothing can. The members of a ``group`` succeed together or are undone.
+    ``concurrency`` and ``rate`` bound the attempts with the same key in a pool.
     """
 
     id: str
@@ -114,6 +115,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     compensation: Action | None = None
     is_irreversible: bool = False
     group: str = ""
+    concurrency: Concurrency | None = None
+    rate: Rate | None = None
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):

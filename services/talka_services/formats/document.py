@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy
+from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
 from talka_protocols.workflow import DEFAULT_PRIORITY, ResourceRequirements, Strategy, TaskType
 
 FORMAT_VERSION = 1
@@ -118,6 +118,12 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     group: Annotated[
         str, Meta(description="The tasks of a group succeed together, or those that did are undone.")
     ] = ""
+    concurrency: Annotated[
+        Concurrency | None, Meta(description="The most attempts with the same key at once in a pool.")
+    ] = None
+    rate: Annotated[
+        Rate | None, Meta(description="The most starts with the same key in a pool within a time.")
+    ] = None
 
 
 class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):

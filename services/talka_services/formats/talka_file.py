@@ -173,6 +173,8 @@ def _task(entry: TaskEntry, position: int, constraints: WorkflowConstraints) -> 
         compensation=entry.compensation,
         is_irreversible=entry.irreversible,
         group=entry.group,
+        concurrency=entry.concurrency,
+        rate=entry.rate,
     )
 
 
@@ -219,4 +221,6 @@ def _entry(task: Task) -> TaskEntry:
         compensation=task.compensation,
         irreversible=task.is_irreversible,
         group=task.group,
+        concurrency=task.concurrency,
+        rate=task.rate,
     )
