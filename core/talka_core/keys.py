@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from talka_core.limits import SECONDS, Bound, Path, check_number
+from talka_core.payloads import KINDS
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Task, Workflow
 
@@ -70,6 +71,13 @@ def check_keys(workflow: Workflow) -> None:
     """
     for position, task in enumerate(workflow.tasks):
         whose = f"Task {task.id!r}: "
+        if task.agent_type in KINDS and (task.concurrency or task.rate):
+            raise WorkflowInvalidError(
+                f"{whose}no worker runs tasks of type {task.agent_type!r}, so no limit per key applies.",
+                hint="Put concurrency and rate on the tasks that workers run.",
+                code="bad_key",
+                path=("tasks", position),
+            )
         if task.concurrency is not None:
             path: Path = ("tasks", position, "concurrency")
             _check_key(task.concurrency.key, path, whose)

@@ -21,7 +21,17 @@ from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy, Then
+from talka_protocols.policies import (
+    Action,
+    Concurrency,
+    Join,
+    Loop,
+    MapOver,
+    OnFailure,
+    Rate,
+    RetryPolicy,
+    Then,
+)
 from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.workflow import (
     ClaimCheck,
@@ -473,6 +483,19 @@ def artifacts() -> Model:
     return model
 
 
+def keys() -> Model:
+    """Three tasks share a key and lose their worker, and two starts wait for their rate."""
+    key, rate = Concurrency("orders"), Rate("mails", 1, 5.0)
+    tasks = (
+        *(Task(name, AGENT_TYPE, concurrency=key) for name in "abc"),
+        *(Task(name, AGENT_TYPE, rate=rate) for name in "de"),
+    )
+    model = _begun(Workflow("golden", "golden", tasks), {"w1": 2.0})
+    model.crash_worker("w1")
+    _deliver_all(model)
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -507,6 +530,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         schedule,
         extension,
         artifacts,
+        keys,
     )
 }
 

@@ -142,7 +142,11 @@ def test_a_rate_survives_the_loss_of_the_pool_and_of_the_worker() -> None:
 
 def test_a_chain_hands_a_key_on_but_never_a_start() -> None:
     """Tasks of one chain may pass their key on; under a rate each of them asks the pool."""
-    for limits, grants in (({"concurrency": Concurrency("k")}, 1), ({"rate": Rate("k", 5, 1.0)}, 3)):
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({"concurrency": Concurrency("k")}, 1),
+        ({"rate": Rate("k", 5, 1.0)}, 3),
+    ]
+    for limits, grants in cases:
         model = Model({"w1": 8.0})
         tasks = tuple(Task(name, AGENT_TYPE, **limits) for name in "abc")
         edges = (Dependency("a", "b"), Dependency("b", "c"))
@@ -168,3 +172,11 @@ def test_limits_that_make_no_sense_are_refused(limits: dict[str, Any]) -> None:
         WorkflowBuilder("x").add_task(Task("a", "sleep", payload={"seconds": 0}, **limits)).build()
     assert refused.value.code in ("bad_key", "bad_number")
     assert refused.value.path[:2] == ("tasks", 0)
+
+
+def test_a_task_that_no_worker_runs_has_no_limit() -> None:
+    """A limit on a task that holds nothing would say what is not true, so it is refused."""
+    task = Task("a", "wait", payload={"seconds": 1}, concurrency=Concurrency("k"))
+    with pytest.raises(WorkflowInvalidError, match="no worker runs") as refused:
+        WorkflowBuilder("x").add_task(task).build()
+    assert refused.value.code == "bad_key"
