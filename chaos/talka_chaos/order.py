@@ -35,6 +35,7 @@ class Course:
     def __init__(self, log: LogName) -> None:
         self._log = log
         self._tasks: dict[str, Task] = {}
+        self._on_failure = OnFailure.SKIP
         self._needs: dict[str, set[str]] = {}
         self._statuses: dict[str, str] = {}
         self._results: dict[str, Any] = {}
@@ -47,6 +48,7 @@ class Course:
         match event:
             case e.ExecutionAccepted() if event.workflow is not None:
                 self._tasks = {task.id: task for task in event.workflow.tasks}
+                self._on_failure = event.workflow.config.on_failure
                 self._add(event.workflow.dependencies)
             case e.TasksAdded():
                 self._tasks |= {task.id: task for task in event.tasks}
@@ -69,7 +71,7 @@ class Course:
 
     def _is_satisfied(self, task_id: str) -> bool:
         status = self._statuses.get(task_id)
-        is_passed = self._tasks[task_id].on_failure is OnFailure.CONTINUE
+        is_passed = (self._tasks[task_id].on_failure or self._on_failure) is OnFailure.CONTINUE
         return status == "succeeded" or (status in ("failed", "timed_out") and is_passed)
 
     def _ended(self, event: Any) -> Iterator[str]:

@@ -174,8 +174,8 @@ class Simulation:
                     at_s + random.uniform(0.0, 20.0), self._request, Recipient.SCHEDULER, shard, cancel
                 )
             if random.random() < 0.2:
-                for moment, message in interference(random, workflow, at_s):
-                    loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
+                for moment, request in interference(random, workflow, at_s):
+                    loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, request)
 
             for moment, message in arrivals(random, workflow, at_s, self.world.faults.storm_s):
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
