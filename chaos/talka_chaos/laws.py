@@ -116,6 +116,9 @@ def _is_message_settled(message: m.Message, event: Any) -> bool:
 
 def _is_conversation_settled(message: m.Message, event: Any) -> bool:
     match message:
+        case m.ExtendPlan():
+            is_judged = isinstance(event, e.ExtensionAccepted | e.ExtensionRefused)
+            return (is_judged and event.task_id == message.task_id) or _is_over(event, message.task_id)
         case m.StartExecution():
             return isinstance(event, e.PlanHandedOver)
         case m.SubmitWorkflow() | m.CancelExecution() | m.ChildFinished() | m.ReportEnd():
@@ -221,4 +224,8 @@ def _identity(effect: Effect) -> tuple[str, str]:
     """Name an effect by type and content; what a worker runs now is said anew in each registration."""
     if isinstance(effect, Send) and isinstance(effect.message, m.RegisterWorker):
         effect = replace(effect, message=replace(effect.message, running=()))
+    if isinstance(effect, Send) and isinstance(effect.message, m.ExtendPlan):
+        # The graph is asked about as it is now.
+        nothing = replace(effect.message.graph, tasks=(), dependencies=())
+        effect = replace(effect, message=replace(effect.message, graph=nothing, pending=()))
     return type(effect).__name__, msgspec.json.encode(effect).decode()

@@ -122,6 +122,11 @@ class Player:
         effects = self.take(m.Advance(self.key), now_ms, None)
         return [*effects, *self.behaviour.resume(self.state)]
 
+    def events(self) -> list[Any]:
+        """Return everything that its log holds."""
+        commits = (decode_commit(self.name, body) for body in self.commits)
+        return [event for commit in commits for _, _, event in commit.events()]
+
     def check_replay(self) -> None:
         """The log folds to the state that decided it, also by way of a snapshot."""
         fold = FOLDS[self.name.kind]

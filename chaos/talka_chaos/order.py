@@ -3,6 +3,7 @@
 D1 what its join asks for had happened; D2 its condition held;
 M1 no more items of a map at once than allowed; M2 a map's result is its items' results in order,
 and no more of them failed than is tolerated;
+E1 what a task adds is there when it ends;
 I1 a loop ends when its condition holds, and never runs more rounds than allowed.
 """
 
@@ -41,6 +42,7 @@ class Course:
         self._results: dict[str, Any] = {}
         self._errors: dict[str, str] = {}
         self._items: dict[str, list[str]] = {}
+        self._asked: dict[str, set[str]] = {}
         self._rounds: Counter[str] = Counter()
 
     def take(self, event: Any) -> Iterator[str]:
@@ -55,6 +57,10 @@ class Course:
                 self._add(event.dependencies)
                 self._items.setdefault(event.by, []).extend(task.id for task in event.tasks)
                 yield from self._added(event.by)
+            case e.ExtensionRequested():
+                self._asked[event.task_id] = {task.id for task in event.extension.tasks}
+            case e.ExtensionRefused():
+                self._asked.pop(event.task_id, None)
             case e.TaskIterated():
                 self._rounds[event.task_id] += 1
                 yield from self._iterated(event)
@@ -84,6 +90,8 @@ class Course:
 
     def _returned(self, event: e.TaskSucceeded) -> Iterator[str]:
         task, result = self._tasks[event.task_id], self._results[event.task_id]
+        if missing := self._asked.get(task.id, set()) - self._tasks.keys():
+            yield f"E1 {self._log}: {task.id} ended before {sorted(missing)} were added as it asked"
         if task.map is not None:
             items = [self._results.get(item) for item in self._items.get(task.id, [])]
             if items.count(None) > task.map.tolerated_failures:

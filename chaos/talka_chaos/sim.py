@@ -173,13 +173,12 @@ class Simulation:
                 loop.call_later(
                     at_s + random.uniform(0.0, 20.0), self._request, Recipient.SCHEDULER, shard, cancel
                 )
+            requests: list[tuple[float, Message]] = []
             if random.random() < 0.2:
-                for moment, request in interference(random, workflow, at_s):
-                    loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, request)
-
-            for moment, message in arrivals(random, workflow, at_s, self.world.faults.storm_s):
+                requests += interference(random, workflow, at_s)
+            requests += arrivals(random, workflow, at_s, self.world.faults.storm_s)
+            for moment, message in requests:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
-
         for put in self.schedules:
             loop.call_later(1.0, self._request, Recipient.STARTER, shard_of(put.name, SHARDS), put)
 

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from talka_protocols.messages import Mark
 from talka_protocols.subjects import LogName
-from talka_protocols.workflow import ClaimCheck, Task
+from talka_protocols.workflow import ClaimCheck, Dependency, Task
 
 
 class StoredCommit(Struct, frozen=True):
@@ -192,6 +192,14 @@ class Progress(Protocol):
     async def settled(self) -> None:
         """Return when nothing that was saved waits to be recorded any more."""
         ...
+
+
+class Extended(Struct, frozen=True):
+    """A result together with what the task adds to its own graph; an executor may return it."""
+
+    result: Any = None
+    tasks: Sequence[Task] = ()
+    dependencies: Sequence[Dependency] = ()
 
 
 class Attempt(Struct, frozen=True):

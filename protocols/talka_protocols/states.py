@@ -83,12 +83,13 @@ READY to SCHEDULED is a hand-on: a finished task's allocation goes straight to
 its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
 one is lost when its worker is gone before the grant arrived. PENDING to FAILED
 is a condition that could not be evaluated. WAITING holds nothing: the task
-waits for time, for a person, for the outside or for tasks of its own.
-QUEUED, SCHEDULED or RUNNING to WAITING is a task that is parked, and WAITING to
-READY one that is released. What has ended becomes something else only by a
-rollback, a restart, a broken group, or the resume of an execution that its time
-limit had stopped: COMPENSATING while it is undone, PENDING (or WAITING, if it is
-a map) when it is to run again.
+waits for time, for a person, for the outside or for tasks of its own. RUNNING
+to WAITING is a task that returned and has asked to add to the graph, or one that
+is parked, as from QUEUED or SCHEDULED; WAITING to READY is one that is released.
+What has ended becomes something else only by a rollback, a restart, a broken
+group, or the resume of an execution that its time limit had stopped:
+COMPENSATING while it is undone, PENDING (or WAITING, if it is a map) when it is
+to run again.
 """
 
 EXECUTION_TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {

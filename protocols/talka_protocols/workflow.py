@@ -122,6 +122,13 @@ class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
     reason: str = "declared"
 
 
+class Extension(Struct, frozen=True, omit_defaults=True):
+    """Tasks and dependencies that a running task adds to its own graph."""
+
+    tasks: tuple[Task, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+
+
 class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """How a workflow runs: most tasks at once, time limit in seconds, order, pool.
 

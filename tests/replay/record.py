@@ -23,7 +23,14 @@ from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy, Then
 from talka_protocols.schedules import CatchUp, Overlap, Schedule
-from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
+from talka_protocols.workflow import (
+    Dependency,
+    Extension,
+    ResourceRequirements,
+    Task,
+    Workflow,
+    WorkflowConfig,
+)
 
 HISTORIES = Path(__file__).parent / "histories"
 CORE = ResourceRequirements(cpu_cores=1.0)
@@ -428,6 +435,27 @@ def schedule() -> Model:
     return model
 
 
+def extension() -> Model:
+    """A task adds two others in front of one that waits for it, and a second one adds a cycle in vain."""
+    tasks = (
+        Task("plan", AGENT_TYPE, resources=CORE),
+        Task("bad", AGENT_TYPE, resources=CORE),
+        Task("end", AGENT_TYPE, dependencies=("plan", "bad")),
+    )
+    model = _begun(Workflow("golden", "golden", tasks))
+    steps = (Task("one", AGENT_TYPE), Task("two", AGENT_TYPE, payload={"x": "${one}"}))
+    wanted = {
+        "plan": Extension(steps, (Dependency("two", "end"),)),
+        "bad": Extension((Task("round", AGENT_TYPE, dependencies=("end",)),), (Dependency("round", "end"),)),
+    }
+    for task_id, extension in wanted.items():
+        run = next(run for run in model.running if run[2] == task_id)
+        model.begin(run)
+        model.end(run, Outcome.SUCCEEDED, extension=extension)
+        _deliver_all(model)
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -460,6 +488,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         loop_in_rounds,
         checkpoints,
         schedule,
+        extension,
     )
 }
 

@@ -34,6 +34,7 @@ endings = import_module("talka_core.scheduler.endings")
 failures = import_module("talka_core.scheduler.failures")
 progress = import_module("talka_core.scheduler.progress")
 evolve = import_module("talka_core.scheduler.evolve.execution")
+extending = import_module("talka_core.scheduler.extending")
 looping = import_module("talka_core.scheduler.looping")
 mapping = import_module("talka_core.scheduler.mapping")
 
@@ -255,6 +256,15 @@ def fallback_forgotten() -> AbstractContextManager[Any]:
     return patch.object(failures, "_may_fall_back", may_fall_back)
 
 
+def extension_forgotten() -> AbstractContextManager[Any]:
+    """What was accepted is never added."""
+
+    def added(_state: ExecutionRecord, _task_id: str, _asked: Any) -> Iterator[Any]:
+        return iter(())
+
+    return patch.object(extending, "_added", added)
+
+
 SCHEDULER_MUTANTS = (
     pause_ignored,
     stopped_time_ends,
@@ -262,6 +272,7 @@ SCHEDULER_MUTANTS = (
     fallback_forgotten,
     checkpoint_forgotten,
     checkpoints_ordered_across_attempts,
+    extension_forgotten,
     conditions_ignored,
     child_reported_once,
     child_of_any_attempt_accepted,

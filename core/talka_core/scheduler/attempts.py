@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler import endings, failures, looping
+from talka_core.scheduler import endings, extending, failures, looping
 from talka_core.scheduler.clock import EARLY_MS, start_due_at
 from talka_core.scheduler.dispatch import dispatch, give_up
 from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
@@ -117,7 +117,14 @@ def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
 
 
 def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
-    if state.index.tasks[message.task_id].loop is not None:
+    is_loop = state.index.tasks[message.task_id].loop is not None
+    is_held_back = state.holds_back(state.tasks[message.task_id])
+    if message.extension is not None and not is_loop and not is_held_back:
+        yield from extending.requested(state, message, now_ms)
+        return
+    if is_loop:
+        if message.extension is not None:
+            yield extending.refused_in_loop(message)
         yield looping.after_round(state, message, now_ms)
     else:
         yield TaskSucceeded(

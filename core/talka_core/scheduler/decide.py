@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import arrivals, attempts, children, endings, pausing, progress, rollback, waiting
+from talka_core.scheduler import (
+    arrivals,
+    attempts,
+    children,
+    endings,
+    extending,
+    pausing,
+    progress,
+    rollback,
+    waiting,
+)
 from talka_core.scheduler.clock import has_passed
 from talka_core.scheduler.dispatch import dispatch, make_ready
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
@@ -32,6 +42,7 @@ from talka_protocols.events import (
 from talka_protocols.messages import (
     Advance,
     AnswerApproval,
+    AnswerExtension,
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
@@ -64,7 +75,7 @@ RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
 
-Arrival = SignalExecution | AnswerApproval | ConfirmChild | ChildFinished | SettleChild
+Arrival = SignalExecution | AnswerApproval | AnswerExtension | ConfirmChild | ChildFinished | SettleChild
 
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -91,15 +102,19 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _cancel(state, message, now_ms)
         case PauseExecution() | ResumeExecution() | ReleaseTask() | RollBackExecution() | RestartExecution():
             yield from _asked(state, message, now_ms)
-        case SignalExecution() | AnswerApproval() | ConfirmChild() | ChildFinished() | SettleChild():
+        case (
+            SignalExecution()
+            | AnswerApproval()
+            | AnswerExtension()
+            | ConfirmChild()
+            | ChildFinished()
+            | SettleChild()
+        ):
             yield from _arrived(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
-            if message.allocation_id in state.kept:
-                yield AllocationReleased(message.allocation_id)
-            elif any(record.hands for record in _holders(state, message.allocation_id)):
-                yield PermitWithdrawn(message.allocation_id)
+            yield from _withdrawn(state, message)
         case TimerFired():
             yield from _timer(state, message, now_ms)
         case ReportEnd():
@@ -117,6 +132,13 @@ def _asked(
             yield from rollback.requested(state, message, now_ms)
         case _:
             yield from pausing.asked(state, message, now_ms)
+
+
+def _withdrawn(state: ExecutionRecord, message: WithdrawPermit) -> Iterator[ExecutionEvent]:
+    if message.allocation_id in state.kept:
+        yield AllocationReleased(message.allocation_id)
+    elif any(record.hands for record in _holders(state, message.allocation_id)):
+        yield PermitWithdrawn(message.allocation_id)
 
 
 def _holders(state: ExecutionRecord, allocation_id: str) -> Iterable[TaskRecord]:
@@ -170,7 +192,10 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
         case SettleChild():
             if children.owes_report(state):
                 yield ParentInformed()
-    if state.unfinished != before:
+        case AnswerExtension():
+            yield from extending.answered(state, message, now_ms)
+    # An extension may end one task and add as many.
+    if state.unfinished != before or isinstance(message, AnswerExtension):
         yield from dispatch(state, now_ms)
         yield from endings.conclude(state)
 
@@ -230,6 +255,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     if state.is_stopping:
         yield from endings.stop_all(state, now_ms)
     else:
+        yield from extending.settle_all(state, now_ms)
         yield from waiting.begin_all(state, now_ms)
         yield from arrivals.finish_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)

@@ -8,6 +8,7 @@ from talka_core.behaviour import Effect, Send, SetTimer
 from talka_core.scheduler import children, progress
 from talka_core.scheduler.clock import start_due_at
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
+from talka_core.scheduler.extending import question_of
 from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.names import effect_key
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord, allocation_id
@@ -49,6 +50,9 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _timer(state, RETRY, event.task_id)
         case e.TaskWaiting() if event.kind == WORKFLOW:
             yield Send(Recipient.PLANNER, children.submission(state, event.task_id))
+        case e.ExtensionRequested():
+            yield from _settle(state, event.task_id, event.attempt)
+            yield _ask(state, event.task_id)
         case e.TaskWaiting() if event.due_at:
             yield _timer(state, WAIT, event.task_id)
         case e.TaskCheckpointed() | e.TaskStepFinished():
@@ -123,6 +127,9 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
         is_live = record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING) or children.is_open(record)
         if record.is_stopping and is_live:
             yield _cancel(state, task_id, record)
+    for task_id, asked in state.extensions.items():
+        if not asked.is_settled:
+            yield _ask(state, task_id)
     for allocation, kept in state.kept.items():
         yield _kept_timer(state, allocation, kept.until)
     for allocation, returning in state.returning.items():
@@ -242,6 +249,10 @@ def _cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
 def _start_timer(state: ExecutionRecord, task_id: str) -> Iterator[Effect]:
     if due_at := start_due_at(state, task_id):
         yield SetTimer(state.execution_id, f"{START}{task_id}", due_at)
+
+
+def _ask(state: ExecutionRecord, task_id: str) -> Effect:
+    return Send(Recipient.PLANNER, question_of(state, task_id))
 
 
 def _timer(state: ExecutionRecord, kind: str, task_id: str) -> Effect:

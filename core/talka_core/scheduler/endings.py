@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import floor
 
 from talka_core.scheduler import branching, mapping
@@ -52,17 +52,23 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
                 ended.append(map_id)
 
 
-def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
-    """Judge every pending task: at the beginning, and after a commit that was cut short."""
-    for task_id in list(state.failed):
-        if _ends_all(state, task_id):
-            yield from follow_up(state, task_id, now_ms)
-            return
-    for task_id, record in list(state.tasks.items()):
+def begin(state: ExecutionRecord, task_ids: Iterable[str], now_ms: int) -> Iterator[ExecutionEvent]:
+    """Judge these tasks as far as they are pending."""
+    for task_id in task_ids:
+        record = state.tasks[task_id]
         if record.status is TaskStatus.PENDING and not state.holds_back(record):
             yield from _judged(state, task_id, verdict(state, task_id), "", now_ms)
             if state.tasks[task_id].status in FINAL_TASK_STATUSES:
                 yield from follow_up(state, task_id, now_ms)
+
+
+def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Judge every task and every map: at the beginning, and after a commit that was cut short."""
+    for task_id in list(state.failed):
+        if _ends_all(state, task_id):
+            yield from follow_up(state, task_id, now_ms)
+            return
+    yield from begin(state, list(state.tasks), now_ms)
     for map_id in list(state.maps):
         yield from _go_on(state, map_id, now_ms)
         if state.tasks[map_id].status in FINAL_TASK_STATUSES:

@@ -17,7 +17,8 @@ from talka_protocols.policies import Join
 from talka_protocols.workflow import Task, Workflow
 
 MAP = "map"
-"""Why tasks were added, and what a task waits for: the items of a map."""
+EXTENSION = "extension"
+"""Why tasks were added, and what a task waits for: the items of a map, or the answer to what it adds."""
 
 
 class WorkflowIndex(Struct):

@@ -16,7 +16,7 @@ from talka_core.scheduler.index import WorkflowIndex
 from talka_protocols.events import Holder, Parent, Saved, TaskFailure, TasksAdded
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState, TaskStatus
-from talka_protocols.workflow import ClaimCheck, Workflow
+from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 
 KEEP_MS = 20
 """How long an allocation waits for an heir: tasks of one level end within milliseconds of each other."""
@@ -137,6 +137,16 @@ class Signal(Struct, frozen=True):
     data: Raw = Raw(b"null")
 
 
+class OpenExtension(Struct):
+    """What a task wants to add to the graph, until that is done and the task has ended."""
+
+    extension: Extension
+    finished_at: int
+    dependencies: tuple[Dependency, ...] = ()
+    is_accepted: bool = False
+    is_settled: bool = False
+
+
 class MapRecord(Struct):
     """A map's items: how many there are, are tasks already, have ended, and ended without success."""
 
@@ -188,6 +198,7 @@ class ExecutionRecord(Struct):
     definition: ClaimCheck | None = None
     index: WorkflowIndex = field(default_factory=WorkflowIndex)
     tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
+    extensions: dict[str, OpenExtension] = field(default_factory=dict[str, OpenExtension])
     maps: dict[str, MapRecord] = field(default_factory=dict[str, MapRecord])
     added: list[TasksAdded] = field(default_factory=list[TasksAdded])
     added_versions: list[int] = field(default_factory=list[int])

@@ -61,7 +61,12 @@ from talka_protocols.events.fact import (
     Parent,
     TaskFailure,
 )
-from talka_protocols.events.growth import TasksAdded
+from talka_protocols.events.growth import (
+    ExtensionAccepted,
+    ExtensionRefused,
+    ExtensionRequested,
+    TasksAdded,
+)
 from talka_protocols.events.ownership import (
     LogsClosed,
     LogsOpened,
@@ -72,6 +77,7 @@ from talka_protocols.events.ownership import (
     WorkerStopped,
 )
 from talka_protocols.events.plan import (
+    ExtensionJudged,
     PlanAccepted,
     PlanEvent,
     PlanHandedOver,
@@ -157,6 +163,10 @@ __all__ = [
     "ExecutionSucceeded",
     "ExecutionTimedOut",
     "ExecutionTimeoutReached",
+    "ExtensionAccepted",
+    "ExtensionJudged",
+    "ExtensionRefused",
+    "ExtensionRequested",
     "Fact",
     "FailFastBegan",
     "HandOnSettled",

@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from talka_protocols.events.control import ControlEvent
 from talka_protocols.events.fact import Fact, Parent, TaskFailure
-from talka_protocols.events.growth import TasksAdded
+from talka_protocols.events.growth import ExtensionAccepted, ExtensionRefused, ExtensionRequested, TasksAdded
 from talka_protocols.events.progress import TaskCheckpointed, TaskStepFinished
 from talka_protocols.events.undoing import (
     ExecutionRestarted,
@@ -314,6 +314,9 @@ ExecutionEvent = (
     | TasksAdded
     | TaskCheckpointed
     | TaskStepFinished
+    | ExtensionRequested
+    | ExtensionAccepted
+    | ExtensionRefused
     | RequestRefused
     | AllocationRequestWithdrawn
     | PermitWithdrawn

@@ -10,7 +10,7 @@ from talka_protocols.events import Parent, Saved, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
-from talka_protocols.workflow import ClaimCheck, Workflow
+from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
@@ -231,6 +231,7 @@ class AttemptFinished(ToExecution, frozen=True, gc=False):
     claim: ClaimCheck | None = None
     extracts: dict[str, Raw] = {}
     error: TaskFailure | None = None
+    extension: Extension | None = None
 
 
 STALE_CODE = "stale_attempt"
@@ -260,7 +261,30 @@ class RecordProgress(ToExecution, frozen=True, gc=False):
     saved: Saved = Saved()
 
 
-PlannerMessage = SubmitWorkflow | ExecutionRecorded | Advance
+class ExtendPlan(ToExecution, frozen=True, gc=False):
+    """The scheduler asks whether a task may add this to its graph.
+
+    ``graph`` holds what the addition may touch: the tasks that have not
+    started (``pending``), those that it names, and the dependencies among them.
+    """
+
+    task_id: str
+    attempt: int
+    extension: Extension
+    graph: Workflow
+    pending: tuple[str, ...] = ()
+
+
+class AnswerExtension(ToExecution, frozen=True, gc=False):
+    """The planner's answer to ``ExtendPlan``; see ``ExtensionJudged``."""
+
+    task_id: str
+    attempt: int
+    dependencies: tuple[Dependency, ...] = ()
+    refusal: Refusal | None = None
+
+
+PlannerMessage = SubmitWorkflow | ExecutionRecorded | ExtendPlan | Advance
 
 
 SchedulerMessage = (
@@ -284,6 +308,7 @@ SchedulerMessage = (
     | SettleChild
     | ReportEnd
     | RevokeAllocation
+    | AnswerExtension
     | WithdrawPermit
     | TimerFired
     | Advance

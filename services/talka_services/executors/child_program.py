@@ -29,7 +29,7 @@ from talka_services.executors import frames
 from talka_services.executors.context import PlainTaskContext, TaskContext
 from talka_services.executors.failures import describe, kinds_of
 from talka_services.executors.functions import Function, find_function
-from talka_services.executors.results import encoded
+from talka_services.executors.results import encoded, split
 
 _PR_SET_PDEATHSIG = 1
 
@@ -189,7 +189,8 @@ def _arguments(
 
 def _returned(number: int, result: Any) -> frames.Returned:
     """Encode the result, so that one that cannot be recorded fails its own task only."""
-    return frames.Returned(number, encoded(result))
+    plain, extension = split(result)
+    return frames.Returned(number, encoded(plain), extension)
 
 
 def _raised(number: int, error: BaseException) -> frames.Raised | frames.Refused:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from talka_protocols.messages import Mark
+from talka_protocols.workflow import Extension
 from talka_services.executors.context import Facts
 
 _HEADER = 4
@@ -61,6 +62,7 @@ class Returned(Struct, frozen=True, array_like=True, tag="returned"):
 
     number: int
     result: Any
+    extension: Extension | None = None
 
 
 class Raised(Struct, frozen=True, array_like=True, tag="raised"):

@@ -49,7 +49,7 @@ from talka_services.executors.functions import Function, find_function, require_
 from talka_services.executors.guardian import Guardian
 from talka_services.executors.lane import Lane, LaneLimits
 from talka_services.executors.registry import ExecutorSettings
-from talka_services.executors.results import normalised
+from talka_services.executors.results import joined, normalised
 from talka_services.executors.stopping import is_cancelling, uninterrupted
 
 SHARED_CAPACITY = 256
@@ -279,7 +279,7 @@ def _coroutine(call: str, function: Function, arguments: dict[str, Any]) -> Awai
 def _settle(job: Job, answer: frames.Answer) -> None:
     match answer:
         case frames.Returned():
-            job.answer.set_result(answer.result)
+            job.answer.set_result(joined(answer.result, answer.extension))
         case frames.Raised():
             job.answer.set_exception(TaskFailedError(answer.text, hint=answer.hint, kinds=answer.kinds))
         case frames.Refused():

@@ -25,9 +25,10 @@ from talka_protocols.messages import (
     StartTask,
 )
 from talka_protocols.ports import Attempt, Blobs
-from talka_protocols.workflow import INLINE_BYTES_MAX, ClaimCheck, Task
+from talka_protocols.workflow import INLINE_BYTES_MAX, ClaimCheck, Extension, Task
 from talka_services.executors.failures import kinds_of
 from talka_services.executors.registry import Executors
+from talka_services.executors.results import split
 from talka_services.runner.ports import Clock
 from talka_services.service.progress import AttemptProgress, stored
 
@@ -53,6 +54,7 @@ class Ending(Struct):
     claim: ClaimCheck | None = None
     extracts: dict[str, Raw] = {}
     error: TaskFailure | None = None
+    extension: Extension | None = None
 
 
 class Launcher:
@@ -190,6 +192,7 @@ class Launcher:
             ending.claim,
             ending.extracts,
             ending.error,
+            ending.extension,
         )
         self._report(report)
 
@@ -255,7 +258,8 @@ class Launcher:
         payload = substitute(start.task.payload, value_of)
         return start.task if payload is start.task.payload else replace(start.task, payload=payload)
 
-    async def _succeeded(self, start: StartTask, result: Any) -> Ending:
+    async def _succeeded(self, start: StartTask, returned: Any) -> Ending:
+        result, extension = split(returned)
         try:
             encoded = msgspec.json.encode(result)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -265,10 +269,10 @@ class Launcher:
             sentence = f"The result is nested deeper than {RESULT_DEPTH_MAX} levels."
             return Ending(Outcome.FAILED, error=TaskFailure("result_too_deep", sentence))
         if len(encoded) <= INLINE_BYTES_MAX:
-            return Ending(Outcome.SUCCEEDED, Raw(encoded))
+            return Ending(Outcome.SUCCEEDED, Raw(encoded), extension=extension)
         claim = await stored(self._blobs, encoded)
         extracts = _extracts(start, msgspec.json.decode(encoded))
-        return Ending(Outcome.SUCCEEDED, claim=claim, extracts=extracts)
+        return Ending(Outcome.SUCCEEDED, claim=claim, extracts=extracts, extension=extension)
 
 
 def _is_deep(encoded: bytes) -> bool:

@@ -155,6 +155,7 @@ def _end(state: ExecutionRecord, task_id: str, status: TaskStatus, finished_at: 
     record = state.tasks[task_id]
     leave(state, task_id, record)
     state.unfinished -= 1
+    state.extensions.pop(task_id, None)
     record.status, record.finished_at, record.ended_version = status, finished_at, state.version
     if record.iteration:
         # What an earlier round returned is not the task's result.
