@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from talka_chaos.artifacts import races
 from talka_chaos.control import failures, outcomes_of, pauses
 from talka_chaos.invariants import check_pool, check_strays
+from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
 from talka_chaos.runs import OVER, misattributed
 from talka_chaos.timetable import schedule_findings, schedule_unrest
@@ -64,6 +66,8 @@ def findings(world: World) -> Iterator[str]:
         try:
             if log.kind == EXECUTION:
                 yield from _execution(log, commits)
+            if log.kind == POOL:
+                yield from rate_findings(log, commits)
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
                 yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))
@@ -104,6 +108,8 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from failures(log, state)
     if len(outcomes) != len(state.tasks):
         yield f"O1 {log}: {len(outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
+    for sentence in races(commits, state.index.successors):
+        yield f"{sentence} in {log}"
     try:
         check_strays(state)
     except AssertionError as error:

@@ -18,7 +18,7 @@ OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.Ta
 
 def failures(log: LogName, state: Any) -> Iterator[str]:
     """H3 a failure that is to end everything does; H4 a task does not fail before its fallback did."""
-    if state.is_stopping:
+    if state.is_stopping or state.workflow is None:
         return
     faults = [task_id for task_id in state.failed if not state.tasks[task_id].is_tolerated]
     config = state.workflow.config

@@ -75,8 +75,9 @@ def _child(random: Random, task: Task, depth: int) -> Task:
 
 
 def _saving(random: Random, task: Task) -> Task:
-    """Let a task save its progress now and then, or not at all."""
-    return replace(task, payload={"saves": random.choice((0, 1, 3, 8))})
+    """Let a task save its progress now and then, or not at all, and write what others may write as well."""
+    writes = random.choice(((), (), ("x",), ("x", "y")))
+    return replace(task, payload={"saves": random.choice((0, 1, 3, 8)), "writes": writes})
 
 
 def _task(random: Random, position: int, alike: float, most_s: float) -> Task:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from talka_core.keys import counter_of
 from talka_core.resource import PoolRecord
 from talka_core.resource.placement import claim_of
 from talka_core.resource.shared import free_of, own_of
@@ -128,16 +129,20 @@ def check_fences(state: PoolRecord, fences: dict[str, int]) -> None:
         fences[allocation_id] = grant.fence
 
 
+def _counted(shared: dict[str, int]) -> dict[str, int]:
+    return {counter_of(name): amount for name, amount in shared.items()}
+
+
 def check_shared(state: PoolRecord) -> None:
     """R4 what is used of pool-wide amounts is held by somebody or held back, and no more than there is."""
     used: Counter[str] = Counter()
     for grant in state.grants.values():
         if not grant.is_revoked:
-            used.update(grant.shared)
+            used.update(_counted(grant.shared))
     for reservation in state.reservations.values():
-        used.update(reservation.shared)
+        used.update(_counted(reservation.shared))
     for held in state.held_back.values():
-        used.update(held.amounts)
+        used.update(_counted(held.amounts))
     assert state.shared_used == +used, f"R4 {state.shared_used} is used, and {dict(used)} is held"
     for name in state.shared:
         assert free_of(state, name) >= 0, f"R4 {free_of(state, name)} thousandths of {name} are free"

@@ -14,8 +14,19 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Send, SetAlarm, SetTimer, Stop, is_owed
-from talka_core.resource.decide import RESERVATION, SHARED
+from talka_core.behaviour import (
+    Alert,
+    Confirm,
+    Effect,
+    Enlist,
+    Launch,
+    Send,
+    SetAlarm,
+    SetTimer,
+    Stop,
+    is_owed,
+)
+from talka_core.resource.decide import RATE, RESERVATION, SHARED
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.starter.effects import moves_alarm
 from talka_core.worker import state as f
@@ -66,8 +77,8 @@ def is_settled(effect: Effect, event: Any) -> bool:
             return _key(event) == key or (isinstance(event, f.AttemptStopping) and event.key == key)
         case Enlist():
             return isinstance(event, f.IncarnationBegan)
-        case Confirm():
-            raise AssertionError("a confirmation is not owed")
+        case Confirm() | Alert():
+            raise AssertionError("neither a confirmation nor an alert is owed")
 
 
 def _is_timer_settled(name: str, event: Any) -> bool:
@@ -87,7 +98,10 @@ def _is_timer_settled(name: str, event: Any) -> bool:
         is_passed = isinstance(event, e.AllocationReleased | e.AllocationHandedOn)
         return is_passed and name == KEPT + event.allocation_id
     if name.startswith(SHARED):
-        is_returned = isinstance(event, e.SharedReturned) and name == f"{SHARED}{event.fence}"
+        is_returned = (
+            isinstance(event, e.SharedReturned)
+            and name == f"{SHARED}{RATE if event.is_rate else ''}{event.fence}"
+        )
         return is_returned or isinstance(event, e.PoolOwnershipTaken)
     return isinstance(event, e.ReservationEnded) and name == RESERVATION + event.reservation_id
 

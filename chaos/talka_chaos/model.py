@@ -27,6 +27,7 @@ from talka_chaos.invariants import (
 )
 from talka_chaos.laws import Ledger
 from talka_core.behaviour import (
+    Alert,
     Behaviour,
     Confirm,
     Effect,
@@ -152,6 +153,7 @@ class Model:
         self.running: dict[Run, bool] = {}
         self.starts: dict[Run, m.StartTask] = {}
         self.confirmed: list[m.ConfirmProgress] = []
+        self.alerts: list[str] = []
         self.incarnations: dict[str, int] = {}
         for worker_id, cores in workers.items():
             self.start_worker(worker_id, cores)
@@ -231,6 +233,12 @@ class Model:
         about = (execution_id, task_id, attempt, worker_id, self.now_ms, sequence, mark, step, saved)
         self.tell(Recipient.WORKER, m.ProgressMade(worker_id, m.RecordProgress(*about)))
 
+    def read(self, run: Run, sequence: int, artifact: str) -> None:
+        """Let a running attempt read an artifact."""
+        worker_id, execution_id, task_id, attempt = run
+        about = (execution_id, task_id, attempt, worker_id, self.now_ms, sequence, m.Mark.READ, artifact)
+        self.tell(Recipient.WORKER, m.ProgressMade(worker_id, m.RecordProgress(*about)))
+
     def end(self, run: Run, outcome: Outcome, result: Raw = NULL, **more: Any) -> None:
         """Let an attempt end; ``more`` are further fields of its report."""
         worker_id, execution_id, task_id, attempt = run
@@ -278,6 +286,8 @@ class Model:
                         self.running[run] = True
                 case Confirm():
                     self.confirmed.append(effect.confirmation)
+                case Alert():
+                    self.alerts.append(effect.sentence)
                 case Enlist():
                     self._enlist(effect.worker_id)
                 case _:

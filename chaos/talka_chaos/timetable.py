@@ -48,8 +48,8 @@ def schedule_unrest(states: dict[str, Any], expected: int) -> str:
 def schedule_findings(log: LogName, events: list[Any], executions: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with one schedule's log.
 
-    T1 every due time is dealt with once, in order; T2 only the overlap rules that
-    say so start an execution beside another; T3 what was started ran, and ended
+    D1 every due time is dealt with once, in order; D2 only the overlap rules that
+    say so start an execution beside another; D3 what was started ran, and ended
     as the log says.
     """
     due, queued, alive, started = 0, 0, dict[str, None](), list[str]()
@@ -61,20 +61,20 @@ def schedule_findings(log: LogName, events: list[Any], executions: dict[str, Any
             case e.ScheduleFired() | e.ScheduleSkipped() | e.ScheduleQueued() | e.ScheduleMissed():
                 now = event.first_at if isinstance(event, e.ScheduleMissed) else event.due_at
                 if now not in (due, queued):
-                    yield f"T1 {log}: {event} deals with {now}, and {due} was due"
+                    yield f"D1 {log}: {event} deals with {now}, and {due} was due"
                 due = event.next_at
                 queued = now if isinstance(event, e.ScheduleQueued) else 0 if now == queued else queued
             case e.RunEnded():
                 alive.pop(event.execution_id, None)
                 state = executions.get(event.execution_id)
                 if state is None or state.status != event.status:
-                    yield f"T3 {log}: {event} is not what {EXECUTION}.{event.execution_id} says"
+                    yield f"D3 {log}: {event} is not what {EXECUTION}.{event.execution_id} says"
             case _:
                 pass
         if isinstance(event, e.ScheduleFired):
             if alive and schedule.overlap in (Overlap.SKIP, Overlap.QUEUE):
-                yield f"T2 {log}: {event.execution_id} was started beside {sorted(alive)}"
+                yield f"D2 {log}: {event.execution_id} was started beside {sorted(alive)}"
             alive[event.execution_id] = None
             started.append(event.execution_id)
     if len(set(started)) != len(started):
-        yield f"T1 {log}: an execution was started twice: {started}"
+        yield f"D1 {log}: an execution was started twice: {started}"

@@ -64,6 +64,8 @@ class PassingTime:
             raise
         if self._world.strikes("task_failure"):
             raise TaskFailedError(failure_of(attempt.attempt))
+        if attempt.progress is not None:
+            attempt.progress.artifacts.update(dict.fromkeys(attempt.task.payload.get("writes", ())))
         return added_by(attempt)
 
     async def _work(self, attempt: Attempt, saves: int) -> None:

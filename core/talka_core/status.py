@@ -8,6 +8,7 @@ import msgspec
 
 from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
+from talka_core.scheduler.artifacts import sentence
 from talka_core.scheduler.state import PARKED, ExecutionRecord, TaskRecord
 from talka_protocols.results import Awaited, ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
@@ -44,6 +45,7 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
         state.parent,
         tuple(paused),
         tuple(parked),
+        _alerts(state),
     )
 
 
@@ -61,7 +63,12 @@ def result_of(state: ExecutionRecord) -> WorkflowResult:
         {task_id: task_result(task_id, record) for task_id, record in state.tasks.items()},
         (state.finished_at - state.started_at) / 1000 if is_timed else None,
         state.reason,
+        _alerts(state),
     )
+
+
+def _alerts(state: ExecutionRecord) -> tuple[str, ...]:
+    return tuple(sentence(event) for event in state.violations)
 
 
 def task_result(task_id: str, record: TaskRecord) -> TaskResult:

@@ -18,6 +18,7 @@ from talka_core import control_flow, limits
 from talka_core.dataflow import RESERVED_ID, detect
 from talka_core.graph import CyclicGraphError, TaskGraph
 from talka_core.inputs import check_names
+from talka_core.keys import check_keys
 from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
 from talka_core.references import mentions
@@ -55,6 +56,7 @@ def check(
     workflow = _typed_copy(workflow)
     _check_ids(workflow.tasks)
     check_policies(workflow)
+    check_keys(workflow)
     for position, task in enumerate(workflow.tasks):
         _check_definition(task, position)
         if task.agent_type in WAITING_TYPES:

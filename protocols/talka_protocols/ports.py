@@ -179,13 +179,18 @@ class Progress(Protocol):
 
     checkpoint: Raw
     steps: dict[str, Raw]
+    artifacts: dict[str, ClaimCheck | None]
+    """What the attempt has written, by name; None for what was only seen to change."""
 
-    async def save(self, mark: Mark, name: str, data: Raw) -> None:
-        """Return when the execution's log holds it.
+    async def save(self, mark: Mark, name: str, data: Raw) -> Raw:
+        """Return when the execution's log holds it; an artifact's content where one is read.
+
+        Artifacts that are written are recorded with the attempt's success. Their
+        content, ``data`` or what is returned, is a JSON text in base64.
 
         Raises:
             StaleAttemptError: another attempt has taken this one's place.
-            TaskFailedError: it is too large, or the attempt saves too often.
+            TaskFailedError: it is too large, the attempt saves too often, or there is no such artifact.
         """
         ...
 

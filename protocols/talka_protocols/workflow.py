@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy
+from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
 
 DEFAULT_PRIORITY = 50
 DEFAULT_TIMEOUT_S = 3600.0
@@ -84,6 +84,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     ``workflow`` is the definition that a task of type ``workflow`` runs.
     ``compensation`` undoes the task's effect; ``is_irreversible`` says that
     nothing can. The members of a ``group`` succeed together or are undone.
+    ``concurrency`` and ``rate`` bound the attempts with the same key in a pool.
     """
 
     id: str
@@ -112,6 +113,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     compensation: Action | None = None
     is_irreversible: bool = False
     group: str = ""
+    concurrency: Concurrency | None = None
+    rate: Rate | None = None
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
@@ -134,7 +137,9 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     The time limit stands still while nothing can run, unless ``is_wall_time``.
     So many failed tasks are tolerated, as a number or as a share of all: the
-    execution is then ``partial`` and not ``failed``.
+    execution is then ``partial`` and not ``failed``. With
+    ``fails_on_violation`` a task fails whose artifacts show that a dependency
+    is missing; otherwise that is only told.
     """
 
     max_parallel: int | None = None
@@ -145,6 +150,7 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     tolerated_failures: int = 0
     tolerated_failure_share: float | None = None
     is_wall_time: bool = False
+    fails_on_violation: bool = False
 
 
 class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -21,9 +21,20 @@ from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy, Then
+from talka_protocols.policies import (
+    Action,
+    Concurrency,
+    Join,
+    Loop,
+    MapOver,
+    OnFailure,
+    Rate,
+    RetryPolicy,
+    Then,
+)
 from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.workflow import (
+    ClaimCheck,
     Dependency,
     Extension,
     ResourceRequirements,
@@ -456,6 +467,35 @@ def extension() -> Model:
     return model
 
 
+def artifacts() -> Model:
+    """A task writes artifacts, another reads one and races for the other in no order."""
+    model = _begun(_workflow(("a", "d"), config=WorkflowConfig()), {"w1": 4.0})
+    claim = ClaimCheck("object", 3, "digest")
+    run = next(run for run in model.running if run[2] == "a")
+    model.begin(run)
+    model.end(run, Outcome.SUCCEEDED, artifacts={"book": claim, "out.txt": None})
+    _deliver_all(model)
+    model.read(next(run for run in model.running if run[2] == "b"), 1, "book")
+    _deliver_all(model)
+    run = next(run for run in model.running if run[2] == "c")
+    model.begin(run)
+    model.end(run, Outcome.SUCCEEDED, artifacts={"book": claim})
+    return model
+
+
+def keys() -> Model:
+    """Three tasks share a key and lose their worker, and two starts wait for their rate."""
+    key, rate = Concurrency("orders"), Rate("mails", 1, 5.0)
+    tasks = (
+        *(Task(name, AGENT_TYPE, concurrency=key) for name in "abc"),
+        *(Task(name, AGENT_TYPE, rate=rate) for name in "de"),
+    )
+    model = _begun(Workflow("golden", "golden", tasks), {"w1": 2.0})
+    model.crash_worker("w1")
+    _deliver_all(model)
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -489,6 +529,8 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         checkpoints,
         schedule,
         extension,
+        artifacts,
+        keys,
     )
 }
 

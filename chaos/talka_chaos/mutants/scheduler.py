@@ -23,6 +23,7 @@ from talka_protocols.messages import (
 )
 from talka_protocols.states import ExecutionState, TaskStatus
 
+artifacts = import_module("talka_core.scheduler.artifacts")
 arrivals = import_module("talka_core.scheduler.arrivals")
 attempts = import_module("talka_core.scheduler.attempts")
 branching = import_module("talka_core.scheduler.branching")
@@ -265,11 +266,21 @@ def extension_forgotten() -> AbstractContextManager[Any]:
     return patch.object(extending, "_added", added)
 
 
+def races_unseen() -> AbstractContextManager[Any]:
+    """Any two tasks are taken to be in an order."""
+
+    def is_before(_state: ExecutionRecord, _first: str, _second: str) -> bool:
+        return True
+
+    return patch.object(artifacts, "_is_before", is_before)
+
+
 SCHEDULER_MUTANTS = (
     pause_ignored,
     stopped_time_ends,
     fail_fast_ignored,
     fallback_forgotten,
+    races_unseen,
     checkpoint_forgotten,
     checkpoints_ordered_across_attempts,
     extension_forgotten,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any
@@ -11,20 +11,23 @@ from unittest.mock import patch
 from talka_chaos.mutants.planting import Mutant, behaving
 from talka_core.behaviour import Effect, Send
 from talka_core.starter import STARTER, ScheduleRecord
+from talka_protocols.events import ScheduleEvent
 from talka_protocols.messages import Recipient, ReportEnd
 
 
 def end_not_asked() -> AbstractContextManager[Any]:
     """The starter waits to be told of an end, and never asks."""
 
-    def deaf(effects: Any) -> Iterator[Effect]:
+    def deaf(effects: Iterable[Effect]) -> Iterator[Effect]:
         return (x for x in effects if not (isinstance(x, Send) and isinstance(x.message, ReportEnd)))
 
-    return behaving(
-        Recipient.STARTER,
-        react=lambda state, event: deaf(STARTER.react(state, event)),
-        resume=lambda state: deaf(STARTER.resume(state)),
-    )
+    def react(state: ScheduleRecord, event: ScheduleEvent) -> Iterator[Effect]:
+        return deaf(STARTER.react(state, event))
+
+    def resume(state: ScheduleRecord) -> Iterator[Effect]:
+        return deaf(STARTER.resume(state))
+
+    return behaving(Recipient.STARTER, react=react, resume=resume)
 
 
 def due_time_repeated() -> AbstractContextManager[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler import endings, extending, failures, looping
+from talka_core.scheduler import artifacts, endings, extending, failures, looping
 from talka_core.scheduler.clock import EARLY_MS, start_due_at
 from talka_core.scheduler.dispatch import dispatch, give_up
 from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
@@ -117,6 +117,10 @@ def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
 
 
 def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
+    yield from artifacts.written(state, message)
+    if (error := artifacts.failure(state, message.task_id)) is not None:
+        yield from failures.failed(state, message.task_id, message.finished_at, error, now_ms)
+        return
     is_loop = state.index.tasks[message.task_id].loop is not None
     is_held_back = state.holds_back(state.tasks[message.task_id])
     if message.extension is not None and not is_loop and not is_held_back:

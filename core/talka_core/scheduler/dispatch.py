@@ -95,10 +95,13 @@ def _kept_for(state: ExecutionRecord, heir: str, now_ms: int) -> str | None:
 
 
 def _needs_the_same(state: ExecutionRecord, task_id: str, heir: str) -> bool:
-    """Tell whether the task's allocation is what the heir needs, under a newer fence than it ever had."""
+    """Tell whether the task's allocation is what the heir needs, under a newer fence than it ever had.
+
+    A start that counts against a rate is always the pool's to allow.
+    """
     tasks, amounts = state.index.tasks, state.index.amounts
     is_newer = state.tasks[task_id].fence + 1 > _newest_fence(state, heir)
-    is_same_type = tasks[heir].agent_type == tasks[task_id].agent_type
+    is_same_type = tasks[heir].agent_type == tasks[task_id].agent_type and tasks[heir].rate is None
     return is_newer and is_same_type and amounts[heir] == amounts[task_id]
 
 

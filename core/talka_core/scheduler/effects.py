@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.behaviour import Effect, Send, SetTimer
-from talka_core.scheduler import children, progress
+from talka_core.behaviour import Alert, Effect, Send, SetTimer
+from talka_core.scheduler import artifacts, children, progress
 from talka_core.scheduler.clock import start_due_at
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.scheduler.extending import question_of
@@ -55,7 +55,9 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _ask(state, event.task_id)
         case e.TaskWaiting() if event.due_at:
             yield _timer(state, WAIT, event.task_id)
-        case e.TaskCheckpointed() | e.TaskStepFinished():
+        case e.DependencyViolationDetected():
+            yield Alert("dependency.violated", artifacts.sentence(event))
+        case e.TaskCheckpointed() | e.TaskStepFinished() | e.ArtifactRead():
             yield progress.confirmed(state, event)
         case e.TaskCancelRequested():
             yield _cancel(state, event.task_id, state.tasks[event.task_id])

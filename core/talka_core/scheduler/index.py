@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from talka_core.conditions import RESULT, Condition, loop_text, parse, paths_of
 from talka_core.dataflow import loop_references_of, references_of, references_of_fallback
 from talka_core.graph import TaskGraph, analyse, duration_of
+from talka_core.keys import amounts_of
 from talka_core.references import Reference
 from talka_core.strategies import Position, Rank, rank
 from talka_protocols.events import TasksAdded
@@ -61,7 +62,7 @@ def index_of(workflow: Workflow) -> WorkflowIndex:
         positions=positions,
         ranks={task.id: rank(workflow.config.strategy, task, positions[task.id]) for task in workflow.tasks},
         joins={task.id: task.join for task in workflow.tasks if task.join is not Join.ALL},
-        amounts={task.id: task.resources.amounts() for task in workflow.tasks},
+        amounts={task.id: amounts_of(task) for task in workflow.tasks},
     )
     _find_references(index, workflow.tasks)
     return index
@@ -73,7 +74,7 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
     for task in addition.tasks:
         index.tasks[task.id] = task
         index.successors[task.id], index.predecessors[task.id] = [], []
-        index.amounts[task.id] = task.resources.amounts()
+        index.amounts[task.id] = amounts_of(task)
         if task.join is not Join.ALL:
             index.joins[task.id] = task.join
         seconds = duration_of(task)

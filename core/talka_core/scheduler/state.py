@@ -13,7 +13,14 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
-from talka_protocols.events import Holder, Parent, Saved, TaskFailure, TasksAdded
+from talka_protocols.events import (
+    DependencyViolationDetected,
+    Holder,
+    Parent,
+    Saved,
+    TaskFailure,
+    TasksAdded,
+)
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
@@ -176,6 +183,14 @@ class Retired(Struct, frozen=True):
     newest_fence: int
 
 
+class Artifact(Struct, frozen=True, gc=False):
+    """Who wrote an artifact last, and where its content is if it is kept."""
+
+    task_id: str
+    attempt: int
+    claim: ClaimCheck | None = None
+
+
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
 
@@ -223,6 +238,9 @@ class ExecutionRecord(Struct):
     reason: str = ""
     name: str = ""
     schedule: str = ""
+    artifacts: dict[str, Artifact] = field(default_factory=dict[str, Artifact])
+    readers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    violations: list[DependencyViolationDetected] = field(default_factory=list[DependencyViolationDetected])
     signals: list[Signal] = field(default_factory=list[Signal])
     signal_ids: dict[str, None] = field(default_factory=dict[str, None])
     parent: Parent | None = None

@@ -9,6 +9,12 @@ built of immutable data, so no cycle can hold them: the collector skips them.
 
 from __future__ import annotations
 
+from talka_protocols.events.artifacts import (
+    ArtifactRead,
+    ArtifactsWritten,
+    DependencyViolationDetected,
+    ViolationKind,
+)
 from talka_protocols.events.control import (
     ExecutionPaused,
     ExecutionResumed,
@@ -146,7 +152,10 @@ __all__ = [
     "AllocationRevoked",
     "AllocationSettled",
     "ApprovalAnswered",
+    "ArtifactRead",
+    "ArtifactsWritten",
     "ChildStarted",
+    "DependencyViolationDetected",
     "Event",
     "ExecutionAccepted",
     "ExecutionCancelRequested",
@@ -232,6 +241,7 @@ __all__ = [
     "TasksAdded",
     "TimeLimitResumed",
     "TimeLimitStopped",
+    "ViolationKind",
     "WorkerDraining",
     "WorkerEvent",
     "WorkerJoined",

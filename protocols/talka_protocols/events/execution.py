@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from talka_protocols.events.artifacts import ArtifactRead, ArtifactsWritten, DependencyViolationDetected
 from talka_protocols.events.control import ControlEvent
 from talka_protocols.events.fact import Fact, Parent, TaskFailure
 from talka_protocols.events.growth import ExtensionAccepted, ExtensionRefused, ExtensionRequested, TasksAdded
@@ -313,6 +314,9 @@ ExecutionEvent = (
     | ParentInformed
     | TasksAdded
     | TaskCheckpointed
+    | ArtifactsWritten
+    | ArtifactRead
+    | DependencyViolationDetected
     | TaskStepFinished
     | ExtensionRequested
     | ExtensionAccepted

@@ -232,6 +232,7 @@ class AttemptFinished(ToExecution, frozen=True, gc=False):
     extracts: dict[str, Raw] = {}
     error: TaskFailure | None = None
     extension: Extension | None = None
+    artifacts: dict[str, ClaimCheck | None] = {}
 
 
 STALE_CODE = "stale_attempt"
@@ -243,12 +244,15 @@ class Mark(StrEnum):
 
     CHECKPOINT = "checkpoint"
     STEP = "step"
+    READ = "read"
+    WRITE = "write"
 
 
 class RecordProgress(ToExecution, frozen=True, gc=False):
     """A worker wants what an attempt saved in the log; re-sent until it is confirmed.
 
-    ``sequence`` counts the attempt's requests of this kind from 1. A step has a ``name``.
+    ``sequence`` counts the attempt's requests of this kind from 1. A step has a
+    ``name``, and so has an artifact that is read; the answer then holds its claim check.
     """
 
     task_id: str

@@ -113,6 +113,7 @@ class ConfirmProgress(ToWorker, frozen=True, gc=False):
     attempt: int
     sequence: int
     refusal: Refusal | None = None
+    claim: ClaimCheck | None = None
 
 
 class Enlisted(ToWorker, frozen=True, gc=False):

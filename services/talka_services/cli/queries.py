@@ -62,6 +62,7 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
         "parent": _plain_struct(status.parent) if status.parent else None,
         "paused": list(status.paused),
         "parked": list(status.parked),
+        "alerts": list(status.alerts),
     }
 
 
@@ -134,6 +135,8 @@ def status(target: Target, execution_id: ExecutionId) -> None:
         console().print(f"  sub-workflow of task {plain(parent.task_id)} of {plain(parent.execution_id)}")
     if current.reason:
         console().print(f"  {plain(current.reason)}")
+    for alert in current.alerts:
+        console().print(f"  [yellow]alert[/]  {plain(alert)}")
     rows = (
         (
             plain(task.task_id),

@@ -44,13 +44,17 @@ class Cancel(Struct, frozen=True, array_like=True, tag="cancel"):
 
 
 class Recorded(Struct, frozen=True, array_like=True, tag="recorded"):
-    """What was saved under ``call`` is recorded; with a ``code``, it is refused and ``text`` says why."""
+    """What was saved under ``call`` is recorded, or ``data`` is what was read.
+
+    With a ``code``, it is refused and ``text`` says why.
+    """
 
     number: int
     call: int
     code: str = ""
     text: str = ""
     hint: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Ready(Struct, frozen=True, array_like=True, tag="ready"):

@@ -170,11 +170,12 @@ class PythonExecutor:
 
     async def _save(self, job: Job, request: frames.Save) -> None:
         """Have something recorded that a function saves, and tell it when that has happened."""
-        child, answer = job.child, frames.Recorded(job.number, request.call)
+        child = job.child
         try:
             if job.stopped is not None or job.attempt.progress is None:
                 raise StaleAttemptError("The attempt is being stopped.")
-            await job.attempt.progress.save(request.mark, request.name, request.data)
+            data = await job.attempt.progress.save(request.mark, request.name, request.data)
+            answer = frames.Recorded(job.number, request.call, data=data)
         except TaskError as error:
             answer = frames.Recorded(job.number, request.call, error.code, error.message, error.hint)
         if child is not None and child.takes_jobs:

@@ -49,6 +49,7 @@ def _workflow(
             tolerated_failures=file.tolerated_failures,
             tolerated_failure_share=file.tolerated_failure_share,
             is_wall_time=file.wall_time,
+            fails_on_violation=file.fail_on_violation,
         ),
         metadata=file.metadata,
         constraints=constraints,
@@ -83,6 +84,7 @@ def _document(workflow: Workflow) -> dict[str, Any]:
         on_failure=workflow.config.on_failure,
         tolerated_failures=workflow.config.tolerated_failures,
         tolerated_failure_share=workflow.config.tolerated_failure_share,
+        fail_on_violation=workflow.config.fails_on_violation,
         wall_time=workflow.config.is_wall_time,
         inputs=workflow.inputs,
         metadata=workflow.metadata,
@@ -170,6 +172,8 @@ def _task(entry: TaskEntry, position: int, constraints: WorkflowConstraints) -> 
         compensation=entry.compensation,
         is_irreversible=entry.irreversible,
         group=entry.group,
+        concurrency=entry.concurrency,
+        rate=entry.rate,
     )
 
 
@@ -215,4 +219,6 @@ def _entry(task: Task) -> TaskEntry:
         compensation=task.compensation,
         irreversible=task.is_irreversible,
         group=task.group,
+        concurrency=task.concurrency,
+        rate=task.rate,
     )

@@ -193,6 +193,7 @@ class Launcher:
             ending.extracts,
             ending.error,
             ending.extension,
+            progress.artifacts if ending.outcome is Outcome.SUCCEEDED else {},
         )
         self._report(report)
 

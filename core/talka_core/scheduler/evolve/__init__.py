@@ -10,6 +10,7 @@ from typing import Any
 
 from talka_core.scheduler.evolve import (
     allocations,
+    artifacts,
     control,
     execution,
     growth,
@@ -29,6 +30,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **waiting.HANDLERS,
     **progress.HANDLERS,
     **control.HANDLERS,
+    **artifacts.HANDLERS,
     **execution.HANDLERS,
     **undoing.HANDLERS,
 }

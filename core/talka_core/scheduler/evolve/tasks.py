@@ -129,6 +129,7 @@ def _iterated(state: ExecutionRecord, event: e.TaskIterated, _at: int) -> None:
     leave(state, event.task_id, record)
     record.status, record.due_at, record.iteration = TaskStatus.RETRYING, event.due_at, event.iteration
     record.failures = record.lost = 0
+    record.checkpoint, record.steps = None, {}
     record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
 
 
