@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from talka_chaos.artifacts import races
-from talka_chaos.control import failures, outcomes_of, pauses
+from talka_chaos.control import failures, pauses
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
+from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
 from talka_chaos.timetable import schedule_findings, schedule_unrest
 from talka_chaos.virtual_loop import at_once
@@ -25,8 +26,6 @@ from talka_protocols.messages import ChildFinished
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, LogName
 from talka_services.runner.journal import newest
-
-_OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
 
 
 def unrest(world: World, submitted: int, scheduled: int = 0) -> str:
@@ -90,13 +89,13 @@ def findings(world: World) -> Iterator[str]:
 
 def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     events = [event for commit in commits for _, _, event in commit.events()]
-    outcomes = outcomes_of(events)
-    for task_id, count in outcomes.items():
-        if count != 1:
-            yield f"O1 {log}: task {task_id} has {count} recorded outcomes"
-    course = Course(log)
+    course, rewinding = Course(log), Rewinding(log)
     for event in events:
         yield from course.take(event)
+        yield from rewinding.take(event)
+    for task_id, count in rewinding.outcomes.items():
+        if count != 1:
+            yield f"O1 {log}: task {task_id} has {count} recorded outcomes"
     waited = {event.task_id for event in events if isinstance(event, e.TaskWaiting)}
     ran = [event for event in events if getattr(event, "task_id", "") not in waited]
     yield from (f"{log}: {sentence}" for event in ran if (sentence := misattributed(event)))
@@ -106,8 +105,8 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
     yield from failures(log, state)
-    if len(outcomes) != len(state.tasks):
-        yield f"O1 {log}: {len(outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
+    if len(rewinding.outcomes) != len(state.tasks) and not rewinding.is_partial:
+        yield f"O1 {log}: {len(rewinding.outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
     for sentence in races(commits, state.index.successors):
         yield f"{sentence} in {log}"
     try:

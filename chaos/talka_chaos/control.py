@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +11,6 @@ from talka_protocols import events as e
 from talka_protocols.commit import Commit
 from talka_protocols.policies import OnFailure
 from talka_protocols.subjects import LogName
-
-OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
 
 
 def failures(log: LogName, state: Any) -> Iterator[str]:
@@ -33,24 +30,6 @@ def failures(log: LogName, state: Any) -> Iterator[str]:
         )
         if has_fallback and task.id in state.failed and not state.tasks[task.id].is_fallback:
             yield f"H4 {log}: task {task.id} failed without its fallback"
-
-
-def outcomes_of(events: list[Any]) -> Counter[str]:
-    """Count the outcomes of each task, without those that a resumed execution took back."""
-    outcomes: Counter[str] = Counter()
-    expired: list[str] = []
-    is_timing_out = False
-    for event in events:
-        if isinstance(event, OUTCOMES):
-            outcomes[event.task_id] += 1
-        if is_timing_out and isinstance(event, e.TaskCancelled) and not event.because:
-            expired.append(event.task_id)
-        if isinstance(event, e.ExecutionTimeoutReached):
-            is_timing_out = True
-        if is_timing_out and isinstance(event, e.ExecutionResumed):
-            outcomes.subtract(expired)
-            expired, is_timing_out = [], False
-    return outcomes
 
 
 def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:

@@ -17,7 +17,7 @@ import msgspec
 
 from talka_core.conditions import TASKS, ConditionError, holds, parse
 from talka_protocols import events as e
-from talka_protocols.policies import Join, OnFailure
+from talka_protocols.policies import Join, OnFailure, Then
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Dependency, Task
 
@@ -44,6 +44,7 @@ class Course:
         self._items: dict[str, list[str]] = {}
         self._asked: dict[str, set[str]] = {}
         self._rounds: Counter[str] = Counter()
+        self._going: tuple[str, ...] = ()
 
     def take(self, event: Any) -> Iterator[str]:
         """Take the next event and yield what is wrong with it."""
@@ -55,8 +56,9 @@ class Course:
             case e.TasksAdded():
                 self._tasks |= {task.id: task for task in event.tasks}
                 self._add(event.dependencies)
-                self._items.setdefault(event.by, []).extend(task.id for task in event.tasks)
-                yield from self._added(event.by)
+                if event.by:
+                    self._items.setdefault(event.by, []).extend(task.id for task in event.tasks)
+                    yield from self._added(event.by)
             case e.ExtensionRequested():
                 self._asked[event.task_id] = {task.id for task in event.extension.tasks}
             case e.ExtensionRefused():
@@ -66,10 +68,22 @@ class Course:
                 yield from self._iterated(event)
             case e.TaskScheduled() | e.TaskWaiting():
                 yield from self._scheduled(event.task_id)
+            case e.RollbackStarted():
+                self._going = event.tasks
+            case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
+                self._forget(self._going)
+            case e.ExecutionRestarted():
+                self._forget(event.tasks)
             case _ if type(event) in _ENDS:
                 yield from self._ended(event)
             case _:
                 pass
+
+    def _forget(self, tasks: Iterable[str]) -> None:
+        """Let tasks that run again stand where they began."""
+        for task_id in tasks:
+            for known in (self._statuses, self._results, self._errors, self._items, self._rounds):
+                known.pop(task_id, None)
 
     def _add(self, edges: Iterable[Dependency]) -> None:
         for edge in edges:

@@ -9,6 +9,7 @@ from random import Random
 
 from msgspec import Struct
 
+from talka_chaos import rewinding
 from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.graphs import licensed, random_workflow, with_children
@@ -17,6 +18,7 @@ from talka_chaos.interference import interference, relief
 from talka_chaos.keyed import with_keys
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
+from talka_chaos.rewinding import undoable
 from talka_chaos.swarm import Faults
 from talka_chaos.timetable import drawn_schedules
 from talka_chaos.virtual_loop import StillnessError, run_virtually
@@ -92,7 +94,12 @@ class Simulation:
         licensed_ones = [licensed(random, workflow, share) for workflow in drawn]
         mixed = [with_control_flow(random, w) if random.random() < 0.3 else w for w in licensed_ones]
         awaiting = [with_arrivals(random, w) if random.random() < 0.3 else w for w in mixed]
-        return [with_children(random, w) if random.random() < 0.3 else w for w in awaiting]
+        nested = [with_children(random, w) if random.random() < 0.2 else w for w in awaiting]
+        is_plain = [one is plain for one, plain in zip(nested, licensed_ones, strict=True)]
+        return [
+            undoable(random, one) if plain and random.random() < 0.4 else one
+            for one, plain in zip(nested, is_plain, strict=True)
+        ]
 
     @property
     def _workers(self) -> list[Process]:
@@ -177,6 +184,8 @@ class Simulation:
             requests: list[tuple[float, Message]] = []
             if random.random() < 0.2:
                 requests += interference(random, workflow, at_s)
+            if any(task.compensation for task in workflow.tasks):
+                requests += rewinding.requests(random, workflow, at_s)
             requests += arrivals(random, workflow, at_s, self.world.faults.storm_s)
             for moment, message in requests:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)

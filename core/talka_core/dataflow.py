@@ -9,7 +9,7 @@ depend on how a workflow was written down.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -45,7 +45,28 @@ def detect(workflow: Workflow) -> tuple[Dependency, ...]:
         pair = (edge.from_task, edge.to_task)
         if found.get(pair) != edge:
             added.setdefault(pair, edge)
-    return (*added.values(), *(edge for pair, edge in found.items() if pair not in added))
+    complete = (*added.values(), *(edge for pair, edge in found.items() if pair not in added))
+    return (*complete, *_behind_groups(workflow, complete))
+
+
+def _behind_groups(workflow: Workflow, edges: Sequence[Dependency]) -> Iterator[Dependency]:
+    """Let whoever needs a member of a group from outside wait for all of them."""
+    groups: dict[str, list[str]] = {}
+    for task in workflow.tasks:
+        if task.group:
+            groups.setdefault(task.group, []).append(task.id)
+    if not groups:
+        return
+    group_of = {member: group for group, members in groups.items() for member in members}
+    seen = {(edge.from_task, edge.to_task) for edge in edges}
+    for edge in edges:
+        group = group_of.get(edge.from_task, "")
+        if not group or group_of.get(edge.to_task) == group:
+            continue
+        for member in groups[group]:
+            if (member, edge.to_task) not in seen:
+                seen.add((member, edge.to_task))
+                yield Dependency(member, edge.to_task, f"group {group}")
 
 
 def undetectable(workflow: Workflow) -> tuple[Dependency, ...]:

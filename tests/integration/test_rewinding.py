@@ -169,3 +169,21 @@ async def test_running_execution_goes_back(talka: Orchestrator, ledger: Ledger) 
     assert (await talka.wait(id_)).status is ExecutionState.SUCCEEDED
     done = [line for line in ledger.lines(id_) if line != "+ b"]
     assert done == ["+ a", "- b/undo", "+ b/2"]
+
+
+async def test_group_is_undone_when_a_member_fails(talka: Orchestrator, ledger: Ledger) -> None:
+    """What the others did is undone from its end; the member that failed stays so."""
+    result = await talka.execute_workflow(
+        chain(
+            *(ledger.step(id_, "true" if id_ != "c" else "false", group="g") for id_ in "abc"),
+            Task("d", "sleep"),
+        )
+    )
+    assert result.status is ExecutionState.FAILED
+    assert {id_: result.tasks[id_].status for id_ in "abcd"} == {
+        "a": TaskStatus.COMPENSATED,
+        "b": TaskStatus.COMPENSATED,
+        "c": TaskStatus.FAILED,
+        "d": TaskStatus.SKIPPED,
+    }
+    assert ledger.lines(result.execution_id) == ["+ a", "+ b", "+ c", "- b/undo", "- a/undo"]

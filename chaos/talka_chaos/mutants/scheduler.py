@@ -28,6 +28,7 @@ arrivals = import_module("talka_core.scheduler.arrivals")
 attempts = import_module("talka_core.scheduler.attempts")
 branching = import_module("talka_core.scheduler.branching")
 children = import_module("talka_core.scheduler.children")
+compensation = import_module("talka_core.scheduler.compensation")
 decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
@@ -36,6 +37,7 @@ failures = import_module("talka_core.scheduler.failures")
 progress = import_module("talka_core.scheduler.progress")
 evolve = import_module("talka_core.scheduler.evolve.execution")
 extending = import_module("talka_core.scheduler.extending")
+undoing = import_module("talka_core.scheduler.evolve.undoing")
 looping = import_module("talka_core.scheduler.looping")
 mapping = import_module("talka_core.scheduler.mapping")
 
@@ -275,6 +277,25 @@ def races_unseen() -> AbstractContextManager[Any]:
     return patch.object(artifacts, "_is_before", is_before)
 
 
+def compensations_unordered() -> AbstractContextManager[Any]:
+    """Everything is undone at once."""
+
+    def next_behind(_index: Any, _task_id: str, _among: Any) -> list[str]:
+        return []
+
+    return patch.object(compensation, "_next_behind", next_behind)
+
+
+def attempts_counted_anew() -> AbstractContextManager[Any]:
+    """A task that runs again begins with its first attempt."""
+    real = undoing._fresh  # noqa: SLF001
+
+    def fresh(record: Any) -> Any:
+        return replace(real(record), attempt=0)
+
+    return patch.object(undoing, "_fresh", fresh)
+
+
 SCHEDULER_MUTANTS = (
     pause_ignored,
     stopped_time_ends,
@@ -299,4 +320,6 @@ SCHEDULER_MUTANTS = (
     resume_forgotten,
     retry_forgotten,
     repeated_signal_recorded,
+    compensations_unordered,
+    attempts_counted_anew,
 )

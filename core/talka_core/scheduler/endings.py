@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import floor
 
-from talka_core.scheduler import branching, mapping
+from talka_core.scheduler import branching, compensation, groups, mapping
 from talka_core.scheduler.clock import keep_time
 from talka_core.scheduler.dispatch import make_ready, release_kept
 from talka_core.scheduler.joins import Verdict, is_satisfied, on_failure_of, verdict, verdict_after
@@ -46,10 +46,12 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
             if state.tasks[successor].status in FINAL_TASK_STATUSES:
                 ended.append(successor)
         map_id = state.index.maps.get(last, "")
-        if map_id and state.tasks[map_id].status is TaskStatus.WAITING and not state.is_stopping:
+        is_map_open = map_id and state.tasks[map_id].status is TaskStatus.WAITING
+        if is_map_open and not state.holds_back(state.tasks[map_id]):
             yield from _go_on(state, map_id, now_ms)
             if state.tasks[map_id].status in FINAL_TASK_STATUSES:
                 ended.append(map_id)
+    yield from _settle_groups(state, now_ms)
 
 
 def begin(state: ExecutionRecord, task_ids: Iterable[str], now_ms: int) -> Iterator[ExecutionEvent]:
@@ -69,10 +71,26 @@ def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEven
             yield from follow_up(state, task_id, now_ms)
             return
     yield from begin(state, list(state.tasks), now_ms)
-    for map_id in list(state.maps):
+    for map_id in [map_id for map_id in state.maps if not state.holds_back(state.tasks[map_id])]:
         yield from _go_on(state, map_id, now_ms)
         if state.tasks[map_id].status in FINAL_TASK_STATUSES:
             yield from follow_up(state, map_id, now_ms)
+    yield from _settle_groups(state, now_ms)
+
+
+def _settle_groups(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Stop what is left of the groups that cannot succeed any more, then undo what their members did."""
+    for group, culprit in groups.broken(state):
+        for task_id in groups.unbegun(state, group):
+            yield TaskSkipped(task_id, culprit)
+            yield from follow_up(state, task_id, now_ms)
+        for task_id in groups.begun(state, group):
+            yield from cancel_task(state, task_id, now_ms, because=culprit)
+        if not groups.begun(state, group):
+            wanted = groups.undoable(state, group, culprit)
+            yield from compensation.add(state, wanted, state.index.groups[group])
+            for name in compensation.added(state, wanted):
+                yield from _judged(state, name, verdict(state, name), "", now_ms)
 
 
 def _go_on(state: ExecutionRecord, map_id: str, now_ms: int) -> Iterator[ExecutionEvent]:

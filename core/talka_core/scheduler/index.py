@@ -43,6 +43,7 @@ class WorkflowIndex(Struct):
     conditions: dict[str, Condition] = field(default_factory=dict[str, Condition])
     items: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     maps: dict[str, str] = field(default_factory=dict[str, str])
+    groups: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     amounts: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     references: dict[str, Sequence[Reference]] = field(default_factory=dict[str, Sequence[Reference]])
     extracts: dict[str, dict[str, tuple[str, ...]]] = field(
@@ -64,6 +65,9 @@ def index_of(workflow: Workflow) -> WorkflowIndex:
         joins={task.id: task.join for task in workflow.tasks if task.join is not Join.ALL},
         amounts={task.id: amounts_of(task) for task in workflow.tasks},
     )
+    for task in workflow.tasks:
+        if task.group:
+            index.groups.setdefault(task.group, []).append(task.id)
     _find_references(index, workflow.tasks)
     return index
 

@@ -114,7 +114,7 @@ def _check_restful(state: ExecutionRecord) -> None:
             code="rolling_back",
         )
     is_open = state.status not in FINAL_EXECUTION_STATES
-    if state.status is None or state.status is ExecutionState.REJECTED or state.workflow is None:
+    if state.workflow is None:
         raise RequestRefusedError("The execution never began.", code="not_begun")
     if is_open and (state.is_stopping or state.status is ExecutionState.ACCEPTED):
         raise RequestRefusedError(

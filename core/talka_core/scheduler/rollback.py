@@ -37,7 +37,7 @@ def requested(
     state: ExecutionRecord, message: RollBackExecution | RestartExecution, now_ms: int
 ) -> Iterator[ExecutionEvent]:
     """Begin to go back or to run again, or refuse; a request that arrives again changes nothing."""
-    if message.request_id in state.requests:
+    if state.status is None or message.request_id in state.requests:
         return
     try:
         if isinstance(message, RollBackExecution):

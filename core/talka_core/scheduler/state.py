@@ -194,6 +194,7 @@ class Artifact(Struct, frozen=True, gc=False):
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
 
+    ``broken`` are groups by name, with the member that failed.
     ``added`` are the additions to the graph and ``added_versions`` when they
     were made. ``lost_spans`` are ranges of events (first, and the one after the
     last) whose state nothing can bring back, because what had ended then was
@@ -219,6 +220,7 @@ class ExecutionRecord(Struct):
     added_versions: list[int] = field(default_factory=list[int])
     retired: dict[str, Retired] = field(default_factory=dict[str, Retired])
     rollback: Rollback | None = None
+    broken: dict[str, str] = field(default_factory=dict[str, str])
     lost_spans: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     requests: list[str] = field(default_factory=list[str])
     ready: list[tuple[tuple[float, ...], str]] = field(default_factory=list[tuple[tuple[float, ...], str]])

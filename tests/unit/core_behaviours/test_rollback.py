@@ -166,6 +166,17 @@ def test_stops_where_it_was_asked_to() -> None:
     assert state(model).status is ExecutionState.SUCCEEDED
 
 
+def test_stopped_execution_goes_back_further() -> None:
+    """What never began when it stopped runs again as well when it goes back once more."""
+    model = ran_chain()
+    ask(model, task_id="b", then=Then.STOP)
+    model.finish()
+    ask(model, to=1)
+    model.finish()
+    assert state(model).status is ExecutionState.SUCCEEDED
+    assert set(statuses(model).values()) == {S.SUCCEEDED}
+
+
 def test_finished_execution_goes_back_too() -> None:
     """One that is over opens again."""
     model = ran_chain()

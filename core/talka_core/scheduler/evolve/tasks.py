@@ -93,6 +93,7 @@ def _failed(state: ExecutionRecord, event: e.TaskFailed | e.TaskTimedOut, _at: i
     if on_failure_of(state, event.task_id) is OnFailure.CONTINUE:
         record.is_tolerated = True
         _satisfy(state, event.task_id)
+    _break_group(state, event.task_id, record)
     if record.undoes:
         compensation_failed(state, record.undoes, event.error)
 
@@ -101,6 +102,7 @@ def _cancelled(state: ExecutionRecord, event: e.TaskCancelled, _at: int) -> None
     record = _end(state, event.task_id, TaskStatus.CANCELLED, event.finished_at)
     record.because, record.is_tolerated = event.because, bool(event.because)
     record.is_expired = state.is_timing_out and not event.because and not record.undoes
+    _break_group(state, event.task_id, record)
     if record.undoes and state.tasks[record.undoes].status is TaskStatus.COMPENSATING:
         compensation_failed(state, record.undoes, _STOPPED)
 
@@ -109,6 +111,14 @@ def _skipped(state: ExecutionRecord, event: e.TaskSkipped, at: int) -> None:
     record = _end(state, event.task_id, TaskStatus.SKIPPED, at)
     record.because, record.condition = event.because, event.condition
     record.is_tolerated = bool(event.condition)
+    _break_group(state, event.task_id, record)
+
+
+def _break_group(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+    """Remember that the task's group, if it has one, cannot succeed any more."""
+    group = state.index.tasks[task_id].group
+    if group and not record.is_tolerated:
+        state.broken.setdefault(group, task_id)
 
 
 def _cancel_requested(state: ExecutionRecord, event: e.TaskCancelRequested, _at: int) -> None:

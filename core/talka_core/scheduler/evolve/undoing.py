@@ -96,7 +96,9 @@ def _run_again(state: ExecutionRecord, tasks: Collection[str], to: int, at: int)
     for task_id in tasks:
         state.maps.pop(task_id, None)
         state.tasks[task_id] = _again(state, task_id, to)
-    _forget_additions(state, frozenset(tasks), to)
+    again = frozenset(tasks)
+    state.broken = {group: culprit for group, culprit in state.broken.items() if culprit not in again}
+    _forget_additions(state, again, to)
     _await(state, [task_id for task_id in tasks if task_id in state.tasks])
     _count(state)
 
@@ -148,7 +150,7 @@ def _end_undone(state: ExecutionRecord, task_id: str, at: int) -> None:
     has_acted = record.may_have_acted and not state.index.tasks[task_id].is_irreversible
     is_done = has_acted or record.status is TaskStatus.COMPENSATED
     record.status = TaskStatus.COMPENSATED if is_done else TaskStatus.CANCELLED
-    record.finished_at = record.finished_at or at
+    record.finished_at, record.ended_version = record.finished_at or at, state.version
 
 
 def _forget_additions(state: ExecutionRecord, by: frozenset[str], to: int) -> None:

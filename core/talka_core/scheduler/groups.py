@@ -1,0 +1,41 @@
+"""Groups: their members succeed together, or what they did is undone; nothing here changes anything."""
+
+from __future__ import annotations
+
+from talka_core.scheduler import compensation
+from talka_core.scheduler.joins import is_satisfied
+from talka_core.scheduler.plans import is_begun
+from talka_core.scheduler.state import ExecutionRecord
+from talka_protocols.states import FINAL_TASK_STATUSES, TaskStatus
+
+_UNBEGUN = (TaskStatus.PENDING, TaskStatus.READY)
+
+
+def broken(state: ExecutionRecord) -> list[tuple[str, str]]:
+    """Return the groups that cannot succeed any more, each with the member that failed."""
+    if state.is_stopping or state.is_rolling_back:
+        return []
+    return [(name, culprit) for name, culprit in state.broken.items() if _is_lost(state, culprit)]
+
+
+def unbegun(state: ExecutionRecord, group: str) -> list[str]:
+    """Return the members that have not begun."""
+    return [t for t in state.index.groups[group] if state.tasks[t].status in _UNBEGUN]
+
+
+def begun(state: ExecutionRecord, group: str) -> list[str]:
+    """Return the members that have begun and not ended."""
+    return [t for t in state.index.groups[group] if is_begun(state.tasks[t])]
+
+
+def undoable(state: ExecutionRecord, group: str, culprit: str) -> list[str]:
+    """Return the members whose compensation is still to be added, in order of undoing.
+
+    The one that failed stays what it is.
+    """
+    return compensation.missing(state, [t for t in state.index.groups[group] if t != culprit])
+
+
+def _is_lost(state: ExecutionRecord, culprit: str) -> bool:
+    record = state.tasks[culprit]
+    return record.status in FINAL_TASK_STATUSES and not is_satisfied(record)
