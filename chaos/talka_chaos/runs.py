@@ -22,6 +22,8 @@ OVER = (
     e.TaskTimedOut,
     e.TaskRetrying,
     e.TaskAttemptLost,
+    e.TaskFellBack,
+    e.TaskParked,
     e.TaskCancelled,
 )
 """What an execution's log says of an attempt that has ended."""
@@ -113,7 +115,7 @@ def misattributed(event: Any) -> str:
     match event:
         case e.TaskSucceeded():
             is_own = bytes(event.result) == str(event.attempt).encode()
-        case e.TaskFailed() | e.TaskRetrying() if event.error.code == "task_failed":
+        case e.TaskFailed() | e.TaskRetrying() | e.TaskFellBack() if event.error.code == "task_failed":
             is_own = event.error.message == failure_of(event.attempt)
         case _:
             return ""

@@ -77,9 +77,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     attempt; ``retries`` counts the attempts allowed after the first, and
     ``retry`` says when they follow.
 
-    ``start_timeout`` bounds the seconds from being ready to having resources,
-    ``heartbeat_timeout`` those between two signs of life. ``fallback`` runs
-    when the last attempt failed. ``on_failure`` overrides the workflow's.
+    ``start_timeout`` bounds the seconds from being ready to having resources.
+    ``fallback`` runs when the last attempt failed. ``on_failure`` overrides the workflow's.
     ``join`` says how many dependencies must have succeeded, and ``when`` (CEL)
     whether to run at all. ``map`` and ``loop`` run the task many times;
     ``workflow`` is the definition that a task of type ``workflow`` runs.
@@ -104,7 +103,6 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
     retry: RetryPolicy = RetryPolicy()
     start_timeout: float | None = None
-    heartbeat_timeout: float | None = None
     fallback: Action | None = None
     on_failure: OnFailure | None = None
     join: Join | int = Join.ALL

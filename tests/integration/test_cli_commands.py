@@ -391,7 +391,6 @@ def test_work_is_paused_and_resumed(shell: Shell, platform: dict[str, Any]) -> N
     name = shell.json("submit", "chain.yaml", *here)["execution_id"]
     assert shell.json("pause", name, "second", *here)["paused"] is True
     assert shell.json("status", name, *here)["paused"] == ["second"]
-    assert "second" in shell.run("resume", name, "second", *here)
     answer = shell.json("pause", name, "--reason", "lunch", *here)
     assert answer == {"execution_id": name, "paused": True, "status": "paused"}
     assert shell.json("status", name, *here)["reason"] == "lunch"
@@ -399,6 +398,7 @@ def test_work_is_paused_and_resumed(shell: Shell, platform: dict[str, Any]) -> N
     assert shell.json("resume", name, *here, code=2)["error"]["code"] == "not_paused"
     assert shell.json("pause", name, "third", *here, code=2)["error"]["code"] == "unknown_task"
     assert shell.json("release", name, "second", *here, code=2)["error"]["code"] == "not_parked"
+    assert "second" in shell.run("resume", name, "second", *here)
     assert shell.json("watch", name, *here)["status"] == "succeeded"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from talka_core import retry
 from talka_core.scheduler import endings, waiting
-from talka_core.scheduler.state import ExecutionRecord
+from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import (
     ExecutionEvent,
     TaskCancelled,
@@ -54,9 +54,14 @@ def failed(
 def _may_retry(state: ExecutionRecord, task_id: str, error: TaskFailure) -> bool:
     task, record = state.index.tasks[task_id], state.tasks[task_id]
     has_run = record.status not in (TaskStatus.READY, TaskStatus.QUEUED)
-    is_left = has_run and record.failures < task.retries and not record.because
-    return is_left and retry.may_retry(task.retry, error)
+    is_left = has_run and record.failures < task.retries
+    return is_left and _is_wanted(state, record) and retry.may_retry(task.retry, error)
 
 
 def _may_fall_back(state: ExecutionRecord, task_id: str) -> bool:
-    return state.index.tasks[task_id].fallback is not None and not state.tasks[task_id].because
+    return state.index.tasks[task_id].fallback is not None and _is_wanted(state, state.tasks[task_id])
+
+
+def _is_wanted(state: ExecutionRecord, record: TaskRecord) -> bool:
+    """Tell whether the task would go on: it was not stopped, or only by the time limit."""
+    return not record.is_stopping or (state.is_timing_out and not record.because)

@@ -23,24 +23,20 @@ from talka_protocols.events import Event, ScheduleSet
 from talka_protocols.messages import (
     Advance,
     CancelExecution,
-    PauseExecution,
     Recipient,
-    ReleaseTask,
-    ResumeExecution,
     SchedulerMessage,
     SubmitWorkflow,
 )
-from talka_protocols.policies import Then
-from talka_protocols.results import ExecutionStatus, RollbackPlan, TaskResult, WorkflowResult
+from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.schedules import Schedule, ScheduleStatus
 from talka_protocols.subjects import is_token
 from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
 from talka_services.client import answering
 from talka_services.client.ceilings import Ceilings
+from talka_services.client.control import Controls
 from talka_services.client.histories import Histories
 from talka_services.client.requests import Requests
 from talka_services.client.resources import ResourceManager
-from talka_services.client.rewinding import plan_rollback, restart_request, rollback_request
 from talka_services.client.schedules import Schedules, put_schedule
 from talka_services.service.node import Node
 
@@ -52,7 +48,7 @@ REMEMBERED = 100_000
 """How many of the ids that it submitted a client knows as its own."""
 
 
-class Orchestrator:
+class Orchestrator(Controls):
     """A client of one namespace.
 
     ``ceiling`` and ``agent_types`` are what the workers are known to offer;
@@ -265,14 +261,6 @@ class Orchestrator:
         is_own = execution_id in self._submitted
         await self.histories.until_begun(execution_id, None if is_own else UNKNOWN_S)
 
-    async def get_execution_status(self, execution_id: str) -> ExecutionStatus:
-        """Return where an execution stands.
-
-        Raises:
-            UnknownExecutionError: there is no such execution.
-        """
-        return status_of(await self.histories.execution(execution_id))
-
     async def cancel_execution(self, execution_id: str, reason: str = "", *, is_forced: bool = False) -> bool:
         """Ask an execution to stop; return whether it was still running when the request was recorded.
 
@@ -291,85 +279,6 @@ class Orchestrator:
                 if state.is_cancelling and (state.is_forced or not is_forced):
                     return True
         return False
-
-    async def pause(self, execution_id: str, task_id: str = "", *, reason: str = "") -> None:
-        """Let nothing new start, of the execution or of one task; what runs goes on.
-
-        Raises:
-            UnknownExecutionError: there is no such execution.
-            RequestRefusedError: it is over or being stopped, or has no such task.
-        """
-        await self.request(PauseExecution(execution_id, uuid4().hex, task_id, reason))
-
-    async def resume(self, execution_id: str, task_id: str = "", *, seconds: float | None = None) -> None:
-        """Let the work go on, after a pause or after the execution's time limit.
-
-        Args:
-            execution_id: one that is paused, or that ended ``timed_out``: then it goes on where it stopped.
-            task_id: only this task, which was paused by itself.
-            seconds: the time that the execution gets from now on; by default what was left of its
-                limit, or, where none was left, the whole limit once more.
-
-        Raises:
-            UnknownExecutionError: there is no such execution.
-            RequestRefusedError: it is neither paused nor timed out.
-        """
-        limit_ms = 0 if seconds is None else max(1, round(seconds * 1000))
-        await self.request(ResumeExecution(execution_id, uuid4().hex, task_id, limit_ms))
-
-    async def release_task(self, execution_id: str, task_id: str, *, is_failed: bool = False) -> None:
-        """Let a parked task run again, or have failed.
-
-        Raises:
-            UnknownExecutionError: there is no such execution.
-            RequestRefusedError: it has no such task, or that is not parked.
-        """
-        await self.request(ReleaseTask(execution_id, uuid4().hex, task_id, is_failed))
-
-    async def rollback(
-        self,
-        execution_id: str,
-        to: int | str,
-        *,
-        then: Then = Then.CONTINUE,
-        accept_irreversible: bool = False,
-    ) -> ExecutionStatus:
-        """Undo what came after an event, or after the end of a task, and go on from there or stop.
-
-        It returns when that has begun; ``wait`` returns when the execution is over.
-
-        Raises:
-            UnknownExecutionError: there is no such execution.
-            RequestRefusedError: it cannot be done; ``plan_rollback`` says so beforehand.
-        """
-        await self.request(rollback_request(execution_id, to, then, accepts_irreversible=accept_irreversible))
-        return await self.get_execution_status(execution_id)
-
-    async def plan_rollback(
-        self, execution_id: str, to: int | str, *, accept_irreversible: bool = False
-    ) -> RollbackPlan:
-        """Return what ``rollback`` would do now, and do nothing.
-
-        Raises:
-            UnknownExecutionError: there is no such execution.
-            RequestRefusedError: it cannot be done.
-        """
-        request = rollback_request(execution_id, to, accepts_irreversible=accept_irreversible)
-        return await plan_rollback(self.histories, request)
-
-    async def restart(
-        self, execution_id: str, *, from_task: str = "", from_event: int = 0
-    ) -> ExecutionStatus:
-        """Run a task and all behind it again, or what had not ended at an event, or all that did not succeed.
-
-        Everything else keeps its result and is not run. It returns when that has begun.
-
-        Raises:
-            UnknownExecutionError: there is no such execution.
-            RequestRefusedError: it cannot be done.
-        """
-        await self.request(restart_request(execution_id, from_task, from_event))
-        return await self.get_execution_status(execution_id)
 
     async def signal(
         self, execution_id: str, name: str, data: Any = None, *, signal_id: str | None = None
