@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 from msgspec import Raw
 
-from talka_protocols.messages import AnswerApproval, Message, SignalExecution
+from talka_protocols.messages import AnswerApproval, SchedulerMessage, SignalExecution
 from talka_protocols.workflow import Task, Workflow
 
 SIGNAL_NAMES = ("a", "b")
@@ -31,12 +31,12 @@ def _awaiting(random: Random, task_id: str) -> Task:
 
 def arrivals(
     random: Random, workflow: Workflow, at_s: float, storm_s: float
-) -> Iterator[tuple[float, Message]]:
+) -> Iterator[tuple[float, SchedulerMessage]]:
     """Yield (virtual seconds, message) of what comes for the tasks: early, often, and after the storm."""
     for task in workflow.tasks:
         if task.agent_type == "signal":
             data = Raw(msgspec.json.encode(task.id))
-            message: Message = SignalExecution(workflow.id, task.payload["name"], task.id, data)
+            message: SchedulerMessage = SignalExecution(workflow.id, task.payload["name"], task.id, data)
         elif task.agent_type == "approval":
             message = AnswerApproval(workflow.id, task.id, random.choice(("approve", "reject")))
         else:

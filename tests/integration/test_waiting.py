@@ -72,7 +72,7 @@ async def test_wait_outlives_the_platform(tmp_path: Path) -> None:
             async for state in states:
                 if state.tasks and state.tasks["after"].status is TaskStatus.SUCCEEDED:
                     break
-        tasks_now = result_of(state).tasks
+        tasks_now = result_of(await talka.histories.execution(execution_id)).tasks
         finished = tasks_now["long"].finished_at
         assert finished is not None
         assert due - 0.001 <= finished <= due + 2.0

@@ -25,7 +25,7 @@ GOOD = (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL)
 STEPS = 150
 
 
-def _misfortune(random: Random, model: Model, from_outside: list[m.Message]) -> None:
+def _misfortune(random: Random, model: Model, from_outside: list[m.SchedulerMessage]) -> None:
     """Let one thing happen, good or bad."""
     at = random.randrange(10_000)
     match random.randrange(12):

@@ -39,7 +39,6 @@ RARE = frozenset(
     {
         "acknowledged_too_early",
         "child_of_any_attempt_accepted",
-        "child_reported_once",
         "cut_off_ignored",
         "fence_ignored",
         "retry_forgotten",

@@ -30,8 +30,8 @@ SIGNAL_REPEATED = "signal_repeated"
 def due(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
     """End a task whose time to wait is over: with its default, or as timed out."""
     record = state.tasks[task_id]
-    asked: Any = msgspec.json.decode(record.asked)
-    has_default = isinstance(asked, dict) and "default" in asked
+    asked: dict[str, Any] = msgspec.json.decode(record.asked) or {}
+    has_default = "default" in asked
     if record.waiting == waiting.WAIT:
         yield TaskSucceeded(task_id, record.attempt, now_ms)
     elif record.is_answered:
