@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model, Run
@@ -13,6 +14,7 @@ from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.commit import decode_commit
 from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.policies import Loop
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Task, Workflow
 
@@ -151,3 +153,20 @@ def test_nothing_is_owed_for_an_attempt_that_has_ended(model: Model) -> None:
     model.finish()
     assert recorded(model, e.TaskCheckpointed) == []
     assert state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_every_round_of_a_loop_begins_anew() -> None:
+    """What one round saved is not the next one's: its steps are to be run again."""
+    model = Model({"w1": 8.0})
+    task = Task("a", AGENT_TYPE, loop=Loop("result.ok"))
+    model.submit(Workflow("e", "e", (task,)))
+    deliver_all(model)
+    model.save(running(model), 1, "of the first round")
+    model.save(running(model), 2, "done", step="one")
+    deliver_all(model)
+    model.end(running(model), Outcome.SUCCEEDED, Raw(b'{"ok": false}'))
+    deliver_all(model)
+    model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+    deliver_all(model)
+    start = model.starts[running(model)]
+    assert (start.attempt, start.checkpoint, start.steps) == (2, None, {})
