@@ -80,7 +80,7 @@ def test_all_succeed_together() -> None:
 
 @pytest.mark.parametrize("cut", [None, 1, 2, 3, 4])
 def test_failure_of_one_undoes_the_others(cut: int | None) -> None:
-    """The rest is stopped or skipped, what was done is undone in reverse order, and the culprit stays failed."""
+    """The rest is stopped or skipped, what was done is undone in reverse order, the culprit stays failed."""
     model = _begun()
     _end(model, "flight")
     _end(model, "hotel")
