@@ -28,6 +28,7 @@ LOGS = {
     "execution.ID": events.ExecutionEvent,
     "plan.ID": events.PlanEvent,
     "pool.NAME": events.PoolEvent,
+    "schedule.NAME": events.ScheduleEvent,
     "worker.ID": events.WorkerEvent,
     "shard.N": events.ShardEvent,
 }

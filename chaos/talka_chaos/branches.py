@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from msgspec.structs import replace
 
 from talka_protocols.policies import Join, Loop, MapOver, OnFailure
-from talka_protocols.workflow import Task, Workflow
+from talka_protocols.ports import Attempt, Extended
+from talka_protocols.workflow import Dependency, Task, Workflow
 
 SHARE = 0.4
 """The share of a drawn workflow's tasks that get some."""
@@ -33,10 +35,26 @@ def _eased(random: Random, task: Task, *, is_mentioned: bool) -> Task:
     return replace(task, on_failure=OnFailure.CONTINUE) if random.random() < 0.2 else task
 
 
+def added_by(attempt: Attempt) -> Any:
+    """Return what an attempt returns: its number, and with it a chain of tasks if it is told to add some."""
+    ends = attempt.task.payload.get("adds")
+    if ends is None:
+        return attempt.attempt
+    first, last = f"{attempt.task.id}+a", f"{attempt.task.id}+b"
+    tasks = (Task(first, attempt.task.agent_type), Task(last, attempt.task.agent_type))
+    return Extended(
+        attempt.attempt, tasks, (Dependency(first, last), *(Dependency(last, end) for end in ends))
+    )
+
+
 def _repeated(random: Random, task: Task) -> Task:
     """Let a task that a worker runs do so for each item of a list, in rounds, or both."""
     if task.agent_type == "wait":
         return task
+    if random.random() < SHARE / 3:
+        # The other end of what is added may be pending, started or no task, or lead back: then it is refused.
+        ends = [f"t{random.randrange(30)}" for _ in range(random.choice((0, 0, 1)))]
+        return replace(task, payload={"adds": ends})
     if random.random() < SHARE / 3:
         rule = MapOver(
             list(range(random.choice((0, 1, 3, 6)))),

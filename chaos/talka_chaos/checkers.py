@@ -6,24 +6,32 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from talka_chaos.artifacts import races
+from talka_chaos.control import failures, outcomes_of, pauses
 from talka_chaos.invariants import check_pool, check_strays
+from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
 from talka_chaos.rewinding import Rewinding
-from talka_chaos.runs import misattributed
+from talka_chaos.runs import OVER, misattributed
+from talka_chaos.timetable import schedule_findings, schedule_unrest
 from talka_chaos.virtual_loop import at_once
 from talka_chaos.world import World
 from talka_core.history import FOLDS, apply, packed, violations
 from talka_core.scheduler import SCHEDULER, children
+from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
+from talka_protocols.messages import ChildFinished
+from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, LogName
 from talka_services.runner.journal import newest
 
 
-def unrest(world: World, submitted: int) -> str:
+def unrest(world: World, submitted: int, scheduled: int = 0) -> str:
     """L1 say why the world has not come to rest yet; empty when everything is over and given back."""
+    if complaint := schedule_unrest(world.book.of_kind(SCHEDULE), scheduled):
+        return complaint
     executions = world.book.of_kind(EXECUTION)
     if len(executions) < submitted:
         return f"L1 {len(executions)} of {submitted} executions were begun"
@@ -57,6 +65,11 @@ def findings(world: World) -> Iterator[str]:
         try:
             if log.kind == EXECUTION:
                 yield from _execution(log, commits)
+            if log.kind == POOL:
+                yield from rate_findings(log, commits)
+            if log.kind == SCHEDULE:
+                events = [event for commit in commits for _, _, event in commit.events()]
+                yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))
             if log.kind in FOLDS:
                 yield from _replay(world, log, commits)
         except BrokenHistoryError as error:
@@ -80,18 +93,23 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     for event in events:
         yield from course.take(event)
         yield from rewinding.take(event)
-    for task_id, count in rewinding.outcomes.items():
+    outcomes = rewinding.outcomes if rewinding.has_gone_back else outcomes_of(events)
+    for task_id, count in outcomes.items():
         if count != 1:
             yield f"O1 {log}: task {task_id} has {count} recorded outcomes"
     waited = {event.task_id for event in events if isinstance(event, e.TaskWaiting)}
     ran = [event for event in events if getattr(event, "task_id", "") not in waited]
     yield from (f"{log}: {sentence}" for event in ran if (sentence := misattributed(event)))
     yield from _arrivals(log, events)
+    yield from pauses(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
-    if len(rewinding.outcomes) != len(state.tasks) and not rewinding.is_partial:
-        yield f"O1 {log}: {len(rewinding.outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
+    yield from failures(log, state)
+    if len(outcomes) != len(state.tasks) and not rewinding.is_partial:
+        yield f"O1 {log}: {len(outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
+    for sentence in races(commits, state.index.successors):
+        yield f"{sentence} in {log}"
     try:
         check_strays(state)
     except AssertionError as error:
@@ -99,23 +117,31 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
 
 
 def _children(world: World) -> Iterator[str]:
-    """C1 a task that ran a sub-workflow ended as that did, with its results."""
+    """C1 each attempt that ran a sub-workflow ended after that and as that did, with its results."""
     executions = world.book.of_kind(EXECUTION)
+    ends = {
+        (log.key, event.task_id, event.attempt): (commit.at, event)
+        for log, commits in world.book.commits.items()
+        for commit in commits
+        for _, _, event in commit.events()
+        if isinstance(event, OVER)
+    }
     for key, child in executions.items():
-        if child.parent is None:
-            continue
-        task = executions[child.parent.execution_id].tasks[child.parent.task_id]
-        if task.attempt != child.parent.attempt:
-            continue
-        said = children.report(child)
-        is_good = said.status in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL)
-        is_same = bytes(task.result) == bytes(said.result)
-        if is_good != (task.status is TaskStatus.SUCCEEDED) or (is_good and not is_same):
-            yield f"C1 {child.parent} is {task.status}, and its sub-workflow {key} is {child.status}"
+        if child.parent is not None:
+            parent = child.parent
+            at, end = ends.get((parent.execution_id, parent.task_id, parent.attempt), (0, None))
+            if at < child.finished_at or not _is_as_reported(children.report(child), end):
+                yield f"C1 {parent} ended as {end} at {at}, its sub-workflow {key} as {child.status}"
     for key, state in executions.items():
         for task_id, task in state.tasks.items():
-            if task.waiting == "workflow" and task.awaited not in executions:
+            if task.waiting == WORKFLOW and task.awaited not in executions:
                 yield f"C1 task {task_id} of {key} has ended without its sub-workflow"
+
+
+def _is_as_reported(said: ChildFinished, end: Any) -> bool:
+    if said.status in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL):
+        return isinstance(end, e.TaskSucceeded) and bytes(end.result) == bytes(said.result)
+    return not isinstance(end, e.TaskSucceeded)
 
 
 def _arrivals(log: LogName, events: list[Any]) -> Iterator[str]:

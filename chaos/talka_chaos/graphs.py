@@ -6,6 +6,7 @@ from random import Random
 
 from msgspec.structs import replace
 
+from talka_protocols.policies import Action, OnFailure
 from talka_protocols.workflow import (
     Dependency,
     ResourceRequirements,
@@ -39,6 +40,12 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
     )
     if random.random() < 0.3:
         tasks = tuple(_saving(random, task) for task in tasks)
+    if random.random() < 0.1:
+        config = replace(config, timeout=random.uniform(2.0, 15.0))
+    if random.random() < 0.2:
+        tolerated = random.randrange(3)
+        config = replace(config, on_failure=random.choice(list(OnFailure)), tolerated_failures=tolerated)
+        tasks = tuple(_with_fallback(random, task) for task in tasks)
     return Workflow(name, name, tasks, tuple(edges), config)
 
 
@@ -68,8 +75,9 @@ def _child(random: Random, task: Task, depth: int) -> Task:
 
 
 def _saving(random: Random, task: Task) -> Task:
-    """Let a task save its progress now and then, or not at all."""
-    return replace(task, payload={"saves": random.choice((0, 1, 3, 8))})
+    """Let a task save its progress now and then, or not at all, and write what others may write as well."""
+    writes = random.choice(((), (), ("x",), ("x", "y")))
+    return replace(task, payload={"saves": random.choice((0, 1, 3, 8)), "writes": writes})
 
 
 def _task(random: Random, position: int, alike: float, most_s: float) -> Task:
@@ -81,4 +89,13 @@ def _task(random: Random, position: int, alike: float, most_s: float) -> Task:
         priority=50 if is_plain else random.choice((10, 50, 90)),
         retries=random.choice((0, 0, 1, 3, 6)),
         estimated_seconds=round(random.uniform(0.01, most_s), 3),
+    )
+
+
+def _with_fallback(random: Random, task: Task) -> Task:
+    if random.random() < 0.6:
+        return task
+    start_timeout = random.choice((None, 1.0, 20.0))
+    return replace(
+        task, fallback=Action(AGENT_TYPE, retries=random.choice((0, 1))), start_timeout=start_timeout
     )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from talka_core.keys import counter_of
 from talka_core.resource import PoolRecord
 from talka_core.resource.placement import claim_of
 from talka_core.resource.shared import free_of, own_of
@@ -38,7 +39,7 @@ SETTLEMENTS = (
     e.RequestRefused,
     e.ParentInformed,
 )
-REOPENINGS = (e.RollbackStarted, e.ExecutionRestarted)
+REOPENINGS = (e.RollbackStarted, e.ExecutionRestarted, e.ExecutionResumed)
 
 
 def check_execution(state: ExecutionRecord) -> None:
@@ -59,7 +60,11 @@ def check_execution(state: ExecutionRecord) -> None:
     assert limit is None or active <= limit, f"S2 {active} tasks are active at a limit of {limit}"
     unfinished = sum(record.status not in FINAL_TASK_STATUSES for record in state.tasks.values())
     assert state.unfinished == unfinished, f"S2 unfinished is {state.unfinished}, not {unfinished}"
-    ready = sorted(task_id for task_id, record in state.tasks.items() if record.status is TaskStatus.READY)
+    ready = sorted(
+        task_id
+        for task_id, record in state.tasks.items()
+        if record.status is TaskStatus.READY and not record.is_paused
+    )
     assert sorted(task_id for _, task_id in state.ready) == ready, "S2 the ready queue differs"
     held = Counter(record.allocation_id for record in state.tasks.values() if record.allocation_id)
     assert all(count == 1 for count in held.values()), f"S3 held more than once: {held}"
@@ -126,16 +131,20 @@ def check_fences(state: PoolRecord, fences: dict[str, int]) -> None:
         fences[allocation_id] = grant.fence
 
 
+def _counted(shared: dict[str, int]) -> dict[str, int]:
+    return {counter_of(name): amount for name, amount in shared.items()}
+
+
 def check_shared(state: PoolRecord) -> None:
     """R4 what is used of pool-wide amounts is held by somebody or held back, and no more than there is."""
     used: Counter[str] = Counter()
     for grant in state.grants.values():
         if not grant.is_revoked:
-            used.update(grant.shared)
+            used.update(_counted(grant.shared))
     for reservation in state.reservations.values():
-        used.update(reservation.shared)
+        used.update(_counted(reservation.shared))
     for held in state.held_back.values():
-        used.update(held.amounts)
+        used.update(_counted(held.amounts))
     assert state.shared_used == +used, f"R4 {state.shared_used} is used, and {dict(used)} is held"
     for name in state.shared:
         assert free_of(state, name) >= 0, f"R4 {free_of(state, name)} thousandths of {name} are free"

@@ -14,9 +14,20 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Send, SetAlarm, SetTimer, Stop, is_owed
-from talka_core.resource.decide import RESERVATION, SHARED
-from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
+from talka_core.behaviour import (
+    Alert,
+    Confirm,
+    Effect,
+    Enlist,
+    Launch,
+    Send,
+    SetAlarm,
+    SetTimer,
+    Stop,
+    is_owed,
+)
+from talka_core.resource.decide import RATE, RESERVATION, SHARED
+from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.starter.effects import moves_alarm
 from talka_core.worker import state as f
 from talka_protocols import events as e
@@ -29,9 +40,15 @@ _ATTEMPT_OVER = (
     e.TaskRetrying,
     e.TaskIterated,
     e.TaskAttemptLost,
+    e.TaskFellBack,
+    e.TaskParked,
     e.TaskCancelled,
 )
-_EXECUTION_STOPS = (
+_START_OVER = (e.TaskReady, e.TaskScheduled, e.TaskWaiting, e.TaskPaused)
+_TIME_STOPS = (
+    e.TimeLimitStopped,
+    e.ExecutionResumed,
+    e.FailFastBegan,
     e.ExecutionCancelRequested,
     e.ExecutionTimeoutReached,
     e.ExecutionSucceeded,
@@ -56,16 +73,23 @@ def is_settled(effect: Effect, event: Any) -> bool:
         case Launch():
             return _key(event) == (effect.start.execution_id, effect.start.task.id)
         case Stop():
-            return _key(event) == (effect.execution_id, effect.task_id)
+            key = (effect.execution_id, effect.task_id)
+            return _key(event) == key or (isinstance(event, f.AttemptStopping) and event.key == key)
         case Enlist():
             return isinstance(event, f.IncarnationBegan)
-        case Confirm():
-            raise AssertionError("a confirmation is not owed")
+        case Confirm() | Alert():
+            raise AssertionError("neither a confirmation nor an alert is owed")
 
 
 def _is_timer_settled(name: str, event: Any) -> bool:
     if name == TIMEOUT:
-        return isinstance(event, _EXECUTION_STOPS)
+        return isinstance(event, _TIME_STOPS)
+    if name.startswith(START):
+        is_its = getattr(event, "task_id", None) == name.removeprefix(START)
+        is_off = isinstance(event, (*_ATTEMPT_OVER, *_START_OVER)) and is_its
+        return is_off or (
+            isinstance(event, (e.ExecutionPaused, *_TIME_STOPS)) and not isinstance(event, e.TimeLimitStopped)
+        )
     kind, _, rest = name.partition("/")
     if kind in (RETRY, WAIT):
         is_passed = isinstance(event, e.TaskReady) or _is_over(event, rest.rpartition("/")[0])
@@ -74,7 +98,10 @@ def _is_timer_settled(name: str, event: Any) -> bool:
         is_passed = isinstance(event, e.AllocationReleased | e.AllocationHandedOn)
         return is_passed and name == KEPT + event.allocation_id
     if name.startswith(SHARED):
-        is_returned = isinstance(event, e.SharedReturned) and name == f"{SHARED}{event.fence}"
+        is_returned = (
+            isinstance(event, e.SharedReturned)
+            and name == f"{SHARED}{RATE if event.is_rate else ''}{event.fence}"
+        )
         return is_returned or isinstance(event, e.PoolOwnershipTaken)
     return isinstance(event, e.ReservationEnded) and name == RESERVATION + event.reservation_id
 
@@ -87,7 +114,8 @@ def _is_message_settled(message: m.Message, event: Any) -> bool:
             is_begun = isinstance(event, e.TaskStarted) and event.task_id == message.task.id
             return is_begun or _is_over(event, message.task.id)
         case m.CancelTask():
-            return _is_over(event, message.task_id)
+            is_again = isinstance(event, e.TaskCancelRequested) and event.task_id == message.task_id
+            return is_again or _is_over(event, message.task_id)
         case m.ReleaseAllocation():
             return isinstance(event, e.AllocationSettled) and event.allocation_id == message.allocation_id
         case m.RecordHandOn():
@@ -102,6 +130,9 @@ def _is_message_settled(message: m.Message, event: Any) -> bool:
 
 def _is_conversation_settled(message: m.Message, event: Any) -> bool:
     match message:
+        case m.ExtendPlan():
+            is_judged = isinstance(event, e.ExtensionAccepted | e.ExtensionRefused)
+            return (is_judged and event.task_id == message.task_id) or _is_over(event, message.task_id)
         case m.StartExecution():
             return isinstance(event, e.PlanHandedOver)
         case m.SubmitWorkflow() | m.CancelExecution() | m.ChildFinished() | m.ReportEnd():
@@ -123,7 +154,8 @@ def _is_kin_settled(message: m.Message, event: Any) -> bool:
             is_begun = isinstance(event, e.ChildStarted) and event.task_id == parent.task_id
             return is_begun or _is_over(event, parent.task_id)
         case m.CancelExecution(parent=e.Parent() as parent):
-            return _is_over(event, parent.task_id)
+            is_again = isinstance(event, e.TaskCancelRequested) and event.task_id == parent.task_id
+            return is_again or _is_over(event, parent.task_id)
         case m.ChildFinished():
             return isinstance(event, e.ParentInformed)
         case m.SubmitWorkflow():
@@ -141,7 +173,9 @@ def _is_run(event: Any, kinds: Any, execution_id: str) -> bool:
 def _is_request_settled(message: m.RequestAllocation, event: Any) -> bool:
     if isinstance(event, e.AllocationRequestWithdrawn | e.AllocationReleased):
         return event.allocation_id == message.allocation_id
-    is_granted = isinstance(event, e.TaskScheduled) and event.task_id == message.holder.task_id
+    is_granted = (
+        isinstance(event, e.TaskScheduled | e.TaskWithdrawn) and event.task_id == message.holder.task_id
+    )
     return is_granted or _is_over(event, message.holder.task_id)
 
 
@@ -204,4 +238,8 @@ def _identity(effect: Effect) -> tuple[str, str]:
     """Name an effect by type and content; what a worker runs now is said anew in each registration."""
     if isinstance(effect, Send) and isinstance(effect.message, m.RegisterWorker):
         effect = replace(effect, message=replace(effect.message, running=()))
+    if isinstance(effect, Send) and isinstance(effect.message, m.ExtendPlan):
+        # The graph is asked about as it is now.
+        nothing = replace(effect.message.graph, tasks=(), dependencies=())
+        effect = replace(effect, message=replace(effect.message, graph=nothing, pending=()))
     return type(effect).__name__, msgspec.json.encode(effect).decode()

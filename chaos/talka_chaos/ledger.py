@@ -12,14 +12,14 @@ from talka_core.history import FOLDS, apply
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.events import RequestRefused
+from talka_protocols.events import ExtensionJudged, RequestRefused
 from talka_protocols.messages import Recipient
 from talka_protocols.ports import StoredCommit
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SHARD, LogName
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, LogName
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded
 
-OWNERS = {PLAN: Recipient.PLANNER, EXECUTION: Recipient.SCHEDULER}
+OWNERS = {PLAN: Recipient.PLANNER, EXECUTION: Recipient.SCHEDULER, SCHEDULE: Recipient.STARTER}
 """Who owns the logs of a shard, by their kind; its roster is named after it."""
 
 
@@ -85,9 +85,9 @@ class LogBook:
 
     def _check_roster(self, log: LogName, commit: Commit[Any]) -> None:
         # Who begins a log records that in the roster at the same time, and they land in any order.
-        # A refusal is also recorded in a log that is over, where a takeover has nothing to do.
+        # These are also recorded in a log that is over, where a takeover has nothing to do.
         owner = OWNERS.get(log.kind)
-        if all(isinstance(event, RequestRefused) for _, _, event in commit.events()):
+        if all(isinstance(event, RequestRefused | ExtensionJudged) for _, _, event in commit.events()):
             return
         if owner is not None and commit.epoch != self.commits[log][0].epoch:
             check_roster(self.states.get(LogName(SHARD, log.shard, f"{owner.value}-{log.shard}")), log.key)

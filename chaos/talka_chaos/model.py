@@ -7,6 +7,7 @@ After every single event the model holds the behaviours to their laws.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace as replaced
 from typing import Any
 
@@ -26,6 +27,7 @@ from talka_chaos.invariants import (
 )
 from talka_chaos.laws import Ledger
 from talka_core.behaviour import (
+    Alert,
     Behaviour,
     Confirm,
     Effect,
@@ -41,13 +43,14 @@ from talka_core.history import FOLDS, apply, packed, unpacked
 from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
+from talka_core.scheduler.state import PARKED
 from talka_core.starter import STARTER
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols import messages as m
 from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
 from talka_protocols.events import Saved
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.states import FINAL_TASK_STATUSES
+from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Workflow
 
@@ -120,6 +123,11 @@ class Player:
         effects = self.take(m.Advance(self.key), now_ms, None)
         return [*effects, *self.behaviour.resume(self.state)]
 
+    def events(self) -> list[Any]:
+        """Return everything that its log holds."""
+        commits = (decode_commit(self.name, body) for body in self.commits)
+        return [event for commit in commits for _, _, event in commit.events()]
+
     def check_replay(self) -> None:
         """The log folds to the state that decided it, also by way of a snapshot."""
         fold = FOLDS[self.name.kind]
@@ -145,6 +153,7 @@ class Model:
         self.running: dict[Run, bool] = {}
         self.starts: dict[Run, m.StartTask] = {}
         self.confirmed: list[m.ConfirmProgress] = []
+        self.alerts: list[str] = []
         self.incarnations: dict[str, int] = {}
         for worker_id, cores in workers.items():
             self.start_worker(worker_id, cores)
@@ -167,6 +176,10 @@ class Model:
     def submit(self, workflow: Workflow) -> None:
         """Ask for an execution under the workflow's id."""
         self._post(Recipient.PLANNER, m.SubmitWorkflow(workflow.id, workflow))
+
+    def ask(self, request: m.SchedulerMessage) -> None:
+        """Let a client ask something of an execution."""
+        self._post(Recipient.SCHEDULER, request)
 
     def deliver(self, index: int, *, is_kept: bool = False, cut: int | None = None) -> None:
         """Deliver one waiting message; a kept one is delivered again some time."""
@@ -220,6 +233,12 @@ class Model:
         about = (execution_id, task_id, attempt, worker_id, self.now_ms, sequence, mark, step, saved)
         self.tell(Recipient.WORKER, m.ProgressMade(worker_id, m.RecordProgress(*about)))
 
+    def read(self, run: Run, sequence: int, artifact: str) -> None:
+        """Let a running attempt read an artifact."""
+        worker_id, execution_id, task_id, attempt = run
+        about = (execution_id, task_id, attempt, worker_id, self.now_ms, sequence, m.Mark.READ, artifact)
+        self.tell(Recipient.WORKER, m.ProgressMade(worker_id, m.RecordProgress(*about)))
+
     def end(self, run: Run, outcome: Outcome, result: Raw = NULL, **more: Any) -> None:
         """Let an attempt end; ``more`` are further fields of its report."""
         worker_id, execution_id, task_id, attempt = run
@@ -267,6 +286,8 @@ class Model:
                         self.running[run] = True
                 case Confirm():
                     self.confirmed.append(effect.confirmation)
+                case Alert():
+                    self.alerts.append(effect.sentence)
                 case Enlist():
                     self._enlist(effect.worker_id)
                 case _:
@@ -303,8 +324,10 @@ class Model:
         planned = [p for (kind, _), p in self.players.items() if kind is Recipient.PLANNER]
         return is_free and bool(ended) and all(ended) and all(p.state.is_handed_over for p in planned)
 
-    def finish(self, rounds: int = 400) -> None:
+    def finish(self, rounds: int = 400, outside: Sequence[m.Message] = ()) -> None:
         """Let everything happen in good order until every execution is over.
+
+        ``outside`` is what people and systems tell executions, again and again.
 
         Raises:
             AssertionError: it never comes to an end, or something is left behind.
@@ -312,11 +335,15 @@ class Model:
         self.restore_contact()
         for _ in range(rounds):
             self._drain()
+            for message in outside:
+                self.tell(Recipient.SCHEDULER, message)
+            self._drain()
             if self.is_quiet() and not self.soup:
                 break
             for kind, key in list(self.players):
                 self.resume(kind, key)
             self._rejoin_strangers()
+            self._let_go_on()
             retries = [timer for timer in self.timers if timer[2] != "timeout"]
             for timer in sorted(retries, key=lambda t: self.timers[t]):
                 self.fire(timer)
@@ -350,6 +377,18 @@ class Model:
                 entry = pool.state.workers.get(key)
                 if entry is None or entry.incarnation != player.state.incarnation:
                     self.tell(kind, m.RejoinWorker(key, player.state.incarnation))
+
+    def _let_go_on(self) -> None:
+        """Resume what people have paused and forgotten, and release what is parked."""
+        for record in self.executions:
+            key, request_id = record.execution_id, f"finish:{record.version}"
+            if record.status is ExecutionState.PAUSED:
+                self.ask(m.ResumeExecution(key, request_id))
+            for task_id, task in record.tasks.items():
+                if task.waiting == PARKED and task.status is TaskStatus.WAITING:
+                    self.ask(m.ReleaseTask(key, f"{request_id}:{task_id}!", task_id))
+                if task.is_paused and task.status not in FINAL_TASK_STATUSES:
+                    self.ask(m.ResumeExecution(key, f"{request_id}:{task_id}", task_id))
 
     def _complaint(self) -> str:
         tasks = [

@@ -3,6 +3,7 @@
 D1 what its join asks for had happened; D2 its condition held;
 M1 no more items of a map at once than allowed; M2 a map's result is its items' results in order,
 and no more of them failed than is tolerated;
+E1 what a task adds is there when it ends;
 I1 a loop ends when its condition holds, and never runs more rounds than allowed.
 """
 
@@ -35,11 +36,13 @@ class Course:
     def __init__(self, log: LogName) -> None:
         self._log = log
         self._tasks: dict[str, Task] = {}
+        self._on_failure = OnFailure.SKIP
         self._needs: dict[str, set[str]] = {}
         self._statuses: dict[str, str] = {}
         self._results: dict[str, Any] = {}
         self._errors: dict[str, str] = {}
         self._items: dict[str, list[str]] = {}
+        self._asked: dict[str, set[str]] = {}
         self._rounds: Counter[str] = Counter()
         self._going: tuple[str, ...] = ()
 
@@ -48,6 +51,7 @@ class Course:
         match event:
             case e.ExecutionAccepted() if event.workflow is not None:
                 self._tasks = {task.id: task for task in event.workflow.tasks}
+                self._on_failure = event.workflow.config.on_failure
                 self._add(event.workflow.dependencies)
             case e.TasksAdded():
                 self._tasks |= {task.id: task for task in event.tasks}
@@ -55,6 +59,10 @@ class Course:
                 if event.by:
                     self._items.setdefault(event.by, []).extend(task.id for task in event.tasks)
                     yield from self._added(event.by)
+            case e.ExtensionRequested():
+                self._asked[event.task_id] = {task.id for task in event.extension.tasks}
+            case e.ExtensionRefused():
+                self._asked.pop(event.task_id, None)
             case e.TaskIterated():
                 self._rounds[event.task_id] += 1
                 yield from self._iterated(event)
@@ -83,7 +91,7 @@ class Course:
 
     def _is_satisfied(self, task_id: str) -> bool:
         status = self._statuses.get(task_id)
-        is_passed = self._tasks[task_id].on_failure is OnFailure.CONTINUE
+        is_passed = (self._tasks[task_id].on_failure or self._on_failure) is OnFailure.CONTINUE
         return status == "succeeded" or (status in ("failed", "timed_out") and is_passed)
 
     def _ended(self, event: Any) -> Iterator[str]:
@@ -96,6 +104,8 @@ class Course:
 
     def _returned(self, event: e.TaskSucceeded) -> Iterator[str]:
         task, result = self._tasks[event.task_id], self._results[event.task_id]
+        if missing := self._asked.get(task.id, set()) - self._tasks.keys():
+            yield f"E1 {self._log}: {task.id} ended before {sorted(missing)} were added as it asked"
         if task.map is not None:
             items = [self._results.get(item) for item in self._items.get(task.id, [])]
             if items.count(None) > task.map.tolerated_failures:

@@ -28,7 +28,7 @@ def undoable(random: Random, workflow: Workflow) -> Workflow:
 
 
 def _undoable(random: Random, task: Task, is_grouping: bool) -> Task:
-    task = replace(task, payload={})
+    task = replace(task, payload={}, fallback=None)
     drawn = random.random()
     if task.agent_type != AGENT_TYPE or drawn < 0.2:
         return task
@@ -65,6 +65,7 @@ class Rewinding:
         self._newest: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.is_partial = False
+        self.has_gone_back = False
 
     def take(self, event: Any) -> Iterator[str]:
         """Take the next event and yield what is wrong with it."""
@@ -72,7 +73,7 @@ class Rewinding:
             case e.ExecutionAccepted() if event.workflow is not None:
                 self._graph = TaskGraph.of(event.workflow)
             case e.RollbackStarted():
-                self._going, self.is_partial = event.tasks, False
+                self._going, self.is_partial, self.has_gone_back = event.tasks, False, True
                 self._forget(name for name in self._waiting if undone_by(name) in event.tasks)
             case e.ExecutionRolledBack():
                 self.is_partial = event.then is Then.STOP
@@ -80,7 +81,7 @@ class Rewinding:
             case e.RollbackFailed():
                 self.is_partial = True
             case e.ExecutionRestarted():
-                self.is_partial = False
+                self.is_partial, self.has_gone_back = False, True
                 self._forget(event.tasks)
             case e.TasksAdded() if event.reason == COMPENSATION:
                 self._waiting |= dict.fromkeys(task.id for task in event.tasks)

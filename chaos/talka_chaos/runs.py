@@ -39,6 +39,8 @@ class Use(Struct, frozen=True):
 class Runs:
     """Every attempt that an executor was given: W1 once; W2 within its worker; W3 within the pool.
 
+    And K2 within the limit of its key.
+
     ``shared`` is what the pool has as a whole.
     """
 
@@ -49,6 +51,7 @@ class Runs:
         self._shared_used: Counter[str] = Counter()
         self._begun: set[Run] = set()
         self._running: set[Run] = set()
+        self._keys: dict[Run, str] = {}
 
     def begin(self, attempt: Attempt, capacity: Amounts) -> Use:
         """Count what an attempt takes up from now on, on a worker that offers ``capacity``."""
@@ -69,6 +72,7 @@ class Runs:
         self._shared_used.update(use.shared)
         self._compare(f"W2 {use.worker_id}", run, used, capacity)
         self._compare("W3 the pool", run, self._shared_used, self._shared)
+        self._count_key(attempt)
         return use
 
     def end(self, use: Use) -> None:
@@ -76,6 +80,16 @@ class Runs:
         self._running.discard(use.run)
         self._used[use.worker_id].subtract(use.own)
         self._shared_used.subtract(use.shared)
+        self._keys.pop(use.run, None)
+
+    def _count_key(self, attempt: Attempt) -> None:
+        concurrency = attempt.task.concurrency
+        if concurrency is not None:
+            run = (attempt.execution_id, attempt.task.id, attempt.attempt)
+            self._keys[run] = concurrency.key
+            count = Counter(self._keys.values())[concurrency.key]
+            if count > concurrency.limit:
+                self.faults.append(f"K2 {run} is one of {count} with the key of {concurrency}")
 
     def _compare(self, who: str, run: Run, used: Counter[str], most: Amounts) -> None:
         for name, amount in used.items():

@@ -14,10 +14,13 @@ from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
+from talka_chaos.interference import interference, relief
+from talka_chaos.keyed import with_keys
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.rewinding import undoable
 from talka_chaos.swarm import Faults
+from talka_chaos.timetable import drawn_schedules
 from talka_chaos.virtual_loop import StillnessError, run_virtually
 from talka_chaos.workers import WorkerProcess
 from talka_chaos.world import SHARED, World
@@ -32,7 +35,7 @@ from talka_protocols.messages import (
     SubmitWorkflow,
     encode_envelope,
 )
-from talka_protocols.subjects import shard_of
+from talka_protocols.subjects import EXECUTION, shard_of
 from talka_protocols.workflow import Workflow
 
 CUT_OFF_S = 15.0
@@ -72,10 +75,14 @@ class Simulation:
         self.seed = seed
         self.world = World(seed, faults)
         random = self.world.random
-        self.workflows = [workflow] if workflow else self._drawn(random)
+        self.workflows = [workflow] if workflow else with_keys(seed, self._drawn(random))
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
+        self.schedules = [] if workflow else drawn_schedules(seed)
+        self._processes += self._owners(
+            [(Recipient.STARTER, str(n)) for n in range(SHARDS if self.schedules else 0)]
+        )
         self._requests = 0
 
     @staticmethod
@@ -87,7 +94,7 @@ class Simulation:
         licensed_ones = [licensed(random, workflow, share) for workflow in drawn]
         mixed = [with_control_flow(random, w) if random.random() < 0.3 else w for w in licensed_ones]
         awaiting = [with_arrivals(random, w) if random.random() < 0.3 else w for w in mixed]
-        nested = [with_children(random, w) if random.random() < 0.2 else w for w in awaiting]
+        nested = [with_children(random, w) if random.random() < 0.3 else w for w in awaiting]
         is_plain = [one is plain for one, plain in zip(nested, licensed_ones, strict=True)]
         return [
             undoable(random, one) if plain and random.random() < 0.4 else one
@@ -103,17 +110,20 @@ class Simulation:
             (kind, str(shard)) for kind in (Recipient.PLANNER, Recipient.SCHEDULER) for shard in range(SHARDS)
         ]
         places.append((Recipient.RESOURCE, POOL_ID))
-        processes: list[Process] = [
-            OwnerProcess(kind, id_, f"{kind.value}-{id_}-{copy}", self.world, self._leases, self._sizes)
-            for kind, id_ in places
-            for copy in "ab"
-        ]
+        processes = self._owners(places)
         cores = [2.0, *(random.choice((1.0, 2.0, 3.3)) for _ in range(random.randrange(3)))]
         processes += [
             WorkerProcess(f"w{i}", offered, self.world, self._leases, self._sizes)
             for i, offered in enumerate(cores)
         ]
         return processes
+
+    def _owners(self, places: list[tuple[Recipient, str]]) -> list[Process]:
+        return [
+            OwnerProcess(kind, id_, f"{kind.value}-{id_}-{copy}", self.world, self._leases, self._sizes)
+            for kind, id_ in places
+            for copy in "ab"
+        ]
 
     async def run(self) -> Report:
         """Live through the storm, wait for rest, and judge."""
@@ -147,10 +157,13 @@ class Simulation:
         )
 
     async def _rest(self) -> str:
-        end_s = self.world.now_s() + CALM_S
-        while complaint := unrest(self.world, len(self.workflows)):
+        end_s, round_ = self.world.now_s() + CALM_S, 0
+        while complaint := unrest(self.world, len(self.workflows), len(self.schedules)):
             if self.world.now_s() > end_s:
                 return complaint
+            if not round_ % 20:
+                self._let_go_on()
+            round_ += 1
             await asyncio.sleep(0.5)
         return ""
 
@@ -168,12 +181,22 @@ class Simulation:
                 loop.call_later(
                     at_s + random.uniform(0.0, 20.0), self._request, Recipient.SCHEDULER, shard, cancel
                 )
-
+            requests: list[tuple[float, Message]] = []
             if any(task.compensation for task in workflow.tasks):
-                for moment, request in rewinding.requests(random, workflow, at_s):
-                    loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, request)
-            for moment, message in arrivals(random, workflow, at_s, self.world.faults.storm_s):
+                requests += rewinding.requests(random, workflow, at_s)
+            elif random.random() < 0.2:
+                requests += interference(random, workflow, at_s)
+            requests += arrivals(random, workflow, at_s, self.world.faults.storm_s)
+            for moment, message in requests:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
+        for put in self.schedules:
+            loop.call_later(1.0, self._request, Recipient.STARTER, shard_of(put.name, SHARDS), put)
+
+    def _let_go_on(self) -> None:
+        """Resume what is still paused, and release what is parked: nobody else will."""
+        for key, state in self.world.book.of_kind(EXECUTION).items():
+            for message in relief(state):
+                self._request(Recipient.SCHEDULER, shard_of(key, SHARDS), message)
 
     def _request(self, to: Recipient, address: str, message: Message) -> None:
         self._requests += 1

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
+from talka_chaos.branches import added_by
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.hosts import BEHAVIOURS, POOL_ID, Process
 from talka_chaos.ports import SimLeases
@@ -46,7 +47,7 @@ class PassingTime:
         self._world = world
         self._capacity = thousandths(capacity)
 
-    async def execute(self, attempt: Attempt) -> int:
+    async def execute(self, attempt: Attempt) -> Any:
         """Let the time pass and return the attempt's number; stopping takes a while too."""
         use = self._world.runs.begin(attempt, self._capacity)
         try:
@@ -54,7 +55,7 @@ class PassingTime:
         finally:
             self._world.runs.end(use)
 
-    async def _pass(self, attempt: Attempt) -> int:
+    async def _pass(self, attempt: Attempt) -> Any:
         try:
             await self._work(attempt, attempt.task.payload.get("saves", 0))
         except asyncio.CancelledError:
@@ -63,7 +64,9 @@ class PassingTime:
             raise
         if self._world.strikes("task_failure"):
             raise TaskFailedError(failure_of(attempt.attempt))
-        return attempt.attempt
+        if attempt.progress is not None:
+            attempt.progress.artifacts.update(dict.fromkeys(attempt.task.payload.get("writes", ())))
+        return added_by(attempt)
 
     async def _work(self, attempt: Attempt, saves: int) -> None:
         saved = self._world.saves
@@ -174,7 +177,8 @@ class WorkerLife:
             case Launch():
                 self._launcher.launch(effect.start)
             case Stop():
-                self._launcher.stop(effect.execution_id, effect.task_id, effect.attempt)
+                key = (effect.execution_id, effect.task_id, effect.attempt)
+                self._launcher.stop(*key, is_forced=effect.is_forced)
             case Confirm():
                 self._launcher.confirm(effect.confirmation)
             case Enlist():

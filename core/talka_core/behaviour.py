@@ -55,11 +55,12 @@ class Launch(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """Stop an attempt that runs on this worker."""
+    """Stop an attempt that runs on this worker; kill it at once if it ``is_forced``."""
 
     execution_id: str
     task_id: str
     attempt: int
+    is_forced: bool = False
 
 
 class Confirm(Struct, frozen=True):
@@ -68,13 +69,20 @@ class Confirm(Struct, frozen=True):
     confirmation: ConfirmProgress
 
 
+class Alert(Struct, frozen=True):
+    """Tell whoever runs the platform something that nobody asked for."""
+
+    name: str
+    sentence: str
+
+
 class Enlist(Struct, frozen=True):
     """Record this worker's next incarnation in its log, then deliver ``Enlisted``."""
 
     worker_id: str
 
 
-Effect = Send | SetTimer | SetAlarm | Launch | Stop | Confirm | Enlist
+Effect = Send | SetTimer | SetAlarm | Launch | Stop | Confirm | Alert | Enlist
 
 
 @dataclass(frozen=True)
@@ -118,4 +126,4 @@ def is_owed(effect: Effect) -> bool:
     """Tell whether the effect must be repeated until an event settles it."""
     if isinstance(effect, Send):
         return not effect.notice
-    return not isinstance(effect, Confirm)
+    return not isinstance(effect, Confirm | Alert)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 from talka_core import conditions
 from talka_core.conditions import ITERATION, LOOP, RESULT
@@ -112,13 +112,13 @@ def _check_map(task_id: str, rule: MapOver, max_tasks: int, path: Path) -> None:
     if rule.max_parallel is not None:
         check_number(rule.max_parallel, _COUNT, (*path, "max_parallel"), whose)
     check_payload({"over": rule.over}, (*path, "over"), f"The list that task {task_id!r} maps over")
-    if isinstance(rule.over, list):
-        _check_length(
-            task_id, len(cast("list[Any]", rule.over)), min(rule.max_items, max_tasks), (*path, "over")
-        )
-    elif not (isinstance(rule.over, str) and _WHOLE.match(rule.over)):
+    over: object = rule.over
+    if isinstance(over, list):
+        items = len(cast("list[object]", over))
+        _check_length(task_id, items, min(rule.max_items, max_tasks), (*path, "over"))
+    elif not (isinstance(over, str) and _WHOLE.match(over)):
         raise WorkflowInvalidError(
-            f"Task {task_id!r} maps over {str(rule.over)[:60]!r}, which is neither a list nor one reference.",
+            f"Task {task_id!r} maps over {str(over)[:60]!r}, which is neither a list nor one reference.",
             hint="Write a list, or a reference such as ${split.parts}.",
             code="map_not_a_list",
             path=(*path, "over"),

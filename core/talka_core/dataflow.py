@@ -124,6 +124,18 @@ def references_of(task: Task, task_ids: Collection[str]) -> tuple[Reference, ...
     )
 
 
+def references_of_fallback(task: Task, task_ids: Collection[str]) -> tuple[Reference, ...]:
+    """Return the references to other tasks of what runs when the task has failed.
+
+    Raises:
+        WorkflowInvalidError: As for the task's own.
+    """
+    if task.fallback is None:
+        return ()
+    found = _placed(task.fallback.payload, ("fallback", "payload"), task_ids)
+    return tuple(reference for reference in found if head_of(reference.text) not in bound_names(task))
+
+
 def bound_names(task: Task) -> frozenset[str]:
     """Return the names in a task's payload that stand for something else than a task."""
     names = MAP_NAMES if task.map is not None else frozenset[str]()
@@ -154,7 +166,7 @@ def _placed(value: object, place: tuple[str, ...], task_ids: Collection[str]) ->
 
 def _references(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]) -> tuple[Reference, ...]:
     try:
-        return references_of(task, tasks)
+        return (*references_of(task, tasks), *references_of_fallback(task, tasks))
     except WorkflowInvalidError as error:
         raise WorkflowInvalidError(
             f"Task {task.id!r}: {error.message}",
@@ -210,7 +222,10 @@ def _check_reference(
         )
     _check_not_self(reference.task_id, task.id, path)
     target = tasks[reference.task_id][1]
-    fields = OUTPUTS.get(target.agent_type) if target.map is None else None
+    is_sure = target.map is None and (
+        target.fallback is None or target.fallback.agent_type == target.agent_type
+    )
+    fields = OUTPUTS.get(target.agent_type) if is_sure else None
     if fields is not None and reference.path and reference.path[0] not in fields:
         raise WorkflowInvalidError(
             f"{shown}, but the result of {target.id!r} ({target.agent_type}) "

@@ -161,6 +161,17 @@ def check_payload(payload: object, path: Path, what: str) -> None:
         raise _too_large(what, f"{size:,} bytes", path)
 
 
+def check_agent_type(agent_type: object, path: Path, whose: str) -> None:
+    """Refuse an agent type that is empty."""
+    if not isinstance(agent_type, str) or not agent_type.strip():
+        raise WorkflowInvalidError(
+            f"{whose}the agent type is empty.",
+            hint="Name what runs it: command, python, sleep, http or an agent's own type.",
+            code="unknown_agent_type",
+            path=path,
+        )
+
+
 def _check_task(task: object, position: int) -> None:
     path: Path = ("tasks", position)
     if not isinstance(task, Task):
@@ -170,13 +181,7 @@ def _check_task(task: object, position: int) -> None:
             path=path,
         )
     check_id(task.id, (*path, "id"))
-    if not isinstance(cast("object", task.agent_type), str) or not task.agent_type.strip():
-        raise WorkflowInvalidError(
-            f"Task {task.id!r}: the agent type is empty.",
-            hint="Name what runs it: command, python, sleep, http or an agent's own type.",
-            code="unknown_agent_type",
-            path=(*path, "agent_type"),
-        )
+    check_agent_type(task.agent_type, (*path, "agent_type"), f"Task {task.id!r}: ")
     for name, bound, is_optional in _TASK_NUMBERS:
         value = getattr(task, name)
         if not (bound.admits(value) or (is_optional and value is None)):

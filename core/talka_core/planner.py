@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from talka_core.behaviour import Behaviour, Effect, Send
+from talka_core.extension import judge
 from talka_core.graph import analyse, lower_bound
 from talka_core.inputs import check_bound
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.events import Parent, PlanAccepted, PlanEvent, PlanHandedOver, PlanRejected
+from talka_protocols.events import (
+    ExtensionJudged,
+    Parent,
+    PlanAccepted,
+    PlanEvent,
+    PlanHandedOver,
+    PlanRejected,
+)
 from talka_protocols.messages import (
     Advance,
+    AnswerExtension,
     ConfirmChild,
     ExecutionRecorded,
+    ExtendPlan,
     PlannerMessage,
     Recipient,
     Refusal,
@@ -40,6 +50,7 @@ class PlanRecord(Struct):
     schedule: str = ""
     is_handed_over: bool = False
     parent: Parent | None = None
+    judged: dict[str, ExtensionJudged] = field(default_factory=dict[str, ExtensionJudged])
 
     @property
     def is_decided(self) -> bool:
@@ -56,6 +67,9 @@ def decide(state: PlanRecord, message: PlannerMessage, _now_ms: int) -> Iterator
         case ExecutionRecorded():
             if state.is_decided and not state.is_handed_over:
                 yield PlanHandedOver()
+        case ExtendPlan():
+            if _key(message) not in state.judged:
+                yield _judge_extension(message)
         case Advance():
             pass
 
@@ -84,6 +98,18 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     )
 
 
+def _judge_extension(message: ExtendPlan) -> ExtensionJudged:
+    try:
+        found = judge(message.graph, message.pending, message.extension)
+    except WorkflowInvalidError as error:
+        return ExtensionJudged(message.task_id, message.attempt, code=error.code, message=str(error))
+    return ExtensionJudged(message.task_id, message.attempt, found)
+
+
+def _key(asked: ExtendPlan | ExtensionJudged) -> str:
+    return f"{asked.task_id}/{asked.attempt}"
+
+
 def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
     """Remember one fact; total, and nothing else."""
     state.version += 1
@@ -98,17 +124,24 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
             state.parent, state.schedule = event.parent, event.schedule
         case PlanHandedOver():
             state.is_handed_over = True
+        case ExtensionJudged():
+            state.judged[_key(event)] = event
         case _:
             assert_never(event)
 
 
 def react(state: PlanRecord, event: PlanEvent) -> Iterator[Effect]:
     """Yield what one new fact calls for."""
-    if not isinstance(event, PlanHandedOver):
-        yield _hand_over(state)
-        if state.parent is not None:
-            yield _confirmed(state.parent)
-        yield from _recorded(state.schedule, state.execution_id)
+    match event:
+        case PlanAccepted() | PlanRejected():
+            yield _hand_over(state)
+            if state.parent is not None:
+                yield _confirmed(state.parent)
+            yield from _recorded(state.schedule, state.execution_id)
+        case ExtensionJudged():
+            yield _answer(state, event)
+        case PlanHandedOver():
+            pass
 
 
 def resume(state: PlanRecord) -> Iterator[Effect]:
@@ -118,16 +151,26 @@ def resume(state: PlanRecord) -> Iterator[Effect]:
 
 
 def answer(state: PlanRecord, message: PlannerMessage) -> Iterable[Effect]:
-    """Tell a parent or a schedule again that its execution is on record; clients follow its log."""
+    """Tell again that an execution is on record, or how an extension was judged; clients follow its log."""
     if isinstance(message, SubmitWorkflow) and message.parent is not None:
         yield _confirmed(message.parent)
     if isinstance(message, SubmitWorkflow) and state.is_decided:
         yield from _recorded(message.schedule, state.execution_id)
+    if isinstance(message, ExtendPlan) and (judged := state.judged.get(_key(message))):
+        yield _answer(state, judged)
 
 
 def is_over(state: PlanRecord) -> bool:
     """Tell whether the scheduler has taken over."""
     return state.is_handed_over
+
+
+def _answer(state: PlanRecord, judged: ExtensionJudged) -> Effect:
+    refusal = Refusal(judged.code, judged.message) if judged.code else None
+    message = AnswerExtension(
+        state.execution_id, judged.task_id, judged.attempt, judged.dependencies, refusal
+    )
+    return Send(Recipient.SCHEDULER, message, notice=True)
 
 
 def _hand_over(state: PlanRecord) -> Effect:

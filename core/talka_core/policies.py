@@ -1,10 +1,20 @@
-"""Checks what the tasks of a definition ask for besides the graph: how they are retried."""
+"""Checks what the tasks of a definition ask for besides the graph: how they are retried, and fall back."""
 
 from __future__ import annotations
 
-from talka_core.limits import SECONDS_MAX, Bound, Path, check_number
+from talka_core.limits import (
+    RETRIES,
+    SECONDS,
+    SECONDS_MAX,
+    Bound,
+    Path,
+    check_agent_type,
+    check_number,
+    check_optional,
+    check_payload,
+)
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.policies import RetryPolicy
+from talka_protocols.policies import Action, RetryPolicy
 from talka_protocols.workflow import Task, Workflow
 
 PATTERNS_MAX = 100
@@ -24,6 +34,16 @@ def check_policies(workflow: Workflow) -> None:
     for position, task in enumerate(workflow.tasks):
         if task.retry != _PLAIN:
             _check_retry(task, ("tasks", position, "retry"))
+        if task.fallback is not None:
+            check_action(task.fallback, ("tasks", position, "fallback"), f"The fallback of task {task.id!r}")
+
+
+def check_action(action: Action, path: Path, what: str) -> None:
+    """Refuse something that is to run in a task's name if it could not run as a task."""
+    check_agent_type(action.agent_type, (*path, "agent_type"), f"{what}: ")
+    check_payload(action.payload, (*path, "payload"), f"{what}: its payload")
+    check_optional(action.timeout_seconds, SECONDS, (*path, "timeout_seconds"), f"{what}: ")
+    check_number(action.retries, RETRIES, (*path, "retries"), f"{what}: ")
 
 
 _PLAIN = RetryPolicy()
@@ -37,7 +57,8 @@ def _check_retry(task: Task, path: Path) -> None:
     check_number(policy.jitter, _SHARE, (*path, "jitter"), whose)
     if policy.base_seconds > policy.max_seconds:
         raise WorkflowInvalidError(
-            f"{whose}retry.base_seconds is {policy.base_seconds:g}, above max_seconds of {policy.max_seconds:g}.",
+            f"{whose}retry.base_seconds is {policy.base_seconds:g}, above its max_seconds"
+            f" of {policy.max_seconds:g}.",
             hint="Raise max_seconds, or begin with a shorter pause.",
             code="bad_number",
             path=(*path, "base_seconds"),

@@ -8,9 +8,10 @@ import msgspec
 
 from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
-from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_core.scheduler.artifacts import sentence
+from talka_core.scheduler.state import PARKED, ExecutionRecord, TaskRecord
 from talka_protocols.results import Awaited, ExecutionStatus, TaskResult, WorkflowResult
-from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 from talka_protocols.workflow import ResourceInventory, SharedResource, WorkerResources
 
 
@@ -19,6 +20,16 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
     counts: dict[TaskStatus, int] = {}
     for record in state.tasks.values():
         counts[record.status] = counts.get(record.status, 0) + 1
+    paused = (
+        task_id
+        for task_id, record in state.tasks.items()
+        if record.is_paused and record.status not in FINAL_TASK_STATUSES
+    )
+    parked = (
+        task_id
+        for task_id, record in state.tasks.items()
+        if record.status is TaskStatus.WAITING and record.waiting == PARKED
+    )
     return ExecutionStatus(
         state.execution_id,
         state.name,
@@ -32,6 +43,9 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
         state.reason,
         _those(state, TaskStatus.WAITING),
         state.parent,
+        tuple(paused),
+        tuple(parked),
+        _alerts(state),
     )
 
 
@@ -49,7 +63,12 @@ def result_of(state: ExecutionRecord) -> WorkflowResult:
         {task_id: task_result(task_id, record) for task_id, record in state.tasks.items()},
         (state.finished_at - state.started_at) / 1000 if is_timed else None,
         state.reason,
+        _alerts(state),
     )
+
+
+def _alerts(state: ExecutionRecord) -> tuple[str, ...]:
+    return tuple(sentence(event) for event in state.violations)
 
 
 def task_result(task_id: str, record: TaskRecord) -> TaskResult:

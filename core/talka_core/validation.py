@@ -18,10 +18,11 @@ from talka_core import control_flow, limits
 from talka_core.dataflow import RESERVED_ID, detect
 from talka_core.graph import CyclicGraphError, TaskGraph
 from talka_core.inputs import check_names
+from talka_core.keys import check_keys
 from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
 from talka_core.references import mentions
-from talka_core.scheduler.waiting import WAITING_TYPES, WORKFLOW
+from talka_core.scheduler.waiting import WAIT, WAITING_TYPES, WORKFLOW
 from talka_core.spelling import did_you_mean
 from talka_core.transactions import check_transactions
 from talka_protocols.errors import WorkflowInvalidError
@@ -55,12 +56,13 @@ def check(
     workflow = _typed_copy(workflow)
     _check_ids(workflow.tasks)
     check_policies(workflow)
+    check_keys(workflow)
     for position, task in enumerate(workflow.tasks):
         _check_definition(task, position)
         if task.agent_type in WAITING_TYPES:
             _check_waiting(task, position)
-        elif agent_types is not None:
-            _check_agent_type(task, position, agent_types)
+        if agent_types is not None:
+            _check_agent_types(task, position, agent_types)
         if shared:
             _check_shared(task, position, shared)
         if ceiling is not None:
@@ -238,20 +240,42 @@ def _check_ids(tasks: Sequence[Task]) -> None:
 
 
 def _check_waiting(task: Task, position: int) -> None:
+    if task.timeout is not None:
+        raise WorkflowInvalidError(
+            f"Task {task.id!r}: a {task.agent_type} task runs on no worker, so it has no attempt to stop.",
+            hint=_LIMITS.get(task.agent_type, "Write timeout_seconds in the payload instead."),
+            code="unknown_field",
+            path=("tasks", position, "timeout_seconds"),
+        )
     try:
         check_literals(task.agent_type, task.payload)
     except WorkflowInvalidError as error:
         raise _within(error, f"Task {task.id!r}: ", ("tasks", position, "payload")) from None
 
 
-def _check_agent_type(task: Task, position: int, agent_types: frozenset[str]) -> None:
-    if task.agent_type not in agent_types:
-        raise WorkflowInvalidError(
-            f"Task {task.id!r} has the agent type {task.agent_type!r}, which no worker offers.",
-            hint=did_you_mean(task.agent_type, sorted(agent_types | WAITING_TYPES), label="Offered"),
-            code="unknown_agent_type",
-            path=("tasks", position, "agent_type"),
-        )
+_LIMITS = {
+    WAIT: "Its payload says when it ends.",
+    WORKFLOW: "Write timeout_seconds in the sub-workflow instead.",
+}
+"""Where tasks that no worker runs are limited, by agent type."""
+
+
+def _check_agent_types(task: Task, position: int, agent_types: frozenset[str]) -> None:
+    known = agent_types | WAITING_TYPES
+    wanted: list[tuple[str, str, tuple[str | int, ...]]] = [
+        (f"Task {task.id!r}", task.agent_type, ("tasks", position, "agent_type"))
+    ]
+    if task.fallback is not None:
+        place = ("tasks", position, "fallback", "agent_type")
+        wanted.append((f"The fallback of task {task.id!r}", task.fallback.agent_type, place))
+    for who, agent_type, path in wanted:
+        if agent_type not in known:
+            raise WorkflowInvalidError(
+                f"{who} has the agent type {agent_type!r}, which no worker offers.",
+                hint=did_you_mean(agent_type, sorted(known), label="Offered"),
+                code="unknown_agent_type",
+                path=path,
+            )
 
 
 def _check_ceiling(task: Task, position: int, ceiling: Mapping[str, float]) -> None:

@@ -147,7 +147,7 @@ class TaskError(TalkaError):
 
 
 class TaskFailedError(TaskError):
-    """The task raised, exited non-zero, or returned what cannot be recorded; ``kinds`` as in ``TaskFailure``."""
+    """The task raised, exited non-zero, or returned what cannot be recorded; see ``TaskFailure``."""
 
     code = "task_failed"
 

@@ -63,6 +63,21 @@ class RetryPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     never: tuple[str, ...] = ()
 
 
+class Concurrency(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """At most ``limit`` attempts with the same key run in a pool at once, of whatever workflow."""
+
+    key: str
+    limit: int = 1
+
+
+class Rate(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """At most ``starts`` attempts with the same key begin in a pool within any ``per_seconds``."""
+
+    key: str
+    starts: int = 1
+    per_seconds: float = 1.0
+
+
 class Action(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Something else that runs in a task's name: its fallback, or what undoes it."""
 

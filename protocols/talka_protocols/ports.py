@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from talka_protocols.messages import Mark
 from talka_protocols.subjects import LogName
-from talka_protocols.workflow import ClaimCheck, Task
+from talka_protocols.workflow import ClaimCheck, Dependency, Task
 
 
 class StoredCommit(Struct, frozen=True):
@@ -179,19 +179,32 @@ class Progress(Protocol):
 
     checkpoint: Raw
     steps: dict[str, Raw]
+    artifacts: dict[str, ClaimCheck | None]
+    """What the attempt has written, by name; None for what was only seen to change."""
 
-    async def save(self, mark: Mark, name: str, data: Raw) -> None:
-        """Return when the execution's log holds it.
+    async def save(self, mark: Mark, name: str, data: Raw) -> Raw:
+        """Return when the execution's log holds it; an artifact's content where one is read.
+
+        Artifacts that are written are recorded with the attempt's success. Their
+        content, ``data`` or what is returned, is a JSON text in base64.
 
         Raises:
             StaleAttemptError: another attempt has taken this one's place.
-            TaskFailedError: it is too large, or the attempt saves too often.
+            TaskFailedError: it is too large, the attempt saves too often, or there is no such artifact.
         """
         ...
 
     async def settled(self) -> None:
         """Return when nothing that was saved waits to be recorded any more."""
         ...
+
+
+class Extended(Struct, frozen=True):
+    """A result together with what the task adds to its own graph; an executor may return it."""
+
+    result: Any = None
+    tasks: Sequence[Task] = ()
+    dependencies: Sequence[Dependency] = ()
 
 
 class Attempt(Struct, frozen=True):

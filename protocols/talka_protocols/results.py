@@ -45,7 +45,10 @@ class TaskResult(Struct, frozen=True):
 
 
 class WorkflowResult(Struct, frozen=True):
-    """How an execution ended; ``makespan_s`` is from its start to its end."""
+    """How an execution ended; ``makespan_s`` is from its start to its end.
+
+    ``alerts`` are sentences about what nobody asked for, such as a dependency that is missing.
+    """
 
     execution_id: str
     name: str
@@ -53,6 +56,7 @@ class WorkflowResult(Struct, frozen=True):
     tasks: dict[str, TaskResult] = field(default_factory=dict[str, TaskResult])
     makespan_s: float | None = None
     reason: str = ""
+    alerts: tuple[str, ...] = ()
 
     @property
     def is_success(self) -> bool:
@@ -61,7 +65,11 @@ class WorkflowResult(Struct, frozen=True):
 
 
 class ExecutionStatus(Struct, frozen=True):
-    """Where an execution stands at event ``version``; ``parent`` is the task whose sub-workflow it is."""
+    """Where an execution stands at event ``version``; ``parent`` is the task whose sub-workflow it is.
+
+    ``paused`` are the tasks that are, each by itself; ``parked`` are those that
+    somebody must decide about.
+    """
 
     execution_id: str
     name: str
@@ -75,6 +83,9 @@ class ExecutionStatus(Struct, frozen=True):
     reason: str = ""
     waiting: tuple[str, ...] = ()
     parent: Parent | None = None
+    paused: tuple[str, ...] = ()
+    parked: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()
 
     @property
     def is_final(self) -> bool:

@@ -59,17 +59,21 @@ FINAL_EXECUTION_STATES = frozenset(
 
 TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _T.PENDING: frozenset({_T.READY, _T.SKIPPED, _T.CANCELLED, _T.FAILED}),
-    _T.READY: frozenset({_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED}),
-    _T.QUEUED: frozenset({_T.SCHEDULED, _T.READY, _T.FAILED, _T.CANCELLED}),
-    _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.CANCELLED}),
-    _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.CANCELLED}),
-    _T.WAITING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.CANCELLED}),
+    _T.READY: frozenset(
+        {_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED, _T.TIMED_OUT}
+    ),
+    _T.QUEUED: frozenset({_T.SCHEDULED, _T.READY, _T.WAITING, _T.FAILED, _T.CANCELLED}),
+    _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.WAITING, _T.CANCELLED}),
+    _T.RUNNING: frozenset(
+        {_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.WAITING, _T.CANCELLED}
+    ),
+    _T.WAITING: frozenset({_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
     _T.COMPENSATING: frozenset({_T.COMPENSATED, _T.FAILED}),
     _T.SUCCEEDED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
     _T.FAILED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
     _T.TIMED_OUT: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
-    _T.CANCELLED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING}),
+    _T.CANCELLED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.WAITING}),
     _T.SKIPPED: frozenset({_T.PENDING, _T.CANCELLED}),
     _T.COMPENSATED: frozenset({_T.PENDING}),
 }
@@ -79,17 +83,43 @@ READY to SCHEDULED is a hand-on: a finished task's allocation goes straight to
 its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
 one is lost when its worker is gone before the grant arrived. PENDING to FAILED
 is a condition that could not be evaluated. WAITING holds nothing: the task
-waits for time, for a person, for the outside or for tasks of its own. What has
-ended becomes something else only by a rollback, a restart or a broken group:
-COMPENSATING while it is undone, PENDING when it is to run again.
+waits for time, for a person, for the outside or for tasks of its own. RUNNING
+to WAITING is a task that returned and has asked to add to the graph, or one that
+is parked, as from QUEUED or SCHEDULED; WAITING to READY is one that is released.
+What has ended becomes something else only by a rollback, a restart, a broken
+group, or the resume of an execution that its time limit had stopped:
+COMPENSATING while it is undone, PENDING (or WAITING, if it is a map) when it is
+to run again.
 """
 
 EXECUTION_TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {
     _X.ACCEPTED: frozenset({_X.RUNNING}),
-    _X.RUNNING: frozenset({_X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED, _X.ROLLING_BACK}),
+    _X.RUNNING: frozenset(
+        {
+            _X.PAUSED,
+            _X.SUCCEEDED,
+            _X.PARTIAL,
+            _X.FAILED,
+            _X.TIMED_OUT,
+            _X.CANCELLED,
+            _X.ROLLING_BACK,
+        }
+    ),
+    _X.PAUSED: frozenset(
+        {
+            _X.RUNNING,
+            _X.SUCCEEDED,
+            _X.PARTIAL,
+            _X.FAILED,
+            _X.TIMED_OUT,
+            _X.CANCELLED,
+            _X.ROLLING_BACK,
+        }
+    ),
     _X.ROLLING_BACK: frozenset({_X.RUNNING, _X.ROLLED_BACK, _X.FAILED}),
     **{
         ended: frozenset({_X.RUNNING, _X.ROLLING_BACK})
         for ended in (_X.SUCCEEDED, _X.PARTIAL, _X.FAILED, _X.TIMED_OUT, _X.CANCELLED, _X.ROLLED_BACK)
     },
 }
+"""PAUSED ends by itself when what still ran was all that was left."""

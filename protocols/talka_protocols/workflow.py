@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy
+from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
 
 DEFAULT_PRIORITY = 50
 DEFAULT_TIMEOUT_S = 3600.0
@@ -77,7 +77,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     attempt; ``retries`` counts the attempts allowed after the first, and
     ``retry`` says when they follow.
 
-    ``start_timeout`` bounds the seconds from being ready to running,
+    ``start_timeout`` bounds the seconds from being ready to having resources,
     ``heartbeat_timeout`` those between two signs of life. ``fallback`` runs
     when the last attempt failed. ``on_failure`` overrides the workflow's.
     ``join`` says how many dependencies must have succeeded, and ``when`` (CEL)
@@ -85,6 +85,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     ``workflow`` is the definition that a task of type ``workflow`` runs.
     ``compensation`` undoes the task's effect; ``is_irreversible`` says that
     nothing can. The members of a ``group`` succeed together or are undone.
+    ``concurrency`` and ``rate`` bound the attempts with the same key in a pool.
     """
 
     id: str
@@ -114,6 +115,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     compensation: Action | None = None
     is_irreversible: bool = False
     group: str = ""
+    concurrency: Concurrency | None = None
+    rate: Rate | None = None
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
@@ -124,12 +127,21 @@ class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
     reason: str = "declared"
 
 
+class Extension(Struct, frozen=True, omit_defaults=True):
+    """Tasks and dependencies that a running task adds to its own graph."""
+
+    tasks: tuple[Task, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+
+
 class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """How a workflow runs: most tasks at once, time limit in seconds, order, pool.
 
     The time limit stands still while nothing can run, unless ``is_wall_time``.
     So many failed tasks are tolerated, as a number or as a share of all: the
-    execution is then ``partial`` and not ``failed``.
+    execution is then ``partial`` and not ``failed``. With
+    ``fails_on_violation`` a task fails whose artifacts show that a dependency
+    is missing; otherwise that is only told.
     """
 
     max_parallel: int | None = None
@@ -140,6 +152,7 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     tolerated_failures: int = 0
     tolerated_failure_share: float | None = None
     is_wall_time: bool = False
+    fails_on_violation: bool = False
 
 
 class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

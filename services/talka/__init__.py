@@ -3,9 +3,11 @@
 from talka_core.builder import WorkflowBuilder
 from talka_core.tasks import task
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
+from talka_protocols.ports import Extended
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.schedules import CatchUp, Overlap, Schedule, ScheduleStatus
 from talka_protocols.workflow import (
+    Dependency,
     ExecutionPlan,
     ReservationId,
     ResourceAllocation,
@@ -20,8 +22,10 @@ from talka_services.client import LocalOptions, Orchestrator, ResourceManager, c
 
 __all__ = [
     "CatchUp",
+    "Dependency",
     "ExecutionPlan",
     "ExecutionStatus",
+    "Extended",
     "LocalOptions",
     "Orchestrator",
     "Overlap",

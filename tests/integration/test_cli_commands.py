@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -92,12 +93,41 @@ tasks:
   - {id: b, agent_type: sleep, payload: {seconds: 1}, depends_on: [a]}
 """
 
+PARTIAL = """\
+talka: 1
+name: partial
+tolerated_failures: 1
+tasks:
+  - {id: good, agent_type: sleep, payload: {seconds: 0}}
+  - {id: bad, agent_type: command, payload: {argv: ['false']}}
+"""
+
+CHAIN = """\
+talka: 1
+name: chain
+tasks:
+  - {id: first, agent_type: sleep, payload: {seconds: 1}}
+  - {id: second, agent_type: sleep, payload: {seconds: 1}, depends_on: [first]}
+"""
+
 ASKING = """
 talka: 1
 name: asking
 tasks:
   - {id: order, agent_type: signal, payload: {name: order}}
   - {id: ask, agent_type: approval, payload: {question: "Ship ${order.what}?", assignees: [Ada]}}
+"""
+
+NESTED = """
+talka: 1
+name: nested
+tasks:
+  - id: bed
+    agent_type: workflow
+    payload: {inputs: {crop: corn}}
+    workflow:
+      inputs: {crop: null}
+      tasks: [{id: plant, agent_type: sleep, payload: {seconds: 0, result: "${input.crop}"}}]
 """
 
 
@@ -154,6 +184,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         "good.yaml": GOOD,
         "long.yaml": LONG,
         "asking.yaml": ASKING,
+        "nested.yaml": NESTED,
         "undoable.yaml": UNDOABLE,
     }
     for name, text in files.items():
@@ -350,6 +381,68 @@ def test_other_commands_use_the_platform_that_is_up(shell: Shell, platform: dict
     for name in (first, second):
         assert shell.json("cancel", name, *here)["cancelled"] is True
         assert shell.json("watch", name, *here, code=1)["status"] == "cancelled"
+
+
+def test_work_is_paused_and_resumed(shell: Shell, platform: dict[str, Any]) -> None:
+    """An execution and a task are paused and resumed by commands; what makes no sense is refused."""
+    assert platform["ready"]
+    here = ("--data-dir", "up")
+    (shell.directory / "chain.yaml").write_text(CHAIN)
+    name = shell.json("submit", "chain.yaml", *here)["execution_id"]
+    assert shell.json("pause", name, "second", *here)["paused"] is True
+    assert shell.json("status", name, *here)["paused"] == ["second"]
+    assert "second" in shell.run("resume", name, "second", *here)
+    answer = shell.json("pause", name, "--reason", "lunch", *here)
+    assert answer == {"execution_id": name, "paused": True, "status": "paused"}
+    assert shell.json("status", name, *here)["reason"] == "lunch"
+    assert shell.json("resume", name, "--seconds", "60", *here)["status"] == "running"
+    assert shell.json("resume", name, *here, code=2)["error"]["code"] == "not_paused"
+    assert shell.json("pause", name, "third", *here, code=2)["error"]["code"] == "unknown_task"
+    assert shell.json("release", name, "second", *here, code=2)["error"]["code"] == "not_parked"
+    assert shell.json("watch", name, *here)["status"] == "succeeded"
+
+
+def test_an_execution_that_ran_out_of_time_goes_on(shell: Shell, platform: dict[str, Any]) -> None:
+    """`talka resume` takes a timed-out execution up where it stopped, and `watch` waits for its new end."""
+    assert platform["ready"]
+    here = ("--data-dir", "up")
+    (shell.directory / "short.yaml").write_text(CHAIN + "timeout_seconds: 1.2\n")
+    name = shell.json("run", "short.yaml", *here, code=1)["execution_id"]
+    before = shell.json("status", name, *here)
+    assert (before["status"], before["tasks"]["first"]["status"]) == ("timed_out", "succeeded")
+    assert shell.json("resume", name, "--seconds", "60", *here)["resumed"] is True
+    after = shell.json("watch", name, *here)
+    assert after["status"] == "succeeded"
+    assert after["tasks"]["first"] == before["tasks"]["first"]
+    assert shell.json("replay", name, "--verify", *here)["verified"] is True
+
+
+def test_a_partial_execution_names_what_failed(shell: Shell, platform: dict[str, Any]) -> None:
+    """It exits like one that failed, and says which tasks did."""
+    assert platform["ready"]
+    here = ("--data-dir", "up")
+    (shell.directory / "partial.yaml").write_text(PARTIAL)
+    assert shell.json("run", "partial.yaml", *here, code=1)["status"] == "partial"
+    said = shell.run("run", "partial.yaml", *here, code=1)
+    assert "partial in" in said
+    assert re.search(r"bad +failed +1 ", said)
+
+
+def test_sub_workflows_are_executions_with_a_parent(shell: Shell) -> None:
+    """The child is listed, shown, verified and exported like any other execution, and names its parent."""
+    here = ("--data-dir", "nested")
+    result = shell.json("run", "nested.yaml", *here)
+    assert result["tasks"]["bed"]["result"] == {"plant": "corn"}
+    listed = shell.json("list", *here)["executions"]
+    (child,) = [item for item in listed if item["parent"]]
+    assert child["parent"] == {"execution_id": result["execution_id"], "task_id": "bed", "attempt": 1}
+    assert f"part of {result['execution_id']}" in shell.run("list", *here)
+    assert "sub-workflow of task bed" in shell.run("status", child["execution_id"], *here)
+    for name in (result["execution_id"], child["execution_id"]):
+        assert shell.json("replay", name, "--verify", *here)["verified"] is True
+    again = shell.run("export", result["execution_id"], "--format", "yaml", "-o", "-", *here)
+    (shell.directory / "nested-again.yaml").write_text(again)
+    assert shell.json("validate", "nested-again.yaml")["tasks"] == 1
 
 
 def test_signals_and_answers_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from talka import Orchestrator, Task, local
+from talka import Dependency, Extended, Orchestrator, Task, local
 from talka_protocols.policies import Join, Loop, MapOver
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow
@@ -23,13 +24,28 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def talka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Orchestrator]:
     """Return a client of a platform; whatever ran on it is verified at the end."""
     directory: Path = tmp_path_factory.mktemp("talka")
-    async with local(data_dir=directory, durability="process", snapshot_every=20) as orchestrator:
+    async with local(
+        data_dir=directory, durability="process", snapshot_every=20, agents={"planner": Planner()}
+    ) as orchestrator:
         yield orchestrator
         ports = orchestrator.node.ports
         records = Records(ports.log, ports.blobs, ports.snapshots, ports.shards, "default")
         for execution_id in await orchestrator.histories.names("execution"):
             verdict = await verify_execution(records, execution_id)
             assert verdict.violations == (), execution_id
+
+
+class Planner:
+    """An agent that adds as many steps as its task asks for, and one that makes a cycle if it is told to."""
+
+    async def execute_task(self, task: Task) -> Extended:
+        """Add a chain of steps in front of the task ``report``."""
+        names = [f"{task.id}.{i}" for i in range(task.payload["steps"])]
+        steps = [sleep(name, f"did {name}") for name in names]
+        edges = [Dependency(a, b) for a, b in pairwise([*names, "report"])]
+        if task.payload.get("cycle"):
+            edges.append(Dependency("report", names[0]))
+        return Extended(len(steps), steps, edges)
 
 
 def sleep(task_id: str, result: Any = None, **more: Any) -> Task:
@@ -102,3 +118,22 @@ async def test_a_loop_runs_until_its_condition_holds(talka: Orchestrator) -> Non
     assert result.status is ExecutionState.SUCCEEDED
     assert result.tasks["poll"].attempts == 3
     assert (result.tasks["poll"].result["n"], result.tasks["poll"].result["was"]) == (2, 1)
+
+
+@pytest.mark.parametrize(("cycle", "total"), [(False, 5), (True, 2)])
+async def test_an_agent_adds_tasks_to_its_own_graph(talka: Orchestrator, cycle: bool, total: int) -> None:
+    """What it adds runs before what waits for it; what would be a cycle is refused, and the rest goes on."""
+    result = await talka.execute_workflow(
+        workflow(
+            Task("plan", "planner", payload={"steps": 3, "cycle": cycle}),
+            sleep("report", dependencies=("plan",)),
+        )
+    )
+    assert result.status is ExecutionState.SUCCEEDED
+    assert len(result.tasks) == total
+    if not cycle:
+        assert result.tasks["plan.2"].result == "did plan.2"
+        ended, began = result.tasks["plan.2"].finished_at, result.tasks["report"].started_at
+        assert ended is not None
+        assert began is not None
+        assert ended <= began

@@ -50,6 +50,17 @@ def large(context, path):
         raise ValueError("not yet")
     return [len(context.checkpointed), len(context.step("big", note, path, "never"))]
 
+async def write(context, path):
+    await context.write_artifact("book", b"\\x00" * 100_000)
+    await context.write_artifact("copied", __file__)
+    return len(await context.read_artifact("book"))
+
+def read(context, path):
+    return [len(context.read_artifact("book")), context.read_artifact("copied")[:6].decode()]
+
+def missing(context, path):
+    context.read_artifact("nothing")
+
 async def many(context, path):
     await asyncio.gather(*(context.checkpoint(number) for number in range(500)))
     return context.attempt
@@ -68,7 +79,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def talka(place: Path) -> AsyncGenerator[Orchestrator]:
     """Return a client of a platform that snapshots often; every history is verified at the end."""
     data = place / "data"
-    settings = ExecutorSettings(allow_modules=("*",), work_dir=str(place))
+    settings = ExecutorSettings(allow_modules=("*",), allow_commands=("*",), work_dir=str(place))
     async with local(
         data_dir=data, executors=settings, durability="process", snapshot_every=10
     ) as orchestrator:
@@ -121,3 +132,34 @@ async def test_many_at_once_are_few_events(talka: Orchestrator, tmp_path: Path) 
     ]
     assert saved[-1] == 499
     assert len(saved) < 50
+
+
+async def test_artifacts_are_read_by_later_tasks(talka: Orchestrator, tmp_path: Path) -> None:
+    """Bytes and files come back whole; a reader that nothing orders behind the writer is told about."""
+    builder = WorkflowBuilder("artifacts")
+    for task_id, function in (("w", "write"), ("r", "read"), ("late", "read"), ("none", "missing")):
+        payload = {"call": f"{MODULE}:{function}", "arguments": {"path": ""}}
+        priority = 1 if task_id == "late" else 50
+        builder.add_task(Task(task_id, "python", payload=payload, priority=priority))
+    builder.add_dependency("w", "r").add_dependency("r", "none").set_parallelism(1)
+    result = await talka.execute_workflow(builder.build())
+    tasks = result.tasks
+    assert (tasks["w"].result, tasks["r"].result) == (100_000, [100_000, "\nimpor"]), tasks["r"].error
+    assert tasks["none"].error is not None
+    assert "'nothing'" in tasks["none"].error.message
+    assert tasks["late"].error is None
+    assert [alert for alert in result.alerts if "depends_on: [w] into the task 'late'" in alert]
+    assert not [alert for alert in result.alerts if "'r'" in alert]
+
+
+async def test_observed_programs_race(talka: Orchestrator, tmp_path: Path) -> None:
+    """Two programs that write one file in no order are found out, and the edge is named."""
+    builder = WorkflowBuilder("observed").set_parallelism(1)
+    for task_id in ("one", "two"):
+        payload = {"shell": f"echo {task_id} > out.txt", "cwd": str(tmp_path), "observe": True}
+        builder.add_task(Task(task_id, "command", payload=payload))
+    result = await talka.execute_workflow(builder.build())
+    assert result.status is ExecutionState.SUCCEEDED
+    assert len(result.alerts) == 1
+    assert "out.txt" in result.alerts[0]
+    assert "depends_on: [one] into the task 'two'" in result.alerts[0]

@@ -137,10 +137,20 @@ class ClusterMachine(RuleBasedStateMachine):
         """A timer runs out."""
         self.model.fire(sorted(self.model.timers)[at % len(self.model.timers)])
 
-    @rule()
-    def cancel(self) -> None:
-        """A client cancels the first execution."""
-        self.model.tell(Recipient.SCHEDULER, m.CancelExecution("e0"))
+    @rule(is_forced=st.booleans())
+    def cancel(self, *, is_forced: bool) -> None:
+        """A client cancels the first execution, perhaps by force."""
+        self.model.tell(Recipient.SCHEDULER, m.CancelExecution("e0", is_forced=is_forced))
+
+    @rule(request=choice, task=st.sampled_from(["", "", "t0", "t1"]))
+    def pause(self, request: int, task: str) -> None:
+        """A client pauses the first execution, or one of its tasks."""
+        self.model.ask(m.PauseExecution("e0", f"p{request}", task))
+
+    @rule(request=choice, task=st.sampled_from(["", "", "t0", "t1"]), limit_ms=st.sampled_from([0, 5_000]))
+    def resume_work(self, request: int, task: str, limit_ms: int) -> None:
+        """A client resumes the first execution, or one of its tasks, perhaps with more time."""
+        self.model.ask(m.ResumeExecution("e0", f"r{request}", task, limit_ms))
 
     @rule(
         name=st.sampled_from("abc"),

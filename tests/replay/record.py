@@ -21,9 +21,27 @@ from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Action, Join, Loop, MapOver, RetryPolicy, Then
+from talka_protocols.policies import (
+    Action,
+    Concurrency,
+    Join,
+    Loop,
+    MapOver,
+    OnFailure,
+    Rate,
+    RetryPolicy,
+    Then,
+)
 from talka_protocols.schedules import CatchUp, Overlap, Schedule
-from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
+from talka_protocols.workflow import (
+    ClaimCheck,
+    Dependency,
+    Extension,
+    ResourceRequirements,
+    Task,
+    Workflow,
+    WorkflowConfig,
+)
 
 HISTORIES = Path(__file__).parent / "histories"
 CORE = ResourceRequirements(cpu_cores=1.0)
@@ -125,6 +143,94 @@ def commit_cut_short() -> Model:
     run = next(iter(model.running))
     model.end(run, Outcome.SUCCEEDED)
     model.deliver(0, cut=1)
+    return model
+
+
+def pause_and_resume() -> Model:
+    """The execution is paused while a request waits and a task ends, and one task is paused for longer."""
+    model = _begun(_workflow(*DIAMOND, config=WorkflowConfig(timeout=60.0)), {"w1": 1.0})
+    _end(model, "a", Outcome.SUCCEEDED)
+    model.ask(m.PauseExecution("golden", "one", reason="lunch"))
+    model.ask(m.PauseExecution("golden", "two", "d"))
+    _deliver_all(model)
+    _end(model, next(run[2] for run in model.running), Outcome.SUCCEEDED)
+    model.now_ms += 5_000
+    model.ask(m.ResumeExecution("golden", "three"))
+    model.ask(m.ResumeExecution("golden", "four"))
+    _deliver_all(model)
+    _end(model, next(run[2] for run in model.running), Outcome.SUCCEEDED)
+    return model
+
+
+def time_limit_resumed() -> Model:
+    """The execution runs out of time and is resumed with another limit."""
+    model = _begun(_workflow(*DIAMOND, config=WorkflowConfig(timeout=60.0)))
+    _end(model, "a", Outcome.SUCCEEDED)
+    model.fire((Recipient.SCHEDULER, "golden", "timeout"))
+    _deliver_all(model)
+    for run in list(model.running):
+        model.end(run, Outcome.CANCELLED)
+    _deliver_all(model)
+    model.ask(m.ResumeExecution("golden", "one", limit_ms=90_000))
+    _deliver_all(model)
+    return model
+
+
+def fallback() -> Model:
+    """A task fails, its fallback fails once and succeeds the second time."""
+    action = Action(AGENT_TYPE, {"with": "${a}"}, retries=1)
+    tasks = (
+        Task("a", AGENT_TYPE, resources=CORE),
+        Task("b", AGENT_TYPE, resources=CORE, fallback=action),
+        Task("c", AGENT_TYPE, resources=CORE),
+    )
+    edges = (Dependency("a", "b"), Dependency("b", "c"))
+    model = _begun(Workflow("golden", "golden", tasks, edges))
+    _end(model, "a", Outcome.SUCCEEDED)
+    _end(model, "b", Outcome.FAILED)
+    _end(model, "b", Outcome.FAILED)
+    return model
+
+
+def fail_fast() -> Model:
+    """A second failure is more than is tolerated and ends everything."""
+    config = WorkflowConfig(max_parallel=3, on_failure=OnFailure.FAIL_FAST, tolerated_failures=1)
+    model = _begun(_workflow(config=config), {"w1": 4.0})
+    _end(model, "a", Outcome.FAILED)
+    _end(model, "b", Outcome.TIMED_OUT)
+    return model
+
+
+def start_timeout() -> Model:
+    """A task does not get its resources in time, and what needs it is skipped."""
+    tasks = (
+        Task("a", AGENT_TYPE, resources=CORE, priority=90),
+        Task("b", AGENT_TYPE, resources=CORE, start_timeout=5.0),
+        Task("c", AGENT_TYPE, resources=CORE),
+    )
+    workflow = Workflow("golden", "golden", tasks, (Dependency("b", "c"),))
+    model = _begun(workflow, {"w1": 1.0})
+    model.fire((Recipient.SCHEDULER, "golden", "start/b"))
+    _deliver_all(model)
+    return model
+
+
+def forced_cancel() -> Model:
+    """The execution is cancelled, and then by force."""
+    model = _begun(_workflow())
+    model.tell(Recipient.SCHEDULER, m.CancelExecution("golden", "asked to"))
+    _deliver_all(model)
+    model.tell(Recipient.SCHEDULER, m.CancelExecution("golden", "told to", is_forced=True))
+    return model
+
+
+def parked() -> Model:
+    """A task loses eleven attempts with their worker, is parked, and released."""
+    model = _begun(Workflow("golden", "golden", (Task("a", AGENT_TYPE, resources=CORE),)))
+    for _ in range(11):
+        _end(model, "a", Outcome.LOST)
+    model.ask(m.ReleaseTask("golden", "one", "a"))
+    _deliver_all(model)
     return model
 
 
@@ -340,6 +446,56 @@ def schedule() -> Model:
     return model
 
 
+def extension() -> Model:
+    """A task adds two others in front of one that waits for it, and a second one adds a cycle in vain."""
+    tasks = (
+        Task("plan", AGENT_TYPE, resources=CORE),
+        Task("bad", AGENT_TYPE, resources=CORE),
+        Task("end", AGENT_TYPE, dependencies=("plan", "bad")),
+    )
+    model = _begun(Workflow("golden", "golden", tasks))
+    steps = (Task("one", AGENT_TYPE), Task("two", AGENT_TYPE, payload={"x": "${one}"}))
+    wanted = {
+        "plan": Extension(steps, (Dependency("two", "end"),)),
+        "bad": Extension((Task("round", AGENT_TYPE, dependencies=("end",)),), (Dependency("round", "end"),)),
+    }
+    for task_id, extension in wanted.items():
+        run = next(run for run in model.running if run[2] == task_id)
+        model.begin(run)
+        model.end(run, Outcome.SUCCEEDED, extension=extension)
+        _deliver_all(model)
+    return model
+
+
+def artifacts() -> Model:
+    """A task writes artifacts, another reads one and races for the other in no order."""
+    model = _begun(_workflow(("a", "d"), config=WorkflowConfig()), {"w1": 4.0})
+    claim = ClaimCheck("object", 3, "digest")
+    run = next(run for run in model.running if run[2] == "a")
+    model.begin(run)
+    model.end(run, Outcome.SUCCEEDED, artifacts={"book": claim, "out.txt": None})
+    _deliver_all(model)
+    model.read(next(run for run in model.running if run[2] == "b"), 1, "book")
+    _deliver_all(model)
+    run = next(run for run in model.running if run[2] == "c")
+    model.begin(run)
+    model.end(run, Outcome.SUCCEEDED, artifacts={"book": claim})
+    return model
+
+
+def keys() -> Model:
+    """Three tasks share a key and lose their worker, and two starts wait for their rate."""
+    key, rate = Concurrency("orders"), Rate("mails", 1, 5.0)
+    tasks = (
+        *(Task(name, AGENT_TYPE, concurrency=key) for name in "abc"),
+        *(Task(name, AGENT_TYPE, rate=rate) for name in "de"),
+    )
+    model = _begun(Workflow("golden", "golden", tasks), {"w1": 2.0})
+    model.crash_worker("w1")
+    _deliver_all(model)
+    return model
+
+
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -351,6 +507,13 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         hand_on,
         worker_lost,
         commit_cut_short,
+        pause_and_resume,
+        time_limit_resumed,
+        fallback,
+        fail_fast,
+        start_timeout,
+        forced_cancel,
+        parked,
         rollback,
         rollback_stopped_and_restarted,
         restart_from_task,
@@ -365,6 +528,9 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         loop_in_rounds,
         checkpoints,
         schedule,
+        extension,
+        artifacts,
+        keys,
     )
 }
 

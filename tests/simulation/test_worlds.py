@@ -38,6 +38,8 @@ CAUGHT_WITHIN = 300
 RARE = frozenset(
     {
         "acknowledged_too_early",
+        "child_of_any_attempt_accepted",
+        "child_reported_once",
         "cut_off_ignored",
         "fence_ignored",
         "retry_forgotten",

@@ -80,10 +80,22 @@ def shared_returned_early() -> AbstractContextManager[Any]:
     return patch.object(decide, "_revoked", revoked)
 
 
+def key_ignored() -> AbstractContextManager[Any]:
+    """The pool compares a key with no limit."""
+    return patch.object(import_module("talka_core.resource.shared"), "limit_of", lambda _name: 1_000)
+
+
+def rate_returned_early() -> AbstractContextManager[Any]:
+    """A start under a rate comes back with its allocation."""
+    return patch.object(import_module("talka_core.resource.shared"), "is_rate", lambda _name: False)
+
+
 POOL_MUTANTS = (
     capacity_ignored,
     fence_ignored,
     requests_counted_twice,
     lost_worker_keeps_its_grants,
     shared_returned_early,
+    key_ignored,
+    rate_returned_early,
 )

@@ -21,8 +21,9 @@ from talka_protocols.messages import (
     RecordProgress,
     RevokeAllocation,
 )
-from talka_protocols.states import TaskStatus
+from talka_protocols.states import ExecutionState, TaskStatus
 
+artifacts = import_module("talka_core.scheduler.artifacts")
 arrivals = import_module("talka_core.scheduler.arrivals")
 attempts = import_module("talka_core.scheduler.attempts")
 branching = import_module("talka_core.scheduler.branching")
@@ -31,9 +32,12 @@ compensation = import_module("talka_core.scheduler.compensation")
 decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
+endings = import_module("talka_core.scheduler.endings")
+failures = import_module("talka_core.scheduler.failures")
 progress = import_module("talka_core.scheduler.progress")
 evolve = import_module("talka_core.scheduler.evolve.execution")
 undoing = import_module("talka_core.scheduler.evolve.undoing")
+extending = import_module("talka_core.scheduler.extending")
 looping = import_module("talka_core.scheduler.looping")
 mapping = import_module("talka_core.scheduler.mapping")
 
@@ -238,9 +242,69 @@ def attempts_counted_anew() -> AbstractContextManager[Any]:
     return patch.object(undoing, "_fresh", fresh)
 
 
+def pause_ignored() -> AbstractContextManager[Any]:
+    """A paused execution dispatches as ever."""
+
+    def may_start(state: ExecutionRecord) -> bool:
+        return not state.is_stopping
+
+    return patch.object(ExecutionRecord, "may_start", property(may_start))
+
+
+def stopped_time_ends() -> AbstractContextManager[Any]:
+    """A timer of before the pause ends the execution."""
+
+    def has_passed(state: ExecutionRecord, _now_ms: int) -> bool:
+        return state.status in (ExecutionState.RUNNING, ExecutionState.PAUSED) and not state.is_stopping
+
+    return patch.object(decide, "has_passed", has_passed)
+
+
+def fail_fast_ignored() -> AbstractContextManager[Any]:
+    """A failure that is to end everything is one like any other."""
+
+    def ends_all(_state: Any, _task_id: str) -> bool:
+        return False
+
+    return patch.object(endings, "_ends_all", ends_all)
+
+
+def fallback_forgotten() -> AbstractContextManager[Any]:
+    """A task fails for good although it has a fallback."""
+
+    def may_fall_back(_state: Any, _task_id: str) -> bool:
+        return False
+
+    return patch.object(failures, "_may_fall_back", may_fall_back)
+
+
+def extension_forgotten() -> AbstractContextManager[Any]:
+    """What was accepted is never added."""
+
+    def added(_state: ExecutionRecord, _task_id: str, _asked: Any) -> Iterator[Any]:
+        return iter(())
+
+    return patch.object(extending, "_added", added)
+
+
+def races_unseen() -> AbstractContextManager[Any]:
+    """Any two tasks are taken to be in an order."""
+
+    def is_before(_state: ExecutionRecord, _first: str, _second: str) -> bool:
+        return True
+
+    return patch.object(artifacts, "_is_before", is_before)
+
+
 SCHEDULER_MUTANTS = (
+    pause_ignored,
+    stopped_time_ends,
+    fail_fast_ignored,
+    fallback_forgotten,
+    races_unseen,
     checkpoint_forgotten,
     checkpoints_ordered_across_attempts,
+    extension_forgotten,
     conditions_ignored,
     child_reported_once,
     child_of_any_attempt_accepted,

@@ -54,6 +54,7 @@ from talka_protocols.messages import (
 
 RESERVATION = "reservation/"
 SHARED = "shared/"
+RATE = "rate-"
 
 
 def decide(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator[PoolEvent]:
@@ -209,7 +210,7 @@ def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
     held = state.held_back.get(fence)
     # It may have been set before the lease was counted anew, or the clock may have gone back.
     if held is not None and now_ms >= held.due_at:
-        yield SharedReturned(int(fence))
+        yield SharedReturned(int(fence.removeprefix(RATE)), fence.startswith(RATE))
         yield from _grant_waiting(state, now_ms)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from talka_core.behaviour import Effect, Send, SetTimer
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.resource.placement import shortage
+from talka_core.resource.shared import rate_key
 from talka_core.resource.state import Grant, PoolRecord
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -23,6 +24,8 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
     match event:
         case e.AllocationGranted():
             yield _grant(state, event.allocation_id, state.grants[event.allocation_id])
+            if (counted := rate_key(event.fence)) in state.held_back:
+                yield _return(state, counted)
         case e.AllocationRevoked():
             grant = state.grants[event.allocation_id]
             if grant.holder.execution_id:

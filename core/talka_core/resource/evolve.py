@@ -56,7 +56,8 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
         case e.PoolConfigured():
             state.shared, state.ceiling, state.agent_types = event.shared, event.ceiling, event.agent_types
         case e.SharedReturned():
-            if held := state.held_back.pop(str(event.fence), None):
+            key = shared.rate_key(event.fence) if event.is_rate else str(event.fence)
+            if held := state.held_back.pop(key, None):
                 shared.take(state, held.amounts, sign=-1)
         case _:
             assert_never(event)
@@ -75,12 +76,11 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
         event.hands,
         event.hands_until,
         granted_at=at,
-        shared=part,
+        shared=shared.start(state, event.fence, part, at),
     )
     if event.hands:
         state.permits.setdefault(event.holder.execution_id, {})[event.allocation_id] = None
     state.next_fence = event.fence + event.hands + 1
-    shared.take(state, part)
     _take(state, event.worker_id, event.agent_type, shared.own_of(event.amounts, part))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from talka_core.resource.shared import free_of, is_free, own_of, shared_of
+from talka_core.resource.shared import capacity_of, free_of, is_free, own_of, shared_of
 from talka_core.resource.state import SLOTS, Amounts, PoolRecord, WorkerEntry, slot_of, thousandths
 
 
@@ -86,7 +86,7 @@ def shortage(state: PoolRecord, agent_type: str, amounts: dict[str, float]) -> s
 
 def _shared_shortage(state: PoolRecord, name: str, amount: int) -> str:
     free = max(0, free_of(state, name))
-    asked, own = f"{name}: {amount / 1000:g} asked", f"the whole pool has {state.shared[name]:g}"
+    asked, own = f"{name}: {amount / 1000:g} asked", f"the whole pool has {capacity_of(state, name) / 1000:g}"
     sentence = f"{asked}, {own}, {free / 1000:g} free"
     lost = sum(held.amounts.get(name, 0) for held in state.held_back.values())
     if lost:

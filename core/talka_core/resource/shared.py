@@ -1,4 +1,4 @@
-"""Amounts that a pool has as a whole: licences, mutexes, rates.
+"""Amounts that a pool has as a whole: licences, mutexes, and places under the limits of keys.
 
 What is pool-wide about a grant or a reservation is settled when it is made and
 kept with it, so a later configuration changes nothing that is held.
@@ -6,21 +6,19 @@ kept with it, so a later configuration changes nothing that is held.
 
 from __future__ import annotations
 
+from talka_core.keys import counter_of, is_keyed, is_rate, limit_of, period_of
 from talka_core.resource.state import Amounts, Grant, HeldBack, PoolRecord, thousandths
 
 
 def shared_of(state: PoolRecord, amounts: dict[str, float]) -> Amounts:
     """Return the part of the amounts that the pool has as a whole, in thousandths."""
-    if not state.shared:
-        return {}
-    return thousandths({name: amount for name, amount in amounts.items() if name in state.shared})
+    shared = state.shared
+    return thousandths({name: amount for name, amount in amounts.items() if name in shared or is_keyed(name)})
 
 
 def own_of(amounts: dict[str, float], shared: Amounts) -> dict[str, float]:
     """Return the amounts that a worker itself must have."""
-    if not shared:
-        return amounts
-    return {name: amount for name, amount in amounts.items() if name not in shared}
+    return {name: amount for name, amount in amounts.items() if name not in shared and not is_keyed(name)}
 
 
 def free_of(state: PoolRecord, name: str) -> int:
@@ -28,7 +26,12 @@ def free_of(state: PoolRecord, name: str) -> int:
 
     It is less than nothing after the pool was given less than is in use.
     """
-    return thousandths(state.shared).get(name, 0) - state.shared_used.get(name, 0)
+    return capacity_of(state, name) - state.shared_used.get(counter_of(name), 0)
+
+
+def capacity_of(state: PoolRecord, name: str) -> int:
+    """Return how much the pool has as a whole, in thousandths."""
+    return 1000 * limit_of(name) if is_keyed(name) else thousandths(state.shared).get(name, 0)
 
 
 def is_free(state: PoolRecord, shared: Amounts) -> bool:
@@ -38,7 +41,8 @@ def is_free(state: PoolRecord, shared: Amounts) -> bool:
 
 def take(state: PoolRecord, shared: Amounts, sign: int = 1) -> None:
     """Count pool-wide amounts as used, or with ``sign`` -1 as free again."""
-    for name, amount in shared.items():
+    for keyed, amount in shared.items():
+        name = counter_of(keyed)
         used = state.shared_used.get(name, 0) + sign * amount
         if used:
             state.shared_used[name] = used
@@ -59,3 +63,20 @@ def restart_leases(state: PoolRecord, at: int) -> None:
     """
     for fence, held in state.held_back.items():
         state.held_back[fence] = HeldBack(held.amounts, held.lease_ms, at + held.lease_ms)
+
+
+def rate_key(fence: int) -> str:
+    """Name what a start holds back of its rate, beside what its loss would."""
+    return f"rate-{fence}"
+
+
+def start(state: PoolRecord, fence: int, shared: Amounts, at: int) -> Amounts:
+    """Take a grant's pool-wide amounts, and return those that come back with its end.
+
+    A start counts against its rate until its time is over, whatever becomes of the attempt.
+    """
+    take(state, shared)
+    rates = {name: amount for name, amount in shared.items() if is_rate(name)}
+    for name in rates:
+        state.held_back[rate_key(fence)] = HeldBack(rates, period_of(name), at + period_of(name))
+    return {name: amount for name, amount in shared.items() if name not in rates}

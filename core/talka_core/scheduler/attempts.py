@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler import endings, failures, looping
+from talka_core.scheduler import artifacts, endings, extending, failures, looping
+from talka_core.scheduler.clock import EARLY_MS, start_due_at
 from talka_core.scheduler.dispatch import dispatch, give_up
 from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
 from talka_protocols.events import (
@@ -12,10 +13,11 @@ from talka_protocols.events import (
     ExecutionEvent,
     TaskAttemptLost,
     TaskCancelled,
-    TaskFailed,
     TaskFailure,
+    TaskParked,
     TaskStarted,
     TaskSucceeded,
+    TaskWithdrawn,
 )
 from talka_protocols.messages import (
     DRAINING_CODE,
@@ -86,6 +88,20 @@ def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> I
         yield AllocationReleased(message.allocation_id)
 
 
+def not_started(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Give a task up that has waited too long for its resources, and what it asked of the pool with it."""
+    record = state.tasks.get(task_id)
+    if record is None or (due_at := start_due_at(state, task_id)) == 0 or now_ms + EARLY_MS < due_at:
+        return
+    if record.status is TaskStatus.QUEUED:
+        yield TaskWithdrawn(task_id, record.attempt)
+    waited_s = (due_at - record.ready_at) / 1000
+    error = TaskFailure("start_timeout", f"Task {task_id!r} did not get its resources within {waited_s:g} s.")
+    yield from failures.failed(state, task_id, now_ms, error, now_ms, is_late=True)
+    yield from dispatch(state, now_ms)
+    yield from endings.conclude(state)
+
+
 def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
     """Give back what nobody needs any more because a commit was cut short.
 
@@ -101,7 +117,18 @@ def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
 
 
 def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
-    if state.index.tasks[message.task_id].loop is not None:
+    yield from artifacts.written(state, message)
+    if (error := artifacts.failure(state, message.task_id)) is not None:
+        yield from failures.failed(state, message.task_id, message.finished_at, error, now_ms)
+        return
+    is_loop = state.index.tasks[message.task_id].loop is not None
+    is_held_back = state.holds_back(state.tasks[message.task_id])
+    if message.extension is not None and not is_loop and not is_held_back:
+        yield from extending.requested(state, message, now_ms)
+        return
+    if is_loop:
+        if message.extension is not None:
+            yield extending.refused_in_loop(message)
         yield looping.after_round(state, message, now_ms)
     else:
         yield TaskSucceeded(
@@ -131,8 +158,6 @@ def _lost(
     elif is_handed_back or record.lost < LOST_MAX:
         yield TaskAttemptLost(task_id, record.attempt, reason, is_handed_back)
     else:
-        if record.status is TaskStatus.SCHEDULED:
-            yield TaskStarted(task_id, record.attempt, now_ms)
-        error = TaskFailure("worker_lost", f"{LOST_MAX + 1} attempts were lost with their workers: {reason}")
-        yield TaskFailed(task_id, record.attempt, now_ms, error)
-        yield from endings.follow_up(state, task_id, now_ms)
+        yield TaskParked(
+            task_id, record.attempt, f"{LOST_MAX + 1} attempts were lost with their workers: {reason}"
+        )

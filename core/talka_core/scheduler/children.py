@@ -83,7 +83,9 @@ def cancellation(state: ExecutionRecord, task_id: str) -> CancelExecution:
     """Return what asks a task's sub-workflow to stop."""
     record = state.tasks[task_id]
     parent = Parent(state.execution_id, task_id, record.attempt)
-    return CancelExecution(record.awaited, "The task that waits for it was cancelled.", parent)
+    return CancelExecution(
+        record.awaited, "The task that waits for it was cancelled.", parent, is_forced=record.is_forced
+    )
 
 
 # --- the child's side ----------------------------------------------------------------------------
@@ -114,7 +116,7 @@ def report(state: ExecutionRecord) -> ChildFinished:
 
 
 def _results(state: ExecutionRecord, output: str) -> tuple[Raw, ClaimCheck | None]:
-    """Return one task's result, or all by task id that fit into an event together."""
+    """Return one task's result, or those of its definition by task id that fit into an event together."""
     if output:
         record = state.tasks[output]
         return record.result, record.claim
@@ -122,7 +124,8 @@ def _results(state: ExecutionRecord, output: str) -> tuple[Raw, ClaimCheck | Non
     room = INLINE_BYTES_MAX
     for task_id, record in state.tasks.items():
         size = len(bytes(record.result)) + len(task_id) + 4
-        if record.status is TaskStatus.SUCCEEDED and record.claim is None and size <= room:
+        is_own = record.status is TaskStatus.SUCCEEDED and not record.added_at
+        if is_own and record.claim is None and size <= room:
             results[task_id] = record.result
             room -= size
     return Raw(msgspec.json.encode(results)), None

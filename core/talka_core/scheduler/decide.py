@@ -10,9 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.scheduler import arrivals, attempts, children, endings, progress, rollback, waiting
+from talka_core.scheduler import (
+    arrivals,
+    attempts,
+    children,
+    endings,
+    extending,
+    pausing,
+    progress,
+    rollback,
+    waiting,
+)
+from talka_core.scheduler.clock import has_passed
 from talka_core.scheduler.dispatch import dispatch, make_ready
-from talka_core.scheduler.evolve.execution import limit_ms
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import (
     AllocationReleased,
@@ -32,6 +42,7 @@ from talka_protocols.events import (
 from talka_protocols.messages import (
     Advance,
     AnswerApproval,
+    AnswerExtension,
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
@@ -40,9 +51,12 @@ from talka_protocols.messages import (
     ConfirmHandOn,
     ConfirmRelease,
     GrantAllocation,
+    PauseExecution,
     RecordProgress,
+    ReleaseTask,
     ReportEnd,
     RestartExecution,
+    ResumeExecution,
     RevokeAllocation,
     RollBackExecution,
     SchedulerMessage,
@@ -56,11 +70,12 @@ from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, 
 
 TIMEOUT = "timeout"
 KEPT = "kept/"
+START = "start/"
 RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
 
-Arrival = SignalExecution | AnswerApproval | ConfirmChild | ChildFinished | SettleChild
+Arrival = SignalExecution | AnswerApproval | AnswerExtension | ConfirmChild | ChildFinished | SettleChild
 
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -85,17 +100,21 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _start(state, message, now_ms)
         case CancelExecution():
             yield from _cancel(state, message, now_ms)
-        case RollBackExecution() | RestartExecution():
-            yield from rollback.requested(state, message, now_ms)
-        case SignalExecution() | AnswerApproval() | ConfirmChild() | ChildFinished() | SettleChild():
+        case PauseExecution() | ResumeExecution() | ReleaseTask() | RollBackExecution() | RestartExecution():
+            yield from _asked(state, message, now_ms)
+        case (
+            SignalExecution()
+            | AnswerApproval()
+            | AnswerExtension()
+            | ConfirmChild()
+            | ChildFinished()
+            | SettleChild()
+        ):
             yield from _arrived(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
         case WithdrawPermit():
-            if message.allocation_id in state.kept:
-                yield AllocationReleased(message.allocation_id)
-            elif any(record.hands for record in _holders(state, message.allocation_id)):
-                yield PermitWithdrawn(message.allocation_id)
+            yield from _withdrawn(state, message)
         case TimerFired():
             yield from _timer(state, message, now_ms)
         case ReportEnd():
@@ -103,6 +122,23 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
         case Advance():
             yield from _advance(state, now_ms)
     yield from rollback.proceed(state, now_ms)
+
+
+def _asked(
+    state: ExecutionRecord, message: pausing.Asked | RollBackExecution | RestartExecution, now_ms: int
+) -> Iterator[ExecutionEvent]:
+    match message:
+        case RollBackExecution() | RestartExecution():
+            yield from rollback.requested(state, message, now_ms)
+        case _:
+            yield from pausing.asked(state, message, now_ms)
+
+
+def _withdrawn(state: ExecutionRecord, message: WithdrawPermit) -> Iterator[ExecutionEvent]:
+    if message.allocation_id in state.kept:
+        yield AllocationReleased(message.allocation_id)
+    elif any(record.hands for record in _holders(state, message.allocation_id)):
+        yield PermitWithdrawn(message.allocation_id)
 
 
 def _holders(state: ExecutionRecord, allocation_id: str) -> Iterable[TaskRecord]:
@@ -156,27 +192,33 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
         case SettleChild():
             if children.owes_report(state):
                 yield ParentInformed()
-    if state.unfinished != before:
+        case AnswerExtension():
+            yield from extending.answered(state, message, now_ms)
+    # An extension may end one task and add as many.
+    if state.unfinished != before or isinstance(message, AnswerExtension):
         yield from dispatch(state, now_ms)
         yield from endings.conclude(state)
 
 
 def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
-    if state.is_rolling_back:
+    # The task whose sub-workflow this is asks again.
+    if state.is_rolling_back and message.parent is None:
         yield RequestRefused(
             "cancel", "rolling_back", "The execution is being rolled back. Cancel it when that is over."
         )
-    if state.status is not ExecutionState.RUNNING or state.is_stopping:
+    if state.status not in (ExecutionState.RUNNING, ExecutionState.PAUSED):
         return
-    yield ExecutionCancelRequested(message.reason)
+    if state.is_stopping and (state.is_forced or not message.is_forced):
+        return
+    yield ExecutionCancelRequested(message.reason, message.is_forced)
     yield from endings.stop_all(state, now_ms)
     yield from endings.conclude(state)
 
 
 def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator[ExecutionEvent]:
     if message.name == TIMEOUT:
-        if state.status is ExecutionState.RUNNING and not state.is_stopping:
-            yield ExecutionTimeoutReached(limit_ms(state))
+        if has_passed(state, now_ms):
+            yield ExecutionTimeoutReached(state.limit_ms)
             yield from endings.stop_all(state, now_ms)
             yield from endings.conclude(state)
         return
@@ -184,6 +226,9 @@ def _timer(state: ExecutionRecord, message: TimerFired, now_ms: int) -> Iterator
         allocation_id = message.name.removeprefix(KEPT)
         if allocation_id in state.kept:
             yield AllocationReleased(allocation_id)
+        return
+    if message.name.startswith(START):
+        yield from attempts.not_started(state, message.name.removeprefix(START), now_ms)
         return
     kind, _, rest = message.name.partition("/")
     task_id, _, attempt = rest.rpartition("/")
@@ -210,9 +255,11 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     if state.is_stopping:
         yield from endings.stop_all(state, now_ms)
     else:
+        yield from extending.settle_all(state, now_ms)
         yield from waiting.begin_all(state, now_ms)
         yield from arrivals.finish_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)
+        yield from pausing.hold_back(state)
     yield from attempts.return_strays(state)
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)

@@ -32,7 +32,7 @@ def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
 
     A task gets an allocation that is kept, or else the pool is asked.
     """
-    while state.ready and not state.is_stopping and _has_room(state):
+    while state.ready and state.may_start and _has_room(state):
         task_id = state.ready[0][1]
         source = _kept_for(state, task_id, now_ms)
         if source is None:
@@ -49,7 +49,7 @@ def give_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Execu
     """
     record = state.tasks[task_id]
     is_permitted = record.hands > 0 and now_ms < record.hands_until and not state.is_rolling_back
-    if is_permitted and state.queued == 0 and not state.is_stopping:
+    if is_permitted and state.queued == 0 and state.may_start:
         heir = state.ready[0][1] if state.ready and _has_room(state) else None
         if heir is not None and _needs_the_same(state, task_id, heir):
             yield from _hand_on(state, task_id, heir)
@@ -95,10 +95,13 @@ def _kept_for(state: ExecutionRecord, heir: str, now_ms: int) -> str | None:
 
 
 def _needs_the_same(state: ExecutionRecord, task_id: str, heir: str) -> bool:
-    """Tell whether the task's allocation is what the heir needs, under a newer fence than it ever had."""
+    """Tell whether the task's allocation is what the heir needs, under a newer fence than it ever had.
+
+    A start that counts against a rate is always the pool's to allow.
+    """
     tasks, amounts = state.index.tasks, state.index.amounts
     is_newer = state.tasks[task_id].fence + 1 > _newest_fence(state, heir)
-    is_same_type = tasks[heir].agent_type == tasks[task_id].agent_type
+    is_same_type = tasks[heir].agent_type == tasks[task_id].agent_type and tasks[heir].rate is None
     return is_newer and is_same_type and amounts[heir] == amounts[task_id]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.behaviour import Effect, Send, SetTimer
-from talka_core.scheduler import children, progress
-from talka_core.scheduler.decide import KEPT, RETRY, TIMEOUT, WAIT
+from talka_core.behaviour import Alert, Effect, Send, SetTimer
+from talka_core.scheduler import artifacts, children, progress
+from talka_core.scheduler.clock import start_due_at
+from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
+from talka_core.scheduler.extending import question_of
 from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.names import effect_key
-from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
+from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord, allocation_id
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -38,26 +40,50 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield _start(state, event.task_id, state.tasks[event.task_id])
         case e.TaskSucceeded() | e.TaskFailed() | e.TaskTimedOut() | e.TaskCancelled():
             yield from _settle(state, event.task_id, event.attempt)
-        case e.TaskAttemptLost():
+        case e.TaskAttemptLost() | e.TaskFellBack() | e.TaskParked():
             yield from _settle(state, event.task_id, event.attempt)
+            yield from _start_timer(state, event.task_id)
+        case e.TaskReady() | e.TaskResumed() | e.TaskReleased():
+            yield from _start_timer(state, event.task_id)
         case e.TaskRetrying() | e.TaskIterated():
             yield from _settle(state, event.task_id, event.attempt)
             yield _timer(state, RETRY, event.task_id)
         case e.TaskWaiting() if event.kind == WORKFLOW:
             yield Send(Recipient.PLANNER, children.submission(state, event.task_id))
+        case e.ExtensionRequested():
+            yield from _settle(state, event.task_id, event.attempt)
+            yield _ask(state, event.task_id)
         case e.TaskWaiting() if event.due_at:
             yield _timer(state, WAIT, event.task_id)
-        case e.TaskCheckpointed() | e.TaskStepFinished():
+        case e.DependencyViolationDetected():
+            yield Alert("dependency.violated", artifacts.sentence(event))
+        case e.TaskCheckpointed() | e.TaskStepFinished() | e.ArtifactRead():
             yield progress.confirmed(state, event)
+        case e.TaskCancelRequested():
+            yield _cancel(state, event.task_id, state.tasks[event.task_id])
+        case _:
+            yield from _react_to_allocation(state, event)
+            yield from _react_to_execution(state, event)
+
+
+def _react_to_allocation(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
+    match event:
         case e.AllocationReleased() | e.AllocationRequestWithdrawn():
             if returning := state.returning.get(event.allocation_id):
                 yield _release(state, event.allocation_id, returning)
+        case e.TaskWithdrawn():
+            allocation = allocation_id(state.execution_id, event.task_id, event.attempt)
+            yield _release(state, allocation, state.returning[allocation])
         case e.AllocationKept():
             yield _kept_timer(state, event.allocation_id, event.until)
         case e.AllocationHandedOn():
             yield _record_hand_on(state, event.allocation_id, state.handing[event.allocation_id])
-        case e.TaskCancelRequested():
-            yield _cancel(state, event.task_id, state.tasks[event.task_id])
+        case _:
+            pass
+
+
+def _react_to_execution(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
+    match event:
         case e.ExecutionAccepted():
             yield _recorded(state)
         case e.ExecutionRejected():
@@ -65,24 +91,31 @@ def react(state: ExecutionRecord, event: ExecutionEvent) -> Iterator[Effect]:
             yield from _report(state)
             yield from _ended(state, state.schedule)
         case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
-            yield _timeout(state)
+            yield from _timeout(state)
         case _ if isinstance(event, _EXECUTION_ENDINGS):
             yield from _report(state)
             yield from _ended(state, state.schedule)
-        case e.ExecutionStarted() | e.ExecutionRestarted():
-            yield _timeout(state)
+        case e.ExecutionStarted() | e.ExecutionRestarted() | e.TimeLimitResumed():
+            yield from _timeout(state)
+        case e.ExecutionResumed():
+            yield from _timeout(state)
+            for task_id in state.tasks:
+                yield from _start_timer(state, task_id)
         case _:
             pass
 
 
 def resume(state: ExecutionRecord) -> Iterator[Effect]:
     """Yield everything still owed."""
-    if state.status is ExecutionState.RUNNING and not state.is_stopping:
-        yield _timeout(state)
+    yield from _timeout(state)
     for task_id, record in state.tasks.items():
         match record.status:
-            case TaskStatus.QUEUED if record.allocation_id:
-                yield _request(state, task_id, record)
+            case TaskStatus.READY:
+                yield from _start_timer(state, task_id)
+            case TaskStatus.QUEUED:
+                yield from _start_timer(state, task_id)
+                if record.allocation_id:
+                    yield _request(state, task_id, record)
             case TaskStatus.SCHEDULED:
                 yield _start(state, task_id, record)
             case TaskStatus.RETRYING:
@@ -96,12 +129,15 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
         is_live = record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING) or children.is_open(record)
         if record.is_stopping and is_live:
             yield _cancel(state, task_id, record)
-    for allocation_id, kept in state.kept.items():
-        yield _kept_timer(state, allocation_id, kept.until)
-    for allocation_id, returning in state.returning.items():
-        yield _release(state, allocation_id, returning)
-    for allocation_id, handing in state.handing.items():
-        yield _record_hand_on(state, allocation_id, handing)
+    for task_id, asked in state.extensions.items():
+        if not asked.is_settled:
+            yield _ask(state, task_id)
+    for allocation, kept in state.kept.items():
+        yield _kept_timer(state, allocation, kept.until)
+    for allocation, returning in state.returning.items():
+        yield _release(state, allocation, returning)
+    for allocation, handing in state.handing.items():
+        yield _record_hand_on(state, allocation, handing)
     yield from _report(state)
 
 
@@ -208,8 +244,17 @@ def _record_hand_on(state: ExecutionRecord, allocation: str, handing: Return) ->
 def _cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
     if children.is_open(record):
         return Send(Recipient.SCHEDULER, children.cancellation(state, task_id))
-    message = m.CancelTask(record.worker_id, state.execution_id, task_id, record.attempt)
+    message = m.CancelTask(record.worker_id, state.execution_id, task_id, record.attempt, record.is_forced)
     return Send(Recipient.WORKER, message)
+
+
+def _start_timer(state: ExecutionRecord, task_id: str) -> Iterator[Effect]:
+    if due_at := start_due_at(state, task_id):
+        yield SetTimer(state.execution_id, f"{START}{task_id}", due_at)
+
+
+def _ask(state: ExecutionRecord, task_id: str) -> Effect:
+    return Send(Recipient.PLANNER, question_of(state, task_id))
 
 
 def _timer(state: ExecutionRecord, kind: str, task_id: str) -> Effect:
@@ -221,8 +266,10 @@ def _kept_timer(state: ExecutionRecord, allocation: str, until: int) -> Effect:
     return SetTimer(state.execution_id, f"{KEPT}{allocation}", until)
 
 
-def _timeout(state: ExecutionRecord) -> Effect:
-    return SetTimer(state.execution_id, TIMEOUT, state.timeout_at)
+def _timeout(state: ExecutionRecord) -> Iterator[Effect]:
+    is_under_way = state.status in (ExecutionState.RUNNING, ExecutionState.PAUSED)
+    if is_under_way and not state.is_stopping and not state.limit_stopped_at:
+        yield SetTimer(state.execution_id, TIMEOUT, state.timeout_at)
 
 
 def _recorded(state: ExecutionRecord) -> Effect:

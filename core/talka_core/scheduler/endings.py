@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import floor
 
 from talka_core.scheduler import branching, compensation, groups, mapping
+from talka_core.scheduler.clock import keep_time
 from talka_core.scheduler.dispatch import make_ready, release_kept
-from talka_core.scheduler.joins import Verdict, is_satisfied, verdict, verdict_after
+from talka_core.scheduler.joins import Verdict, is_satisfied, on_failure_of, verdict, verdict_after
 from talka_core.scheduler.state import ExecutionRecord
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols.events import (
@@ -18,16 +19,23 @@ from talka_protocols.events import (
     ExecutionPartlySucceeded,
     ExecutionSucceeded,
     ExecutionTimedOut,
+    FailFastBegan,
     TaskCancelled,
     TaskCancelRequested,
     TaskSkipped,
 )
-from talka_protocols.policies import Join
+from talka_protocols.policies import Join, OnFailure
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 
 
 def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
-    """Start or skip what needs a task that has just ended, and so on behind what is skipped."""
+    """Start or skip what needs a task that has just ended, and so on behind what is skipped.
+
+    If its failure ends everything, stop everything instead.
+    """
+    if _ends_all(state, task_id):
+        yield FailFastBegan(task_id)
+        yield from stop_all(state, now_ms)
     ended = [task_id]
     for last in ended:
         for successor in state.index.successors[last]:
@@ -46,13 +54,23 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
     yield from _settle_groups(state, now_ms)
 
 
-def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
-    """Judge every pending task: at the beginning, and after a commit that was cut short."""
-    for task_id, record in list(state.tasks.items()):
+def begin(state: ExecutionRecord, task_ids: Iterable[str], now_ms: int) -> Iterator[ExecutionEvent]:
+    """Judge these tasks as far as they are pending."""
+    for task_id in task_ids:
+        record = state.tasks[task_id]
         if record.status is TaskStatus.PENDING and not state.holds_back(record):
             yield from _judged(state, task_id, verdict(state, task_id), "", now_ms)
             if state.tasks[task_id].status in FINAL_TASK_STATUSES:
                 yield from follow_up(state, task_id, now_ms)
+
+
+def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Judge every task and every map: at the beginning, and after a commit that was cut short."""
+    for task_id in list(state.failed):
+        if _ends_all(state, task_id):
+            yield from follow_up(state, task_id, now_ms)
+            return
+    yield from begin(state, list(state.tasks), now_ms)
     for map_id in [map_id for map_id in state.maps if not state.holds_back(state.tasks[map_id])]:
         yield from _go_on(state, map_id, now_ms)
         if state.tasks[map_id].status in FINAL_TASK_STATUSES:
@@ -146,8 +164,8 @@ def cancel_task(
     match record.status:
         case TaskStatus.WAITING if record.waiting == WORKFLOW:
             # Only its sub-workflow can end it, which is asked to stop.
-            if not record.is_stopping:
-                yield TaskCancelRequested(task_id, record.attempt, because)
+            if not record.is_stopping or (state.is_forced and not record.is_forced):
+                yield TaskCancelRequested(task_id, record.attempt, because or record.because, state.is_forced)
         case TaskStatus.PENDING | TaskStatus.READY | TaskStatus.RETRYING | TaskStatus.WAITING:
             yield TaskCancelled(task_id, record.attempt, now_ms, because)
             for item in state.index.items.get(task_id, ()):
@@ -157,14 +175,19 @@ def cancel_task(
                 yield AllocationRequestWithdrawn(record.allocation_id)
             yield TaskCancelled(task_id, record.attempt, now_ms, because)
         case TaskStatus.SCHEDULED | TaskStatus.RUNNING if not record.is_stopping:
-            yield TaskCancelRequested(task_id, record.attempt, because)
+            yield TaskCancelRequested(task_id, record.attempt, because, state.is_forced)
+        case TaskStatus.SCHEDULED | TaskStatus.RUNNING if state.is_forced and not record.is_forced:
+            yield TaskCancelRequested(task_id, record.attempt, record.because, is_forced=True)
         case _:
             pass
 
 
 def conclude(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
-    """End the execution when every task has ended."""
-    if state.unfinished or state.status is not ExecutionState.RUNNING:
+    """End the execution when every task has ended; until then its time limit keeps up with it."""
+    if state.status not in (ExecutionState.RUNNING, ExecutionState.PAUSED):
+        return
+    if state.unfinished:
+        yield from keep_time(state)
         return
     yield from release_kept(state)
     faults = [
@@ -176,12 +199,26 @@ def conclude(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
         yield ExecutionTimedOut()
     elif state.is_cancelling and faults:
         yield ExecutionCancelled()
+    elif state.is_failing and faults:
+        yield ExecutionFailed(tuple(state.failed))
     elif not state.failed and not faults:
         yield ExecutionSucceeded()
     elif not faults or 0 < _failures(state) <= _tolerated(state):
         yield ExecutionPartlySucceeded(tuple(state.failed))
     else:
         yield ExecutionFailed(tuple(state.failed))
+
+
+def _ends_all(state: ExecutionRecord, task_id: str) -> bool:
+    """Tell whether the task has failed in a way that ends everything: more failures than are tolerated."""
+    record = state.tasks[task_id]
+    if record.status not in (TaskStatus.FAILED, TaskStatus.TIMED_OUT) or record.is_tolerated:
+        return False
+    is_ending = state.is_stopping or state.is_rolling_back
+    if is_ending or on_failure_of(state, task_id) is not OnFailure.FAIL_FAST:
+        return False
+    faults = (t for t in state.failed if t not in state.index.maps and not state.tasks[t].is_tolerated)
+    return sum(1 for _ in faults) > _tolerated(state)
 
 
 def _failures(state: ExecutionRecord) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from talka_core.conditions import RESULT, Condition, loop_text, parse, paths_of
-from talka_core.dataflow import loop_references_of, references_of
+from talka_core.dataflow import loop_references_of, references_of, references_of_fallback
 from talka_core.graph import TaskGraph, analyse, duration_of
+from talka_core.keys import amounts_of
 from talka_core.references import Reference
 from talka_core.strategies import Position, Rank, rank
 from talka_protocols.events import TasksAdded
@@ -16,7 +18,8 @@ from talka_protocols.policies import Join
 from talka_protocols.workflow import Task, Workflow
 
 MAP = "map"
-"""Why tasks were added, and what a task waits for: the items of a map."""
+EXTENSION = "extension"
+"""Why tasks were added, and what a task waits for: the items of a map, or the answer to what it adds."""
 
 
 class WorkflowIndex(Struct):
@@ -26,10 +29,12 @@ class WorkflowIndex(Struct):
     paths, by text, of the references and conditions that look at its result.
     ``joins`` holds only those that are not ``all``, ``conditions`` those of
     tasks that have one. ``items`` are the tasks that a map became, and ``maps``
-    where each of them came from.
+    where each of them came from. ``originals`` are tasks in whose place their
+    fallbacks stand.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+    originals: dict[str, Task] = field(default_factory=dict[str, Task])
     successors: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     predecessors: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     positions: dict[str, Position] = field(default_factory=dict[str, Position])
@@ -58,7 +63,7 @@ def index_of(workflow: Workflow) -> WorkflowIndex:
         positions=positions,
         ranks={task.id: rank(workflow.config.strategy, task, positions[task.id]) for task in workflow.tasks},
         joins={task.id: task.join for task in workflow.tasks if task.join is not Join.ALL},
-        amounts={task.id: task.resources.amounts() for task in workflow.tasks},
+        amounts={task.id: amounts_of(task) for task in workflow.tasks},
     )
     for task in workflow.tasks:
         if task.group:
@@ -73,7 +78,7 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
     for task in addition.tasks:
         index.tasks[task.id] = task
         index.successors[task.id], index.predecessors[task.id] = [], []
-        index.amounts[task.id] = task.resources.amounts()
+        index.amounts[task.id] = amounts_of(task)
         if task.join is not Join.ALL:
             index.joins[task.id] = task.join
         seconds = duration_of(task)
@@ -89,6 +94,29 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
     _find_references(index, addition.tasks)
 
 
+def fall_back(index: WorkflowIndex, task_id: str) -> None:
+    """Let the task's fallback stand in its place; what it needs, holds and is ranked by stays as it was."""
+    task = index.tasks[task_id]
+    action = task.fallback
+    assert action is not None, "only a task that has a fallback falls back"
+    index.originals[task_id] = task
+    index.tasks[task_id] = replace(
+        task,
+        agent_type=action.agent_type,
+        payload=action.payload,
+        timeout=task.timeout if action.timeout_seconds is None else action.timeout_seconds,
+        retries=action.retries,
+        fallback=None,
+    )
+    index.references[task_id] = _own_references(index, index.tasks[task_id])
+
+
+def take_back(index: WorkflowIndex, task_id: str) -> None:
+    """Let the task be what it was before it fell back."""
+    index.tasks[task_id] = index.originals.pop(task_id)
+    index.references[task_id] = _own_references(index, index.tasks[task_id])
+
+
 def _positions(workflow: Workflow) -> dict[str, Position]:
     analysis = analyse(workflow)
     levels = {task_id: level for level, stage in enumerate(analysis.stages) for task_id in stage}
@@ -100,10 +128,10 @@ def _positions(workflow: Workflow) -> dict[str, Position]:
 
 def _find_references(index: WorkflowIndex, tasks: Iterable[Task]) -> None:
     for task in tasks:
-        found = (*references_of(task, index.tasks), *loop_references_of(task))
+        found = _own_references(index, task)
         if found:
             index.references[task.id] = found
-        for reference in found:
+        for reference in (*found, *references_of_fallback(task, index.tasks)):
             if reference.task_id is not None:
                 index.extracts.setdefault(reference.task_id, {})[reference.text] = reference.path
         if task.when:
@@ -111,6 +139,10 @@ def _find_references(index: WorkflowIndex, tasks: Iterable[Task]) -> None:
         if task.loop is not None:
             for path in paths_of(task.loop.until, RESULT):
                 index.extracts.setdefault(task.id, {})[loop_text(path)] = path
+
+
+def _own_references(index: WorkflowIndex, task: Task) -> Sequence[Reference]:
+    return (*references_of(task, index.tasks), *loop_references_of(task))
 
 
 def _find_mentions(index: WorkflowIndex, task: Task) -> None:

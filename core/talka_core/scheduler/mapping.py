@@ -141,9 +141,15 @@ def _payload(state: ExecutionRecord, map_id: str, items: list[Any], index: int) 
 
 def _item(state: ExecutionRecord, map_id: str, items: list[Any], index: int) -> Task:
     """Return the task of one item: the map's own definition without what the map has done already."""
+    task = state.index.tasks[map_id]
+    fallback = task.fallback
+    if fallback is not None:
+        values = {"item": items[index], "index": index}
+        fallback = replace(fallback, payload=bind(fallback.payload, values))
     return replace(
-        state.index.tasks[map_id],
+        task,
         id=f"{map_id}[{index}]",
+        fallback=fallback,
         payload=_payload(state, map_id, items, index),
         map=None,
         when="",

@@ -9,8 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from talka_core.behaviour import Effect, Send
+from talka_core.scheduler import artifacts
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
-from talka_protocols.events import ExecutionEvent, TaskCheckpointed, TaskStarted, TaskStepFinished
+from talka_protocols.events import (
+    ArtifactRead,
+    ExecutionEvent,
+    TaskCheckpointed,
+    TaskStarted,
+    TaskStepFinished,
+)
 from talka_protocols.messages import (
     STALE_CODE,
     CancelTask,
@@ -33,20 +40,23 @@ def recorded(state: ExecutionRecord, message: RecordProgress) -> Iterator[Execut
     record = live(state, message.task_id, message.attempt)
     if record is None or _is_known(record, message):
         return
+    if message.mark is Mark.READ:
+        yield from artifacts.read(state, message)
+        return
     if record.status is TaskStatus.SCHEDULED:
         yield TaskStarted(message.task_id, message.attempt, message.started_at)
     about = (message.task_id, message.attempt, message.sequence)
-    match message.mark:
-        case Mark.CHECKPOINT:
-            yield TaskCheckpointed(*about, message.saved)
-        case Mark.STEP:
-            yield TaskStepFinished(*about, message.name, message.saved)
+    if message.mark is Mark.STEP:
+        yield TaskStepFinished(*about, message.name, message.saved)
+    else:
+        yield TaskCheckpointed(*about, message.saved)
 
 
-def confirmed(state: ExecutionRecord, event: TaskCheckpointed | TaskStepFinished) -> Effect:
-    """Tell the worker that what the attempt saved is recorded."""
-    worker_id = state.tasks[event.task_id].worker_id
-    message = ConfirmProgress(worker_id, state.execution_id, event.task_id, event.attempt, event.sequence)
+def confirmed(state: ExecutionRecord, event: TaskCheckpointed | TaskStepFinished | ArtifactRead) -> Effect:
+    """Tell the worker that what the attempt saved, or reads, is recorded."""
+    about = (state.tasks[event.task_id].worker_id, state.execution_id, event.task_id, event.attempt)
+    claim = state.artifacts[event.name].claim if isinstance(event, ArtifactRead) else None
+    message = ConfirmProgress(*about, event.sequence, claim=claim)
     return Send(Recipient.WORKER, message, notice=True)
 
 
@@ -54,7 +64,12 @@ def answered(state: ExecutionRecord, message: RecordProgress) -> Iterator[Effect
     """Confirm what is recorded already; refuse what a stale attempt saved, and have it stopped."""
     about = (message.worker_id, message.execution_id, message.task_id, message.attempt)
     is_wanted = live(state, message.task_id, message.attempt) is not None
-    confirmation = ConfirmProgress(*about, message.sequence, None if is_wanted else _STALE)
+    refusal, claim = None if is_wanted else _STALE, None
+    if is_wanted and message.mark is Mark.READ:
+        found = state.artifacts.get(message.name)
+        claim = found.claim if found and artifacts.is_readable(state, found) else None
+        refusal = None if claim else _unknown(message.name)
+    confirmation = ConfirmProgress(*about, message.sequence, refusal, claim)
     yield Send(Recipient.WORKER, confirmation, notice=True)
     if not is_wanted:
         yield Send(Recipient.WORKER, CancelTask(*about), notice=True)
@@ -67,7 +82,13 @@ def live(state: ExecutionRecord, task_id: str, attempt: int) -> TaskRecord | Non
     return record if is_live else None
 
 
+def _unknown(name: str) -> Refusal:
+    return Refusal("no_artifact", f"No task that has succeeded has written the artifact {name!r}.")
+
+
 def _is_known(record: TaskRecord, message: RecordProgress) -> bool:
+    if message.mark is Mark.READ:
+        return False
     if message.mark is Mark.STEP:
         return message.name in record.steps
     newest = record.checkpoint

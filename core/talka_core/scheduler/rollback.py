@@ -84,7 +84,7 @@ def stop(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
 
 def proceed(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     """Take the next step of a rollback, if there is nothing to wait for."""
-    if state.active or not state.is_rolling_back:
+    if not state.is_rolling_back or state.active:
         return
     going = state.rollback
     assert going is not None

@@ -13,14 +13,23 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
-from talka_protocols.events import Holder, Parent, Saved, TaskFailure, TasksAdded
+from talka_protocols.events import (
+    DependencyViolationDetected,
+    Holder,
+    Parent,
+    Saved,
+    TaskFailure,
+    TasksAdded,
+)
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState, TaskStatus
-from talka_protocols.workflow import ClaimCheck, Workflow
+from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 
 KEEP_MS = 20
 """How long an allocation waits for an heir: tasks of one level end within milliseconds of each other."""
 
+REQUESTS_KEPT = 100
+"""How many ids of requests are remembered, to hear each of them once."""
 SIGNALS_MAX = 100
 """Signals that may be kept for tasks that do not wait yet."""
 
@@ -28,7 +37,10 @@ SIGNAL_IDS_MAX = 1_000
 """Signals that are known again when they are repeated."""
 
 LOST_MAX = 10
-"""Attempts that may be lost with their workers before the task itself is blamed."""
+"""Attempts that may be lost with their workers before the task itself is blamed and parked."""
+
+PARKED = "parked"
+"""What a task waits for that somebody must decide about."""
 
 
 class Checkpoint(Struct, frozen=True, gc=False):
@@ -55,7 +67,9 @@ class TaskRecord(Struct, gc=False):
     over. ``waiting`` is the kind of what it waits for, ``awaited`` its name,
     ``asked`` what is shown to whoever may end it, and ``answer`` what has come
     for it once it ``is_answered``. ``steps`` are the results of finished steps
-    inside the task, by name.
+    inside the task, by name. ``is_paused`` keeps it from starting;
+    ``is_expired`` says that the execution's time limit cancelled it, and
+    ``is_fallback`` that its fallback runs in its place.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -102,6 +116,10 @@ class TaskRecord(Struct, gc=False):
     iteration: int = 0
     checkpoint: Checkpoint | None = None
     steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
+    is_paused: bool = False
+    is_expired: bool = False
+    is_fallback: bool = False
+    is_forced: bool = False
 
 
 class Return(Struct, frozen=True):
@@ -124,6 +142,16 @@ class Signal(Struct, frozen=True):
     name: str
     signal_id: str
     data: Raw = Raw(b"null")
+
+
+class OpenExtension(Struct):
+    """What a task wants to add to the graph, until that is done and the task has ended."""
+
+    extension: Extension
+    finished_at: int
+    dependencies: tuple[Dependency, ...] = ()
+    is_accepted: bool = False
+    is_settled: bool = False
 
 
 class MapRecord(Struct):
@@ -155,6 +183,14 @@ class Retired(Struct, frozen=True):
     newest_fence: int
 
 
+class Artifact(Struct, frozen=True, gc=False):
+    """Who wrote an artifact last, and where its content is if it is kept."""
+
+    task_id: str
+    attempt: int
+    claim: ClaimCheck | None = None
+
+
 class ExecutionRecord(Struct):
     """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
 
@@ -166,6 +202,9 @@ class ExecutionRecord(Struct):
     not be followed twice.
     ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
     were recorded. ``parent`` is the task whose sub-workflow it is.
+    ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
+    which that stands still, 0 while it goes on. ``is_failing`` says that one failure
+    ends everything; ``is_forced`` that what runs is killed instead of asked to end.
     """
 
     execution_id: str
@@ -175,6 +214,7 @@ class ExecutionRecord(Struct):
     definition: ClaimCheck | None = None
     index: WorkflowIndex = field(default_factory=WorkflowIndex)
     tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
+    extensions: dict[str, OpenExtension] = field(default_factory=dict[str, OpenExtension])
     maps: dict[str, MapRecord] = field(default_factory=dict[str, MapRecord])
     added: list[TasksAdded] = field(default_factory=list[TasksAdded])
     added_versions: list[int] = field(default_factory=list[int])
@@ -200,15 +240,28 @@ class ExecutionRecord(Struct):
     reason: str = ""
     name: str = ""
     schedule: str = ""
+    artifacts: dict[str, Artifact] = field(default_factory=dict[str, Artifact])
+    readers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    violations: list[DependencyViolationDetected] = field(default_factory=list[DependencyViolationDetected])
     signals: list[Signal] = field(default_factory=list[Signal])
     signal_ids: dict[str, None] = field(default_factory=dict[str, None])
     parent: Parent | None = None
     is_parent_informed: bool = False
+    limit_ms: int = 0
+    limit_stopped_at: int = 0
+    is_failing: bool = False
+    is_forced: bool = False
 
     @property
     def is_stopping(self) -> bool:
-        """Tell whether nothing new may start."""
-        return self.is_cancelling or self.is_timing_out
+        """Tell whether everything is being brought to an end."""
+        return self.is_cancelling or self.is_timing_out or self.is_failing
+
+    @property
+    def may_start(self) -> bool:
+        """Tell whether anything new may start."""
+        is_under_way = self.status in (ExecutionState.RUNNING, ExecutionState.ROLLING_BACK)
+        return is_under_way and not self.is_stopping
 
     @property
     def is_rolling_back(self) -> bool:

@@ -52,6 +52,8 @@ WORKFLOW = "workflow"
 def begin(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let a ready task begin to wait, if it is of a kind that waits."""
     task = state.index.tasks[task_id]
+    if not state.may_start or state.tasks[task_id].is_paused:
+        return
     if task.map is not None:
         yield mapping.begun(state, task_id, now_ms)
         return

@@ -214,8 +214,12 @@ def _cancel(state: WorkerRecord, message: CancelTask, now_ms: int) -> Iterator[W
         )
         return
     record = state.attempts.get(key)
-    if record and record.attempt == message.attempt and record.is_running and not record.is_stopping:
-        yield AttemptStopping(key, record.attempt)
+    if record is None or record.attempt != message.attempt or not record.is_running:
+        return
+    if not record.is_stopping:
+        yield AttemptStopping(key, record.attempt, is_forced=message.is_forced)
+    elif message.is_forced and not record.is_forced:
+        yield AttemptStopping(key, record.attempt, record.is_handed_back, record.is_cut_off, is_forced=True)
 
 
 def _stop_allocations(state: WorkerRecord, allocation_ids: tuple[str, ...]) -> Iterator[WorkerFact]:

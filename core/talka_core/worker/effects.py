@@ -27,7 +27,7 @@ def react(state: WorkerRecord, fact: WorkerFact) -> Iterator[Effect]:
         case f.AttemptReported():
             yield Send(Recipient.SCHEDULER, fact.report)
         case f.AttemptStopping():
-            yield Stop(*fact.key, fact.attempt)
+            yield Stop(*fact.key, fact.attempt, fact.is_forced)
         case f.IncarnationStopped():
             yield Enlist(state.worker_id)
         case f.IncarnationBegan():
@@ -54,7 +54,7 @@ def resume(state: WorkerRecord) -> Iterator[Effect]:
             for progress in record.unconfirmed.values():
                 yield Send(Recipient.SCHEDULER, progress)
             if record.is_stopping:
-                yield Stop(*key, record.attempt)
+                yield Stop(*key, record.attempt, record.is_forced)
 
 
 def answer(state: WorkerRecord, message: m.WorkerMessage) -> Iterable[Effect]:

@@ -32,6 +32,7 @@ class AttemptRecord(Struct):
     is_stopping: bool = False
     is_handed_back: bool = False
     is_cut_off: bool = False
+    is_forced: bool = False
     report: AttemptFinished | None = None
     unconfirmed: dict[int, RecordProgress] = field(default_factory=dict[int, RecordProgress])
 
@@ -108,12 +109,13 @@ class ReplacedEnded(Struct, frozen=True):
 
 
 class AttemptStopping(Struct, frozen=True):
-    """The attempt is to be stopped."""
+    """The attempt is to be stopped; one that stops already is to be killed if it ``is_forced`` now."""
 
     key: TaskKey
     attempt: int
     is_handed_back: bool = False
     is_cut_off: bool = False
+    is_forced: bool = False
 
 
 class AttemptSettled(Struct, frozen=True):
@@ -209,7 +211,7 @@ def evolve(state: WorkerRecord, fact: WorkerFact, _at: int) -> None:
         case AttemptStopping():
             record = state.attempts[fact.key]
             record.is_stopping, record.is_handed_back = True, fact.is_handed_back
-            record.is_cut_off = fact.is_cut_off
+            record.is_cut_off, record.is_forced = fact.is_cut_off, fact.is_forced
         case AttemptSettled():
             state.attempts.pop(fact.key, None)
         case EnlistingBegan():

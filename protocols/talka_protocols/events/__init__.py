@@ -9,6 +9,25 @@ built of immutable data, so no cycle can hold them: the collector skips them.
 
 from __future__ import annotations
 
+from talka_protocols.events.artifacts import (
+    ArtifactRead,
+    ArtifactsWritten,
+    DependencyViolationDetected,
+    ViolationKind,
+)
+from talka_protocols.events.control import (
+    ExecutionPaused,
+    ExecutionResumed,
+    FailFastBegan,
+    TaskFellBack,
+    TaskParked,
+    TaskPaused,
+    TaskReleased,
+    TaskResumed,
+    TaskWithdrawn,
+    TimeLimitResumed,
+    TimeLimitStopped,
+)
 from talka_protocols.events.execution import (
     AllocationHandedOn,
     AllocationKept,
@@ -48,7 +67,12 @@ from talka_protocols.events.fact import (
     Parent,
     TaskFailure,
 )
-from talka_protocols.events.growth import TasksAdded
+from talka_protocols.events.growth import (
+    ExtensionAccepted,
+    ExtensionRefused,
+    ExtensionRequested,
+    TasksAdded,
+)
 from talka_protocols.events.ownership import (
     LogsClosed,
     LogsOpened,
@@ -59,6 +83,7 @@ from talka_protocols.events.ownership import (
     WorkerStopped,
 )
 from talka_protocols.events.plan import (
+    ExtensionJudged,
     PlanAccepted,
     PlanEvent,
     PlanHandedOver,
@@ -127,7 +152,10 @@ __all__ = [
     "AllocationRevoked",
     "AllocationSettled",
     "ApprovalAnswered",
+    "ArtifactRead",
+    "ArtifactsWritten",
     "ChildStarted",
+    "DependencyViolationDetected",
     "Event",
     "ExecutionAccepted",
     "ExecutionCancelRequested",
@@ -135,14 +163,21 @@ __all__ = [
     "ExecutionEvent",
     "ExecutionFailed",
     "ExecutionPartlySucceeded",
+    "ExecutionPaused",
     "ExecutionRejected",
     "ExecutionRestarted",
+    "ExecutionResumed",
     "ExecutionRolledBack",
     "ExecutionStarted",
     "ExecutionSucceeded",
     "ExecutionTimedOut",
     "ExecutionTimeoutReached",
+    "ExtensionAccepted",
+    "ExtensionJudged",
+    "ExtensionRefused",
+    "ExtensionRequested",
     "Fact",
+    "FailFastBegan",
     "HandOnSettled",
     "Holder",
     "LogsClosed",
@@ -186,9 +221,14 @@ __all__ = [
     "TaskCheckpointed",
     "TaskFailed",
     "TaskFailure",
+    "TaskFellBack",
     "TaskIterated",
+    "TaskParked",
+    "TaskPaused",
     "TaskQueued",
     "TaskReady",
+    "TaskReleased",
+    "TaskResumed",
     "TaskRetrying",
     "TaskScheduled",
     "TaskSkipped",
@@ -197,7 +237,11 @@ __all__ = [
     "TaskSucceeded",
     "TaskTimedOut",
     "TaskWaiting",
+    "TaskWithdrawn",
     "TasksAdded",
+    "TimeLimitResumed",
+    "TimeLimitStopped",
+    "ViolationKind",
     "WorkerDraining",
     "WorkerEvent",
     "WorkerJoined",

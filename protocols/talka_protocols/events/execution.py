@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from talka_protocols.events.artifacts import ArtifactRead, ArtifactsWritten, DependencyViolationDetected
+from talka_protocols.events.control import ControlEvent
 from talka_protocols.events.fact import Fact, Parent, TaskFailure
-from talka_protocols.events.growth import TasksAdded
+from talka_protocols.events.growth import ExtensionAccepted, ExtensionRefused, ExtensionRequested, TasksAdded
 from talka_protocols.events.progress import TaskCheckpointed, TaskStepFinished
 from talka_protocols.events.undoing import (
     ExecutionRestarted,
@@ -164,11 +166,15 @@ class TaskAttemptLost(Fact, frozen=True, gc=False):
 
 
 class TaskCancelRequested(Fact, frozen=True, gc=False):
-    """The attempt is to be stopped by its worker; ``because`` as in ``TaskCancelled``."""
+    """The attempt is to be stopped by its worker, killed at once if it ``is_forced``.
+
+    ``because`` is as in ``TaskCancelled``.
+    """
 
     task_id: str
     attempt: int
     because: str = ""
+    is_forced: bool = False
 
 
 class TaskCancelled(Fact, frozen=True, gc=False):
@@ -245,9 +251,10 @@ class PermitWithdrawn(Fact, frozen=True, gc=False):
 
 
 class ExecutionCancelRequested(Fact, frozen=True, gc=False):
-    """Somebody asked to cancel the execution."""
+    """Somebody asked to cancel the execution, perhaps once more and now by force."""
 
     reason: str = ""
+    is_forced: bool = False
 
 
 class ExecutionTimeoutReached(Fact, frozen=True, gc=False):
@@ -307,7 +314,13 @@ ExecutionEvent = (
     | ParentInformed
     | TasksAdded
     | TaskCheckpointed
+    | ArtifactsWritten
+    | ArtifactRead
+    | DependencyViolationDetected
     | TaskStepFinished
+    | ExtensionRequested
+    | ExtensionAccepted
+    | ExtensionRefused
     | RequestRefused
     | AllocationRequestWithdrawn
     | PermitWithdrawn
@@ -321,6 +334,7 @@ ExecutionEvent = (
     | ExecutionFailed
     | ExecutionTimedOut
     | ExecutionCancelled
+    | ControlEvent
     | RollbackStarted
     | ExecutionRolledBack
     | RollbackFailed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from talka_protocols.events.fact import Fact, Parent
-from talka_protocols.workflow import ClaimCheck, Workflow
+from talka_protocols.workflow import ClaimCheck, Dependency, Workflow
 
 
 class PlanAccepted(Fact, frozen=True, gc=False):
@@ -36,4 +36,14 @@ class PlanHandedOver(Fact, frozen=True, gc=False):
     """The scheduler has recorded the plan."""
 
 
-PlanEvent = PlanAccepted | PlanRejected | PlanHandedOver
+class ExtensionJudged(Fact, frozen=True, gc=False):
+    """What a task wants to add can be added, with these new dependencies; or it cannot, and why."""
+
+    task_id: str
+    attempt: int
+    dependencies: tuple[Dependency, ...] = ()
+    code: str = ""
+    message: str = ""
+
+
+PlanEvent = PlanAccepted | PlanRejected | PlanHandedOver | ExtensionJudged

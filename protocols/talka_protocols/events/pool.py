@@ -103,9 +103,13 @@ class PoolConfigured(Fact, frozen=True, gc=False):
 
 
 class SharedReturned(Fact, frozen=True, gc=False):
-    """The pool-wide amounts of the allocation revoked at ``fence`` are free again, its lease being over."""
+    """The pool-wide amounts of the allocation revoked at ``fence`` are free again, its lease being over.
+
+    With ``is_rate`` it is the place under a rate of the attempt that was granted at ``fence``.
+    """
 
     fence: int
+    is_rate: bool = False
 
 
 class ReservationMade(Fact, frozen=True, gc=False):

@@ -69,3 +69,4 @@ class RequestRefused(Fact, frozen=True, gc=False):
     code: str
     message: str
     task_id: str = ""
+    request_id: str = ""

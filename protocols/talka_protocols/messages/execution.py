@@ -10,7 +10,7 @@ from talka_protocols.events import Parent, Saved, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
-from talka_protocols.workflow import ClaimCheck, Workflow
+from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
@@ -51,10 +51,42 @@ class ReportEnd(ToExecution, frozen=True, gc=False):
 
 
 class CancelExecution(ToExecution, frozen=True, gc=False):
-    """Somebody wants the execution to stop: a person, or the task whose sub-workflow it is."""
+    """Somebody wants the execution to stop: a person, or the task whose sub-workflow it is.
+
+    What runs is given no time to end in good order if it ``is_forced``.
+    """
 
     reason: str = ""
     parent: Parent | None = None
+    is_forced: bool = False
+
+
+class PauseExecution(ToExecution, frozen=True, gc=False):
+    """Somebody wants nothing new to start, of the execution or of one task; heard once under its id."""
+
+    request_id: str
+    task_id: str = ""
+    reason: str = ""
+
+
+class ResumeExecution(ToExecution, frozen=True, gc=False):
+    """Somebody wants the work to go on, of the execution or of one task; heard once under its id.
+
+    ``limit_ms`` is the time that the execution gets from then on; 0 is what was
+    left, or, where none was left, its whole limit once more.
+    """
+
+    request_id: str
+    task_id: str = ""
+    limit_ms: int = 0
+
+
+class ReleaseTask(ToExecution, frozen=True, gc=False):
+    """Somebody has decided about a parked task: it runs again, or has failed."""
+
+    request_id: str
+    task_id: str
+    is_failed: bool = False
 
 
 class ConfirmChild(ToExecution, frozen=True, gc=False):
@@ -199,6 +231,8 @@ class AttemptFinished(ToExecution, frozen=True, gc=False):
     claim: ClaimCheck | None = None
     extracts: dict[str, Raw] = {}
     error: TaskFailure | None = None
+    extension: Extension | None = None
+    artifacts: dict[str, ClaimCheck | None] = {}
 
 
 STALE_CODE = "stale_attempt"
@@ -210,12 +244,15 @@ class Mark(StrEnum):
 
     CHECKPOINT = "checkpoint"
     STEP = "step"
+    READ = "read"
+    WRITE = "write"
 
 
 class RecordProgress(ToExecution, frozen=True, gc=False):
     """A worker wants what an attempt saved in the log; re-sent until it is confirmed.
 
-    ``sequence`` counts the attempt's requests of this kind from 1. A step has a ``name``.
+    ``sequence`` counts the attempt's requests of this kind from 1. A step has a
+    ``name``, and so has an artifact that is read; the answer then holds its claim check.
     """
 
     task_id: str
@@ -228,7 +265,30 @@ class RecordProgress(ToExecution, frozen=True, gc=False):
     saved: Saved = Saved()
 
 
-PlannerMessage = SubmitWorkflow | ExecutionRecorded | Advance
+class ExtendPlan(ToExecution, frozen=True, gc=False):
+    """The scheduler asks whether a task may add this to its graph.
+
+    ``graph`` holds what the addition may touch: the tasks that have not
+    started (``pending``), those that it names, and the dependencies among them.
+    """
+
+    task_id: str
+    attempt: int
+    extension: Extension
+    graph: Workflow
+    pending: tuple[str, ...] = ()
+
+
+class AnswerExtension(ToExecution, frozen=True, gc=False):
+    """The planner's answer to ``ExtendPlan``; see ``ExtensionJudged``."""
+
+    task_id: str
+    attempt: int
+    dependencies: tuple[Dependency, ...] = ()
+    refusal: Refusal | None = None
+
+
+PlannerMessage = SubmitWorkflow | ExecutionRecorded | ExtendPlan | Advance
 
 
 SchedulerMessage = (
@@ -240,6 +300,9 @@ SchedulerMessage = (
     | ConfirmHandOn
     | StartExecution
     | CancelExecution
+    | PauseExecution
+    | ResumeExecution
+    | ReleaseTask
     | RollBackExecution
     | RestartExecution
     | SignalExecution
@@ -249,6 +312,7 @@ SchedulerMessage = (
     | SettleChild
     | ReportEnd
     | RevokeAllocation
+    | AnswerExtension
     | WithdrawPermit
     | TimerFired
     | Advance

@@ -49,11 +49,12 @@ class StartTask(ToWorker, frozen=True, gc=False):
 
 
 class CancelTask(ToWorker, frozen=True, gc=False):
-    """Stop an attempt, or never start it."""
+    """Stop an attempt, at once if it ``is_forced``, or never start it."""
 
     execution_id: str
     task_id: str
     attempt: int
+    is_forced: bool = False
 
 
 class SettleReport(ToWorker, frozen=True, gc=False):
@@ -112,6 +113,7 @@ class ConfirmProgress(ToWorker, frozen=True, gc=False):
     attempt: int
     sequence: int
     refusal: Refusal | None = None
+    claim: ClaimCheck | None = None
 
 
 class Enlisted(ToWorker, frozen=True, gc=False):

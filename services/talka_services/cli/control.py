@@ -1,4 +1,4 @@
-"""``talka watch`` and ``talka cancel``."""
+"""``talka watch``, ``cancel``, ``pause``, ``resume`` and ``release``."""
 
 from __future__ import annotations
 
@@ -7,23 +7,46 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from talka_core.limits import SECONDS_MAX
 from talka_services.cli.command import Target, command
-from talka_services.cli.screen import coloured, console, print_json
+from talka_services.cli.screen import coloured, console, plain, print_json
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from talka_protocols.results import ExecutionStatus, WorkflowResult
+    from talka_services.client import Orchestrator
 
 ANSWER_S = 5.0
 
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="An execution id.")]
+TaskId = Annotated[str, typer.Argument(metavar="[TASK]", help="Only this task.", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", help="Kept with the execution.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Kill what runs at once, also what an earlier request left running."),
+]
+ParkedId = Annotated[str, typer.Argument(metavar="TASK", help="The parked task.")]
+Fail = Annotated[bool, typer.Option("--fail", help="Let it have failed instead.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        "--seconds",
+        min=0.001,
+        max=SECONDS_MAX,
+        help="Its time limit from now on; otherwise what was left, or the whole limit once more.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app, "watch")(watch)
     command(app, "cancel")(cancel)
+    command(app, "pause")(pause)
+    command(app, "resume")(resume)
+    command(app, "release")(release)
 
 
 def watch(target: Target, execution_id: ExecutionId) -> None:
@@ -47,9 +70,9 @@ async def _watch(target: Target, execution_id: str) -> WorkflowResult:
         return await follow(orchestrator, execution_id, is_quiet=target.is_json)
 
 
-def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "") -> None:
+def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "", force: Force = False) -> None:
     """Ask an execution to stop: what runs is stopped, the rest does not start."""
-    is_recorded, status = run_loop(_cancel(target, execution_id, reason))
+    is_recorded, status = run_loop(_cancel(target, execution_id, reason, is_forced=force))
     if target.is_json:
         document = {"execution_id": execution_id, "cancelled": is_recorded, "status": status.status.value}
         print_json(document)
@@ -63,7 +86,9 @@ def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "") -> No
         console().print(f"{execution_id}: the request is on file; no scheduler runs now, so it waits for one")
 
 
-async def _cancel(target: Target, execution_id: str, reason: str) -> tuple[bool, ExecutionStatus]:
+async def _cancel(
+    target: Target, execution_id: str, reason: str, *, is_forced: bool
+) -> tuple[bool, ExecutionStatus]:
     """Return whether the scheduler has recorded the request, and the status then."""
     from talka_services.cli.reach import reach
 
@@ -73,7 +98,69 @@ async def _cancel(target: Target, execution_id: str, reason: str) -> tuple[bool,
             return False, status
         try:
             async with asyncio.timeout(ANSWER_S):
-                is_recorded = await orchestrator.cancel_execution(execution_id, reason)
+                is_recorded = await orchestrator.cancel_execution(execution_id, reason, is_forced=is_forced)
+        except TimeoutError:
+            is_recorded = False
+        return is_recorded, await orchestrator.get_execution_status(execution_id)
+
+
+def pause(target: Target, execution_id: ExecutionId, task_id: TaskId = "", reason: Reason = "") -> None:
+    """Let nothing new start, of an execution or of one task; what runs goes on."""
+
+    async def ask(orchestrator: Orchestrator) -> None:
+        await orchestrator.pause(execution_id, task_id, reason=reason)
+
+    _answer(target, execution_id, task_id, "paused", ask)
+
+
+def resume(target: Target, execution_id: ExecutionId, task_id: TaskId = "", seconds: Seconds = None) -> None:
+    """Let the work go on: after a pause, or where the execution's time limit had ended it."""
+
+    async def ask(orchestrator: Orchestrator) -> None:
+        await orchestrator.resume(execution_id, task_id, seconds=seconds)
+
+    _answer(target, execution_id, task_id, "resumed", ask)
+
+
+def release(target: Target, execution_id: ExecutionId, task_id: ParkedId, fail: Fail = False) -> None:
+    """Let a parked task run again: too many of its attempts were lost with their workers."""
+
+    async def ask(orchestrator: Orchestrator) -> None:
+        await orchestrator.release_task(execution_id, task_id, is_failed=fail)
+
+    _answer(target, execution_id, task_id, "released", ask)
+
+
+def _answer(
+    target: Target,
+    execution_id: str,
+    task_id: str,
+    done: str,
+    ask: Callable[[Orchestrator], Awaitable[None]],
+) -> None:
+    """Say what became of a request: recorded, or on file until a scheduler runs."""
+    is_recorded, status = run_loop(_ask(target, execution_id, ask))
+    if target.is_json:
+        task = {"task_id": task_id} if task_id else {}
+        document = {"execution_id": execution_id, **task, done: is_recorded, "status": status.status.value}
+        print_json(document)
+    elif is_recorded:
+        what = f"task {plain(task_id)} of {execution_id}" if task_id else execution_id
+        console().print(f"{what} is {done}")
+    else:
+        console().print(f"{execution_id}: the request is on file; no scheduler runs now, so it waits for one")
+
+
+async def _ask(
+    target: Target, execution_id: str, ask: Callable[[Orchestrator], Awaitable[None]]
+) -> tuple[bool, ExecutionStatus]:
+    from talka_services.cli.reach import reach
+
+    async with reach(target) as orchestrator:
+        is_recorded = True
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await ask(orchestrator)
         except TimeoutError:
             is_recorded = False
         return is_recorded, await orchestrator.get_execution_status(execution_id)

@@ -60,6 +60,9 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
         "finished_at": status.finished_at,
         "reason": status.reason,
         "parent": _plain_struct(status.parent) if status.parent else None,
+        "paused": list(status.paused),
+        "parked": list(status.parked),
+        "alerts": list(status.alerts),
     }
 
 
@@ -132,10 +135,14 @@ def status(target: Target, execution_id: ExecutionId) -> None:
         console().print(f"  sub-workflow of task {plain(parent.task_id)} of {plain(parent.execution_id)}")
     if current.reason:
         console().print(f"  {plain(current.reason)}")
+    for alert in current.alerts:
+        console().print(f"  [yellow]alert[/]  {plain(alert)}")
     rows = (
         (
             plain(task.task_id),
-            coloured(task.status.value),
+            coloured(task.status.value)
+            + (", paused" if task.task_id in current.paused else "")
+            + (", parked" if task.task_id in current.parked else ""),
             str(task.attempts),
             plain(task.worker or "-"),
             duration(_between(task.started_at, task.finished_at)),

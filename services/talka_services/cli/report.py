@@ -25,7 +25,8 @@ def result_document(result: WorkflowResult) -> dict[str, Any]:
         "makespan_s": result.makespan_s,
         "tasks": {task_id: task_document(task) for task_id, task in result.tasks.items()},
     }
-    return document | ({"reason": result.reason} if result.reason else {})
+    more: dict[str, Any] = {"reason": result.reason, "alerts": list(result.alerts)}
+    return document | {name: value for name, value in more.items() if value}
 
 
 def task_document(task: TaskResult) -> dict[str, Any]:
@@ -84,6 +85,8 @@ def print_summary(result: WorkflowResult, *, where: str = "") -> None:
     screen.print(f"  {len(result.tasks)} tasks: {tally}" if tally else "  no tasks")
     if result.reason:
         screen.print(f"  {plain(result.reason)}")
+    for alert in result.alerts:
+        screen.print(f"  [yellow]alert[/]  {plain(alert)}")
     _print_faults([task for task in result.tasks.values() if task.status in FAULTS])
     screen.print(f"  execution {result.execution_id}")
     screen.print(f"  look: talka events {result.execution_id}{where}")

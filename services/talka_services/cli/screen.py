@@ -21,6 +21,8 @@ STYLES = {
     "cancelled": "yellow",
     "skipped": "yellow",
     "retrying": "yellow",
+    "paused": "yellow",
+    "partial": "yellow",
     "compensating": "yellow",
     "rolling_back": "yellow",
     "rolled_back": "yellow",

@@ -23,7 +23,10 @@ from talka_protocols.events import Event, ScheduleSet
 from talka_protocols.messages import (
     Advance,
     CancelExecution,
+    PauseExecution,
     Recipient,
+    ReleaseTask,
+    ResumeExecution,
     SchedulerMessage,
     SubmitWorkflow,
 )
@@ -270,21 +273,58 @@ class Orchestrator:
         """
         return status_of(await self.histories.execution(execution_id))
 
-    async def cancel_execution(self, execution_id: str, reason: str = "") -> bool:
+    async def cancel_execution(self, execution_id: str, reason: str = "", *, is_forced: bool = False) -> bool:
         """Ask an execution to stop; return whether it was still running when the request was recorded.
 
-        One that has only just been submitted is cancelled as soon as it has begun.
+        One that has only just been submitted is cancelled as soon as it has begun. If it ``is_forced``,
+        what runs is killed at once instead of asked to end; so is what an earlier request left running.
 
         Raises:
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
         await self._until_begun(execution_id)
-        await self._requests.send(Recipient.SCHEDULER, CancelExecution(execution_id, reason))
+        await self._requests.send(
+            Recipient.SCHEDULER, CancelExecution(execution_id, reason, is_forced=is_forced)
+        )
         async with aclosing(self.histories.follow(execution_id)) as states:
             async for state in states:
-                if state.is_cancelling:
+                if state.is_cancelling and (state.is_forced or not is_forced):
                     return True
         return False
+
+    async def pause(self, execution_id: str, task_id: str = "", *, reason: str = "") -> None:
+        """Let nothing new start, of the execution or of one task; what runs goes on.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it is over or being stopped, or has no such task.
+        """
+        await self.request(PauseExecution(execution_id, uuid4().hex, task_id, reason))
+
+    async def resume(self, execution_id: str, task_id: str = "", *, seconds: float | None = None) -> None:
+        """Let the work go on, after a pause or after the execution's time limit.
+
+        Args:
+            execution_id: one that is paused, or that ended ``timed_out``: then it goes on where it stopped.
+            task_id: only this task, which was paused by itself.
+            seconds: the time that the execution gets from now on; by default what was left of its
+                limit, or, where none was left, the whole limit once more.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it is neither paused nor timed out.
+        """
+        limit_ms = 0 if seconds is None else max(1, round(seconds * 1000))
+        await self.request(ResumeExecution(execution_id, uuid4().hex, task_id, limit_ms))
+
+    async def release_task(self, execution_id: str, task_id: str, *, is_failed: bool = False) -> None:
+        """Let a parked task run again, or have failed.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it has no such task, or that is not parked.
+        """
+        await self.request(ReleaseTask(execution_id, uuid4().hex, task_id, is_failed))
 
     async def rollback(
         self,

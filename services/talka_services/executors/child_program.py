@@ -29,7 +29,7 @@ from talka_services.executors import frames
 from talka_services.executors.context import PlainTaskContext, TaskContext
 from talka_services.executors.failures import describe, kinds_of
 from talka_services.executors.functions import Function, find_function
-from talka_services.executors.results import encoded
+from talka_services.executors.results import encoded, split
 
 _PR_SET_PDEATHSIG = 1
 
@@ -43,7 +43,7 @@ class Host(asyncio.Protocol):
         self._functions: dict[str, Function] = {}
         self._running: dict[int, asyncio.Task[None] | Future[None]] = {}
         self._calls = itertools.count(1)
-        self._saves: dict[int, Future[None]] = {}
+        self._saves: dict[int, Future[Raw]] = {}
         self._answers: deque[bytes] = deque()
         self._is_flushing = False
 
@@ -129,25 +129,25 @@ class Host(asyncio.Protocol):
             is_stopped = running.cancel()
             self._finish(number, frames.Cancelled(number) if is_stopped else frames.Busy(number))
 
-    def _save(self, number: int, mark: Mark, name: str, data: Raw) -> Future[None]:
+    def _save(self, number: int, mark: Mark, name: str, data: Raw) -> Future[Raw]:
         """Ask to have something recorded; may be called from any thread."""
         call = next(self._calls)
-        saving = self._saves[call] = Future[None]()
+        saving = self._saves[call] = Future[Raw]()
         self._answer(frames.Save(number, call, mark, name, data))
         return saving
 
-    async def _save_async(self, number: int, mark: Mark, name: str, data: Raw) -> None:
-        await asyncio.wrap_future(self._save(number, mark, name, data))
+    async def _save_async(self, number: int, mark: Mark, name: str, data: Raw) -> Raw:
+        return await asyncio.wrap_future(self._save(number, mark, name, data))
 
-    def _save_and_wait(self, number: int, mark: Mark, name: str, data: Raw) -> None:
-        self._save(number, mark, name, data).result()
+    def _save_and_wait(self, number: int, mark: Mark, name: str, data: Raw) -> Raw:
+        return self._save(number, mark, name, data).result()
 
     def _recorded(self, recorded: frames.Recorded) -> None:
         saving = self._saves.pop(recorded.call)
         if not saving.set_running_or_notify_cancel():
             return
         if not recorded.code:
-            saving.set_result(None)
+            saving.set_result(recorded.data.copy())
         elif recorded.code == StaleAttemptError.code:
             saving.set_exception(StaleAttemptError(recorded.text, hint=recorded.hint))
         else:
@@ -189,7 +189,8 @@ def _arguments(
 
 def _returned(number: int, result: Any) -> frames.Returned:
     """Encode the result, so that one that cannot be recorded fails its own task only."""
-    return frames.Returned(number, encoded(result))
+    plain, extension = split(result)
+    return frames.Returned(number, encoded(plain), extension)
 
 
 def _raised(number: int, error: BaseException) -> frames.Raised | frames.Refused:

@@ -8,30 +8,39 @@ that program does.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from talka_protocols.errors import TaskCrashedError, TaskFailedError
-from talka_protocols.ports import Attempt
+from talka_protocols.ports import Attempt, Progress
+from talka_services.executors.checkpoint_file import CheckpointFile
+from talka_services.executors.child import work_directory
+from talka_services.executors.directory import Directory
 from talka_services.executors.environment import OWN_PREFIX, passed_through
 from talka_services.executors.exits import signal_name
 from talka_services.executors.guardian import Guardian
 from talka_services.executors.process import Ended, Launch, run_process
 from talka_services.executors.program import find_program
 from talka_services.executors.registry import ExecutorSettings
+from talka_services.executors.stopping import uninterrupted
 
 _SHELL = "sh"
 _TAIL_CHARS = 2_000
+CHANGED_MAX = 1_000
 
 
 class CommandPayload(Struct, frozen=True, forbid_unknown_fields=True):
     """What to start: ``argv`` as it is, or ``shell`` for a line that ``sh -c`` interprets.
 
     With ``check`` a non-zero exit code fails the task. ``env`` is added to the
-    environment that the worker passes on; ``stdin`` is text.
+    environment that the worker passes on; ``stdin`` is text. With ``observe``
+    the working directory is compared before and after, and the files that
+    changed are recorded as what the task wrote.
     """
 
     argv: list[str | int | float] = field(default_factory=list[str | int | float])
@@ -40,6 +49,7 @@ class CommandPayload(Struct, frozen=True, forbid_unknown_fields=True):
     cwd: str | None = None
     stdin: str = ""
     check: bool = True
+    observe: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.argv) == (self.shell is not None):
@@ -67,10 +77,15 @@ class CommandExecutor:
         except msgspec.ValidationError as error:
             raise TaskFailedError(
                 f"The payload of the command task {attempt.task.id!r} is wrong: {error}.",
-                hint="It takes argv or shell, and env, cwd, stdin, check.",
+                hint="It takes argv or shell, and env, cwd, stdin, check, observe.",
             ) from error
         launch = self._launch(payload, attempt)
-        ended = await run_process(launch, self._guardian)
+        root = work_directory(self._settings.work_dir)
+        before = await asyncio.to_thread(Directory, launch.cwd, root) if payload.observe else None
+        ended = await self._run(launch, attempt.progress)
+        if before is not None and attempt.progress is not None:
+            changed = await asyncio.to_thread(before.changed)
+            attempt.progress.artifacts.update(dict.fromkeys(changed[:CHANGED_MAX]))
         _require_success(ended, payload.check, launch.argv[0])
         return {
             "exit_code": ended.exit_code,
@@ -82,6 +97,20 @@ class CommandExecutor:
     async def close(self) -> None:
         """End the guardian process."""
         self._guardian.close()
+
+    async def _run(self, launch: Launch, progress: Progress | None) -> Ended:
+        """Run the program beside the file through which it may save its progress."""
+        if progress is None:
+            return await run_process(launch, self._guardian)
+        file = CheckpointFile(progress)
+        launch = replace(launch, env={**launch.env, f"{OWN_PREFIX}CHECKPOINT": file.path})
+        try:
+            ended = await run_process(launch, self._guardian)
+        except BaseException:
+            await uninterrupted(file.rescue())
+            raise
+        await file.close()
+        return ended
 
     def _launch(self, payload: CommandPayload, attempt: Attempt) -> Launch:
         cwd = os.path.join(self._settings.work_dir or os.getcwd(), payload.cwd or "")

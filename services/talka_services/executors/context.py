@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
+from os import PathLike
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import msgspec
@@ -20,7 +22,8 @@ from talka_protocols.ports import Attempt
 from talka_services.executors.results import encoded
 
 P = ParamSpec("P")
-_STEP_NAME_CHARS_MAX = 200
+_NAME_CHARS_MAX = 200
+_NOTHING = Raw(b"null")
 
 
 class Facts(Struct, frozen=True, array_like=True):
@@ -100,9 +103,9 @@ class _Context:
         Raises:
             TaskFailedError: the attempt has used the name before, or it is no name.
         """
-        if not name or len(name) > _STEP_NAME_CHARS_MAX:
+        if not name or len(name) > _NAME_CHARS_MAX:
             raise TaskFailedError(
-                f"A step's name has 1 to {_STEP_NAME_CHARS_MAX} characters, and this one has {len(name)}.",
+                f"A step's name has 1 to {_NAME_CHARS_MAX} characters, and this one has {len(name)}.",
                 hint="Name what the step does, such as 'upload' or 'page 3'.",
             )
         if name in self._named:
@@ -117,7 +120,7 @@ class _Context:
 class TaskContext(_Context):
     """Given to an ``async`` function that has a parameter named ``context``."""
 
-    def __init__(self, facts: Facts, save: Callable[[Mark, str, Raw], Awaitable[None]]) -> None:
+    def __init__(self, facts: Facts, save: Callable[[Mark, str, Raw], Awaitable[Raw]]) -> None:
         super().__init__(facts)
         self._save = save
 
@@ -151,11 +154,27 @@ class TaskContext(_Context):
         await self._save(Mark.STEP, name, body)
         return msgspec.json.decode(body)
 
+    async def write_artifact(self, name: str, content: bytes | str | PathLike[str]) -> None:
+        """Keep bytes or a file, by its path, under a name; others see it when the task has succeeded.
+
+        Raises:
+            TaskFailedError: they are too large, or too many.
+        """
+        await self._save(Mark.WRITE, name, _content(name, content))
+
+    async def read_artifact(self, name: str) -> bytes:
+        """Return what a task that has succeeded, or this attempt, wrote under a name.
+
+        Raises:
+            TaskFailedError: none did.
+        """
+        return msgspec.json.decode(await self._save(Mark.READ, name, _NOTHING), type=bytes)
+
 
 class PlainTaskContext(_Context):
     """Given to a plain function that has a parameter named ``context``; its calls wait."""
 
-    def __init__(self, facts: Facts, save: Callable[[Mark, str, Raw], None]) -> None:
+    def __init__(self, facts: Facts, save: Callable[[Mark, str, Raw], Raw]) -> None:
         super().__init__(facts)
         self._save = save
 
@@ -173,6 +192,14 @@ class PlainTaskContext(_Context):
         self._save(Mark.STEP, name, body)
         return msgspec.json.decode(body)
 
+    def write_artifact(self, name: str, content: bytes | str | PathLike[str]) -> None:
+        """Keep bytes or a file, as ``TaskContext.write_artifact`` does."""
+        self._save(Mark.WRITE, name, _content(name, content))
+
+    def read_artifact(self, name: str) -> bytes:
+        """Return what was written under a name, as ``TaskContext.read_artifact`` does."""
+        return msgspec.json.decode(self._save(Mark.READ, name, _NOTHING), type=bytes)
+
 
 def context_of(attempt: Attempt) -> TaskContext:
     """Return the context of an attempt that runs in the worker's own loop."""
@@ -183,19 +210,28 @@ def plain_context_of(attempt: Attempt, loop: asyncio.AbstractEventLoop) -> Plain
     """Return the context of an attempt that runs in a thread beside the worker's loop."""
     save = _saver(attempt)
 
-    def save_and_wait(mark: Mark, name: str, data: Raw) -> None:
-        asyncio.run_coroutine_threadsafe(save(mark, name, data), loop).result()
+    def save_and_wait(mark: Mark, name: str, data: Raw) -> Raw:
+        return asyncio.run_coroutine_threadsafe(save(mark, name, data), loop).result()
 
     return PlainTaskContext(_read(attempt), save_and_wait)
+
+
+def _content(name: str, content: bytes | str | PathLike[str]) -> Raw:
+    if not name or len(name) > _NAME_CHARS_MAX:
+        raise TaskFailedError(
+            f"An artifact's name has 1 to {_NAME_CHARS_MAX} characters, and this one has {len(name)}."
+        )
+    body = content if isinstance(content, bytes) else Path(content).read_bytes()
+    return encoded(body, f"The artifact {name!r} is")
 
 
 def _read(attempt: Attempt) -> Facts:
     return msgspec.json.decode(msgspec.json.encode(facts_of(attempt)), type=Facts)
 
 
-def _saver(attempt: Attempt) -> Callable[[Mark, str, Raw], Coroutine[Any, Any, None]]:
+def _saver(attempt: Attempt) -> Callable[[Mark, str, Raw], Coroutine[Any, Any, Raw]]:
     return attempt.progress.save if attempt.progress else _save_nothing
 
 
-async def _save_nothing(_mark: Mark, _name: str, _data: Raw) -> None:
+async def _save_nothing(_mark: Mark, _name: str, _data: Raw) -> Raw:
     raise TaskFailedError("An attempt that was made by hand has nowhere to save its progress.")

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from talka_protocols.messages import Mark
+from talka_protocols.workflow import Extension
 from talka_services.executors.context import Facts
 
 _HEADER = 4
@@ -43,13 +44,17 @@ class Cancel(Struct, frozen=True, array_like=True, tag="cancel"):
 
 
 class Recorded(Struct, frozen=True, array_like=True, tag="recorded"):
-    """What was saved under ``call`` is recorded; with a ``code``, it is refused and ``text`` says why."""
+    """What was saved under ``call`` is recorded, or ``data`` is what was read.
+
+    With a ``code``, it is refused and ``text`` says why.
+    """
 
     number: int
     call: int
     code: str = ""
     text: str = ""
     hint: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Ready(Struct, frozen=True, array_like=True, tag="ready"):
@@ -61,6 +66,7 @@ class Returned(Struct, frozen=True, array_like=True, tag="returned"):
 
     number: int
     result: Any
+    extension: Extension | None = None
 
 
 class Raised(Struct, frozen=True, array_like=True, tag="raised"):

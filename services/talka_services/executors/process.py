@@ -57,7 +57,7 @@ async def run_process(launch: Launch, guardian: Guardian) -> Ended:
         await process.ended.wait()
         await process.finish_output()
     except asyncio.CancelledError:
-        await uninterrupted(process.stop(launch.stop_grace_s))
+        await uninterrupted(process.stop(launch.stop_grace_s), process.kill)
         raise
     finally:
         process.close()
@@ -140,6 +140,10 @@ class _Process(asyncio.SubprocessProtocol):
         await asyncio.to_thread(families.wait_for_end, known, grace_s)
         await asyncio.to_thread(families.kill, self._pid, self.run, known)
         await self.ended.wait()
+
+    def kill(self) -> None:
+        """Kill the process and its group at once; ``stop``, which is under way, finds the rest."""
+        families.signal_group(self._pid, signal.SIGKILL)
 
     def report(self) -> Ended:
         """Return how the process ended; only after it did."""

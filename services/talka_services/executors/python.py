@@ -24,6 +24,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Awaitable, Coroutine
+from functools import partial
 from typing import Any, Literal, assert_never, cast
 
 import msgspec
@@ -48,7 +49,7 @@ from talka_services.executors.functions import Function, find_function, require_
 from talka_services.executors.guardian import Guardian
 from talka_services.executors.lane import Lane, LaneLimits
 from talka_services.executors.registry import ExecutorSettings
-from talka_services.executors.results import normalised
+from talka_services.executors.results import joined, normalised
 from talka_services.executors.stopping import is_cancelling, uninterrupted
 
 SHARED_CAPACITY = 256
@@ -100,7 +101,7 @@ class PythonExecutor:
         try:
             return await job.answer
         except asyncio.CancelledError:
-            await uninterrupted(self._stop(job))
+            await uninterrupted(self._stop(job), partial(self._kill, job))
             raise
 
     async def close(self) -> None:
@@ -169,11 +170,12 @@ class PythonExecutor:
 
     async def _save(self, job: Job, request: frames.Save) -> None:
         """Have something recorded that a function saves, and tell it when that has happened."""
-        child, answer = job.child, frames.Recorded(job.number, request.call)
+        child = job.child
         try:
             if job.stopped is not None or job.attempt.progress is None:
                 raise StaleAttemptError("The attempt is being stopped.")
-            await job.attempt.progress.save(request.mark, request.name, request.data)
+            data = await job.attempt.progress.save(request.mark, request.name, request.data)
+            answer = frames.Recorded(job.number, request.call, data=data)
         except TaskError as error:
             answer = frames.Recorded(job.number, request.call, error.code, error.message, error.hint)
         if child is not None and child.takes_jobs:
@@ -199,6 +201,12 @@ class PythonExecutor:
         except TimeoutError:
             child.kill()
             await job.stopped.wait()
+
+    @staticmethod
+    def _kill(job: Job) -> None:
+        """Kill the child of a job at once; what else ran there is run again."""
+        if job.child is not None and job.number in job.child.jobs:
+            job.child.kill()
 
     @staticmethod
     def _press(job: Job) -> None:
@@ -272,7 +280,7 @@ def _coroutine(call: str, function: Function, arguments: dict[str, Any]) -> Awai
 def _settle(job: Job, answer: frames.Answer) -> None:
     match answer:
         case frames.Returned():
-            job.answer.set_result(answer.result)
+            job.answer.set_result(joined(answer.result, answer.extension))
         case frames.Raised():
             job.answer.set_exception(TaskFailedError(answer.text, hint=answer.hint, kinds=answer.kinds))
         case frames.Refused():

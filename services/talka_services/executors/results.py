@@ -7,11 +7,46 @@ from typing import Any
 import msgspec
 
 from talka_protocols.errors import TaskFailedError
+from talka_protocols.ports import Extended
+from talka_protocols.workflow import Extension
 
 RESULT_BYTES_MAX = 64 * 1024 * 1024
 """Above this many encoded bytes a result fails its task instead of filling the worker's memory."""
 
 _ENCODE = msgspec.json.Encoder().encode
+
+
+EXTENSION_BYTES_MAX = 256 * 1024
+"""What a task adds to its graph travels in one message."""
+
+
+def split(result: Any) -> tuple[Any, Extension | None]:
+    """Return the result itself, and what the task adds to its graph.
+
+    Raises:
+        TaskFailedError: what it adds is not made of tasks and dependencies, or is too large.
+    """
+    if not isinstance(result, Extended):
+        return result, None
+    try:
+        body = _ENCODE(Extension(tuple(result.tasks), tuple(result.dependencies)))
+        extension = msgspec.json.decode(body, type=Extension)
+    except Exception as error:
+        raise TaskFailedError(
+            f"What the task adds to its graph cannot be recorded: {error}.",
+            hint="Give Extended a list of Task and a list of Dependency, with payloads of JSON values.",
+        ) from error
+    if len(body) > EXTENSION_BYTES_MAX:
+        raise TaskFailedError(
+            f"What the task adds to its graph takes {len(body):,} bytes, above {EXTENSION_BYTES_MAX:,}.",
+            hint="Add a map over a list, or tasks that add the others.",
+        )
+    return result.result, extension
+
+
+def joined(result: Any, extension: Extension | None) -> Any:
+    """Return the two parts as a task returns them."""
+    return result if extension is None else Extended(result, extension.tasks, extension.dependencies)
 
 
 def encoded(result: Any, what: str = "The function returned") -> msgspec.Raw:
@@ -41,4 +76,5 @@ def normalised(result: Any) -> Any:
     Raises:
         TaskFailedError: JSON cannot express it, or it is too large to be passed on.
     """
-    return msgspec.json.decode(encoded(result))
+    plain, extension = split(result)
+    return joined(msgspec.json.decode(encoded(plain)), extension)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from talka_protocols.policies import Action, Join, Loop, MapOver, OnFailure, RetryPolicy
+from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
 from talka_protocols.workflow import DEFAULT_PRIORITY, ResourceRequirements, Strategy, TaskType
 
 FORMAT_VERSION = 1
@@ -88,7 +88,7 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
         RetryPolicy, Meta(description="How long to wait between attempts, and which errors are worth one.")
     ] = RetryPolicy()
     start_timeout_seconds: Annotated[
-        Seconds | None, Meta(description="From being ready to running; then it counts as timed out.")
+        Seconds | None, Meta(description="From being ready to having its resources; then it has timed out.")
     ] = None
     heartbeat_timeout_seconds: Annotated[
         Seconds | None, Meta(description="Between two signs of life of one attempt.")
@@ -118,6 +118,12 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     group: Annotated[
         str, Meta(description="The tasks of a group succeed together, or those that did are undone.")
     ] = ""
+    concurrency: Annotated[
+        Concurrency | None, Meta(description="The most attempts with the same key at once in a pool.")
+    ] = None
+    rate: Annotated[
+        Rate | None, Meta(description="The most starts with the same key in a pool within a time.")
+    ] = None
 
 
 class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -155,6 +161,9 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
         float | None,
         Meta(description="The same as a share of all tasks.", extra_json_schema={"minimum": 0, "maximum": 1}),
     ] = None
+    fail_on_violation: Annotated[
+        bool, Meta(description="A task fails whose artifacts show that a dependency is missing.")
+    ] = False
     wall_time: Annotated[
         bool, Meta(description="The time limit goes on while the execution is paused or only waits.")
     ] = False

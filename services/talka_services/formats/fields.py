@@ -17,7 +17,7 @@ from msgspec import Struct
 from talka_core.limits import TASKS_MAX, check_count
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.policies import Action, Loop, MapOver, RetryPolicy
+from talka_protocols.policies import Action, Concurrency, Loop, MapOver, Rate, RetryPolicy
 from talka_protocols.workflow import ResourceRequirements
 from talka_services.formats.document import FORMAT_VERSION, DependencyEntry, TaskEntry, WorkflowFile
 
@@ -27,6 +27,8 @@ _NESTED: dict[str, type[Struct]] = {
     "compensation": Action,
     "map": MapOver,
     "loop": Loop,
+    "concurrency": Concurrency,
+    "rate": Rate,
 }
 _PATH = re.compile(r"\.([^.\[\]`]+)|\[(\d+)\]")
 _MISMATCH = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")

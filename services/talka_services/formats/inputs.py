@@ -22,6 +22,8 @@ from talka_protocols.errors import WorkflowInvalidError
 WITH_REFERENCES = frozenset({"payload", "map", "compensation"})
 """The fields of a task in which references stay, to be read once more when it runs."""
 _DEPTH_MAX = DEPTH_MAX + 8
+ACTIONS = frozenset({"fallback", "compensation"})
+"""Fields of a task that have a payload of their own."""
 
 
 def parse_inputs(pairs: Iterable[str]) -> dict[str, str]:
@@ -133,6 +135,8 @@ def _bind_task(task: Any, values: Mapping[str, Any], path: tuple[str | int, ...]
     return {
         key: value
         if key == "workflow"
+        else _bind_task(value, values, (*path, key))
+        if key in ACTIONS
         else _bind(value, values, (*path, key), is_payload=key in WITH_REFERENCES)
         for key, value in cast("dict[str, Any]", task).items()
     }

@@ -15,7 +15,7 @@ from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig, WorkflowConstraints
 from talka_services.formats.document import FORMAT_VERSION, DependencyEntry, TaskEntry, WorkflowFile
 from talka_services.formats.fields import convert
-from talka_services.formats.inputs import WITH_REFERENCES, bind_inputs, protect
+from talka_services.formats.inputs import ACTIONS, WITH_REFERENCES, bind_inputs, protect
 
 UNBOUND = WITH_REFERENCES | {"workflow"}
 """What of a task is not read as inputs of its file once these are bound."""
@@ -49,6 +49,7 @@ def _workflow(
             tolerated_failures=file.tolerated_failures,
             tolerated_failure_share=file.tolerated_failure_share,
             is_wall_time=file.wall_time,
+            fails_on_violation=file.fail_on_violation,
         ),
         metadata=file.metadata,
         constraints=constraints,
@@ -83,6 +84,7 @@ def _document(workflow: Workflow) -> dict[str, Any]:
         on_failure=workflow.config.on_failure,
         tolerated_failures=workflow.config.tolerated_failures,
         tolerated_failure_share=workflow.config.tolerated_failure_share,
+        fail_on_violation=workflow.config.fails_on_violation,
         wall_time=workflow.config.is_wall_time,
         inputs=workflow.inputs,
         metadata=workflow.metadata,
@@ -171,6 +173,8 @@ def _task(entry: TaskEntry, position: int, constraints: WorkflowConstraints) -> 
         compensation=entry.compensation,
         is_irreversible=entry.irreversible,
         group=entry.group,
+        concurrency=entry.concurrency,
+        rate=entry.rate,
     )
 
 
@@ -182,7 +186,10 @@ def _tidy(task: dict[str, Any]) -> dict[str, Any]:
 
 def _protected(task: dict[str, Any]) -> dict[str, Any]:
     """Return a task's document so that binding inputs leaves it as it is; a sub-workflow is bound later."""
-    return {key: value if key in UNBOUND else protect(value) for key, value in task.items()}
+    return {
+        key: value if key in UNBOUND else _protected(value) if key in ACTIONS else protect(value)
+        for key, value in task.items()
+    }
 
 
 def _entry(task: Task) -> TaskEntry:
@@ -214,4 +221,6 @@ def _entry(task: Task) -> TaskEntry:
         compensation=task.compensation,
         irreversible=task.is_irreversible,
         group=task.group,
+        concurrency=task.concurrency,
+        rate=task.rate,
     )

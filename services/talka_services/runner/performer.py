@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Effect, Send, SetAlarm, SetTimer
+from talka_core.behaviour import Alert, Effect, Send, SetAlarm, SetTimer
 from talka_protocols.errors import PlatformError
 from talka_protocols.messages import StartTask, SubmitWorkflow, TimerFired, sealed
 from talka_protocols.ports import Lease
@@ -71,6 +71,8 @@ class Performer:
                 self._set_timer(effect)
             elif isinstance(effect, SetAlarm):
                 await self._set_alarm(effect)
+            elif isinstance(effect, Alert):
+                log.warning(effect.name, actor=self._sender, alert=effect.sentence)
             else:
                 assert self._perform_local is not None, f"nobody performs {type(effect).__name__} here"
                 self._perform_local(effect)

@@ -25,9 +25,10 @@ from talka_protocols.messages import (
     StartTask,
 )
 from talka_protocols.ports import Attempt, Blobs
-from talka_protocols.workflow import INLINE_BYTES_MAX, ClaimCheck, Task
+from talka_protocols.workflow import INLINE_BYTES_MAX, ClaimCheck, Extension, Task
 from talka_services.executors.failures import kinds_of
 from talka_services.executors.registry import Executors
+from talka_services.executors.results import split
 from talka_services.runner.ports import Clock
 from talka_services.service.progress import AttemptProgress, stored
 
@@ -53,6 +54,7 @@ class Ending(Struct):
     claim: ClaimCheck | None = None
     extracts: dict[str, Raw] = {}
     error: TaskFailure | None = None
+    extension: Extension | None = None
 
 
 class Launcher:
@@ -77,6 +79,7 @@ class Launcher:
         self._is_cut_off = False
         self._fresh: dict[Key, int] = {}
         self._ended: dict[Key, None] = {}
+        self._stopping: dict[Key, int] = {}
         self._flush: asyncio.TimerHandle | None = None
         self._reports: list[AttemptFinished] = []
         self._gathering: asyncio.TimerHandle | None = None
@@ -111,6 +114,7 @@ class Launcher:
 
     def _never_began(self, key: Key, task: asyncio.Task[None]) -> None:
         """Report an attempt that was stopped before its first step, so that ``_run`` never saw it."""
+        self._stopping.pop(key, None)
         if task.cancelled() and self._running.pop(key, None) is not None:
             now_ms = self._clock.now_ms()
             self._report(AttemptFinished(*key, self._worker_id, 0, now_ms, Outcome.CANCELLED))
@@ -134,11 +138,18 @@ class Launcher:
         for report in reports:
             self._tell(AttemptEnded(self._worker_id, report))
 
-    def stop(self, execution_id: str, task_id: str, attempt: int) -> None:
-        """Have an attempt stopped; it reports when nothing of it runs any more."""
-        task = self._running.get((execution_id, task_id, attempt))
+    def stop(self, execution_id: str, task_id: str, attempt: int, *, is_forced: bool = False) -> None:
+        """Have an attempt stopped, or killed at once; it reports when nothing of it runs any more.
+
+        Executors take a second cancellation for the wish to kill, so no repeated stop may look like one.
+        """
+        key = (execution_id, task_id, attempt)
+        task = self._running.get(key)
         if task is not None:
-            task.cancel()
+            wanted, done = 2 if is_forced else 1, self._stopping.get(key, 0)
+            for _ in range(done, wanted):
+                task.cancel()
+            self._stopping[key] = max(wanted, done)
 
     def confirm(self, confirmation: ConfirmProgress) -> None:
         """Tell a running task that what it saved is recorded, or refused."""
@@ -170,6 +181,7 @@ class Launcher:
             self._running.pop(key, None)
             self._progress.pop(key, None)
             self._fresh.pop(key, None)
+            self._stopping.pop(key, None)
         report = AttemptFinished(
             *key,
             self._worker_id,
@@ -180,6 +192,8 @@ class Launcher:
             ending.claim,
             ending.extracts,
             ending.error,
+            ending.extension,
+            progress.artifacts if ending.outcome is Outcome.SUCCEEDED else {},
         )
         self._report(report)
 
@@ -245,7 +259,8 @@ class Launcher:
         payload = substitute(start.task.payload, value_of)
         return start.task if payload is start.task.payload else replace(start.task, payload=payload)
 
-    async def _succeeded(self, start: StartTask, result: Any) -> Ending:
+    async def _succeeded(self, start: StartTask, returned: Any) -> Ending:
+        result, extension = split(returned)
         try:
             encoded = msgspec.json.encode(result)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -255,10 +270,10 @@ class Launcher:
             sentence = f"The result is nested deeper than {RESULT_DEPTH_MAX} levels."
             return Ending(Outcome.FAILED, error=TaskFailure("result_too_deep", sentence))
         if len(encoded) <= INLINE_BYTES_MAX:
-            return Ending(Outcome.SUCCEEDED, Raw(encoded))
+            return Ending(Outcome.SUCCEEDED, Raw(encoded), extension=extension)
         claim = await stored(self._blobs, encoded)
         extracts = _extracts(start, msgspec.json.decode(encoded))
-        return Ending(Outcome.SUCCEEDED, claim=claim, extracts=extracts)
+        return Ending(Outcome.SUCCEEDED, claim=claim, extracts=extracts, extension=extension)
 
 
 def _is_deep(encoded: bytes) -> bool:

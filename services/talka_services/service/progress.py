@@ -35,7 +35,17 @@ SAVES_MAX = 1_000
 SAVES_WINDOW_S = 10.0
 STORE_AGAIN_S = 1.0
 
-_BYTES_MAX = {Mark.CHECKPOINT: CHECKPOINT_BYTES_MAX, Mark.STEP: STEP_BYTES_MAX}
+ARTIFACT_BYTES_MAX = 32 * 1024 * 1024
+"""In base64, so that three quarters of it are content."""
+ARTIFACTS_MAX = 1_000
+NULL = Raw(b"null")
+
+_BYTES_MAX = {
+    Mark.CHECKPOINT: CHECKPOINT_BYTES_MAX,
+    Mark.STEP: STEP_BYTES_MAX,
+    Mark.WRITE: ARTIFACT_BYTES_MAX,
+    Mark.READ: ARTIFACT_BYTES_MAX,
+}
 
 
 class AttemptProgress:
@@ -47,15 +57,16 @@ class AttemptProgress:
     def __init__(
         self, start: StartTask, started_at: int, blobs: Blobs, tell: Callable[[Message], None]
     ) -> None:
-        self.checkpoint = Raw(b"null")
+        self.checkpoint = NULL
         self.steps: dict[str, Raw] = {}
+        self.artifacts: dict[str, ClaimCheck | None] = {}
         self._start = start
         self._blobs = blobs
         self._tell = tell
         self._request = partial(
             RecordProgress, start.execution_id, start.task.id, start.attempt, start.worker_id, started_at
         )
-        self._unconfirmed: dict[int, asyncio.Future[None]] = {}
+        self._unconfirmed: dict[int, asyncio.Future[ConfirmProgress]] = {}
         self._sequence = 0
         self._newest = self.checkpoint
         self._taken = 0
@@ -74,20 +85,28 @@ class AttemptProgress:
         for name, saved in self._start.steps.items():
             self.steps[name] = await self._fetched(saved)
 
-    async def save(self, mark: Mark, name: str, data: Raw) -> None:
-        """Return when the execution's log holds it.
+    async def save(self, mark: Mark, name: str, data: Raw) -> Raw:
+        """Return when the execution's log holds it; an artifact's content where one is read.
 
         Raises:
             StaleAttemptError: another attempt has taken this one's place.
-            TaskFailedError: it is too large, or the attempt saves too often.
+            TaskFailedError: it is too large, the attempt saves too often, or there is no such artifact.
         """
         self._require_bounded(mark, data)
         data = data.copy()
-        if mark is Mark.STEP:
-            await self._record(mark, name, data)
-            self.steps.setdefault(name, data)
-        else:
-            await self._save_checkpoint(data)
+        match mark:
+            case Mark.CHECKPOINT:
+                await self._save_checkpoint(data)
+            case Mark.STEP:
+                await self._record(mark, name, data)
+                self.steps.setdefault(name, data)
+            case Mark.WRITE:
+                self.artifacts[name] = await stored(self._blobs, bytes(data))
+            case Mark.READ:
+                claim = self.artifacts.get(name) or (await self._record(mark, name, data)).claim
+                assert claim is not None, "what is read without a refusal is kept somewhere"
+                return Raw(await self._blobs.get(claim))
+        return NULL
 
     def confirm(self, confirmation: ConfirmProgress) -> None:
         """Let the call return whose request is recorded, or raise if it is refused."""
@@ -96,7 +115,7 @@ class AttemptProgress:
             return
         refusal = confirmation.refusal
         if refusal is None:
-            waiting.set_result(None)
+            waiting.set_result(confirmation)
         elif refusal.code == STALE_CODE:
             waiting.set_exception(StaleAttemptError(refusal.message, hint="Let the task end."))
         else:
@@ -117,14 +136,14 @@ class AttemptProgress:
             await self._record(Mark.CHECKPOINT, "", newest)
             self._covered, self.checkpoint = covered, newest
 
-    async def _record(self, mark: Mark, name: str, data: Raw) -> None:
+    async def _record(self, mark: Mark, name: str, data: Raw) -> ConfirmProgress:
         self._require_rate()
         saved = await self._stored(bytes(data))
         self._sequence += 1
         waiting = self._unconfirmed[self._sequence] = asyncio.get_running_loop().create_future()
         request = self._request(self._sequence, mark, name, saved)
         self._tell(ProgressMade(self._start.worker_id, request))
-        await asyncio.shield(waiting)
+        return await asyncio.shield(waiting)
 
     def _require_bounded(self, mark: Mark, data: Raw) -> None:
         size, most = memoryview(data).nbytes, _BYTES_MAX[mark]
@@ -132,6 +151,11 @@ class AttemptProgress:
             raise TaskFailedError(
                 f"A {mark} of {size} bytes is more than the {most} that one may have.",
                 hint="Write large data to a file or an object store and save its name.",
+            )
+        if mark is Mark.WRITE and len(self.artifacts) >= ARTIFACTS_MAX:
+            raise TaskFailedError(
+                f"A task may write {ARTIFACTS_MAX} artifacts, and this is one more.",
+                hint="Pack them into fewer, or write files and return their names.",
             )
         if mark is Mark.STEP and len(self.steps) >= STEPS_MAX:
             raise TaskFailedError(

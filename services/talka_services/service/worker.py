@@ -290,7 +290,8 @@ class WorkerService:
             case Launch():
                 self._launcher.launch(effect.start)
             case Stop():
-                self._launcher.stop(effect.execution_id, effect.task_id, effect.attempt)
+                key = (effect.execution_id, effect.task_id, effect.attempt)
+                self._launcher.stop(*key, is_forced=effect.is_forced)
             case Confirm():
                 self._launcher.confirm(effect.confirmation)
             case Enlist() if self._enlisting:

@@ -17,7 +17,7 @@ from talka_core.scheduler.waiting import child_id
 from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Join
+from talka_protocols.policies import Join, MapOver
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import INLINE_BYTES_MAX, Task, Workflow
 
@@ -188,3 +188,35 @@ def test_child_that_the_planner_refuses_fails_the_task() -> None:
     assert error.code == "child_failed"
     assert "must be a number" in error.message
     assert _state(model, CHILD).status is ExecutionState.REJECTED
+
+
+def test_map_runs_a_sub_workflow_for_each_item() -> None:
+    """Each item of a map is a task of its own, and so is its sub-workflow."""
+    child = _child(Task("ask", "approval", payload={"question": "${input.what}?"}), what=None)
+    payload = {"inputs": {"what": "${item}"}, "output": "ask"}
+    model = _begun(_sub(child, map=MapOver(["corn", "beans"]), payload=payload))
+    for index, what in enumerate(("corn", "beans")):
+        inner = child_id("e", f"sub[{index}]", 1)
+        assert msgspec.json.decode(_state(model, inner).tasks["ask"].asked)["question"] == f"{what}?"
+        model.tell(Recipient.SCHEDULER, m.AnswerApproval(inner, "ask", "approve", what))
+    model.finish()
+    result = msgspec.json.decode(_state(model).tasks["sub"].result)
+    assert [item["by"] for item in result] == ["corn", "beans"]
+
+
+def test_rollback_stops_the_sub_workflow_first_and_starts_another() -> None:
+    """Nothing is undone or started again while a sub-workflow that is to be undone is open."""
+    model = _begun(Task("first", AGENT_TYPE), _sub(_child(), dependencies=("first",)))
+    _end(model, "first")
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("e", task_id="first", request_id="r"))
+    assert _state(model).is_rolling_back
+    assert _state(model).tasks["sub"].status is TaskStatus.WAITING
+    model.crash(Recipient.SCHEDULER, "e")
+    _deliver_all(model)
+    assert _state(model).is_rolling_back
+    model.finish()
+    again = child_id("e", "sub", _state(model).tasks["sub"].attempt)
+    assert _state(model, CHILD).status is ExecutionState.CANCELLED
+    assert again != CHILD
+    assert _state(model, again).status is ExecutionState.SUCCEEDED
+    assert _state(model).status is ExecutionState.SUCCEEDED

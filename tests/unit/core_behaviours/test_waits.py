@@ -92,6 +92,15 @@ def test_payload_that_names_no_time_is_refused_with_its_place(
     assert refused.value.path == ("tasks", 0, "payload", *place)
 
 
+@pytest.mark.parametrize("agent_type", ["wait", "signal", "approval"])
+def test_time_out_of_an_attempt_is_refused(agent_type: str) -> None:
+    """What nobody runs has no attempt to stop: the hint says where the limit belongs."""
+    with pytest.raises(WorkflowInvalidError) as refused:
+        check(Workflow("e", "e", (Task("pause", agent_type, timeout=5.0),)))
+    assert refused.value.path == ("tasks", 0, "timeout_seconds")
+    assert "payload" in refused.value.hint
+
+
 @pytest.mark.parametrize("payload", [{"seconds": "${other.s}"}, {"until": "${other.day}T09:00:00+01:00"}])
 def test_reference_may_stand_for_a_time(payload: dict[str, Any]) -> None:
     """What a reference brings is known only when the task begins to wait."""

@@ -8,7 +8,7 @@ import pytest
 
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.policies import RetryPolicy
+from talka_protocols.policies import Action, RetryPolicy
 from talka_protocols.workflow import Task, Workflow
 
 
@@ -45,3 +45,35 @@ def test_too_many_patterns() -> None:
     """A list that is longer than anybody writes is refused."""
     error = _refusal(retry=RetryPolicy(only=("x",) * 101))
     assert (error.code, error.path) == ("bad_pattern", ("tasks", 0, "retry", "only"))
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "field"),
+    [
+        (Action(" "), "unknown_agent_type", "agent_type"),
+        (Action("sleep", timeout_seconds=0), "bad_number", "timeout_seconds"),
+        (Action("sleep", retries=1001), "bad_number", "retries"),
+    ],
+)
+def test_a_fallback_is_checked_like_a_task(action: Action, code: str, field: str) -> None:
+    """What could not run as a task cannot run in its place."""
+    error = _refusal(fallback=action)
+    assert (error.code, error.path) == (code, ("tasks", 0, "fallback", field))
+
+
+def test_what_a_fallback_refers_to_must_exist() -> None:
+    """A reference in a fallback is checked as one in a payload, and its place is named."""
+    error = _refusal(fallback=Action("sleep", {"result": "${nobody.x}"}))
+    assert (error.code, error.path) == (
+        "unknown_reference",
+        ("tasks", 0, "fallback", "payload", "result"),
+    )
+
+
+def test_the_agent_type_of_a_fallback_must_be_offered() -> None:
+    """A fallback that no worker can run is refused as the task itself would be."""
+    task = Task("a", "sleep", fallback=Action("slep"))
+    with pytest.raises(WorkflowInvalidError) as caught:
+        check(Workflow("w", "w", (task,)), agent_types=frozenset({"sleep"}))
+    assert caught.value.path == ("tasks", 0, "fallback", "agent_type")
+    assert "sleep" in caught.value.hint

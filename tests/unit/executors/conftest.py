@@ -25,6 +25,17 @@ import asyncio, dataclasses, os, pathlib, signal, subprocess, sys, time
 class Point:
     x: int
 
+def grow(kind):
+    from talka import Dependency, Extended, Task
+
+    if kind == "nonsense":
+        return Extended(1, ["not a task"])
+    if kind == "unencodable":
+        return Extended(1, [Task("a", "sleep", payload={"x": object()})])
+    if kind == "large":
+        return Extended(1, [Task("a", "sleep", payload={"x": "y" * 300_000})])
+    return Extended({"n": 1}, [Task("a", "sleep"), Task("b", "sleep")], [Dependency("a", "b")])
+
 def add(a, b):
     return a + b
 

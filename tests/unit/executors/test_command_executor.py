@@ -249,6 +249,28 @@ async def test_cancelling_kills_what_does_not_listen(
     assert not any(is_alive(pid) for pid in pids if pid)
 
 
+async def test_a_second_cancellation_does_not_wait_for_the_grace(
+    attempt: Make, tmp_path: Path, eventually: Any, pid_in: PidIn, is_alive: IsAlive
+) -> None:
+    """Whoever cancels twice wants the program killed now, however long it may take to end."""
+    settings = ExecutorSettings(allow_commands=("*",), work_dir=str(tmp_path), stop_grace_s=600)
+    executor = CommandExecutor(settings)
+    line = "trap '' TERM; sleep 600 & echo $$ > leader; while :; do wait; done"
+    task = asyncio.create_task(executor.execute(attempt(shell=line)))
+    await eventually(lambda: pid_in(tmp_path / "leader"))
+    leader = pid_in(tmp_path / "leader")
+    task.cancel()
+    await asyncio.wait([task], timeout=0.3)
+    assert not task.done()
+    task.cancel()
+    async with asyncio.timeout(60):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert leader
+    assert not is_alive(leader)
+    await executor.close()
+
+
 async def test_cancelling_finds_those_that_left(
     command: CommandExecutor,
     attempt: Make,

@@ -322,6 +322,22 @@ async def test_cancelling_itself_is_a_failure(python: PythonExecutor, call: Make
         await python.execute(call("cancel_itself"))
 
 
+async def test_a_second_cancellation_kills_the_child(call: Make, tmp_path: Path, eventually: Any) -> None:
+    """A function that does not want to end is gone with its process, without waiting for the grace."""
+    executor = PythonExecutor(ExecutorSettings(allow_modules=(MODULE,), processes=1, stop_grace_s=600))
+    marks = tmp_path / "marks"
+    task = asyncio.create_task(executor.execute(call("stubborn", path=str(marks))))
+    await eventually(marks.exists)
+    task.cancel()
+    await asyncio.wait([task], timeout=0.3)
+    assert not task.done()
+    task.cancel()
+    async with asyncio.timeout(60):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await executor.close()
+
+
 async def test_closing_fails_what_still_runs(call: Make, tmp_path: Path, eventually: Any) -> None:
     """Tasks that are still there when the executor is closed fail instead of hanging."""
     executor = PythonExecutor(ExecutorSettings(allow_modules=(MODULE,), processes=1, stop_grace_s=0.5))

@@ -14,7 +14,7 @@ from msgspec import Raw
 from talka_protocols.errors import StaleAttemptError, TaskFailedError
 from talka_protocols.messages import Mark
 from talka_protocols.ports import Attempt
-from talka_protocols.workflow import Task
+from talka_protocols.workflow import ClaimCheck, Task
 from talka_services.executors.agents import AgentExecutor
 from talka_services.executors.python import PythonExecutor
 from talka_services.executors.registry import ExecutorSettings
@@ -74,9 +74,10 @@ class Kept:
     def __init__(self) -> None:
         self.checkpoint = Raw(b"null")
         self.steps: dict[str, Raw] = {}
+        self.artifacts: dict[str, ClaimCheck | None] = {}
         self.refusal: Exception | None = None
 
-    async def save(self, mark: Mark, name: str, data: Raw) -> None:
+    async def save(self, mark: Mark, name: str, data: Raw) -> Raw:
         """Keep it."""
         if self.refusal is not None:
             raise self.refusal
@@ -84,6 +85,7 @@ class Kept:
             self.steps[name] = data.copy()
         else:
             self.checkpoint = data.copy()
+        return data
 
     async def settled(self) -> None:
         """Return at once."""

@@ -28,7 +28,7 @@ OVER = "over"
 
 
 def _decide(_state: Any, message: Any, _now_ms: int) -> Iterator[Any]:
-    yield e.ExecutionCancelRequested(message.reason)
+    yield e.ExecutionPaused(reason=message.reason)
 
 
 BEHAVIOUR: Any = replace(SCHEDULER, decide=_decide, is_over=lambda state: state.reason == OVER)

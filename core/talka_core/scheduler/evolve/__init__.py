@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from talka_core.scheduler.evolve import allocations, execution, growth, progress, tasks, undoing, waiting
+from talka_core.scheduler.evolve import (
+    allocations,
+    artifacts,
+    control,
+    execution,
+    growth,
+    progress,
+    tasks,
+    undoing,
+    waiting,
+)
 from talka_core.scheduler.evolve.execution import restore
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.events import ExecutionEvent
@@ -19,6 +29,8 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **growth.HANDLERS,
     **waiting.HANDLERS,
     **progress.HANDLERS,
+    **control.HANDLERS,
+    **artifacts.HANDLERS,
     **execution.HANDLERS,
     **undoing.HANDLERS,
 }

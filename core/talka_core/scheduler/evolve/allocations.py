@@ -29,9 +29,14 @@ def _returned(
     if handing := state.handing.pop(allocation, None):
         state.returning[allocation] = handing
     for task_id, record in _holding(state, allocation):
-        holder = Holder(state.execution_id, task_id, record.attempt)
-        state.returning[allocation] = Return(holder, record.fence)
-        _let_go(record)
+        give_back(state, task_id, record)
+
+
+def give_back(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+    """Let what the task holds, or has asked for, be on its way back to the pool."""
+    holder = Holder(state.execution_id, task_id, record.attempt)
+    state.returning[record.allocation_id] = Return(holder, record.fence)
+    _let_go(record)
 
 
 def _settled(state: ExecutionRecord, event: e.AllocationSettled, _at: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from talka_core.scheduler.index import extend, index_of
-from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_core.scheduler.index import extend, fall_back, index_of
+from talka_core.scheduler.state import REQUESTS_KEPT, ExecutionRecord, TaskRecord
 from talka_protocols import events as e
 from talka_protocols.states import ExecutionState
 
@@ -37,16 +37,23 @@ def _started(state: ExecutionRecord, _event: e.ExecutionStarted, at: int) -> Non
 
 def restart_clock(state: ExecutionRecord, at: int) -> None:
     """Let the execution run from now on, with its whole time limit before it."""
-    state.status, state.timeout_at = ExecutionState.RUNNING, at + limit_ms(state)
+    state.status, state.limit_stopped_at = ExecutionState.RUNNING, 0
+    state.limit_ms = limit_ms_of(state)
+    state.timeout_at = at + state.limit_ms
 
 
 def _cancel_requested(state: ExecutionRecord, event: e.ExecutionCancelRequested, _at: int) -> None:
-    state.is_cancelling, state.reason = True, event.reason
+    state.reason = state.reason if state.is_stopping else event.reason
+    state.is_cancelling, state.is_forced = True, event.is_forced
 
 
 def _timeout_reached(state: ExecutionRecord, event: e.ExecutionTimeoutReached, _at: int) -> None:
     state.is_timing_out = True
     state.reason = f"The execution's time limit of {event.limit_ms / 1000:g} s passed."
+
+
+def _fail_fast_began(state: ExecutionRecord, event: e.FailFastBegan, _at: int) -> None:
+    state.is_failing, state.reason = True, f"Task {event.task_id!r} failed, and that ends everything."
 
 
 _ENDINGS: dict[type, ExecutionState] = {
@@ -62,12 +69,19 @@ def _ended(state: ExecutionRecord, event: Any, at: int) -> None:
     state.status, state.finished_at = _ENDINGS[type(event)], at
 
 
-def _refused(_state: ExecutionRecord, _event: e.RequestRefused, _at: int) -> None:
-    """Change nothing: the event itself is the answer."""
+def _refused(state: ExecutionRecord, event: e.RequestRefused, _at: int) -> None:
+    """Change nothing else: the event itself is the answer."""
+    hear(state, event.request_id)
 
 
-def limit_ms(state: ExecutionRecord) -> int:
-    """Return how long the execution may run, in milliseconds."""
+def hear(state: ExecutionRecord, request_id: str) -> None:
+    """Remember a request that has an id, so that it is heard once."""
+    if request_id:
+        state.requests = [*state.requests, request_id][-REQUESTS_KEPT:]
+
+
+def limit_ms_of(state: ExecutionRecord) -> int:
+    """Return the time limit that the definition gives, in milliseconds."""
     assert state.workflow is not None
     limit = state.workflow.constraints.max_seconds
     own = state.workflow.config.timeout
@@ -80,6 +94,10 @@ def restore(state: ExecutionRecord) -> None:
         state.index = index_of(state.workflow)
         for addition in state.added:
             extend(state.index, state.workflow, addition)
+        for task_id, record in state.tasks.items():
+            if record.is_fallback:
+                fall_back(state.index, task_id)
+        state.limit_ms = state.limit_ms or limit_ms_of(state)
 
 
 HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
@@ -88,6 +106,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.ExecutionStarted: _started,
     e.ExecutionCancelRequested: _cancel_requested,
     e.ExecutionTimeoutReached: _timeout_reached,
+    e.FailFastBegan: _fail_fast_began,
     e.RequestRefused: _refused,
     **dict.fromkeys(_ENDINGS, _ended),
 }

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from talka_core.scheduler.index import MAP, extend
+from talka_core.scheduler.evolve.tasks import leave
+from talka_core.scheduler.index import EXTENSION, MAP, extend
 from talka_core.scheduler.joins import is_satisfied
 from talka_core.scheduler.names import COMPENSATION, undone_by
-from talka_core.scheduler.state import ExecutionRecord, Retired, TaskRecord
+from talka_core.scheduler.state import ExecutionRecord, OpenExtension, Retired, TaskRecord
 from talka_protocols import events as e
+from talka_protocols.states import TaskStatus
 
 
 def _added(state: ExecutionRecord, event: e.TasksAdded, _at: int) -> None:
@@ -34,4 +36,27 @@ def _added(state: ExecutionRecord, event: e.TasksAdded, _at: int) -> None:
             state.tasks[edge.to_task].waits_for += 1
 
 
-HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {e.TasksAdded: _added}
+def _requested(state: ExecutionRecord, event: e.ExtensionRequested, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    leave(state, event.task_id, record)
+    record.status, record.waiting, record.due_at = TaskStatus.WAITING, EXTENSION, 0
+    record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
+    state.extensions[event.task_id] = OpenExtension(event.extension, event.finished_at)
+
+
+def _accepted(state: ExecutionRecord, event: e.ExtensionAccepted, _at: int) -> None:
+    asked = state.extensions[event.task_id]
+    asked.dependencies, asked.is_accepted, asked.is_settled = event.dependencies, True, True
+
+
+def _refused(state: ExecutionRecord, event: e.ExtensionRefused, _at: int) -> None:
+    if asked := state.extensions.get(event.task_id):
+        asked.is_settled = True
+
+
+HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
+    e.TasksAdded: _added,
+    e.ExtensionRequested: _requested,
+    e.ExtensionAccepted: _accepted,
+    e.ExtensionRefused: _refused,
+}

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from talka_core.scheduler.evolve.undoing import compensated, compensation_begun, compensation_failed
-from talka_core.scheduler.index import MAP
+from talka_core.scheduler.index import MAP, fall_back
 from talka_core.scheduler.joins import on_failure_of
 from talka_core.scheduler.state import ExecutionRecord, MapRecord, TaskRecord, allocation_id
 from talka_protocols import events as e
@@ -25,7 +25,7 @@ _STOPPED = TaskFailure("compensation_failed", "its compensation was cancelled.")
 def _ready(state: ExecutionRecord, event: e.TaskReady, at: int) -> None:
     record = state.tasks[event.task_id]
     record.status, record.rank, record.ready_at = TaskStatus.READY, event.rank, at
-    heappush(state.ready, (event.rank, event.task_id))
+    enqueue(state, event.task_id, record)
     if record.undoes:
         compensation_begun(state, record.undoes)
 
@@ -65,7 +65,7 @@ def _started(state: ExecutionRecord, event: e.TaskStarted, _at: int) -> None:
 
 def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.attempt, record.due_at = TaskStatus.WAITING, event.attempt, event.due_at
     record.waiting, record.started_at = event.kind, at
     record.awaited, record.asked = event.name, event.data.copy()
@@ -101,6 +101,7 @@ def _failed(state: ExecutionRecord, event: e.TaskFailed | e.TaskTimedOut, _at: i
 def _cancelled(state: ExecutionRecord, event: e.TaskCancelled, _at: int) -> None:
     record = _end(state, event.task_id, TaskStatus.CANCELLED, event.finished_at)
     record.because, record.is_tolerated = event.because, bool(event.because)
+    record.is_expired = state.is_timing_out and not event.because and not record.undoes
     _break_group(state, event.task_id, record)
     if record.undoes and state.tasks[record.undoes].status is TaskStatus.COMPENSATING:
         compensation_failed(state, record.undoes, _STOPPED)
@@ -122,12 +123,12 @@ def _break_group(state: ExecutionRecord, task_id: str, record: TaskRecord) -> No
 
 def _cancel_requested(state: ExecutionRecord, event: e.TaskCancelRequested, _at: int) -> None:
     record = state.tasks[event.task_id]
-    record.is_stopping, record.because = True, event.because
+    record.is_stopping, record.because, record.is_forced = True, event.because, event.is_forced
 
 
 def _retrying(state: ExecutionRecord, event: e.TaskRetrying, _at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.error = TaskStatus.RETRYING, event.error
     record.failures, record.due_at = record.failures + 1, event.due_at
     record.is_unclear |= event.error.code == TaskTimeoutError.code
@@ -135,25 +136,37 @@ def _retrying(state: ExecutionRecord, event: e.TaskRetrying, _at: int) -> None:
 
 def _iterated(state: ExecutionRecord, event: e.TaskIterated, _at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.due_at, record.iteration = TaskStatus.RETRYING, event.due_at, event.iteration
     record.failures = record.lost = 0
+    record.checkpoint, record.steps = None, {}
     record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
 
 
 def _attempt_lost(state: ExecutionRecord, event: e.TaskAttemptLost, at: int) -> None:
     record = state.tasks[event.task_id]
-    _leave(state, event.task_id, record)
+    leave(state, event.task_id, record)
     record.status, record.ready_at = TaskStatus.READY, at
     record.lost += not event.is_handed_back
     record.is_unclear |= record.may_have_acted
-    heappush(state.ready, (record.rank, event.task_id))
+    enqueue(state, event.task_id, record)
+
+
+def _fell_back(state: ExecutionRecord, event: e.TaskFellBack, at: int) -> None:
+    record = state.tasks[event.task_id]
+    leave(state, event.task_id, record)
+    fall_back(state.index, event.task_id)
+    record.status, record.ready_at = TaskStatus.READY, at
+    record.error, record.failures, record.is_fallback = event.error, 0, True
+    record.rank = record.rank or state.index.ranks[event.task_id]
+    enqueue(state, event.task_id, record)
 
 
 def _end(state: ExecutionRecord, task_id: str, status: TaskStatus, finished_at: int) -> TaskRecord:
     record = state.tasks[task_id]
-    _leave(state, task_id, record)
+    leave(state, task_id, record)
     state.unfinished -= 1
+    state.extensions.pop(task_id, None)
     record.status, record.finished_at, record.ended_version = status, finished_at, state.version
     if record.iteration:
         # What an earlier round returned is not the task's result.
@@ -169,7 +182,13 @@ def _satisfy(state: ExecutionRecord, task_id: str) -> None:
         state.tasks[successor].waits_for -= 1
 
 
-def _leave(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+def enqueue(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+    """Let a ready task wait for its turn, unless it is paused."""
+    if not record.is_paused:
+        heappush(state.ready, (record.rank, task_id))
+
+
+def leave(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
     """Take the task out of the counts and queues that its old status is part of."""
     if record.status in ACTIVE_TASK_STATUSES:
         state.active -= 1
@@ -203,4 +222,5 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.TaskRetrying: _retrying,
     e.TaskIterated: _iterated,
     e.TaskAttemptLost: _attempt_lost,
+    e.TaskFellBack: _fell_back,
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from talka_core.scheduler.evolve.execution import restart_clock, restore
+from talka_core.scheduler.evolve.execution import hear, restart_clock, restore
+from talka_core.scheduler.index import take_back
 from talka_core.scheduler.joins import is_satisfied
 from talka_core.scheduler.names import COMPENSATION, undo_id
 from talka_core.scheduler.state import ExecutionRecord, Retired, Rollback, TaskRecord
@@ -13,8 +14,6 @@ from talka_protocols import events as e
 from talka_protocols.events import TaskFailure
 from talka_protocols.policies import Then
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
-
-REQUESTS_KEPT = 100
 
 
 def compensation_begun(state: ExecutionRecord, task_id: str) -> None:
@@ -111,8 +110,8 @@ def _await(state: ExecutionRecord, tasks: Collection[str]) -> None:
 
 
 def _begin_anew(state: ExecutionRecord, request_id: str) -> None:
-    state.requests = [*state.requests, request_id][-REQUESTS_KEPT:]
-    state.is_cancelling = state.is_timing_out = False
+    hear(state, request_id)
+    state.is_cancelling = state.is_timing_out = state.is_failing = state.is_forced = False
     state.finished_at, state.reason = 0, ""
 
 
@@ -124,6 +123,8 @@ def _again(state: ExecutionRecord, task_id: str, to: int) -> TaskRecord:
     """
     record = state.tasks[task_id]
     is_new = record.status in (TaskStatus.SUCCEEDED, TaskStatus.COMPENSATED)
+    if record.is_fallback:
+        take_back(state.index, task_id)
     again = _fresh(record)
     again.round += is_new and not state.index.tasks[task_id].is_irreversible
     if not is_new and 0 < record.ended_version <= to:

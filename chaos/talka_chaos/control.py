@@ -1,0 +1,83 @@
+"""Judges pauses, time limits and failures by the events of an execution alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from talka_chaos.graphs import AGENT_TYPE
+from talka_core.scheduler.clock import EARLY_MS
+from talka_protocols import events as e
+from talka_protocols.commit import Commit
+from talka_protocols.policies import OnFailure
+from talka_protocols.subjects import LogName
+
+OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
+
+
+def failures(log: LogName, state: Any) -> Iterator[str]:
+    """H3 a failure that is to end everything does; H4 a task does not fail before its fallback did."""
+    if state.is_stopping or state.workflow is None:
+        return
+    faults = [task_id for task_id in state.failed if not state.tasks[task_id].is_tolerated]
+    config = state.workflow.config
+    if config.on_failure is OnFailure.FAIL_FAST and len(faults) > config.tolerated_failures:
+        yield f"H3 {log}: {faults} failed, and the execution went on"
+    for task in state.workflow.tasks:
+        has_fallback = task.fallback is not None and task.map is None and task.agent_type == AGENT_TYPE
+        if has_fallback and task.id in state.failed and not state.tasks[task.id].is_fallback:
+            yield f"H4 {log}: task {task.id} failed without its fallback"
+
+
+def outcomes_of(events: list[Any]) -> Counter[str]:
+    """Count the outcomes of each task, without those that a resumed execution took back."""
+    outcomes: Counter[str] = Counter()
+    expired: list[str] = []
+    is_timing_out = False
+    for event in events:
+        if isinstance(event, OUTCOMES):
+            outcomes[event.task_id] += 1
+        if is_timing_out and isinstance(event, e.TaskCancelled) and not event.because:
+            expired.append(event.task_id)
+        if isinstance(event, e.ExecutionTimeoutReached):
+            is_timing_out = True
+        if is_timing_out and isinstance(event, e.ExecutionResumed):
+            outcomes.subtract(expired)
+            expired, is_timing_out = [], False
+    return outcomes
+
+
+def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    """H1 nothing new starts while it is paused; H2 the time limit counts no time that stood still."""
+    paused: set[str] = set()
+    started = stood = since = limit = 0
+    for commit in commits:
+        for version, _, event in commit.events():
+            match event:
+                case e.ExecutionAccepted() if event.workflow is not None:
+                    config, constraints = event.workflow.config, event.workflow.constraints
+                    own = config.timeout or constraints.max_seconds
+                    limit = int(1000 * min(own, constraints.max_seconds))
+                case e.ExecutionStarted():
+                    started = commit.at
+                case e.ExecutionPaused() | e.TaskPaused():
+                    paused.add(getattr(event, "task_id", ""))
+                case e.ExecutionResumed() | e.TaskResumed():
+                    paused.discard(getattr(event, "task_id", ""))
+                    if isinstance(event, e.ExecutionResumed) and event.limit_ms:
+                        limit, started, stood, since = event.limit_ms, commit.at, 0, since and commit.at
+                case e.TimeLimitStopped():
+                    since = commit.at
+                case e.TimeLimitResumed():
+                    stood, since = stood + commit.at - since, 0
+                case e.ExecutionTimeoutReached():
+                    spent = commit.at - started - stood
+                    if since or spent + EARLY_MS < limit:
+                        yield f"H2 {log}: event {version} ends {limit} ms after {spent}"
+                case e.TaskQueued() | e.AllocationHandedOn():
+                    task_id = event.task_id if isinstance(event, e.TaskQueued) else event.to_task
+                    if paused & {"", task_id}:
+                        yield f"H1 {log}: event {version} starts {task_id}, which is paused"
+                case _:
+                    pass

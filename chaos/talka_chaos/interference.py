@@ -1,0 +1,41 @@
+"""What people do to executions under way: pause, resume and force; and how they let go of them in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from talka_core.scheduler import ExecutionRecord
+from talka_core.status import status_of
+from talka_protocols.messages import (
+    CancelExecution,
+    PauseExecution,
+    ReleaseTask,
+    ResumeExecution,
+    SchedulerMessage,
+)
+from talka_protocols.states import ExecutionState
+from talka_protocols.workflow import Workflow
+
+
+def interference(random: Random, workflow: Workflow, at_s: float) -> Iterator[tuple[float, SchedulerMessage]]:
+    """Yield, with their moments, requests to pause and resume the execution or a task, in any order."""
+    for number in range(random.randrange(1, 6)):
+        task_id = random.choice(("", "", random.choice(workflow.tasks).id))
+        kind = random.choice((PauseExecution, ResumeExecution))
+        at_s += random.uniform(0.0, 10.0)
+        yield at_s, kind(workflow.id, f"drawn-{number}", task_id)
+    if random.random() < 0.2:
+        yield at_s + 1.0, CancelExecution(workflow.id, "forced", is_forced=True)
+
+
+def relief(state: ExecutionRecord) -> Iterator[SchedulerMessage]:
+    """Yield what resumes all that is paused and releases all that is parked."""
+    key, request_id = state.execution_id, f"relief-{state.version}"
+    if state.status is ExecutionState.PAUSED:
+        yield ResumeExecution(key, request_id)
+    status = status_of(state)
+    for task_id in status.parked:
+        yield ReleaseTask(key, f"{request_id}-{task_id}-parked", task_id)
+    for task_id in status.paused:
+        yield ResumeExecution(key, f"{request_id}-{task_id}", task_id)

@@ -1,0 +1,80 @@
+"""Schedules of a world, and what must be true of their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from talka_chaos.graphs import random_workflow
+from talka_core.starter import STARTER
+from talka_protocols import events as e
+from talka_protocols.messages import PutSchedule
+from talka_protocols.schedules import CatchUp, Overlap, Schedule
+from talka_protocols.subjects import EXECUTION, LogName
+
+SHARE = 0.25
+
+
+def drawn_schedules(seed: int) -> list[PutSchedule]:
+    """Return the schedules of a seed, which most have none of; no other draw of the seed depends on them."""
+    random = Random(f"schedules {seed}")  # noqa: S311  (the same for the same seed is the point)
+    if random.random() >= SHARE:
+        return []
+    return [_drawn(random, f"s{number}") for number in range(random.choice((1, 2)))]
+
+
+def _drawn(random: Random, name: str) -> PutSchedule:
+    schedule = Schedule(
+        every_seconds=random.choice((1.0, 2.5, 7.0)),
+        max_runs=random.choice((1, 3, 5)),
+        catch_up=random.choice(list(CatchUp)),
+        catch_up_max=random.choice((2, 10)),
+        overlap=random.choice(list(Overlap)),
+    )
+    return PutSchedule(name, schedule, random_workflow(random, name, random.choice((1, 3))))
+
+
+def schedule_unrest(states: dict[str, Any], expected: int) -> str:
+    """L3 say which schedule has not come to its end."""
+    if len(states) < expected:
+        return f"L3 {len(states)} of {expected} schedules were set"
+    for name, state in states.items():
+        if not STARTER.is_over(state):
+            return f"L3 schedule {name} is next due at {state.next_at}, and {sorted(state.alive)} run"
+    return ""
+
+
+def schedule_findings(log: LogName, events: list[Any], executions: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with one schedule's log.
+
+    D1 every due time is dealt with once, in order; D2 only the overlap rules that
+    say so start an execution beside another; D3 what was started ran, and ended
+    as the log says.
+    """
+    due, queued, alive, started = 0, 0, dict[str, None](), list[str]()
+    schedule = Schedule()
+    for event in events:
+        match event:
+            case e.ScheduleSet():
+                schedule, due, queued = event.schedule, event.next_at, 0
+            case e.ScheduleFired() | e.ScheduleSkipped() | e.ScheduleQueued() | e.ScheduleMissed():
+                now = event.first_at if isinstance(event, e.ScheduleMissed) else event.due_at
+                if now not in (due, queued):
+                    yield f"D1 {log}: {event} deals with {now}, and {due} was due"
+                due = event.next_at
+                queued = now if isinstance(event, e.ScheduleQueued) else 0 if now == queued else queued
+            case e.RunEnded():
+                alive.pop(event.execution_id, None)
+                state = executions.get(event.execution_id)
+                if state is None or state.status != event.status:
+                    yield f"D3 {log}: {event} is not what {EXECUTION}.{event.execution_id} says"
+            case _:
+                pass
+        if isinstance(event, e.ScheduleFired):
+            if alive and schedule.overlap in (Overlap.SKIP, Overlap.QUEUE):
+                yield f"D2 {log}: {event.execution_id} was started beside {sorted(alive)}"
+            alive[event.execution_id] = None
+            started.append(event.execution_id)
+    if len(set(started)) != len(started):
+        yield f"D1 {log}: an execution was started twice: {started}"

@@ -1,0 +1,116 @@
+"""Facts about pauses, about what goes on after them, and about the time limit that keeps up with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from talka_core.scheduler.evolve.allocations import give_back
+from talka_core.scheduler.evolve.execution import hear
+from talka_core.scheduler.evolve.tasks import enqueue, leave
+from talka_core.scheduler.index import MAP
+from talka_core.scheduler.state import PARKED, ExecutionRecord
+from talka_protocols import events as e
+from talka_protocols.events import TaskFailure
+from talka_protocols.states import ExecutionState, TaskStatus
+
+
+def _paused(state: ExecutionRecord, event: e.ExecutionPaused, _at: int) -> None:
+    state.status, state.reason = ExecutionState.PAUSED, event.reason
+    hear(state, event.request_id)
+
+
+def _resumed(state: ExecutionRecord, event: e.ExecutionResumed, at: int) -> None:
+    if state.status is ExecutionState.TIMED_OUT:
+        _take_up(state)
+    state.status, state.reason = ExecutionState.RUNNING, ""
+    if event.limit_ms:
+        state.limit_ms, state.timeout_at = event.limit_ms, at + event.limit_ms
+        state.limit_stopped_at = state.limit_stopped_at and at
+    for record in state.tasks.values():
+        if record.status is TaskStatus.READY:
+            record.ready_at = at
+    hear(state, event.request_id)
+
+
+def _take_up(state: ExecutionRecord) -> None:
+    """Let what the time limit cancelled be as if it had not begun."""
+    state.is_timing_out = state.is_cancelling = state.is_forced = False
+    state.finished_at = 0
+    for task_id, record in state.tasks.items():
+        if record.is_expired:
+            is_map = record.waiting == MAP and task_id in state.maps
+            record.status, record.finished_at = TaskStatus.WAITING if is_map else TaskStatus.PENDING, 0
+            if item_of := state.maps.get(state.index.maps.get(task_id, "")):
+                item_of.ended -= 1
+                item_of.failed -= 1
+            record.is_expired = record.is_stopping = record.is_forced = False
+            record.lost = 0
+            if record.ended_version:
+                state.lost_spans.append((record.ended_version, state.version))
+                record.ended_version = 0
+            state.unfinished += 1
+
+
+def _task_paused(state: ExecutionRecord, event: e.TaskPaused, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    if record.status is TaskStatus.READY and not record.is_paused:
+        leave(state, event.task_id, record)
+    record.is_paused = True
+    hear(state, event.request_id)
+
+
+def _task_resumed(state: ExecutionRecord, event: e.TaskResumed, at: int) -> None:
+    record = state.tasks[event.task_id]
+    if record.is_paused:
+        record.is_paused = False
+        if record.status is TaskStatus.READY:
+            record.ready_at = at
+            enqueue(state, event.task_id, record)
+    hear(state, event.request_id)
+
+
+def _withdrawn(state: ExecutionRecord, event: e.TaskWithdrawn, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    leave(state, event.task_id, record)
+    give_back(state, event.task_id, record)
+    record.status = TaskStatus.READY
+    enqueue(state, event.task_id, record)
+
+
+def _parked(state: ExecutionRecord, event: e.TaskParked, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    leave(state, event.task_id, record)
+    record.status, record.waiting, record.due_at = TaskStatus.WAITING, PARKED, 0
+    record.error = TaskFailure("worker_lost", event.reason)
+    record.is_unclear |= record.may_have_acted
+
+
+def _released(state: ExecutionRecord, event: e.TaskReleased, at: int) -> None:
+    record = state.tasks[event.task_id]
+    record.status, record.waiting, record.ready_at = TaskStatus.READY, "", at
+    record.lost, record.error = 0, None
+    enqueue(state, event.task_id, record)
+    hear(state, event.request_id)
+
+
+def _time_stopped(state: ExecutionRecord, _event: e.TimeLimitStopped, at: int) -> None:
+    state.limit_stopped_at = at
+
+
+def _time_resumed(state: ExecutionRecord, _event: e.TimeLimitResumed, at: int) -> None:
+    state.timeout_at += at - state.limit_stopped_at
+    state.limit_stopped_at = 0
+
+
+HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
+    e.ExecutionPaused: _paused,
+    e.ExecutionResumed: _resumed,
+    e.TaskPaused: _task_paused,
+    e.TaskResumed: _task_resumed,
+    e.TaskWithdrawn: _withdrawn,
+    e.TaskParked: _parked,
+    e.TaskReleased: _released,
+    e.TimeLimitStopped: _time_stopped,
+    e.TimeLimitResumed: _time_resumed,
+}

@@ -1,0 +1,97 @@
+"""``execution.<id>``: what people ask of work under way, its time limit, and what failures lead to."""
+
+from __future__ import annotations
+
+from talka_protocols.events.fact import Fact, TaskFailure
+
+
+class ExecutionPaused(Fact, frozen=True, gc=False):
+    """Nothing new starts until the execution is resumed; what runs goes on. ``request_id`` asked for it."""
+
+    request_id: str = ""
+    reason: str = ""
+
+
+class ExecutionResumed(Fact, frozen=True, gc=False):
+    """Work goes on: after a pause, or where the time limit had stopped it.
+
+    ``limit_ms`` is what the execution has from now on; 0 leaves it what was left.
+    """
+
+    request_id: str = ""
+    limit_ms: int = 0
+
+
+class TaskPaused(Fact, frozen=True, gc=False):
+    """The task does not start until it is resumed; an attempt that runs goes on."""
+
+    task_id: str
+    request_id: str = ""
+    reason: str = ""
+
+
+class TaskResumed(Fact, frozen=True, gc=False):
+    """The task may start again."""
+
+    task_id: str
+    request_id: str = ""
+
+
+class TaskWithdrawn(Fact, frozen=True, gc=False):
+    """The pool is no longer asked for the task's resources, granted or not: the task is ready again."""
+
+    task_id: str
+    attempt: int
+
+
+class TimeLimitStopped(Fact, frozen=True, gc=False):
+    """The execution's time stands still: it is paused, or all that is left of it only waits."""
+
+
+class TimeLimitResumed(Fact, frozen=True, gc=False):
+    """The execution's time goes on, its limit moved by as long as it stood still."""
+
+
+class TaskFellBack(Fact, frozen=True, gc=False):
+    """The task failed for good as it was, so its fallback runs in its place, with attempts of its own."""
+
+    task_id: str
+    attempt: int
+    finished_at: int
+    error: TaskFailure
+
+
+class FailFastBegan(Fact, frozen=True, gc=False):
+    """The task's failure ends everything: what runs is stopped and nothing else starts."""
+
+    task_id: str
+
+
+class TaskParked(Fact, frozen=True, gc=False):
+    """Too many attempts were lost with their workers, perhaps by the task's fault: somebody must decide."""
+
+    task_id: str
+    attempt: int
+    reason: str
+
+
+class TaskReleased(Fact, frozen=True, gc=False):
+    """A parked task may run again."""
+
+    task_id: str
+    request_id: str = ""
+
+
+ControlEvent = (
+    ExecutionPaused
+    | ExecutionResumed
+    | TaskPaused
+    | TaskResumed
+    | TaskWithdrawn
+    | TimeLimitStopped
+    | TimeLimitResumed
+    | TaskFellBack
+    | FailFastBegan
+    | TaskParked
+    | TaskReleased
+)
