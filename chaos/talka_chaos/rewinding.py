@@ -28,7 +28,7 @@ def undoable(random: Random, workflow: Workflow) -> Workflow:
 
 
 def _undoable(random: Random, task: Task, is_grouping: bool) -> Task:
-    task = replace(task, payload={})
+    task = replace(task, payload={}, fallback=None)
     drawn = random.random()
     if task.agent_type != AGENT_TYPE or drawn < 0.2:
         return task

@@ -555,3 +555,8 @@ def test_rollback_and_restart_run_to_their_end_without_a_platform(shell: Shell) 
     assert shell.json("restart", name, *where, code=2)["error"]["code"] == "nothing_to_restart"
     assert shell.json("restart", name, "--from", "tell", *where)["tasks"]["book"]["attempts"] == 2
     assert shell.json("replay", name, "--verify", *where)["violations"] == []
+    other = shell.json("run", "undoable.yaml", *where)["execution_id"]
+    found = shell.json("diff", other, name, *where)
+    assert found["parting"]["second_event"]["type"] == "RequestRefused"
+    assert (found["added"], found["changed"]) == (["undo:book:1"], {})
+    assert "waited" in shell.run("diff", other, name, *where)

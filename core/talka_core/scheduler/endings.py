@@ -214,7 +214,8 @@ def _ends_all(state: ExecutionRecord, task_id: str) -> bool:
     record = state.tasks[task_id]
     if record.status not in (TaskStatus.FAILED, TaskStatus.TIMED_OUT) or record.is_tolerated:
         return False
-    if state.is_stopping or on_failure_of(state, task_id) is not OnFailure.FAIL_FAST:
+    is_ending = state.is_stopping or state.is_rolling_back
+    if is_ending or on_failure_of(state, task_id) is not OnFailure.FAIL_FAST:
         return False
     faults = (t for t in state.failed if t not in state.index.maps and not state.tasks[t].is_tolerated)
     return sum(1 for _ in faults) > _tolerated(state)

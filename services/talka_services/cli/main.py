@@ -14,6 +14,7 @@ from talka_protocols.errors import TalkaError
 from talka_services.cli import (
     answering,
     benching,
+    comparing,
     control,
     history,
     platform,
@@ -45,6 +46,7 @@ for group in (
     history,
     replaying,
     rewinding,
+    comparing,
     validating,
     transfer,
     answering,
