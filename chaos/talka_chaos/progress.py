@@ -45,6 +45,8 @@ class Saves:
                     case e.TaskScheduled():
                         attempts[event.task_id] = event.attempt
                         given[log.key, event.task_id, event.attempt] = newest.get(event.task_id, 0)
+                    case e.TaskIterated():
+                        newest.pop(event.task_id, None)
                     case e.TaskCheckpointed():
                         newest[event.task_id] = number = int(bytes(event.saved.data))
                         recorded.add((log.key, event.task_id, number))
