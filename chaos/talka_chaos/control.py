@@ -22,14 +22,11 @@ def failures(log: LogName, state: Any) -> Iterator[str]:
     if config.on_failure is OnFailure.FAIL_FAST and len(faults) > config.tolerated_failures:
         yield f"H3 {log}: {faults} failed, and the execution went on"
     for task in state.workflow.tasks:
-        has_fallback = (
-            task.fallback is not None
-            and task.map is None
-            and task.loop is None
-            and task.agent_type == AGENT_TYPE
-        )
+        has_fallback = task.fallback is not None and task.map is None and task.agent_type == AGENT_TYPE
         record = state.tasks[task.id]
-        if has_fallback and task.id in state.failed and record.attempt and not record.is_fallback:
+        # A condition without an answer, or one that never held, is no failed attempt to stand in for.
+        is_judged = record.error is not None and record.error.code in {"condition_failed", "loop_exhausted"}
+        if has_fallback and task.id in state.failed and not (record.is_fallback or is_judged):
             yield f"H4 {log}: task {task.id} failed without its fallback"
 
 
