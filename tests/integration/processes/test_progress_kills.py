@@ -63,8 +63,8 @@ async def test_worker_killed_in_the_middle(cluster: Cluster, tmp_path: Path) -> 
     workflow = WorkflowBuilder("long").add_task(Task("long", "python", payload=payload)).build()
     async with await connect(cluster.url) as orchestrator:
         execution_id = await orchestrator.submit_workflow(workflow)
-        for saved in HANGS:
-            await lines_reach(effects, f"saved {saved}")
+        for hang in HANGS:
+            await lines_reach(effects, f"saved {hang}")
             victim = (await orchestrator.histories.execution(execution_id)).tasks["long"].worker_id
             cluster[victim].kill()
             await cluster.start(victim)
