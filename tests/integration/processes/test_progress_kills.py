@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio, pytest.mark.xdist_group("ki
 
 MODULE = "long_work"
 STEPS = 12
+HANGS = [3, 7]
+"""What the first two attempts have saved when they hang until they are killed."""
 RUN_S = 60
 SOURCE = """
 import time
@@ -26,14 +27,15 @@ def note(path, line):
     with open(path, "a") as file:
         file.write(line + "\\n")
 
-def work(context, path, steps):
+def work(context, path, steps, hangs):
     first = context.checkpointed or 0
     note(path, f"attempt {context.attempt} from {first}")
     for number in range(first, steps):
         context.step(f"step {number}", note, path, f"step {number}")
-        time.sleep(0.1)
         context.checkpoint(number + 1)
         note(path, f"saved {number + 1}")
+        if hangs[context.attempt - 1 : context.attempt] == [number + 1]:
+            time.sleep(600)
     return [context.checkpointed, context.step("last", lambda: "done")]
 """
 
@@ -57,12 +59,12 @@ async def test_worker_killed_in_the_middle(cluster: Cluster, tmp_path: Path) -> 
     for worker_id in ("w1", "w2"):
         cluster.add_worker(worker_id)
     await cluster.start()
-    payload = {"call": f"{MODULE}:work", "arguments": {"path": str(effects), "steps": STEPS}}
+    payload = {"call": f"{MODULE}:work", "arguments": {"path": str(effects), "steps": STEPS, "hangs": HANGS}}
     workflow = WorkflowBuilder("long").add_task(Task("long", "python", payload=payload)).build()
     async with await connect(cluster.url) as orchestrator:
         execution_id = await orchestrator.submit_workflow(workflow)
-        for milestone in ("saved 3", "saved 7"):
-            await lines_reach(effects, milestone)
+        for hang in HANGS:
+            await lines_reach(effects, f"saved {hang}")
             victim = (await orchestrator.histories.execution(execution_id)).tasks["long"].worker_id
             cluster[victim].kill()
             await cluster.start(victim)
@@ -73,13 +75,9 @@ async def test_worker_killed_in_the_middle(cluster: Cluster, tmp_path: Path) -> 
     assert result.tasks["long"].result == [STEPS, "done"]
     lines = written(effects)
     begun = [line for line in lines if line.startswith("attempt")]
-    assert len(begun) == 3
-    for line, saved_before in zip(begun[1:], (3, 7), strict=True):
-        assert int(line.rpartition(" ")[2]) >= saved_before, "a checkpoint that had been confirmed was lost"
-    counts = Counter(line for line in lines if line.startswith("step"))
-    # A step whose effect came before its record, and whose worker died between the two, may run again.
-    assert set(counts) == {f"step {number}" for number in range(STEPS)}
-    assert sum(counts.values()) <= STEPS + 2
+    assert begun == ["attempt 1 from 0", "attempt 2 from 3", "attempt 3 from 7"]
+    steps = [line for line in lines if line.startswith("step")]
+    assert steps == [f"step {number}" for number in range(STEPS)]
     names = [event.name for _, event in record.events if isinstance(event, TaskStepFinished)]
     assert sorted(names) == sorted([*(f"step {number}" for number in range(STEPS)), "last"])
     saved = [
