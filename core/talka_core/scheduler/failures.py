@@ -59,4 +59,6 @@ def _may_retry(state: ExecutionRecord, task_id: str, error: TaskFailure) -> bool
 
 
 def _may_fall_back(state: ExecutionRecord, task_id: str) -> bool:
-    return state.index.tasks[task_id].fallback is not None and not state.tasks[task_id].because
+    record = state.tasks[task_id]
+    is_wanted = not record.because and not (record.is_stopping and state.is_rolling_back)
+    return state.index.tasks[task_id].fallback is not None and is_wanted
