@@ -35,12 +35,13 @@ def failed(
         # It would have gone on, and so it does when the execution is resumed.
         yield TaskCancelled(task_id, record.attempt, finished_at)
         return
-    if can_retry and not state.is_stopping:
+    is_ending = state.is_stopping or (record.is_stopping and state.is_rolling_back)
+    if can_retry and not is_ending:
         policy = state.index.tasks[task_id].retry
         due_at = now_ms + retry.delay_ms(state.execution_id, task_id, record.failures + 1, policy)
         yield TaskRetrying(task_id, record.attempt, finished_at, due_at, error)
         return
-    if can_fall_back and not state.is_stopping:
+    if can_fall_back and not is_ending:
         yield TaskFellBack(task_id, record.attempt, finished_at, error)
         yield from waiting.begin(state, task_id, now_ms)
         if record.status in FINAL_TASK_STATUSES:
