@@ -73,10 +73,14 @@ def compare(
     )
 
 
+_NOTHING: tuple[int, dict[str, Any] | None] = (0, None)
+
+
 def _parting(first: Numbered, second: Numbered) -> Parting | None:
     for one, other in zip_longest(_said(first), _said(second)):
         if one is None or other is None or one[1] != other[1]:
-            return Parting(*(one or (0, None)), *(other or (0, None)))
+            (first_version, first_event), (second_version, second_event) = one or _NOTHING, other or _NOTHING
+            return Parting(first_version, first_event, second_version, second_event)
     return None
 
 

@@ -82,12 +82,20 @@ def shared_returned_early() -> AbstractContextManager[Any]:
 
 def key_ignored() -> AbstractContextManager[Any]:
     """The pool compares a key with no limit."""
-    return patch.object(import_module("talka_core.resource.shared"), "limit_of", lambda _name: 1_000)
+
+    def limit_of(_name: str) -> int:
+        return 1_000
+
+    return patch.object(import_module("talka_core.resource.shared"), "limit_of", limit_of)
 
 
 def rate_returned_early() -> AbstractContextManager[Any]:
     """A start under a rate comes back with its allocation."""
-    return patch.object(import_module("talka_core.resource.shared"), "is_rate", lambda _name: False)
+
+    def is_rate(_name: str) -> bool:
+        return False
+
+    return patch.object(import_module("talka_core.resource.shared"), "is_rate", is_rate)
 
 
 POOL_MUTANTS = (

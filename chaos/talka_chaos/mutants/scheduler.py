@@ -32,6 +32,7 @@ compensation = import_module("talka_core.scheduler.compensation")
 decide = import_module("talka_core.scheduler.decide")
 dispatch = import_module("talka_core.scheduler.dispatch")
 effects = import_module("talka_core.scheduler.effects")
+letters = import_module("talka_core.scheduler.letters")
 endings = import_module("talka_core.scheduler.endings")
 failures = import_module("talka_core.scheduler.failures")
 progress = import_module("talka_core.scheduler.progress")
@@ -206,12 +207,12 @@ def loop_without_bound() -> AbstractContextManager[Any]:
 
 def checkpoint_forgotten() -> AbstractContextManager[Any]:
     """An attempt is started without what earlier ones have saved."""
-    real = effects._start  # noqa: SLF001
+    real = letters.start
 
     def start(state: ExecutionRecord, task_id: str, record: Any) -> Any:
         return real(state, task_id, replace(record, checkpoint=None))
 
-    return patch.object(effects, "_start", start)
+    return patch.object(letters, "start", start)
 
 
 def checkpoints_ordered_across_attempts() -> AbstractContextManager[Any]:

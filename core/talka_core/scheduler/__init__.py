@@ -2,8 +2,9 @@
 
 from talka_core.behaviour import Behaviour
 from talka_core.scheduler.decide import decide
-from talka_core.scheduler.effects import answer, is_over, react, resume
+from talka_core.scheduler.effects import answer, is_over, resume
 from talka_core.scheduler.evolve import evolve, restore
+from talka_core.scheduler.reactions import react
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord, initial
 from talka_protocols.events import ExecutionEvent
 from talka_protocols.messages import SchedulerMessage

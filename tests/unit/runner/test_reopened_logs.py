@@ -31,7 +31,11 @@ def _decide(_state: Any, message: Any, _now_ms: int) -> Iterator[Any]:
     yield e.ExecutionPaused(reason=message.reason)
 
 
-BEHAVIOUR: Any = replace(SCHEDULER, decide=_decide, is_over=lambda state: state.reason == OVER)
+def _is_over(state: Any) -> bool:
+    return bool(state.reason == OVER)
+
+
+BEHAVIOUR: Any = replace(SCHEDULER, decide=_decide, is_over=_is_over)
 
 
 class Shard:
