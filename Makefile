@@ -4,7 +4,7 @@
 PYTHON ?= python3
 UV = .venv/bin/uv
 
-.PHONY: demo test check chaos bench clean
+.PHONY: demo test check chaos nightly bench clean
 
 demo: .venv/run
 	.venv/bin/talka run docs/examples/quickstart.yaml --data-dir .talka-demo
@@ -28,6 +28,10 @@ check: .venv/dev
 
 chaos: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 500 --jobs $$(nproc)
+
+# Hours on a small machine: more of what `make chaos` does.
+nightly: .venv/dev
+	.venv/bin/python -m talka_chaos --seeds 10000 --jobs $$(nproc)
 
 bench: .venv/run
 	.venv/bin/talka bench
