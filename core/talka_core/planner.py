@@ -15,6 +15,7 @@ from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.events import (
     ExtensionJudged,
+    Origin,
     Parent,
     PlanAccepted,
     PlanEvent,
@@ -34,6 +35,7 @@ from talka_protocols.messages import (
     SubmissionRecorded,
     SubmitWorkflow,
 )
+from talka_protocols.states import FINAL_TASK_STATUSES
 from talka_protocols.subjects import PLAN
 from talka_protocols.workflow import ClaimCheck, Workflow
 
@@ -48,6 +50,7 @@ class PlanRecord(Struct):
     refusal: Refusal | None = None
     name: str = ""
     schedule: str = ""
+    origin: Origin | None = None
     is_handed_over: bool = False
     parent: Parent | None = None
     judged: dict[str, ExtensionJudged] = field(default_factory=dict[str, ExtensionJudged])
@@ -85,6 +88,9 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     if message.definition is not None and workflow != submitted:
         reason = "A definition stored by digest must be complete: check it before it is stored."
         return PlanRejected("incomplete_definition", reason, submitted.name, parent, message.schedule)
+    if message.origin is not None and not _fits(message.origin, workflow):
+        reason = "A fork can only take over tasks of its own workflow, each once and ended."
+        return PlanRejected("bad_origin", reason, submitted.name, parent, message.schedule)
     found = analyse(workflow)
     return PlanAccepted(
         workflow,
@@ -95,7 +101,15 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         lower_bound(workflow, found),
         parent,
         message.schedule,
+        message.origin,
     )
+
+
+def _fits(origin: Origin, workflow: Workflow) -> bool:
+    ids = [adopted.task_id for adopted in origin.tasks]
+    is_known = set(ids) <= {task.id for task in workflow.tasks}
+    are_ended = all(adopted.status in FINAL_TASK_STATUSES for adopted in origin.tasks)
+    return is_known and are_ended and len(ids) == len(set(ids))
 
 
 def _judge_extension(message: ExtendPlan) -> ExtensionJudged:
@@ -118,7 +132,7 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
             assert event.workflow is not None, "the shell loads a definition before it folds PlanAccepted"
             state.workflow, state.definition = event.workflow, event.definition
             state.name, state.parent = event.workflow.name, event.parent
-            state.schedule = event.schedule
+            state.schedule, state.origin = event.schedule, event.origin
         case PlanRejected():
             state.refusal, state.name = Refusal(event.code, event.message), event.name
             state.parent, state.schedule = event.parent, event.schedule
@@ -182,6 +196,7 @@ def _hand_over(state: PlanRecord) -> Effect:
         state.name,
         state.parent,
         state.schedule,
+        state.origin,
     )
     return Send(Recipient.SCHEDULER, message)
 

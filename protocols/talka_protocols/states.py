@@ -58,7 +58,7 @@ FINAL_EXECUTION_STATES = frozenset(
 )
 
 TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
-    _T.PENDING: frozenset({_T.READY, _T.SKIPPED, _T.CANCELLED, _T.FAILED}),
+    _T.PENDING: frozenset({_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.SKIPPED, _T.CANCELLED}),
     _T.READY: frozenset(
         {_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED, _T.TIMED_OUT}
     ),
@@ -82,7 +82,8 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
 READY to SCHEDULED is a hand-on: a finished task's allocation goes straight to
 its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
 one is lost when its worker is gone before the grant arrived. PENDING to FAILED
-is a condition that could not be evaluated. WAITING holds nothing: the task
+is a condition that could not be evaluated. PENDING to anything final is also
+what a fork takes over from its origin. WAITING holds nothing: the task
 waits for time, for a person, for the outside or for tasks of its own. RUNNING
 to WAITING is a task that returned and has asked to add to the graph, or one that
 is parked, as from QUEUED or SCHEDULED; WAITING to READY is one that is released.

@@ -162,6 +162,10 @@ class Shell:
         assert "Traceback" not in errors.getvalue()
         return out.getvalue()
 
+    def lines(self, *words: str) -> list[Any]:
+        """Run a command with --json and return the objects that it printed, one a line."""
+        return [json.loads(line) for line in self.run(*words, "--json").splitlines()]
+
     def json(self, *words: str, code: int = 0) -> Any:
         """Run a command with --json and return the one object that it printed."""
         return json.loads(self.run(*words, "--json", code=code))
@@ -242,7 +246,7 @@ def test_hard_tasks_are_recorded_failures_and_the_others_go_on(shell: Shell) -> 
 def test_events_are_one_object_a_line_without_gaps(shell: Shell, good: dict[str, Any]) -> None:
     """Events are numbered from 1 without gaps, and can be chosen by number, type and task."""
     name = good["execution_id"]
-    lines = [json.loads(line) for line in shell.run("events", name, "--json").splitlines()]
+    lines = shell.lines("events", name)
     assert [line["version"] for line in lines] == list(range(1, len(lines) + 1))
     assert all(line["execution_id"] == name and line["at"] > 1e9 for line in lines)
     chosen = shell.run("events", name, "--json", "--from", "3", "--type", "TaskSucceeded", "--task", "second")
@@ -257,7 +261,7 @@ def test_events_are_one_object_a_line_without_gaps(shell: Shell, good: dict[str,
 def test_replay_shows_the_state_at_any_event(shell: Shell, good: dict[str, Any]) -> None:
     """The state after an early event is that of then, with its allocations."""
     name = good["execution_id"]
-    lines = [json.loads(line) for line in shell.run("events", name, "--json").splitlines()]
+    lines = shell.lines("events", name)
     scheduled = next(line for line in lines if line["type"] == "TaskScheduled")
     state = shell.json("replay", name, "--at", str(scheduled["version"]))
     assert (state["version"], state["status"]) == (scheduled["version"], "running")
@@ -537,6 +541,31 @@ def test_completion_can_be_shown(shell: Shell) -> None:
     """The shell's completion script is printed."""
     shell.environment["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     assert "talka" in shell.run("--show-completion", "bash")
+
+
+def test_fork_runs_to_its_end_here_and_from_a_file(shell: Shell) -> None:
+    """A fork keeps what had ended; that of an exported file runs in a directory that is yet to be made."""
+    where = ("--data-dir", "undoable")
+    name = shell.json("run", "undoable.yaml", *where)["execution_id"]
+    events = shell.lines("events", name, *where)
+    at = next(e["version"] for e in events if e["type"] == "TaskSucceeded")
+    forked = shell.json("fork", name, "--at", str(at), *where)
+    assert (forked["status"], forked["execution_id"] != name) == ("succeeded", True)
+    adopted = [
+        e["task_id"]
+        for e in shell.lines("events", forked["execution_id"], *where)
+        if e["type"] == "TaskAdopted"
+    ]
+    assert (adopted, forked["tasks"]["book"]["result"]) == (["book"], {"seat": 7})
+    shell.json("export", name, "-o", "undoable.talka.sqlite", *where)
+    there = ("--data-dir", "elsewhere")
+    from_file = shell.json("fork", "undoable.talka.sqlite", "--at", str(at), "--key", "k", *there)
+    assert (from_file["status"], from_file["tasks"]["book"]["result"]) == ("succeeded", {"seat": 7})
+    again = shell.json("fork", f"undoable.talka.sqlite#{name}", "--at", str(at), "--key", "k", *there)
+    assert again["execution_id"] == from_file["execution_id"]
+    for wanted, event, code in ((name, "999", "unknown_event"), ("nobody", "1", "unknown_execution")):
+        assert shell.json("fork", wanted, "--at", event, *where, code=2)["error"]["code"] == code
+    assert shell.json("fork", name, "--at", "1", "--detach", *where, code=2)["error"]["code"] == "usage"
 
 
 def test_rollback_and_restart_run_to_their_end_without_a_platform(shell: Shell) -> None:

@@ -16,6 +16,7 @@ from msgspec import Raw
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_core.history import FOLDS, packed
+from talka_core.scheduler.forking import origin_of
 from talka_core.scheduler.waiting import child_id
 from talka_core.validation import check
 from talka_protocols import messages as m
@@ -279,6 +280,17 @@ def rollback() -> Model:
     return model
 
 
+def fork() -> Model:
+    """A new execution begins with what had ended at an event of a failed one, and runs the rest."""
+    model = _begun(_workflow(*DIAMOND))
+    _end(model, "a", Outcome.SUCCEEDED, b'{"n":7}')
+    origin = model.players[Recipient.SCHEDULER, "golden"].state
+    kept = origin_of(origin)
+    _end(model, "b", Outcome.FAILED)
+    model.tell(Recipient.PLANNER, m.SubmitWorkflow("forked", origin.workflow, origin=kept))
+    return model
+
+
 def rollback_stopped_and_restarted() -> Model:
     """A compensation fails for good, a restart takes the rollback up, and another one runs the rest."""
     model = _undoable()
@@ -514,6 +526,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         start_timeout,
         forced_cancel,
         parked,
+        fork,
         rollback,
         rollback_stopped_and_restarted,
         restart_from_task,

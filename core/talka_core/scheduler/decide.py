@@ -16,6 +16,7 @@ from talka_core.scheduler import (
     children,
     endings,
     extending,
+    forking,
     pausing,
     progress,
     rollback,
@@ -153,7 +154,9 @@ def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iter
         yield ExecutionRejected(refusal.code, refusal.message, message.name, message.parent, message.schedule)
         return
     assert message.workflow is not None, "the shell loads a definition before it delivers StartExecution"
-    yield ExecutionAccepted(message.workflow, message.definition, message.parent, message.schedule)
+    yield ExecutionAccepted(
+        message.workflow, message.definition, message.parent, message.schedule, message.origin
+    )
     yield from _advance(state, now_ms)
 
 
@@ -249,6 +252,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     if state.status is None or state.status in FINAL_EXECUTION_STATES:
         return
     if state.status is ExecutionState.ACCEPTED:
+        yield from forking.adopt(state)
         yield ExecutionStarted()
     if state.is_rolling_back:
         yield from rollback.stop(state, now_ms)

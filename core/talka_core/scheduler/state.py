@@ -16,8 +16,10 @@ from talka_core.scheduler.index import WorkflowIndex
 from talka_protocols.events import (
     DependencyViolationDetected,
     Holder,
+    Origin,
     Parent,
     Saved,
+    TaskAdopted,
     TaskFailure,
     TasksAdded,
 )
@@ -205,6 +207,7 @@ class ExecutionRecord(Struct):
     ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
     which that stands still, 0 while it goes on. ``is_failing`` says that one failure
     ends everything; ``is_forced`` that what runs is killed instead of asked to end.
+    ``origin`` is what it was forked from, and ``adopting`` what it has still to take over.
     """
 
     execution_id: str
@@ -251,6 +254,8 @@ class ExecutionRecord(Struct):
     limit_stopped_at: int = 0
     is_failing: bool = False
     is_forced: bool = False
+    origin: Origin | None = None
+    adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
 
     @property
     def is_stopping(self) -> bool:

@@ -9,6 +9,7 @@ built of immutable data, so no cycle can hold them: the collector skips them.
 
 from __future__ import annotations
 
+from talka_protocols.events.adoption import Origin, TaskAdopted
 from talka_protocols.events.artifacts import (
     ArtifactRead,
     ArtifactsWritten,
@@ -182,6 +183,7 @@ __all__ = [
     "Holder",
     "LogsClosed",
     "LogsOpened",
+    "Origin",
     "OwnershipTaken",
     "Parent",
     "ParentInformed",
@@ -215,6 +217,7 @@ __all__ = [
     "SharedReturned",
     "SignalReceived",
     "SignalTaken",
+    "TaskAdopted",
     "TaskAttemptLost",
     "TaskCancelRequested",
     "TaskCancelled",

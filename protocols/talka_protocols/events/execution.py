@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from talka_protocols.events.adoption import Origin, TaskAdopted
 from talka_protocols.events.artifacts import ArtifactRead, ArtifactsWritten, DependencyViolationDetected
 from talka_protocols.events.control import ControlEvent
 from talka_protocols.events.fact import Fact, Parent, TaskFailure
@@ -30,13 +31,14 @@ from talka_protocols.workflow import ClaimCheck, Workflow
 class ExecutionAccepted(Fact, frozen=True, gc=False):
     """The planner handed over a checked workflow; a large one is named by its claim check.
 
-    ``parent`` is the task whose sub-workflow it is.
+    ``parent`` is the task whose sub-workflow it is, ``origin`` what it was forked from.
     """
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
     parent: Parent | None = None
     schedule: str = ""
+    origin: Origin | None = None
 
 
 class ExecutionRejected(Fact, frozen=True, gc=False):
@@ -339,4 +341,5 @@ ExecutionEvent = (
     | ExecutionRolledBack
     | RollbackFailed
     | ExecutionRestarted
+    | TaskAdopted
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from talka_protocols.events.adoption import Origin
 from talka_protocols.events.fact import Fact, Parent
 from talka_protocols.workflow import ClaimCheck, Dependency, Workflow
 
@@ -20,6 +21,7 @@ class PlanAccepted(Fact, frozen=True, gc=False):
     lower_bound: float = 0.0
     parent: Parent | None = None
     schedule: str = ""
+    origin: Origin | None = None
 
 
 class PlanRejected(Fact, frozen=True, gc=False):

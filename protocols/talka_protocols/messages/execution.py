@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Raw, Struct
 
-from talka_protocols.events import Parent, Saved, TaskFailure
+from talka_protocols.events import Origin, Parent, Saved, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
@@ -14,12 +14,16 @@ from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
-    """A client asks for an execution under an id of its choice, or a task or a ``schedule`` for theirs."""
+    """A client asks for an execution under an id of its choice, or a task or a ``schedule`` for theirs.
+
+    ``origin`` is what it is forked from.
+    """
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
     parent: Parent | None = None
     schedule: str = ""
+    origin: Origin | None = None
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -42,6 +46,7 @@ class StartExecution(ToExecution, frozen=True, gc=False):
     name: str = ""
     parent: Parent | None = None
     schedule: str = ""
+    origin: Origin | None = None
 
 
 class ReportEnd(ToExecution, frozen=True, gc=False):

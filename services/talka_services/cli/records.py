@@ -19,6 +19,7 @@ from talka_services.cli.reach import reach_node
 if TYPE_CHECKING:
     from talka_protocols.ports import Blobs, Log, Snapshots
     from talka_services.client.histories import Histories
+    from talka_services.exports import Archive
 
 
 @dataclass(frozen=True)
@@ -65,18 +66,14 @@ async def open_execution(target: Target, wanted: str) -> AsyncGenerator[tuple[Re
         UnknownExecutionError: the file holds another execution.
         ArchiveError: the file is no export.
     """
-    file, name = _exported(wanted)
-    if file is None:
+    archive = open_archive(wanted)
+    if archive is None:
         async with open_records(target) as records:
             yield records, wanted
         return
     configure_logs(is_verbose=target.is_verbose)
-    from talka_services.exports import Archive
-
-    with Archive(file) as archive:
+    with archive:
         held = archive.manifest
-        if name not in ("", held.execution_id):
-            raise UnknownExecutionError(name)
         records = Records(
             archive.log,
             archive.blobs,
@@ -87,6 +84,25 @@ async def open_execution(target: Target, wanted: str) -> AsyncGenerator[tuple[Re
             is_live=False,
         )
         yield records, held.execution_id
+
+
+def open_archive(wanted: str) -> Archive | None:
+    """Open the exported file that an id names; the caller closes it. None if it names no file.
+
+    Raises:
+        UnknownExecutionError: the file holds another execution.
+        ArchiveError: the file is no export.
+    """
+    file, name = _exported(wanted)
+    if file is None:
+        return None
+    from talka_services.exports import Archive
+
+    archive = Archive(file)
+    if name not in ("", archive.manifest.execution_id):
+        archive.close()
+        raise UnknownExecutionError(name)
+    return archive
 
 
 def _exported(wanted: str) -> tuple[Path | None, str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
-from talka_services.cli.outcome import ExitCode, UsageError
+from talka_services.cli.outcome import ExitCode
 from talka_services.cli.pairs import parse_amounts
 from talka_services.cli.screen import console, plain, print_json, print_table
 from talka_services.loop import run as run_loop
@@ -138,46 +137,14 @@ async def _asked(
 ) -> WorkflowResult:
     from talka_core.status import result_of
     from talka_services.cli.following import follow_to_end, interrupts
+    from talka_services.cli.hosting import platform_for
 
     with interrupts() as taken:
-        async with _platform(target, flags, is_detached=is_detached) as orchestrator:
+        async with platform_for(target, flags, is_detached=is_detached) as orchestrator:
             await ask(orchestrator)
             if is_detached:
                 return result_of(await orchestrator.histories.execution(execution_id))
             return await follow_to_end(orchestrator, execution_id, taken, is_quiet=target.is_json)
-
-
-@asynccontextmanager
-async def _platform(target: Target, flags: Flags, *, is_detached: bool) -> AsyncGenerator[Orchestrator]:
-    """Use the platform that runs, or run one in this process for as long as it takes.
-
-    Raises:
-        UsageError: nobody would do it.
-    """
-    from talka_services.cli.embedding import local_options
-    from talka_services.cli.logs import configure_logs
-    from talka_services.cli.presence import who_is_present
-    from talka_services.cli.reach import reach, require_directory
-    from talka_services.client import local
-
-    if target.server or who_is_present(target.data_dir, target.namespace):
-        if given := flags.given():
-            raise UsageError(
-                f"{', '.join(given)} cannot be used here: a platform runs already, with its own workers.",
-                hint="Leave the flag out.",
-            )
-        async with reach(target) as orchestrator:
-            yield orchestrator
-        return
-    if is_detached:
-        raise UsageError(
-            f"Nobody would do it: no `talka up` runs on {target.data_dir}.",
-            hint="Start `talka up`, name a platform with --server, or leave --detach out.",
-        )
-    require_directory(target.data_dir)
-    configure_logs(is_verbose=target.is_verbose)
-    async with local(local_options(target, flags)) as orchestrator:
-        yield orchestrator
 
 
 async def _plan(target: Target, wanted: str, to: int | str) -> RollbackPlan:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from itertools import pairwise
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 import msgspec
@@ -34,11 +34,15 @@ from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, 
 from talka_services.client import answering
 from talka_services.client.ceilings import Ceilings
 from talka_services.client.control import Controls
+from talka_services.client.forking import beginning, copy_objects, stored
 from talka_services.client.histories import Histories
 from talka_services.client.requests import Requests
 from talka_services.client.resources import ResourceManager
 from talka_services.client.schedules import Schedules, put_schedule
 from talka_services.service.node import Node
+
+if TYPE_CHECKING:
+    from talka_services.exports import Archive
 
 STATUS_S = 0.1
 """How often a watcher gets a status at the most."""
@@ -166,6 +170,32 @@ class Orchestrator(Controls):
         """
         await self._put(name, workflow, schedule)
         return await self.schedules.get(name)
+
+    async def fork(
+        self, execution_id: str, at: int, *, key: str | None = None, archive: Archive | None = None
+    ) -> str:
+        """Start a new execution from an event of another one, here or in an exported file; return its id.
+
+        What had ended by itself at the event keeps its recorded result and is
+        not run; the rest runs anew, under the new execution's id. ``key`` is as
+        for ``submit_workflow``.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: there is no such event, or it cannot be forked there.
+            WorkflowInvalidError: nobody here can run it.
+        """
+        found = self.histories if archive is None else archive.histories
+        workflow, origin = await beginning(found, execution_id, at)
+        checked = await self._ceilings.check(check_bound(workflow))
+        if archive is not None:
+            await copy_objects(origin.tasks, archive.blobs, self._ports.blobs)
+        chosen = self._new_id(key)
+        submission = await self._submission(chosen, checked)
+        origin = await stored(origin, self._ports.blobs, self._ports.max_bytes // 4)
+        await self._requests.send(Recipient.PLANNER, replace(submission, origin=origin))
+        self._remember(chosen)
+        return chosen
 
     async def _put(self, name: str, workflow: Workflow, schedule: Schedule) -> ScheduleSet:
         submission = await self._submission(name, await self._ceilings.check(workflow))

@@ -40,6 +40,7 @@ from talka_protocols.errors import BrokenHistoryError, CallerError
 from talka_protocols.ports import Snapshot, StoredCommit
 from talka_protocols.subjects import EXECUTION, PLAN, LogName
 from talka_protocols.workflow import ClaimCheck
+from talka_services.client.histories import Histories
 from talka_services.recorder_log import EVENTS_TABLE, TOPIC, RecorderLog, originator
 
 FORMAT = 1
@@ -122,6 +123,11 @@ class Archive:
             ids = [str(row["originator_id"]) for row in cursor.fetchall()]
         names = [LogName(*text.split(".", 2)) for text in ids]
         return [name for name in names if name.kind in kinds]
+
+    @property
+    def histories(self) -> Histories:
+        """Return the histories in it."""
+        return Histories(self.log, self.blobs, self.manifest.shards, self.snapshots)
 
     def close(self) -> None:
         """Close the file."""

@@ -83,11 +83,16 @@ def claims_of(stored: Sequence[StoredCommit]) -> list[ClaimCheck]:
     claims: dict[str, ClaimCheck] = {}
     for commit in _decoded(stored):
         for _version, _cause, event in commit.events():
-            for field in ("claim", "definition"):
-                claim: Any = getattr(event, field, None)
-                if isinstance(claim, ClaimCheck):
-                    claims[claim.sha256] = claim
+            claims |= {claim.sha256: claim for claim in _named_by(event) if isinstance(claim, ClaimCheck)}
     return list(claims.values())
+
+
+def _named_by(event: Event) -> Iterator[Any]:
+    for field in ("claim", "definition"):
+        yield getattr(event, field, None)
+    yield getattr(getattr(event, "saved", None), "claim", None)
+    yield getattr(getattr(event, "origin", None), "claim", None)
+    yield from getattr(event, "artifacts", {}).values()
 
 
 def _concerns(stored: StoredCommit, execution_id: str, workers: set[str]) -> bool:

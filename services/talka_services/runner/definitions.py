@@ -7,18 +7,20 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from talka_protocols.events import ExecutionAccepted, PlanAccepted, ScheduleSet
+from talka_protocols.events import ExecutionAccepted, Origin, PlanAccepted, ScheduleSet, TaskAdopted
 from talka_protocols.messages import PutSchedule, StartExecution, SubmitWorkflow
 from talka_protocols.ports import Blobs
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 CACHED = 16
 _HOLDERS = (ExecutionAccepted, PlanAccepted, PutSchedule, ScheduleSet, StartExecution, SubmitWorkflow)
+_FORKS = (ExecutionAccepted, PlanAccepted, StartExecution, SubmitWorkflow)
 WITH_DEFINITION: frozenset[type] = frozenset(_HOLDERS)
 """The types of messages and events that hold a workflow, or name a stored one."""
 
 T = TypeVar("T")
 _decoder = msgspec.json.Decoder(Workflow)
+_adoptions = msgspec.json.Decoder(tuple[TaskAdopted, ...])
 
 
 class Definitions:
@@ -43,14 +45,23 @@ class Definitions:
         return workflow
 
     async def complete(self, item: T) -> T:
-        """Return the event or message with its workflow in place."""
+        """Return the event or message with its workflow, and what a fork takes over, in place."""
+        if isinstance(item, _FORKS) and item.origin is not None and item.origin.claim is not None:
+            item = replace(item, origin=await self._origin(item.origin, item.origin.claim))
         if isinstance(item, _HOLDERS) and item.definition is not None and item.workflow is None:
             return replace(item, workflow=await self.load(item.definition))
         return item
 
+    async def _origin(self, origin: Origin, claim: ClaimCheck) -> Origin:
+        if origin.tasks:
+            return origin
+        return replace(origin, tasks=_adoptions.decode(await self._blobs.get(claim)))
+
 
 def stored_form(item: T) -> T:
     """Return the event or message as it travels: a stored definition is only named."""
+    if isinstance(item, _FORKS) and item.origin is not None and item.origin.claim is not None:
+        item = replace(item, origin=replace(item.origin, tasks=()))
     if isinstance(item, _HOLDERS) and item.definition is not None and item.workflow is not None:
         return replace(item, workflow=None)
     return item

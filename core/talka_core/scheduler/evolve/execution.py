@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from talka_core.scheduler.index import extend, fall_back, index_of
 from talka_core.scheduler.state import REQUESTS_KEPT, ExecutionRecord, TaskRecord
 from talka_protocols import events as e
@@ -17,6 +19,9 @@ def _accepted(state: ExecutionRecord, event: e.ExecutionAccepted, at: int) -> No
     state.status, state.accepted_at = ExecutionState.ACCEPTED, at
     state.workflow, state.definition, state.name = workflow, event.definition, workflow.name
     state.parent, state.schedule = event.parent, event.schedule
+    if event.origin is not None:
+        state.origin = replace(event.origin, tasks=())
+        state.adopting = {adopted.task_id: adopted for adopted in event.origin.tasks}
     state.index = index_of(workflow)
     needs = state.index.predecessors
     state.tasks = {task.id: TaskRecord(waits_for=len(needs[task.id])) for task in workflow.tasks}

@@ -11,8 +11,8 @@ from msgspec import Raw
 
 from talka_core.scheduler.evolve.undoing import compensated, compensation_begun, compensation_failed
 from talka_core.scheduler.index import MAP, fall_back
-from talka_core.scheduler.joins import on_failure_of
-from talka_core.scheduler.state import ExecutionRecord, MapRecord, TaskRecord, allocation_id
+from talka_core.scheduler.joins import is_satisfied, on_failure_of
+from talka_core.scheduler.state import Artifact, ExecutionRecord, MapRecord, TaskRecord, allocation_id
 from talka_protocols import events as e
 from talka_protocols.errors import TaskTimeoutError
 from talka_protocols.events import TaskFailure
@@ -112,6 +112,26 @@ def _skipped(state: ExecutionRecord, event: e.TaskSkipped, at: int) -> None:
     record.because, record.condition = event.because, event.condition
     record.is_tolerated = bool(event.condition)
     _break_group(state, event.task_id, record)
+
+
+def _adopted(state: ExecutionRecord, event: e.TaskAdopted, _at: int) -> None:
+    task_id = event.task_id
+    state.adopting.pop(task_id, None)
+    record = _end(state, task_id, event.status, event.finished_at)
+    record.attempt, record.started_at, record.error = event.attempt, event.started_at, event.error
+    record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
+    record.because, record.condition = event.because, event.condition
+    record.is_tolerated, record.is_fallback = event.is_tolerated, event.is_fallback
+    if event.is_fallback:
+        fall_back(state.index, task_id)
+    if event.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT):
+        state.failed.append(task_id)
+    if is_satisfied(record):
+        _satisfy(state, task_id)
+    if event.status is not TaskStatus.SUCCEEDED:
+        _break_group(state, task_id, record)
+    for name, claim in event.artifacts.items():
+        state.artifacts[name] = Artifact(task_id, event.attempt, claim)
 
 
 def _break_group(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
@@ -219,6 +239,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.TaskTimedOut: _failed,
     e.TaskCancelled: _cancelled,
     e.TaskSkipped: _skipped,
+    e.TaskAdopted: _adopted,
     e.TaskCancelRequested: _cancel_requested,
     e.TaskRetrying: _retrying,
     e.TaskIterated: _iterated,
