@@ -65,17 +65,26 @@ def apply(fold: Fold, state: Any, commits: Iterable[Commit[Event]], until: int |
         for version, _cause, event in commit.events():
             if until is not None and version > until:
                 return state
-            if version != state.version + 1:
-                raise BrokenHistoryError(
-                    f"Event {version} follows event {state.version}: commits are missing or repeated."
-                )
-            try:
-                fold.evolve(state, event, commit.at)
-            except Exception as error:
-                raise BrokenHistoryError(
-                    f"Event {version} ({type(event).__name__}) cannot be folded: {error!r}."
-                ) from error
+            advance(fold, state, version, event, commit.at)
     return state
+
+
+def advance(fold: Fold, state: Any, version: int, event: Event, at: int) -> None:
+    """Fold one event into ``state`` (in place).
+
+    Raises:
+        BrokenHistoryError: it is not the next one, or cannot be folded.
+    """
+    if version != state.version + 1:
+        raise BrokenHistoryError(
+            f"Event {version} follows event {state.version}: commits are missing or repeated."
+        )
+    try:
+        fold.evolve(state, event, at)
+    except Exception as error:
+        raise BrokenHistoryError(
+            f"Event {version} ({type(event).__name__}) cannot be folded: {error!r}."
+        ) from error
 
 
 def packed(fold: Fold, state: Any) -> bytes:

@@ -557,6 +557,13 @@ def test_fork_runs_to_its_end_here_and_from_a_file(shell: Shell) -> None:
         if e["type"] == "TaskAdopted"
     ]
     assert (adopted, forked["tasks"]["book"]["result"]) == (["book"], {"seat": 7})
+    travelled = shell.lines("replay", name, "--from", "1", "--to", str(at), *where)
+    assert [step["version"] for step in travelled] == list(range(1, at + 1))
+    assert travelled[0]["execution"] == ["", "accepted"]
+    assert travelled[-1]["tasks"] == {"book": ["running", "succeeded"]}
+    assert "book: running -> succeeded" in shell.run("replay", name, "--from", str(at), *where)
+    for flags in (("--step",), ("--from", "999"), ("--at", "1", "--to", "2"), ("--from", "3", "--to", "2")):
+        shell.run("replay", name, *flags, *where, code=2)
     shell.json("export", name, "-o", "undoable.talka.sqlite", *where)
     there = ("--data-dir", "elsewhere")
     from_file = shell.json("fork", "undoable.talka.sqlite", "--at", str(at), "--key", "k", *there)

@@ -21,14 +21,31 @@ Verify = Annotated[
     bool, typer.Option("--verify", help="Check the whole history; exit code 1 if it is broken.")
 ]
 
+First = Annotated[
+    int | None, typer.Option("--from", min=1, metavar="A", help="List what events changed, from A on.")
+]
+Last = Annotated[int | None, typer.Option("--to", min=1, metavar="B", help="List what events changed, to B.")]
+Stepwise = Annotated[bool, typer.Option("--step", help="Go through the events one by one, back and forth.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "replay")(replay)
 
 
-def replay(target: Target, execution_id: ExecutionId, at: At = None, verify: Verify = False) -> None:
-    """Fold an execution's log to any event and show the state there."""
+def replay(
+    target: Target,
+    execution_id: ExecutionId,
+    at: At = None,
+    verify: Verify = False,
+    first: First = None,
+    last: Last = None,
+    step: Stepwise = False,
+) -> None:
+    """Fold an execution's log to any event and show the state there, or what each event changed."""
+    if step or first or last:
+        _travel(target, execution_id, first, last, is_stepping=step, is_other=verify or at is not None)
+        return
     state, verdict = run_loop(_replay(target, execution_id, at, is_verifying=verify))
     if target.is_json:
         print_json(_replay_document(state, verdict))
@@ -36,6 +53,23 @@ def replay(target: Target, execution_id: ExecutionId, at: At = None, verify: Ver
         _print_replay(state, verdict)
     if verdict is not None and verdict.violations:
         raise typer.Exit(ExitCode.NOT_SUCCEEDED)
+
+
+def _travel(
+    target: Target, wanted: str, first: int | None, last: int | None, *, is_stepping: bool, is_other: bool
+) -> None:
+    from talka_services.cli.stepping import read_steps, show_span, walk
+
+    if is_other or (is_stepping and (last or target.is_json)):
+        raise UsageError(
+            "These flags do not go together.",
+            hint="Give --from and --to, or --step (with --from), or --at and --verify.",
+        )
+    found = run_loop(read_steps(target, wanted))
+    if is_stepping:
+        walk(found, first)
+    else:
+        show_span(target, found, first, last)
 
 
 async def _replay(
