@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from talka_chaos.invariants import check_execution, check_fences, check_held, check_pool, check_roster
 from talka_chaos.runs import OVER, Runs
 from talka_chaos.virtual_loop import at_once
 from talka_core.history import FOLDS, apply
-from talka_core.scheduler import ExecutionRecord
+from talka_core.planner import PLANNER
+from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.events import ExtensionJudged, RequestRefused
 from talka_protocols.messages import Recipient
 from talka_protocols.ports import StoredCommit
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, LogName
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded
 
+_IS_OVER: dict[str, Callable[[Any], bool]] = {PLAN: PLANNER.is_over, EXECUTION: SCHEDULER.is_over}
 OWNERS = {PLAN: Recipient.PLANNER, EXECUTION: Recipient.SCHEDULER, SCHEDULE: Recipient.STARTER}
 """Who owns the logs of a shard, by their kind; its roster is named after it."""
 
@@ -85,9 +86,9 @@ class LogBook:
 
     def _check_roster(self, log: LogName, commit: Commit[Any]) -> None:
         # Who begins a log records that in the roster at the same time, and they land in any order.
-        # These are also recorded in a log that is over, where a takeover has nothing to do.
+        # In a log that is over also afterwards a takeover would find nothing to do.
         owner = OWNERS.get(log.kind)
-        if all(isinstance(event, RequestRefused | ExtensionJudged) for _, _, event in commit.events()):
+        if log.kind in _IS_OVER and _IS_OVER[log.kind](self.states[log]):
             return
         if owner is not None and commit.epoch != self.commits[log][0].epoch:
             check_roster(self.states.get(LogName(SHARD, log.shard, f"{owner.value}-{log.shard}")), log.key)

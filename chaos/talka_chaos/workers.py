@@ -24,6 +24,7 @@ from talka_protocols.messages import ContactLost, ContactMade, Enlisted, Recipie
 from talka_protocols.ports import Attempt
 from talka_protocols.subjects import WORKER, LogName
 from talka_services.executors.registry import Executors
+from talka_services.executors.stopping import uninterrupted
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.connection import Message as Wired
 from talka_services.runner.actor import Actor, Address
@@ -165,12 +166,15 @@ class WorkerLife:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await next(task for task in tasks if task.done())
         finally:
-            ending = [*tasks, *([self._enlisting] if self._enlisting else [])]
-            for task in ending:
-                task.cancel()
-            if ending:
-                await asyncio.wait(ending)
-            await self._launcher.close()
+            # Whoever dies cannot be killed once more in the middle of it, leaving attempts behind.
+            await uninterrupted(self._end([*tasks, *([self._enlisting] if self._enlisting else [])]))
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._launcher.close()
 
     def _perform(self, effect: Effect) -> None:
         match effect:

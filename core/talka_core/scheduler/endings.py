@@ -36,6 +36,11 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
     if _ends_all(state, task_id):
         yield FailFastBegan(task_id)
         yield from stop_all(state, now_ms)
+    yield from _follow(state, task_id, now_ms)
+    yield from _settle_groups(state, now_ms)
+
+
+def _follow(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
     ended = [task_id]
     for last in ended:
         for successor in state.index.successors[last]:
@@ -51,7 +56,6 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
             yield from _go_on(state, map_id, now_ms)
             if state.tasks[map_id].status in FINAL_TASK_STATUSES:
                 ended.append(map_id)
-    yield from _settle_groups(state, now_ms)
 
 
 def begin(state: ExecutionRecord, task_ids: Iterable[str], now_ms: int) -> Iterator[ExecutionEvent]:
@@ -80,10 +84,14 @@ def follow_up_all(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEven
 
 def _settle_groups(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     """Stop what is left of the groups that cannot succeed any more, then undo what their members did."""
-    for group, culprit in groups.broken(state):
-        for task_id in groups.unbegun(state, group):
-            yield TaskSkipped(task_id, culprit)
-            yield from follow_up(state, task_id, now_ms)
+    settled: dict[str, str] = {}
+    while unsettled := [broken for broken in groups.broken(state) if broken[0] not in settled]:
+        group, culprit = unsettled[0]
+        settled[group] = culprit
+        while unbegun := groups.unbegun(state, group):
+            # One that is skipped may take others with it.
+            yield TaskSkipped(unbegun[0], culprit)
+            yield from _follow(state, unbegun[0], now_ms)
         for task_id in groups.begun(state, group):
             yield from cancel_task(state, task_id, now_ms, because=culprit)
         if not groups.begun(state, group):

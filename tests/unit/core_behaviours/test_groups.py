@@ -17,7 +17,7 @@ from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import Action
 from talka_protocols.states import ExecutionState, TaskStatus
-from talka_protocols.workflow import Dependency, Task, Workflow
+from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig
 
 S = TaskStatus
 EDGES = (Dependency("flight", "hotel"), Dependency("flight", "car"), Dependency("flight", "letter"))
@@ -126,3 +126,15 @@ def test_group_around_a_stranger_is_refused() -> None:
         check(Workflow("e", "e", tasks))
     assert refused.value.code == "cycle"
     assert "group g" in str(refused.value)
+
+
+def test_members_that_never_began_are_skipped_once_each() -> None:
+    """However many members wait for their turn behind the one that fails, each is skipped by one event."""
+    members = tuple(Task(id_, AGENT_TYPE, group="g") for id_ in "abcdef")
+    model = Model({"w1": 8.0})
+    model.submit(check(Workflow("e", "e", members, config=WorkflowConfig(max_parallel=1))))
+    _deliver_all(model)
+    _end(model, "a", Outcome.FAILED)
+    model.finish()
+    assert _statuses(model) == {"a": S.FAILED, **dict.fromkeys("bcdef", S.SKIPPED)}
+    assert _state(model).unfinished == 0
