@@ -106,6 +106,7 @@ def free_port() -> str:
 RUNNABLE = [page for page in PAGES if any(block.is_run for block in blocks(page))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
 def test_what_a_page_shows_runs(page: Path, tmp_path: Path) -> None:
     """Every runnable block of a page ends without an error, in the order of the page."""
@@ -120,6 +121,7 @@ def test_what_a_page_shows_runs(page: Path, tmp_path: Path) -> None:
             run([sys.executable, "-W", "error", "shown.py"], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def test_every_example_runs_as_its_first_lines_say(example: Path, tmp_path: Path) -> None:
     """The command that an example names validates and runs it."""
