@@ -1,0 +1,48 @@
+"""The golden histories, each by what happens in it; every one is recorded once."""
+
+from collections.abc import Callable
+
+from tests.replay.scenarios import control, growing, plain, starting, undoing, waiting
+
+from talka_chaos.model import Model
+
+SCENARIOS: dict[str, Callable[[], Model]] = {
+    scenario.__name__: scenario
+    for scenario in (
+        plain.success,
+        plain.failure_and_skip,
+        plain.retry,
+        plain.cancel,
+        plain.time_limit,
+        plain.hand_on,
+        plain.worker_lost,
+        plain.commit_cut_short,
+        control.pause_and_resume,
+        control.time_limit_resumed,
+        control.fallback,
+        control.fail_fast,
+        control.start_timeout,
+        control.forced_cancel,
+        control.parked,
+        control.retry_rules,
+        control.branches,
+        undoing.rollback,
+        undoing.fork,
+        undoing.rollback_stopped_and_restarted,
+        undoing.restart_from_task,
+        waiting.wait,
+        waiting.signal,
+        waiting.approval,
+        waiting.sub_workflow,
+        waiting.sub_workflow_cancelled,
+        growing.map_over_items,
+        growing.loop_in_rounds,
+        growing.checkpoints,
+        growing.extension,
+        growing.artifacts,
+        starting.schedule,
+        starting.keys,
+    )
+}
+
+__all__ = ["SCENARIOS"]

@@ -1,0 +1,77 @@
+"""Going back, running again and forking."""
+
+from __future__ import annotations
+
+from tests.replay.scenarios.running import CORE, DIAMOND, begun, deliver_all, end, workflow_of
+
+from talka_chaos.graphs import AGENT_TYPE
+from talka_chaos.model import Model
+from talka_core.scheduler.forking import origin_of
+from talka_protocols import messages as m
+from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.policies import (
+    Action,
+    Then,
+)
+from talka_protocols.workflow import (
+    Dependency,
+    Task,
+    Workflow,
+)
+
+
+def _undoable() -> Model:
+    """Return an execution in which two of four tasks that can be undone have succeeded and the others run."""
+    undo = Action(AGENT_TYPE, {"undo": True}, retries=1)
+    tasks = tuple(Task(id_, AGENT_TYPE, resources=CORE, compensation=undo) for id_ in "abcd")
+    edges = (Dependency("a", "b"), Dependency("b", "c"))
+    model = begun(Workflow("golden", "golden", tasks, edges))
+    end(model, "a", Outcome.SUCCEEDED)
+    end(model, "b", Outcome.SUCCEEDED)
+    return model
+
+
+def rollback() -> Model:
+    """The execution goes back to the end of its first task and runs again from there."""
+    model = _undoable()
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("golden", task_id="a", request_id="one"))
+    return model
+
+
+def fork() -> Model:
+    """A new execution begins with what had ended at an event of a failed one, and runs the rest."""
+    model = begun(workflow_of(*DIAMOND))
+    end(model, "a", Outcome.SUCCEEDED, b'{"n":7}')
+    origin = model.players[Recipient.SCHEDULER, "golden"].state
+    kept = origin_of(origin)
+    end(model, "b", Outcome.FAILED)
+    model.tell(Recipient.PLANNER, m.SubmitWorkflow("forked", origin.workflow, origin=kept))
+    return model
+
+
+def rollback_stopped_and_restarted() -> Model:
+    """A compensation fails for good, a restart takes the rollback up, and another one runs the rest."""
+    model = _undoable()
+    stop = m.RollBackExecution("golden", task_id="a", then=Then.STOP, request_id="one")
+    model.tell(Recipient.SCHEDULER, stop)
+    deliver_all(model)
+    for task_id in ("c", "d", "undo:c:1", "undo:d:1"):
+        end(model, task_id, Outcome.SUCCEEDED)
+    for _ in range(2):
+        end(model, "undo:b:1", Outcome.FAILED)
+        for timer in [timer for timer in model.timers if timer[2].startswith("retry/")]:
+            model.fire(timer)
+        deliver_all(model)
+    for request_id in ("two", "three"):
+        model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", request_id=request_id))
+        model.finish()
+    return model
+
+
+def restart_from_task() -> Model:
+    """A task that has no compensation runs again with what needs it; the request comes twice."""
+    model = begun(workflow_of(*DIAMOND))
+    model.finish()
+    for _ in range(2):
+        model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", "b", request_id="one"))
+    return model
