@@ -33,12 +33,11 @@ CALM = Faults(
     inbox_loss_every_s=1e9,
     cut_off_every_s=1e9,
 )
-CAUGHT_WITHIN = 300
+CAUGHT_WITHIN = 400
 """How many seeds any mutant may take."""
 RARE = frozenset(
     {
         "acknowledged_too_early",
-        "child_of_any_attempt_accepted",
         "cut_off_ignored",
         "fence_ignored",
         "retry_forgotten",

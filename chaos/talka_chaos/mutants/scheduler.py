@@ -163,18 +163,6 @@ def child_reported_once() -> AbstractContextManager[Any]:
     return behaving(Recipient.SCHEDULER, resume=resume)
 
 
-def child_of_any_attempt_accepted() -> AbstractContextManager[Any]:
-    """A report of an earlier attempt's sub-workflow is taken for one of the current attempt."""
-    real = children.finished
-
-    def finished(state: ExecutionRecord, message: ChildFinished, now_ms: int) -> Iterator[Any]:
-        record = state.tasks.get(message.task_id)
-        attempt = record.attempt if record else 0
-        yield from real(state, replace(message, attempt=attempt), now_ms)
-
-    return patch.object(children, "finished", finished)
-
-
 def map_limit_ignored() -> AbstractContextManager[Any]:
     """All items of a map begin at once."""
     real = mapping._rule  # noqa: SLF001
@@ -308,7 +296,6 @@ SCHEDULER_MUTANTS = (
     extension_forgotten,
     conditions_ignored,
     child_reported_once,
-    child_of_any_attempt_accepted,
     map_limit_ignored,
     lost_items_forgotten,
     loop_without_bound,

@@ -33,9 +33,6 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
 
     If its failure ends everything, stop everything instead.
     """
-    if _ends_all(state, task_id):
-        yield FailFastBegan(task_id)
-        yield from stop_all(state, now_ms)
     yield from _follow(state, task_id, now_ms)
     yield from _settle_groups(state, now_ms)
 
@@ -43,6 +40,9 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
 def _follow(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
     ended = [task_id]
     for last in ended:
+        if _ends_all(state, last):
+            yield FailFastBegan(last)
+            yield from stop_all(state, now_ms)
         for successor in state.index.successors[last]:
             record = state.tasks[successor]
             if record.status is not TaskStatus.PENDING or state.holds_back(record):

@@ -169,3 +169,14 @@ def test_a_fallback_waits_for_a_resume_when_time_is_over(outcome: Outcome) -> No
     _deliver_all(model)
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_a_condition_without_an_answer_ends_everything_too() -> None:
+    """A task that fails in front of its first attempt is a failure like any other."""
+    tasks = (_task("a"), _task("b", when="a.missing > 0"), _task("c"))
+    model = _begun(*tasks, on_failure=OnFailure.FAIL_FAST)
+    _end(model, "a")
+    assert _state(model).tasks["b"].error.code == "condition_failed"
+    assert _state(model).tasks["c"].is_stopping
+    model.finish()
+    assert _state(model).status is ExecutionState.FAILED
