@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
 import msgspec
@@ -163,15 +164,21 @@ _FIRST_FIELDS: dict[type[Struct], str] = {Task: "labels", WorkflowConfig: "pool"
 
 def _content(struct: Struct) -> dict[str, Any]:
     """Return the fields of a struct; later ones count only where they say something, so that ids stay."""
-    first = _FIRST_FIELDS.get(type(struct), "")
-    infos = fields(struct)
+    content: dict[str, Any] = {}
+    for name, is_later, default in _fields_of(type(struct)):
+        value = getattr(struct, name)
+        if not is_later or value != default:
+            content[name] = _plain(value)
+    return content
+
+
+@cache
+def _fields_of(kind: type[Struct]) -> tuple[tuple[str, bool, Any], ...]:
+    """Return the name of each field, whether it came later, and its default."""
+    infos = fields(kind)
     names = [info.name for info in infos]
-    later = names[names.index(first) + 1 :] if first else []
-    return {
-        info.name: _plain(getattr(struct, info.name))
-        for info in infos
-        if info.name not in later or getattr(struct, info.name) != info.default
-    }
+    known = names.index(_FIRST_FIELDS[kind]) + 1 if kind in _FIRST_FIELDS else len(names)
+    return tuple((info.name, place >= known, info.default) for place, info in enumerate(infos))
 
 
 def _plain(value: Any) -> Any:

@@ -10,10 +10,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from talka_protocols.enums import quick
+
 MAP_ITEMS_MAX = 1_000
 LOOP_ITERATIONS_MAX = 1_000
 
 
+@quick
 class OnFailure(StrEnum):
     """What becomes of the others when a task has failed for good.
 
@@ -26,6 +29,7 @@ class OnFailure(StrEnum):
     FAIL_FAST = "fail_fast"
 
 
+@quick
 class Join(StrEnum):
     """When a task with several dependencies may start; a whole number means: so many have succeeded.
 
@@ -39,6 +43,7 @@ class Join(StrEnum):
     DONE = "done"
 
 
+@quick
 class Then(StrEnum):
     """What an execution does when it has been rolled back: run again from there, or end."""
 

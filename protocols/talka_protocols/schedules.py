@@ -9,9 +9,12 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from talka_protocols.enums import quick
+
 CATCH_UP_MAX = 100
 
 
+@quick
 class CatchUp(StrEnum):
     """What becomes of the times that passed while nobody could start anything.
 
@@ -24,6 +27,7 @@ class CatchUp(StrEnum):
     ALL = "all"
 
 
+@quick
 class Overlap(StrEnum):
     """What happens at a due time while an execution that the schedule started still runs.
 
@@ -64,6 +68,7 @@ class Schedule(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     overlap: Overlap = Overlap.SKIP
 
 
+@quick
 class ScheduleState(StrEnum):
     """Where a schedule stands; ``finished`` means that nothing is due any more."""
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from talka_protocols.enums import quick
 
+
+@quick
 class TaskStatus(StrEnum):
     """Where one task of an execution stands."""
 
@@ -28,6 +31,7 @@ class TaskStatus(StrEnum):
     COMPENSATED = "compensated"
 
 
+@quick
 class ExecutionState(StrEnum):
     """Where a whole execution stands."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from talka_protocols.enums import quick
 from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
 
 DEFAULT_PRIORITY = 50
@@ -21,6 +22,7 @@ INLINE_BYTES_MAX = 64 * 1024
 """Results and payloads above this many encoded bytes travel as claim checks."""
 
 
+@quick
 class TaskType(StrEnum):
     """What a task mostly uses; gives default requirements, isolation and placement weight."""
 
@@ -30,6 +32,7 @@ class TaskType(StrEnum):
     HYBRID = "hybrid"
 
 
+@quick
 class Strategy(StrEnum):
     """The order in which ready tasks are offered to the pool."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_protocols.enums import quick
 from talka_protocols.policies import Join, OnFailure
 from talka_protocols.states import FINAL_TASK_STATUSES, TaskStatus
 
 
+@quick
 class Verdict(Enum):
     """What a pending task is to do."""
 

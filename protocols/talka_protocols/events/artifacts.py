@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from talka_protocols.enums import quick
 from talka_protocols.events.fact import Fact
 from talka_protocols.workflow import ClaimCheck, Dependency
 
 
+@quick
 class ViolationKind(StrEnum):
     """What two tasks did with one artifact although nothing puts them in an order."""
 

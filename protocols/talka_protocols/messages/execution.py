@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Raw, Struct
 
+from talka_protocols.enums import quick
 from talka_protocols.events import Origin, Parent, Saved, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.policies import Then
@@ -209,6 +210,7 @@ class AttemptStarted(ToExecution, frozen=True, gc=False):
     started_at: int
 
 
+@quick
 class Outcome(StrEnum):
     """How an attempt ended, as its worker saw it."""
 
@@ -244,6 +246,7 @@ STALE_CODE = "stale_attempt"
 """Why what an attempt saved is refused when that attempt is not wanted any more."""
 
 
+@quick
 class Mark(StrEnum):
     """What an attempt asks to have recorded."""
 

@@ -6,7 +6,10 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from talka_protocols.enums import quick
 
+
+@quick
 class Recipient(StrEnum):
     """The kinds of inbox."""
 
