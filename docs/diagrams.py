@@ -48,9 +48,9 @@ def diagram(
     return "\n".join([*lines, "```"])
 
 
-def place(event: type) -> int:
-    """Return where its module defines an event."""
-    return list(vars(sys.modules[event.__module__])).index(event.__name__)
+def place(event: type) -> tuple[str, int]:
+    """Return which module defines an event, and where there."""
+    return event.__module__, list(vars(sys.modules[event.__module__])).index(event.__name__)
 
 
 def event_table() -> str:
