@@ -60,6 +60,8 @@ class Definitions:
 
 def stored_form(item: T) -> T:
     """Return the event or message as it travels: a stored definition is only named."""
+    if type(item) not in WITH_DEFINITION:
+        return item
     if isinstance(item, _FORKS) and item.origin is not None and item.origin.claim is not None:
         item = replace(item, origin=replace(item.origin, tasks=()))
     if isinstance(item, _HOLDERS) and item.definition is not None and item.workflow is not None:

@@ -80,10 +80,11 @@ class Performer:
             return True
         try:
             for place, (letter_id, send) in enumerate(sends):
-                if isinstance(send.message, StartTask) and send.message.inputs:
-                    sends[place] = (letter_id, await self._bundled(send, send.message))
-                elif isinstance(send.message, SubmitWorkflow):
-                    sends[place] = (letter_id, await self._stored(send, send.message))
+                message = send.message
+                if type(message) is StartTask and message.inputs:
+                    sends[place] = (letter_id, await self._bundled(send, message))
+                elif type(message) is SubmitWorkflow:
+                    sends[place] = (letter_id, await self._stored(send, message))
             await self._ports.post.send(self._sorter.envelopes(self._sender, self.epoch, sends))
         except PlatformError as error:
             log.warning("post.not_sent", actor=self._sender, error=str(error))
