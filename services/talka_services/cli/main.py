@@ -24,6 +24,7 @@ from talka_services.cli import (
     rewinding,
     running,
     schedules,
+    simulating,
     transfer,
     validating,
 )
@@ -50,6 +51,7 @@ for group in (
     forking,
     comparing,
     validating,
+    simulating,
     transfer,
     answering,
     schedules,

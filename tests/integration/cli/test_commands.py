@@ -139,6 +139,7 @@ def test_other_exports_run_again(shell: Shell, good: dict[str, Any]) -> None:
     shell.run("export", name, "--format", "wfformat", "-o", "trace.json")
     assert shell.json("validate", "again.yaml")["tasks"] == 3
     assert shell.json("validate", "trace.json", "--capacity", "cpu_cores=4")["tasks"] == 3
+    assert shell.json("simulate", "trace.json", "--capacity", "cpu_cores=4")["status"] == "succeeded"
     assert "talka: 1" in shell.run("export", name, "--format", "yaml", "-o", "-")
 
 

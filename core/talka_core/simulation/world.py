@@ -1,0 +1,211 @@
+"""Discrete events in virtual time: the real planner, scheduler and pool, and modelled workers.
+
+Nothing is decided here. Messages take no time, and all that falls on one
+instant is delivered, in the order it was sent, before time goes on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+from msgspec import Struct
+
+from talka_core.behaviour import Behaviour, Effect, Send, SetAlarm, SetTimer, step
+from talka_core.graph import analyse, lower_bound
+from talka_core.planner import PLANNER
+from talka_core.resource import RESOURCE
+from talka_core.resource.placement import shortage
+from talka_core.scheduler import SCHEDULER, ExecutionRecord
+from talka_core.scheduler.decide import TIMEOUT
+from talka_core.simulation.assumptions import assumed
+from talka_core.simulation.result import SimulatedRun, summed_up
+from talka_protocols import messages as m
+from talka_protocols.errors import CallerError
+from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.states import FINAL_TASK_STATUSES
+from talka_protocols.workflow import Workflow
+
+EXECUTION_ID = "simulated"
+BEGIN_MS = 1_000_000
+"""Any instant but 0, which stands for never."""
+
+_BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
+    Recipient.PLANNER: PLANNER,
+    Recipient.SCHEDULER: SCHEDULER,
+    Recipient.RESOURCE: RESOURCE,
+}
+_Attempt = tuple[str, str, int]
+_Timer = tuple[Recipient, str, str]
+
+
+class SimulationStuckError(CallerError):
+    """Nothing happens any more, and the execution is not over."""
+
+    code = "simulation_stuck"
+
+
+class Offer(Struct, frozen=True):
+    """One modelled worker: its amounts by resource, and how many tasks it runs at once."""
+
+    capacity: Mapping[str, float]
+    slots: int = 256
+
+
+def simulate(
+    workflow: Workflow, offers: Sequence[Offer], shared: Mapping[str, float] | None = None
+) -> SimulatedRun:
+    """Run a checked workflow on modelled workers, each task as long as its estimate.
+
+    What is taken for granted stands in ``assumptions``. The same arguments
+    always give the same result.
+
+    Args:
+        workflow: With complete dependencies, as ``validation.check`` returns it.
+        offers: The workers, which serve every agent type.
+        shared: Amounts that the pool has as a whole.
+
+    Raises:
+        SimulationStuckError: it would wait for ever, say for a resource that nobody offers.
+    """
+    simulated = assumed(workflow)
+    world = _World(simulated)
+    if shared:
+        world.post(Recipient.RESOURCE, m.ConfigurePool(world.pool, dict(shared)))
+    agent_types = tuple(sorted({task.agent_type for task in simulated.tasks}))
+    for number, offer in enumerate(offers, 1):
+        capacity = dict(offer.capacity)
+        joining = m.RegisterWorker(world.pool, f"w{number}", 1, agent_types, offer.slots, capacity)
+        world.post(Recipient.RESOURCE, joining)
+    world.post(Recipient.PLANNER, m.SubmitWorkflow(EXECUTION_ID, simulated))
+    record = world.run()
+    whole = _whole(offers, shared or {})
+    bound = lower_bound(simulated, analyse(simulated), whole)
+    return summed_up(record, bound, whole, world.began)
+
+
+def _whole(offers: Iterable[Offer], shared: Mapping[str, float]) -> dict[str, float]:
+    whole: dict[str, float] = {"slots": 0.0}
+    for offer in offers:
+        whole["slots"] += offer.slots
+        for name, amount in offer.capacity.items():
+            whole[name] = whole.get(name, 0.0) + amount
+    return {**whole, **shared}
+
+
+class _World:
+    """The actors' states, the messages of this instant, and what is due later.
+
+    ``began`` tells when the newest attempt of each task began.
+    """
+
+    def __init__(self, workflow: Workflow) -> None:
+        self.pool = workflow.config.pool
+        self.began: dict[str, int] = {}
+        self._now_ms = BEGIN_MS
+        self._workflow = workflow
+        self._durations = {task.id: round(1000 * (task.estimated_seconds or 0)) for task in workflow.tasks}
+        self._states: dict[tuple[Recipient, str], Any] = {}
+        self._mail: deque[tuple[Recipient, Any]] = deque()
+        self._due: list[tuple[int, int, _Timer | m.AttemptFinished]] = []
+        self._order = 0
+        self._timers: dict[_Timer, int] = {}
+        self._running: dict[_Attempt, str] = {}
+
+    def post(self, to: Recipient, message: Any) -> None:
+        """Send a message; it arrives at this instant."""
+        self._mail.append((to, message))
+
+    def run(self) -> ExecutionRecord:
+        """Let time pass until the execution is over, and return its state then."""
+        while True:
+            while self._mail:
+                self._deliver(*self._mail.popleft())
+            record: ExecutionRecord = self._state(Recipient.SCHEDULER, EXECUTION_ID)
+            if record.finished_at:
+                return record
+            if not self._due:
+                raise self._stuck(record)
+            self._now_ms = max(self._now_ms, self._due[0][0])
+            while self._due and self._due[0][0] <= self._now_ms:
+                self._happen(heappop(self._due)[2])
+
+    def _state(self, to: Recipient, key: str) -> Any:
+        if (to, key) not in self._states:
+            self._states[to, key] = _BEHAVIOURS[to].initial(key)
+        return self._states[to, key]
+
+    def _deliver(self, to: Recipient, message: Any) -> None:
+        if to is Recipient.WORKER:
+            self._work(message)
+        elif to in _BEHAVIOURS:
+            _, effects = step(_BEHAVIOURS[to], self._state(to, message.key), message, self._now_ms)
+            for _, effect in effects:
+                self._perform(to, effect)
+
+    def _perform(self, actor: Recipient, effect: Effect) -> None:
+        if isinstance(effect, Send):
+            self.post(effect.to, effect.message)
+        elif isinstance(effect, SetTimer | SetAlarm) and effect.name != TIMEOUT:
+            # A time limit is told and not obeyed: it is worth knowing how far beyond it a run would go.
+            timer = (actor, effect.key, effect.name)
+            self._timers[timer] = effect.due_at
+            self._later(effect.due_at, timer)
+
+    def _later(self, due_at: int, what: _Timer | m.AttemptFinished) -> None:
+        self._order += 1
+        heappush(self._due, (due_at, self._order, what))
+
+    def _happen(self, what: _Timer | m.AttemptFinished) -> None:
+        if isinstance(what, m.AttemptFinished):
+            if self._running.pop((what.execution_id, what.task_id, what.attempt), None):
+                self.post(Recipient.SCHEDULER, what)
+        elif self._timers.get(what, self._now_ms + 1) <= self._now_ms:
+            # One that was set again is due only at its newest time.
+            del self._timers[what]
+            self.post(what[0], m.TimerFired(what[1], what[2]))
+
+    def _work(self, message: Any) -> None:
+        """Be every worker: begin at once, end after the task's estimate."""
+        if isinstance(message, m.StartTask):
+            attempt = (message.execution_id, message.task.id, message.attempt)
+            if attempt in self._running:
+                return
+            now_ms, worker_id = self._now_ms, message.worker_id
+            self._running[attempt] = worker_id
+            self.began[message.task.id] = now_ms
+            self.post(Recipient.SCHEDULER, m.AttemptStarted(*attempt, worker_id, now_ms))
+            ends_at = now_ms + self._durations[message.task.id]
+            self._later(ends_at, _report(attempt, worker_id, now_ms, ends_at, Outcome.SUCCEEDED))
+        elif isinstance(message, m.CancelTask):
+            attempt = (message.execution_id, message.task_id, message.attempt)
+            worker_id = self._running.pop(attempt, "")
+            if worker_id:
+                began_at = self.began[message.task_id]
+                self.post(
+                    Recipient.SCHEDULER,
+                    _report(attempt, worker_id, began_at, self._now_ms, Outcome.CANCELLED),
+                )
+
+    def _stuck(self, record: ExecutionRecord) -> SimulationStuckError:
+        refusal = self._state(Recipient.PLANNER, EXECUTION_ID).refusal
+        if refusal is not None:
+            return SimulationStuckError(f"The workflow is refused: {refusal.message}")
+        waiting = [t for t, task in record.tasks.items() if task.status not in FINAL_TASK_STATUSES]
+        task_id = next((t for t in waiting if record.tasks[t].status == "queued"), waiting[0])
+        task = record.index.tasks[task_id]
+        why = shortage(
+            self._state(Recipient.RESOURCE, self.pool), task.agent_type, record.index.amounts[task_id]
+        )
+        return SimulationStuckError(
+            f"{len(waiting)} of the tasks would never end; task {task_id!r} waits. {why}",
+            hint="Offer what it needs with --capacity, --workers or --shared, or ask for less.",
+        )
+
+
+def _report(
+    attempt: _Attempt, worker_id: str, began_at: int, ended_at: int, outcome: Outcome
+) -> m.AttemptFinished:
+    return m.AttemptFinished(*attempt, worker_id, began_at, ended_at, outcome)

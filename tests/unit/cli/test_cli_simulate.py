@@ -1,0 +1,86 @@
+"""Goal: `talka simulate` compares strategies and workers, one object a line, and refuses what cannot end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from talka_services.cli import main
+
+WORKFLOW = """
+talka: 1
+name: two
+timeout_seconds: 3
+tasks:
+  - {id: first, agent_type: sleep, payload: {seconds: 1}, resources: {cpu_cores: 1}, priority: 10}
+  - {id: second, agent_type: sleep, payload: {seconds: 4}, resources: {cpu_cores: 1}, priority: 90}
+"""
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file with two tasks that share a core."""
+    for name in ("TALKA_SERVER", "TALKA_DATA_DIR", "TALKA_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.yaml").write_text(WORKFLOW)
+    return "two.yaml"
+
+
+def simulate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, str]:
+    """Run the command in this process and return its exit code and standard output."""
+    monkeypatch.setattr("sys.argv", ["talka", "simulate", *words])
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, capsys.readouterr().out
+
+
+def rows(out: str) -> list[dict[str, Any]]:
+    """Return the objects that were printed."""
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_strategies_are_compared(
+    two: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Each strategy has its own line, with when each task would begin; nothing is stored."""
+    words = (two, "--json", "--tasks", "--capacity", "cpu_cores=1", "--strategy", "priority")
+    exit_code, out = simulate(monkeypatch, capsys, *words, "--strategy", "breadth_first")
+    assert exit_code == 0
+    found = {row["strategy"]: row for row in rows(out)}
+    assert {name: row["makespan_s"] for name, row in found.items()} == {"priority": 5.0, "breadth_first": 5.0}
+    assert found["priority"]["tasks"]["second"]["start_s"] == 0.0
+    assert found["breadth_first"]["tasks"]["first"]["start_s"] == 0.0
+    assert found["priority"]["lower_bound_s"] == 5.0
+    assert found["priority"]["is_over_time"]
+    assert [path.name for path in tmp_path.iterdir()] == [two]
+
+
+def test_more_workers_and_less_parallelism(
+    two: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Workers and the parallel limit change the answer; people get a table."""
+    words = (two, "--capacity", "cpu_cores=1", "--workers", "2", "--time-scale", "0.5")
+    assert rows(simulate(monkeypatch, capsys, *words, "--json")[1])[0]["makespan_s"] == 2.0
+    one = ("--max-parallel", "1")
+    assert rows(simulate(monkeypatch, capsys, *words, *one, "--json")[1])[0]["makespan_s"] == 2.5
+    exit_code, out = simulate(monkeypatch, capsys, *words, *one)
+    assert exit_code == 0
+    assert "2.500 s" in out
+
+
+def test_what_cannot_end_is_refused(
+    two: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A resource that nobody offers is exit code 2 with its name."""
+    exit_code, out = simulate(monkeypatch, capsys, two, "--json", "--capacity", "cpu_cores=0.5")
+    assert exit_code == 2
+    error = rows(out)[0]["error"]
+    assert error["code"] == "simulation_stuck"
+    assert "cpu_cores: 1 asked" in error["message"]
