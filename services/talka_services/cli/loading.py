@@ -16,6 +16,7 @@ from talka_protocols.workflow import Strategy, Task, Workflow
 from talka_services.cli.outcome import UsageError
 from talka_services.formats import Source, is_function, load_function, machines, parse_inputs, read_file
 from talka_services.formats import workflow_of as workflow_of_source
+from talka_services.formats.instances import is_instance, read_instance
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,22 @@ def load_workflow(request: Request) -> Loaded:
         UsageError: the strategy does not exist.
     """
     inputs = parse_inputs(request.inputs)
-    if is_function(request.file):
+    offered: Sequence[dict[str, float]] = []
+    if is_instance(request.file):
+        instance, source = read_instance(request.file), None
+        workflow = instance.workflow
+        offered = [instance.capacity] if instance.capacity else []
+    elif is_function(request.file):
         workflow, source = _call(request, inputs), None
     else:
         source = read_file(request.file)
         workflow = workflow_of_source(
             source, max_tasks=request.max_tasks, max_seconds=request.max_seconds, inputs=inputs
         )
+        offered = machines(source.value) if source.is_wfformat else []
     if request.strategy is not None:
         config = msgspec.structs.replace(workflow.config, strategy=_strategy(request.strategy))
         workflow = msgspec.structs.replace(workflow, config=config)
-    offered = machines(source.value) if source is not None and source.is_wfformat else []
     return Loaded(workflow, offered, source)
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 Files = Annotated[
     list[str],
-    typer.Argument(metavar="FILE...", help="Talka files, WfFormat instances, or module:function."),
+    typer.Argument(
+        metavar="FILE...",
+        help="Talka files, WfFormat instances, published scheduling instances, or module:function.",
+    ),
 ]
 Strategies = Annotated[
     list[str] | None,
