@@ -202,8 +202,9 @@ _TASK_NUMBERS = (
     ("timeout", SECONDS, True),
     ("estimated_seconds", DURATION, True),
     ("start_timeout", SECONDS, True),
+    ("heartbeat_timeout", SECONDS, True),
 )
-_WRITTEN = {name: f"{name}_seconds" for name in ("timeout", "start_timeout")}
+_WRITTEN = {name: f"{name}_seconds" for name in ("timeout", "start_timeout", "heartbeat_timeout")}
 """How a document writes a field that has another name there."""
 
 

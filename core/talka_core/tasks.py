@@ -48,6 +48,7 @@ class TaskOptions(TypedDict, total=False):
     labels: dict[str, str]
     retry: RetryPolicy
     start_timeout: float
+    heartbeat_timeout: float
     fallback: Action
     on_failure: OnFailure
     join: Join | int

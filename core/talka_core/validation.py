@@ -240,12 +240,14 @@ def _check_ids(tasks: Sequence[Task]) -> None:
 
 
 def _check_waiting(task: Task, position: int) -> None:
-    if task.timeout is not None:
+    for field in ("timeout", "heartbeat_timeout"):
+        if getattr(task, field) is None:
+            continue
         raise WorkflowInvalidError(
             f"Task {task.id!r}: a {task.agent_type} task runs on no worker, so it has no attempt to stop.",
             hint=_LIMITS.get(task.agent_type, "Write timeout_seconds in the payload instead."),
             code="unknown_field",
-            path=("tasks", position, "timeout_seconds"),
+            path=("tasks", position, f"{field}_seconds"),
         )
     try:
         check_literals(task.agent_type, task.payload)

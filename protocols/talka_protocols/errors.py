@@ -162,6 +162,12 @@ class TaskTimeoutError(TaskError):
     code = "task_timeout"
 
 
+class HeartbeatTimeoutError(TaskError):
+    """The task gave no sign of life for longer than it may and was stopped."""
+
+    code = "heartbeat_timeout"
+
+
 class TaskCrashedError(TaskError):
     """The process that ran the task died."""
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from talka import Orchestrator, Task, WorkflowBuilder, local
 from talka_chaos.records import record_of
-from talka_protocols.events import TaskCheckpointed
+from talka_protocols.events import TaskCheckpointed, TaskRetrying
 from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import Workflow
 from talka_services.cli.records import Records
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODULE = "progress_work"
 SOURCE = """
 import asyncio
+import time
 
 def note(path, line):
     with open(path, "a") as file:
@@ -42,6 +43,18 @@ async def hangs_once(context, path):
     if context.attempt == 1:
         await asyncio.sleep(600)
     return context.checkpointed
+
+async def beats(context, path):
+    for _ in range(12):
+        await asyncio.sleep(0.25)
+        await context.heartbeat()
+    return context.attempt
+
+def beats_plainly(context, path):
+    for _ in range(12):
+        time.sleep(0.25)
+        context.heartbeat()
+    return context.attempt
 
 def large(context, path):
     if context.checkpointed is None:
@@ -110,6 +123,23 @@ async def test_time_out_keeps_the_checkpoint(talka: Orchestrator, tmp_path: Path
     """An attempt that ran too long left its checkpoint to the next."""
     result = await talka.execute_workflow(calling("hangs_once", tmp_path / "x", retries=1, timeout=3.0))
     assert (result.status, result.tasks["a"].result) == (ExecutionState.SUCCEEDED, 2)
+
+
+async def test_silence_ends_an_attempt(talka: Orchestrator, tmp_path: Path) -> None:
+    """An attempt that hangs is stopped with a reason of its own, and the next goes on."""
+    workflow = calling("hangs_once", tmp_path / "x", retries=1, heartbeat_timeout=2.0)
+    result = await talka.execute_workflow(workflow)
+    assert (result.status, result.tasks["a"].result) == (ExecutionState.SUCCEEDED, 2)
+    record = await record_of(talka, result.execution_id)
+    retried = [event.error for _, event in record.events if isinstance(event, TaskRetrying)]
+    assert [error.code for error in retried] == ["heartbeat_timeout"]
+
+
+@pytest.mark.parametrize("function", ["beats", "beats_plainly"])
+async def test_beats_keep_an_attempt_alive(talka: Orchestrator, tmp_path: Path, function: str) -> None:
+    """A task that runs longer than it may be silent, and beats, succeeds in its first attempt."""
+    result = await talka.execute_workflow(calling(function, tmp_path / "x", heartbeat_timeout=2.0))
+    assert (result.status, result.tasks["a"].result) == (ExecutionState.SUCCEEDED, 1), result.tasks["a"].error
 
 
 async def test_large_values_travel_by_claim_check(talka: Orchestrator, tmp_path: Path) -> None:

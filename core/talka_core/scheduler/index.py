@@ -107,6 +107,8 @@ def fall_back(index: WorkflowIndex, task_id: str) -> None:
         timeout=task.timeout if action.timeout_seconds is None else action.timeout_seconds,
         retries=action.retries,
         fallback=None,
+        # The action is other work, which may know of no heartbeats.
+        heartbeat_timeout=None,
     )
     index.references[task_id] = _own_references(index, index.tasks[task_id])
 

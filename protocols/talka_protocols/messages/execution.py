@@ -254,6 +254,8 @@ class Mark(StrEnum):
     STEP = "step"
     READ = "read"
     WRITE = "write"
+    BEAT = "beat"
+    """A sign of life, which ends at the worker: nothing is recorded of it."""
 
 
 class RecordProgress(ToExecution, frozen=True, gc=False):

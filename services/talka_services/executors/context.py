@@ -124,6 +124,10 @@ class TaskContext(_Context):
         super().__init__(facts)
         self._save = save
 
+    async def heartbeat(self) -> None:
+        """Show that the task is alive, as every call that saves something does; nothing is recorded."""
+        await self._save(Mark.BEAT, "", _NOTHING)
+
     async def checkpoint(self, data: Any) -> None:
         """Save the task's progress; the next attempt finds it in ``checkpointed``.
 
@@ -177,6 +181,10 @@ class PlainTaskContext(_Context):
     def __init__(self, facts: Facts, save: Callable[[Mark, str, Raw], Raw]) -> None:
         super().__init__(facts)
         self._save = save
+
+    def heartbeat(self) -> None:
+        """Show that the task is alive, as ``TaskContext.heartbeat`` does."""
+        self._save(Mark.BEAT, "", _NOTHING)
 
     def checkpoint(self, data: Any) -> None:
         """Save the task's progress, as ``TaskContext.checkpoint`` does."""

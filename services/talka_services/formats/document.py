@@ -90,6 +90,10 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     start_timeout_seconds: Annotated[
         Seconds | None, Meta(description="From being ready to having its resources; then it has timed out.")
     ] = None
+    heartbeat_timeout_seconds: Annotated[
+        Seconds | None,
+        Meta(description="How long an attempt may neither beat nor save; then it has timed out."),
+    ] = None
     fallback: Annotated[
         Action | None, Meta(description="Runs in its place when the last attempt failed.")
     ] = None

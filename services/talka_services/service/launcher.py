@@ -13,7 +13,13 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from talka_core.references import UnresolvedReferenceError, extract, substitute
-from talka_protocols.errors import PlatformError, TalkaError, TaskTimeoutError
+from talka_protocols.errors import (
+    HeartbeatTimeoutError,
+    PlatformError,
+    TalkaError,
+    TaskError,
+    TaskTimeoutError,
+)
 from talka_protocols.events import TaskFailure
 from talka_protocols.messages import (
     AttemptBegan,
@@ -223,16 +229,14 @@ class Launcher:
                     progress,
                     start.effect_key,
                 )
-                result = await self._executors.for_agent_type(task.agent_type).execute(attempt)
+                async with progress.heartbeat.watch():
+                    result = await self._executors.for_agent_type(task.agent_type).execute(attempt)
             return await self._succeeded(start, result)
         except TimeoutError as error:
-            if not limit.expired():
-                return _failed(error)
-            late = TaskTimeoutError(
-                f"Task {start.task.id!r} ran longer than its {start.task.timeout:g} s and was stopped.",
-                hint="Raise timeout_seconds, or make the task shorter.",
-            )
-            return Ending(Outcome.TIMED_OUT, error=TaskFailure(late.code, str(late)))
+            if limit.expired() or progress.heartbeat.is_missed:
+                late = _late(start.task, is_silent=not limit.expired())
+                return Ending(Outcome.TIMED_OUT, error=TaskFailure(late.code, str(late)))
+            return _failed(error)
         except Exception as error:  # noqa: BLE001  (whatever a task raises is its recorded outcome)
             return _failed(error)
 
@@ -274,6 +278,18 @@ class Launcher:
         claim = await stored(self._blobs, encoded)
         extracts = _extracts(start, msgspec.json.decode(encoded))
         return Ending(Outcome.SUCCEEDED, claim=claim, extracts=extracts, extension=extension)
+
+
+def _late(task: Task, *, is_silent: bool) -> TaskError:
+    if is_silent:
+        return HeartbeatTimeoutError(
+            f"Task {task.id!r} gave no sign of life for {task.heartbeat_timeout:g} s and was stopped.",
+            hint="Call context.heartbeat() or save more often, or raise heartbeat_timeout_seconds.",
+        )
+    return TaskTimeoutError(
+        f"Task {task.id!r} ran longer than its {task.timeout:g} s and was stopped.",
+        hint="Raise timeout_seconds, or make the task shorter.",
+    )
 
 
 def _is_deep(encoded: bytes) -> bool:

@@ -22,6 +22,7 @@ from talka_protocols.messages import (
 )
 from talka_protocols.ports import Blobs
 from talka_protocols.workflow import ClaimCheck
+from talka_services.service.heartbeat import Heartbeat
 from talka_services.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -45,6 +46,7 @@ _BYTES_MAX = {
     Mark.STEP: STEP_BYTES_MAX,
     Mark.WRITE: ARTIFACT_BYTES_MAX,
     Mark.READ: ARTIFACT_BYTES_MAX,
+    Mark.BEAT: len(b"null"),
 }
 
 
@@ -60,6 +62,7 @@ class AttemptProgress:
         self.checkpoint = NULL
         self.steps: dict[str, Raw] = {}
         self.artifacts: dict[str, ClaimCheck | None] = {}
+        self.heartbeat = Heartbeat(start.task.heartbeat_timeout)
         self._start = start
         self._blobs = blobs
         self._tell = tell
@@ -92,9 +95,15 @@ class AttemptProgress:
             StaleAttemptError: another attempt has taken this one's place.
             TaskFailedError: it is too large, the attempt saves too often, or there is no such artifact.
         """
+        with self.heartbeat.recording():
+            return await self._save(mark, name, data)
+
+    async def _save(self, mark: Mark, name: str, data: Raw) -> Raw:
         self._require_bounded(mark, data)
         data = data.copy()
         match mark:
+            case Mark.BEAT:
+                pass
             case Mark.CHECKPOINT:
                 await self._save_checkpoint(data)
             case Mark.STEP:

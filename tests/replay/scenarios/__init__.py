@@ -22,6 +22,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         control.fallback,
         control.fail_fast,
         control.start_timeout,
+        control.heartbeat_timeout,
         control.forced_cancel,
         control.parked,
         control.retry_rules,

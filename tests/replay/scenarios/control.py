@@ -92,6 +92,17 @@ def start_timeout() -> Model:
     return model
 
 
+def heartbeat_timeout() -> Model:
+    """An attempt gives no sign of life in time, and the next one succeeds."""
+    tasks = (Task("a", AGENT_TYPE, resources=CORE, retries=1, heartbeat_timeout=5.0),)
+    model = begun(Workflow("golden", "golden", tasks))
+    end(model, "a", Outcome.TIMED_OUT)
+    model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+    deliver_all(model)
+    end(model, "a", Outcome.SUCCEEDED)
+    return model
+
+
 def forced_cancel() -> Model:
     """The execution is cancelled, and then by force."""
     model = begun(workflow_of())
