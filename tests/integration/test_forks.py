@@ -16,6 +16,7 @@ from talka_protocols.workflow import Workflow
 from talka_services.cli.records import Records
 from talka_services.cli.verification import verify_execution
 from talka_services.exports import Archive, export_execution
+from talka_services.formats import load
 
 OPTIONS: dict[str, Any] = {
     "capacity": {"cpu_cores": 4.0, "memory_mb": 1000.0},
@@ -23,6 +24,7 @@ OPTIONS: dict[str, Any] = {
     "snapshot_every": 20,
 }
 LARGE = 400_000
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "fork.yaml"
 
 
 def step(ledger: Path, task_id: str, then: str = "true") -> Task:
@@ -158,4 +160,22 @@ async def test_much_that_is_kept_travels_by_claim_check(tmp_path: Path) -> None:
         await verify(talka, forked)
     async with local(data_dir=tmp_path / "talka", **OPTIONS) as talka:
         assert (await talka.wait(forked)).status is ExecutionState.SUCCEEDED
+        await verify(talka, forked)
+
+
+@pytest.mark.asyncio
+async def test_the_example_of_a_fork_keeps_what_it_says(tmp_path: Path) -> None:
+    """A fork where the model had ended takes over two results, and runs the two tasks behind them."""
+    async with local(data_dir=tmp_path / "talka", **OPTIONS) as talka:
+        origin = await talka.execute_workflow(load(EXAMPLE))
+        event = await end_of(talka, origin.execution_id, "model")
+        forked = await talka.fork(origin.execution_id, event)
+        result = await talka.wait(forked)
+        assert result.status is ExecutionState.SUCCEEDED
+        assert {name: task.result for name, task in result.tasks.items()} == {
+            name: task.result for name, task in origin.tasks.items()
+        }
+        began = {name: task.started_at for name, task in result.tasks.items()}
+        new = {name for name, at in began.items() if at != origin.tasks[name].started_at}
+        assert new == {"forecast", "publish"}, (origin.tasks, result.tasks)
         await verify(talka, forked)
