@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from talka_core.limits import SECONDS_MAX
+from talka_core.payloads import KINDS
+from talka_protocols.policies import Join
 from talka_protocols.workflow import ExecutionPlan, ResourceRequirements, Task, Workflow
 
 DEFAULT_TASK_SECONDS = 1.0
@@ -210,18 +212,20 @@ def plan(workflow: Workflow, capacity: Mapping[str, float] | None = None) -> Exe
 def lower_bound(
     workflow: Workflow, analysis: GraphAnalysis, capacity: Mapping[str, float] | None = None
 ) -> float:
-    """Return seconds below which no schedule can end: the critical path, or work over capacity.
+    """Return seconds below which no run ends in which every task runs once for its estimate and succeeds.
 
-    ``max_parallel`` counts as a capacity of tasks at once. A capacity of zero
-    that something needs gives infinity: it never ends.
+    That is the critical path, or work over capacity. ``max_parallel`` counts as
+    a capacity of tasks at once; tasks that no worker runs hold nothing. A
+    capacity of zero that something needs gives infinity: it never ends.
     """
     limits = dict(capacity or {})
     if workflow.config.max_parallel is not None:
         limits[SLOTS] = min(workflow.config.max_parallel, limits.get(SLOTS, float("inf")))
-    if not limits:
-        return max(analysis.critical_seconds, 0.0)
+    longest, stoppable = _joined(workflow, analysis)
     work = dict.fromkeys(limits, 0.0)
-    for task in workflow.tasks:
+    for task in workflow.tasks if limits else ():
+        if task.agent_type in KINDS or task.id in stoppable:
+            continue
         seconds = analysis.durations[task.id]
         if SLOTS in work:
             work[SLOTS] += seconds
@@ -229,7 +233,31 @@ def lower_bound(
             if name in work:
                 work[name] += seconds * amount
     loads = (need / limits[name] if limits[name] > 0 else float("inf") for name, need in work.items() if need)
-    return max(analysis.critical_seconds, *loads, 0.0)
+    return max(longest, *loads, 0.0)
+
+
+def _joined(workflow: Workflow, analysis: GraphAnalysis) -> tuple[float, frozenset[str]]:
+    """Return the longest path that joins leave, and the tasks that may be stopped on the way.
+
+    A task that needs some of its dependencies waits for the soonest of them
+    only; all before one that starts with the first success may be cancelled then.
+    """
+    needed = {
+        task.id: 1 if isinstance(task.join, Join) else task.join
+        for task in workflow.tasks
+        if task.join not in (Join.ALL, Join.DONE)
+    }
+    if not needed:
+        return analysis.critical_seconds, frozenset()
+    graph = TaskGraph.of(workflow)
+    races = (task.id for task in workflow.tasks if task.join is Join.FIRST)
+    stoppable = frozenset[str]().union(*(graph.upstream((race,)) for race in races))
+    ends: dict[str, float] = {}
+    for task_id in (task_id for stage in analysis.stages for task_id in stage):
+        before = sorted(ends[graph.ids[position]] for position in graph.predecessors[graph.index[task_id]])
+        waited = before[: needed.get(task_id, len(before))]
+        ends[task_id] = max(waited, default=0.0) + analysis.durations[task_id]
+    return max((end for task_id, end in ends.items() if task_id not in stoppable), default=0.0), stoppable
 
 
 def _longest_paths(

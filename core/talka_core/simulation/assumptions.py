@@ -2,7 +2,7 @@
 
 Every task succeeds in its first attempt and returns nothing. So a condition
 counts as met, a map and a loop run once, a signal or an answer comes after the
-task's estimate, and a sub-workflow is one task as long as its critical path.
+task's estimate, and a sub-workflow is a wait as long as its critical path.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from talka_core.graph import duration_of
+from talka_core.payloads import KINDS
 from talka_protocols.workflow import Task, Workflow
-
-_WAIT = "wait"
-_AWAITED = (_WAIT, "signal", "approval")
 
 
 def assumed(workflow: Workflow) -> Workflow:
@@ -28,14 +26,15 @@ def assumed(workflow: Workflow) -> Workflow:
 
 
 def _assumed(task: Task) -> Task:
-    is_awaited = task.agent_type in _AWAITED
-    seconds = ceil(round(1000 * (_waited_s(task) if is_awaited else duration_of(task)), 6)) / 1000
+    is_waiting = task.agent_type in KINDS
+    seconds = ceil(round(1000 * (_waited_s(task) if is_waiting else duration_of(task)), 6)) / 1000
     return replace(
         task,
-        agent_type=_WAIT if is_awaited else task.agent_type,
-        payload={"seconds": seconds} if is_awaited else dict[str, Any](),
+        agent_type="wait" if is_waiting else task.agent_type,
+        payload={"seconds": seconds} if is_waiting else dict[str, Any](),
         estimated_seconds=seconds,
         timeout=None,
+        heartbeat_timeout=None,
         fallback=None,
         when="",
         map=None,
@@ -48,6 +47,8 @@ def _assumed(task: Task) -> Task:
 
 def _waited_s(task: Task) -> float:
     """Return how long a task waits that holds nothing meanwhile; of an event or an instant nobody knows."""
+    if task.workflow is not None:
+        return duration_of(task)
     seconds = task.payload.get("seconds")
     if isinstance(seconds, int | float):
         return float(seconds)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from talka_core.scheduler import ExecutionRecord
+from talka_protocols.states import ExecutionState
 
 
 class SimulatedTask(Struct, frozen=True):
@@ -23,9 +24,10 @@ class SimulatedRun(Struct, frozen=True):
     """One execution as it would go.
 
     ``lower_bound_s`` is what no schedule can beat, and ``gap`` the share of it by which the
-    makespan is longer (None where the bound is 0). ``utilisation`` is the share of each
-    resource of all workers that was held, on average over the makespan. One that
-    ``is_over_time`` takes longer than its time limit, at which a real run would be stopped.
+    makespan is longer; None where the bound is 0, or where the execution did not succeed.
+    ``utilisation`` is the share of each resource of all workers that was held, on average over
+    the makespan. One that ``is_over_time`` takes longer than its time limit, at which a real
+    run would be stopped.
     """
 
     status: str
@@ -72,7 +74,7 @@ def summed_up(
         str(record.status),
         makespan_s,
         lower_bound_s,
-        round(makespan_s / lower_bound_s - 1, 9) if lower_bound_s > 0 else None,
+        _gap(makespan_s, lower_bound_s) if record.status is ExecutionState.SUCCEEDED else None,
         {
             name: held.get(name, 0.0) / (amount * makespan_s)
             for name, amount in sorted(capacity.items())
@@ -81,6 +83,11 @@ def summed_up(
         0 < record.limit_ms < record.finished_at - first,
         tasks,
     )
+
+
+def _gap(makespan_s: float, lower_bound_s: float) -> float | None:
+    """Return the gap without the noise of binary fractions, which may lie below nothing."""
+    return round(makespan_s / lower_bound_s - 1, 9) + 0.0 if lower_bound_s > 0 else None
 
 
 def _since(first: int, instant: int) -> float | None:

@@ -23,9 +23,9 @@ from talka_core.scheduler.decide import TIMEOUT
 from talka_core.simulation.assumptions import assumed
 from talka_core.simulation.result import SimulatedRun, summed_up
 from talka_protocols import messages as m
-from talka_protocols.errors import CallerError
+from talka_protocols.errors import CallerError, WorkflowInvalidError
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.states import FINAL_TASK_STATUSES
+from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow
 
 EXECUTION_ID = "simulated"
@@ -68,6 +68,7 @@ def simulate(
         shared: Amounts that the pool has as a whole.
 
     Raises:
+        WorkflowInvalidError: the planner refuses it.
         SimulationStuckError: it would wait for ever, say for a resource that nobody offers.
     """
     simulated = assumed(workflow)
@@ -105,7 +106,6 @@ class _World:
         self.pool = workflow.config.pool
         self.began: dict[str, int] = {}
         self._now_ms = BEGIN_MS
-        self._workflow = workflow
         self._durations = {task.id: round(1000 * (task.estimated_seconds or 0)) for task in workflow.tasks}
         self._states: dict[tuple[Recipient, str], Any] = {}
         self._mail: deque[tuple[Recipient, Any]] = deque()
@@ -124,6 +124,8 @@ class _World:
             while self._mail:
                 self._deliver(*self._mail.popleft())
             record: ExecutionRecord = self._state(Recipient.SCHEDULER, EXECUTION_ID)
+            if record.status is ExecutionState.REJECTED:
+                raise WorkflowInvalidError(record.reason)
             if record.finished_at:
                 return record
             if not self._due:
@@ -190,11 +192,8 @@ class _World:
                 )
 
     def _stuck(self, record: ExecutionRecord) -> SimulationStuckError:
-        refusal = self._state(Recipient.PLANNER, EXECUTION_ID).refusal
-        if refusal is not None:
-            return SimulationStuckError(f"The workflow is refused: {refusal.message}")
         waiting = [t for t, task in record.tasks.items() if task.status not in FINAL_TASK_STATUSES]
-        task_id = next((t for t in waiting if record.tasks[t].status == "queued"), waiting[0])
+        task_id = next((t for t in waiting if record.tasks[t].status is TaskStatus.QUEUED), waiting[0])
         task = record.index.tasks[task_id]
         why = shortage(
             self._state(Recipient.RESOURCE, self.pool), task.agent_type, record.index.amounts[task_id]

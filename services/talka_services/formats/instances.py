@@ -22,6 +22,9 @@ from talka_protocols.workflow import ResourceRequirements, Strategy, Task, Workf
 
 BYTES_MAX = 16 * 1024 * 1024
 COUNT_MAX = 100_000
+LINE_BYTES_MAX = 1_000
+TEXT = ".txt"
+"""A suffix that says nothing: it may be a Talka file as well."""
 
 
 class Instance(Struct, frozen=True):
@@ -124,8 +127,19 @@ class _Collector:
 
 
 def is_instance(file: str) -> bool:
-    """Tell by its suffix whether a file is a published instance."""
-    return Path(file).suffix.lower() in _READERS
+    """Tell by its suffix whether a file is an instance; a text is one if it begins with two numbers."""
+    suffix = Path(file).suffix.lower()
+    return suffix in _READERS and (suffix != TEXT or _begins_with_numbers(file))
+
+
+def _begins_with_numbers(file: str) -> bool:
+    try:
+        with Path(file).open("rb") as stream:
+            first = stream.readline(LINE_BYTES_MAX).split()
+    except OSError:
+        # Whoever reads it next says what is wrong with it.
+        return False
+    return len(first) == 2 and all(word.isdigit() for word in first)
 
 
 def read_instance(file: str) -> Instance:
@@ -229,5 +243,5 @@ _READERS: dict[str, Callable[[str, _Numbers], Instance]] = {
     ".rcmp": _mplib,
     ".stg": _task_graph,
     ".jsp": _job_shop,
-    ".txt": _job_shop,
+    TEXT: _job_shop,
 }

@@ -48,6 +48,8 @@ def _task(**fields: Any) -> Task:
         ("timeout", 0, "timeout_seconds"),
         ("timeout", NAN, "timeout_seconds"),
         ("timeout", 1e12, "timeout_seconds"),
+        ("heartbeat_timeout", 0, "heartbeat_timeout_seconds"),
+        ("heartbeat_timeout", NAN, "heartbeat_timeout_seconds"),
         ("estimated_seconds", -0.1, "estimated_seconds"),
         ("estimated_seconds", INF, "estimated_seconds"),
     ],
@@ -198,6 +200,15 @@ def test_recursive_payload() -> None:
 def test_wrong_types(fields: dict[str, Any]) -> None:
     """Values of the wrong type are refused although Python let them in."""
     assert _refusal(_workflow(_task(**fields))).code == "wrong_type"
+
+
+@pytest.mark.parametrize("field", ["timeout", "heartbeat_timeout"])
+def test_what_runs_on_no_worker_has_no_attempt_to_stop(field: str) -> None:
+    """A wait is ended by the scheduler, so limits on its attempts are refused at their place."""
+    fields: dict[str, Any] = {"agent_type": "wait", "payload": {"seconds": 1}, field: 5.0}
+    error = _refusal(_workflow(_task(**fields)))
+    assert (error.code, error.path) == ("unknown_field", ("tasks", 0, f"{field}_seconds"))
+    assert "runs on no worker" in error.message
 
 
 def test_sleep_seconds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -10,12 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from talka_chaos.branches import with_control_flow
 from talka_chaos.graphs import random_workflow
 from talka_core.builder import WorkflowBuilder
 from talka_core.simulation import Offer, SimulatedRun, SimulationStuckError, simulate
+from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.policies import Join, MapOver
 from talka_protocols.workflow import ResourceRequirements, Strategy, Task, Workflow
+from talka_services.formats import load
 
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 TWO = (Offer({"cpu_cores": 2.0}), Offer({"cpu_cores": 3.3}))
 seeds = st.integers(0, 1_000_000)
 
@@ -71,6 +76,43 @@ def test_same_question_same_answer(seed: int, size: int) -> None:
     )
 
 
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(seeds, st.integers(1, 25), st.sampled_from([None, 1, 3]))
+def test_no_run_beats_the_bound(seed: int, size: int, max_parallel: int | None) -> None:
+    """Whatever joins, races and waits there are, the lower bound is one."""
+    random = Random(seed)
+    drawn = with_control_flow(random, random_workflow(random, "e", size))
+    # The bound is one for runs in which every task gets its turn.
+    tasks = tuple(replace(task, start_timeout=None) for task in drawn.tasks)
+    workflow = replace(drawn, tasks=tasks, config=replace(drawn.config, max_parallel=max_parallel))
+    run = simulate(workflow, TWO)
+    assert run.status == "succeeded"
+    assert run.makespan_s >= run.lower_bound_s - 1e-9
+
+
+def test_waits_hold_nothing() -> None:
+    """Neither the parallel limit nor slots make waits follow each other, so they add nothing to the bound."""
+    waits = [Task(f"t{i}", "wait", payload={"seconds": 10}) for i in range(3)]
+    workflow = _built(*waits)
+    run = simulate(replace(workflow, config=replace(workflow.config, max_parallel=1)), [Offer({}, slots=1)])
+    assert run.makespan_s == run.lower_bound_s == 10.0
+
+
+def test_a_refused_workflow_is_an_error() -> None:
+    """What the planner refuses is no run of any length."""
+    with pytest.raises(WorkflowInvalidError, match="no tasks"):
+        simulate(Workflow("w", "w", ()), TWO)
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_example_can_be_simulated(file: Path) -> None:
+    """Every kind of task that the examples show has a place in a simulation."""
+    run = simulate(load(file), [Offer({"cpu_cores": 8.0, "memory_mb": 8192.0, "licence": 1.0})])
+    assert run.status == "succeeded"
+    assert run.gap is not None
+    assert run.gap >= 0
+
+
 def test_priority_decides_what_waits() -> None:
     """On one core the more important task runs first, and the figures say how busy the core was."""
     workflow = _built(_task("low", 1, 1, priority=10), _task("high", 2, 1, priority=90))
@@ -84,7 +126,7 @@ def test_losers_of_a_race_are_stopped() -> None:
     """The task behind a race begins with the first winner, and the losers hold nothing any more."""
     race = _task("after", 1, join=Join.FIRST, dependencies=("fast", "slow"))
     run = simulate(_built(_task("fast", 1), _task("slow", 50), race), TWO)
-    assert run.makespan_s == 2.0
+    assert run.makespan_s == run.lower_bound_s == 2.0
     assert run.tasks["slow"].status == "cancelled"
 
 

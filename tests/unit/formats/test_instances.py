@@ -109,6 +109,14 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str, text: str, line:
     assert caught.value.file
 
 
+def test_a_text_may_be_anything(tmp_path: Path) -> None:
+    """Only a text that begins as a job shop does is one; others may be Talka files, or missing."""
+    for name, text, is_one in (("a", JOB_SHOP, True), ("b", "talka: 1\nname: w\n", False), ("c", "", False)):
+        (tmp_path / f"{name}.txt").write_text(text)
+        assert is_instance(str(tmp_path / f"{name}.txt")) is is_one
+    assert not is_instance(str(tmp_path / "none.txt"))
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """The name of the file is in the message."""
     with pytest.raises(WorkflowInvalidError, match=r"none\.sm"):
