@@ -11,7 +11,7 @@ from talka import Orchestrator, Task, WorkflowBuilder
 from talka_protocols.errors import UnknownExecutionError
 from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import Workflow
-from talka_services.client import orchestrator as module
+from talka_services.client import following as module
 from talka_services.jetstream.connection import Connection
 from talka_services.service.node import Node
 

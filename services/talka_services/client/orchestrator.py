@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from itertools import pairwise
 from types import TracebackType
@@ -16,8 +15,7 @@ from msgspec.structs import replace
 
 from talka_core.inputs import check_bound
 from talka_core.payloads import APPROVE
-from talka_core.scheduler import ExecutionRecord
-from talka_core.status import inventory_of, result_of, status_of
+from talka_core.status import inventory_of
 from talka_protocols.errors import CallerError
 from talka_protocols.events import Event, ScheduleSet
 from talka_protocols.messages import (
@@ -30,10 +28,11 @@ from talka_protocols.messages import (
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.schedules import Schedule, ScheduleStatus
 from talka_protocols.subjects import is_token
-from talka_protocols.workflow import ClaimCheck, Dependency, ResourceInventory, Task, Workflow
+from talka_protocols.workflow import Dependency, ResourceInventory, Task, Workflow
 from talka_services.client import answering
 from talka_services.client.ceilings import Ceilings
 from talka_services.client.control import Controls
+from talka_services.client.following import Following
 from talka_services.client.forking import beginning, copy_objects, stored
 from talka_services.client.histories import Histories
 from talka_services.client.requests import Requests
@@ -44,15 +43,11 @@ from talka_services.service.node import Node
 if TYPE_CHECKING:
     from talka_services.exports import Archive
 
-STATUS_S = 0.1
-"""How often a watcher gets a status at the most."""
-UNKNOWN_S = 5.0
-"""How long an id that somebody else must have submitted may be unknown to everybody."""
 REMEMBERED = 100_000
 """How many of the ids that it submitted a client knows as its own."""
 
 
-class Orchestrator(Controls):
+class Orchestrator(Controls, Following):
     """A client of one namespace.
 
     ``ceiling`` and ``agent_types`` are what the workers are known to offer;
@@ -69,8 +64,9 @@ class Orchestrator(Controls):
     ) -> None:
         self.node = node
         self._ports = node.ports
+        self.blobs = node.ports.blobs
         client_id = f"client-{uuid4().hex[:12]}"
-        self._submitted: dict[str, None] = {}
+        self.submitted: dict[str, None] = {}
         self.histories = Histories(node.ports.log, node.ports.blobs, node.ports.shards, node.ports.snapshots)
         self._ceilings = Ceilings(self.histories, ceiling, agent_types)
         self.resources = ResourceManager(node, self.histories, client_id)
@@ -202,9 +198,9 @@ class Orchestrator(Controls):
         return await self.schedules.put(put_schedule(name, submission, schedule, self._ports.clock))
 
     def _remember(self, execution_id: str) -> None:
-        self._submitted[execution_id] = None
-        if len(self._submitted) > REMEMBERED:
-            del self._submitted[next(iter(self._submitted))]
+        self.submitted[execution_id] = None
+        if len(self.submitted) > REMEMBERED:
+            del self.submitted[next(iter(self.submitted))]
 
     def _new_id(self, key: str | None) -> str:
         if key is None:
@@ -218,78 +214,7 @@ class Orchestrator(Controls):
             return SubmitWorkflow(execution_id, workflow)
         return SubmitWorkflow(execution_id, workflow, await self._ports.blobs.put(encoded))
 
-    # --- following -----------------------------------------------------------------------------
-
-    async def wait(self, execution_id: str, *, load_results: bool = True) -> WorkflowResult:
-        """Return the result of an execution when it is over.
-
-        Large results are loaded unless ``load_results`` is false; then they
-        stay claim checks, for ``load``. However long an outage of the server
-        lasts, it is waited for.
-
-        Raises:
-            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
-        """
-        if execution_id not in self._submitted:
-            await self.histories.until_begun(execution_id, UNKNOWN_S)
-        state: ExecutionRecord | None = None
-        async with aclosing(self.histories.follow(execution_id)) as states:
-            async for current in states:
-                state = current
-        assert state is not None, "following ends only with a state"
-        result = result_of(state)
-        return await self._loaded(result) if load_results else result
-
-    async def _loaded(self, result: WorkflowResult) -> WorkflowResult:
-        tasks = {
-            task_id: replace(task, result=await self.load(task.result))
-            if isinstance(task.result, ClaimCheck)
-            else task
-            for task_id, task in result.tasks.items()
-        }
-        return replace(result, tasks=tasks)
-
-    async def load(self, claim: ClaimCheck) -> Any:
-        """Return a large result by its claim check."""
-        return msgspec.json.decode(await self._ports.blobs.get(claim))
-
-    async def watch(self, execution_id: str) -> AsyncGenerator[ExecutionStatus]:
-        """Yield the execution's status as it changes, at most ten times a second, and the last one.
-
-        Raises:
-            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
-        """
-        news = asyncio.Event()
-        latest: list[ExecutionRecord] = []
-
-        async def follow() -> None:
-            await self._until_begun(execution_id)
-            async with aclosing(self.histories.follow(execution_id)) as states:
-                async for state in states:
-                    latest[:] = [state]
-                    news.set()
-
-        following = asyncio.create_task(follow(), name=f"watch {execution_id}")
-        following.add_done_callback(lambda _task: news.set())
-        try:
-            while not (following.done() and not following.cancelled() and following.exception()):
-                await news.wait()
-                news.clear()
-                if latest:
-                    status = status_of(latest[0])
-                    yield status
-                    if status.is_final:
-                        return
-                await asyncio.sleep(STATUS_S)
-            await following
-        finally:
-            following.cancel()
-            await asyncio.wait([following])
-
-    async def _until_begun(self, execution_id: str) -> None:
-        """Wait for an execution's log; that of one's own submission, which is on file, without end."""
-        is_own = execution_id in self._submitted
-        await self.histories.until_begun(execution_id, None if is_own else UNKNOWN_S)
+    # --- telling it something --------------------------------------------------------------------
 
     async def cancel_execution(self, execution_id: str, reason: str = "", *, is_forced: bool = False) -> bool:
         """Ask an execution to stop; return whether it was still running when the request was recorded.
@@ -300,7 +225,7 @@ class Orchestrator(Controls):
         Raises:
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
-        await self._until_begun(execution_id)
+        await self.until_begun(execution_id)
         await self._requests.send(
             Recipient.SCHEDULER, CancelExecution(execution_id, reason, is_forced=is_forced)
         )
@@ -323,7 +248,7 @@ class Orchestrator(Controls):
             RequestRefusedError: the execution is over or keeps too many signals.
             CallerError: the name, the id or the size of the data cannot be.
         """
-        await self._until_begun(execution_id)
+        await self.until_begun(execution_id)
         return await answering.signal(self, execution_id, name, data, signal_id)
 
     async def approve(
@@ -335,7 +260,7 @@ class Orchestrator(Controls):
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
             RequestRefusedError: the task does not ask, or not for that: it is answered or over already.
         """
-        await self._until_begun(execution_id)
+        await self.until_begun(execution_id)
         await answering.approve(self, execution_id, task_id, choice, by, comment)
 
     async def release_execution(self, execution_id: str) -> ExecutionStatus:
