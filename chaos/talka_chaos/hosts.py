@@ -160,7 +160,7 @@ class OwnerProcess(Process):
             roster=None if is_pool else Roster(kind.value, self._address.id, ports, lease.epoch),
             holder=self.name,
             claim=PoolOwnershipTaken if is_pool else None,
-            on_tick=(lambda entries: watch.check(entries[POOL_ID].state, is_connected=True))
+            on_look=(lambda entries: watch.check(entries[POOL_ID].state, is_connected=True))
             if is_pool
             else None,
         )

@@ -13,7 +13,7 @@ from talka_core.resource.placement import fits, place
 from talka_core.resource.state import (
     HANDS,
     HANDS_MS,
-    LEASE_MS,
+    HELD_BACK_MS,
     Grant,
     PoolRecord,
     Request,
@@ -199,7 +199,7 @@ def _free(state: PoolRecord, allocation_id: str) -> Iterator[PoolEvent]:
 
 
 def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked:
-    return AllocationRevoked(allocation_id, reason, LEASE_MS if grant.shared else 0)
+    return AllocationRevoked(allocation_id, reason, HELD_BACK_MS if grant.shared else 0)
 
 
 def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:

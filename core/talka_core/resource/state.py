@@ -21,8 +21,12 @@ HANDS = 64
 """How often one grant may be handed on before the pool is asked again."""
 HANDS_MS = 30_000
 """How long a grant may be handed on: the longest that a better rank waits when a withdrawal gets lost."""
+SILENCE_MS = 2_200
+"""How long a worker may be silent: what it held is free 3 s after its death, a slow moment included."""
 LEASE_MS = 3_000
-"""How long a worker or a client may be silent, and then how long its pool-wide amounts are held back."""
+"""How long a client may be silent, and a worker unheard before it stops what holds pool-wide amounts."""
+HELD_BACK_MS = 2 * LEASE_MS - SILENCE_MS
+"""How long pool-wide amounts are held back then, so that an attempt has one lease to end in."""
 LOST_KEPT = 1_000
 """How many lost incarnations are remembered, so that they are told to rejoin."""
 

@@ -35,6 +35,8 @@ DEAD_KEPT = 1_000
 SENDERS_KEPT = 10_000
 ADVANCE_S = 30.0
 """How often every state is asked to do what its record calls for, and a pool to say who holds what."""
+LOOK_S = 0.2
+"""How often ``on_look`` sees the states."""
 
 
 class Address(Struct, frozen=True):
@@ -52,8 +54,8 @@ class Actor:
 
     ``perform`` carries out effects that are neither messages nor timers;
     ``roster`` is None where the address is its own only key; ``claim`` makes
-    the event that records a takeover there; ``on_tick`` sees the states
-    between batches, when nothing in them is provisional.
+    the event that records a takeover there; ``on_look`` sees the states
+    now and then between batches, when nothing in them is provisional.
     """
 
     def __init__(
@@ -68,14 +70,14 @@ class Actor:
         holder: str = "",
         perform: Callable[[Effect], None] | None = None,
         claim: Callable[[int, str], Any] | None = None,
-        on_tick: Callable[[dict[str, Entry]], None] | None = None,
+        on_look: Callable[[dict[str, Entry]], None] | None = None,
     ) -> None:
         self.address = address
         self._ports = ports
         self._roster = roster
         self._holder = holder
         self._claim = claim
-        self._on_tick = on_tick
+        self._on_look = on_look
         self._states = States(behaviour, journal, Definitions(ports.blobs), ports.clock, roster)
         self._performer = Performer(str(address), ports, lease, self._on_timer, perform, self._states.now)
         self._epochs: dict[str, int] = {}
@@ -89,6 +91,7 @@ class Actor:
         self._is_stopping = False
         self._must_resume = False
         self._next_tick = 0.0
+        self._next_look = 0.0
         self._next_advance = 0.0
 
     @property
@@ -162,6 +165,9 @@ class Actor:
             await self._resume(self._states.entries)
         if deliveries and is_performed:
             await inbox.acknowledge(deliveries)
+        if self._on_look is not None and self._now_s() >= self._next_look:
+            self._next_look = self._now_s() + LOOK_S
+            self._on_look(self._states.entries)
         if self._now_s() >= self._next_tick:
             await self._tick()
 
@@ -175,7 +181,7 @@ class Actor:
                 deliveries = self._receiving.result()
                 self._receiving = None
                 return deliveries
-            if self._local or self._is_stopping or self._must_resume or self._now_s() >= self._next_tick:
+            if self._local or self._is_stopping or self._must_resume or self._is_due():
                 return ()
             self._wake.clear()
             await self._wake.wait()
@@ -276,6 +282,10 @@ class Actor:
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
 
+    def _is_due(self) -> bool:
+        now_s = self._now_s()
+        return now_s >= self._next_tick or (self._on_look is not None and now_s >= self._next_look)
+
     def _on_timer(self, fired: TimerFired) -> None:
         if fired.key in self._states.entries:
             self.tell(fired, f"timer:{fired.name}")
@@ -286,7 +296,7 @@ class Actor:
 
     async def _wake_for_ticks(self) -> None:
         while True:
-            await asyncio.sleep(self._ports.resend_s)
+            await asyncio.sleep(self._ports.resend_s if self._on_look is None else LOOK_S)
             self._wake.set()
 
     async def _tick(self) -> None:
@@ -307,8 +317,6 @@ class Actor:
         await self._performer.perform(outbox)
         if self._roster is not None:
             await self._roster.flush()
-        if self._on_tick is not None:
-            self._on_tick(self._states.entries)
 
     async def _close(self, inbox: Inbox) -> None:
         self._performer.close()

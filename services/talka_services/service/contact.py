@@ -1,9 +1,9 @@
 """Whether the pool hears this worker, as far as the worker can know by its own monotonic clock.
 
 A heartbeat counts only when the pool's owner has acknowledged it, and then from
-the moment it was sent: the owner heard of us no earlier than that. So it cannot
-have given us up before a whole lease after that moment, nor give what we hold
-to somebody else before another one.
+the moment it was sent: the owner heard of us no earlier than that. What we hold of
+the whole pool it gives to somebody else two leases after that moment at the earliest:
+one until we begin to stop, and one to stop in.
 """
 
 from __future__ import annotations

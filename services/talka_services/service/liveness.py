@@ -1,7 +1,8 @@
 """Who is still there: counts the silence of workers and clients on our own monotonic clock.
 
-Silence counts only while we are connected, and everybody starts from a full
-lease after a takeover or a reconnect, so a broker outage kills no work.
+Silence counts only while we are connected and awake: everybody starts anew
+after a takeover or a reconnect, and what we ourselves sleep through is nobody
+else's silence. So neither a broker outage nor a busy process kills work.
 
 A worker's heartbeat is acknowledged only while we count on its incarnation:
 the worker stops what holds pool-wide amounts when acknowledgements stay away.
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from talka_core.resource import PoolRecord
-from talka_core.resource.state import LEASE_MS
+from talka_core.resource.state import LEASE_MS, SILENCE_MS
 from talka_protocols.errors import PlatformError
 from talka_protocols.messages import (
     ClientLeft,
@@ -36,7 +37,10 @@ log = get_logger(__name__)
 
 HEARTBEAT = "heartbeat"
 LEASE_S = LEASE_MS / 1000
-HEARTBEAT_S = 0.75
+SILENCE_S = SILENCE_MS / 1000
+HEARTBEAT_S = 0.5
+ASLEEP_S = 0.5
+"""When we look again later than that, the rest of the time was ours and not theirs."""
 
 
 class Heartbeat(Struct, frozen=True, omit_defaults=True):
@@ -57,12 +61,18 @@ class Liveness:
         pool: str,
         tell: Callable[[Message], None],
         rejoin: Callable[[str, int], None],
+        *,
+        silence_s: float = SILENCE_S,
         lease_s: float = LEASE_S,
+        asleep_s: float = ASLEEP_S,
     ) -> None:
         self._pool = pool
         self._tell = tell
         self._rejoin = rejoin
+        self._silence_s = silence_s
         self._lease_s = lease_s
+        self._asleep_s = asleep_s
+        self._looked_at = _now_s()
         self._heard: dict[tuple[str, int], float] = {}
         self._strangers: set[tuple[str, int]] = set()
         self._known: set[tuple[str, int]] = set()
@@ -81,19 +91,20 @@ class Liveness:
         return identity in self._known and identity not in self._given_up
 
     def restart(self) -> None:
-        """Grant everybody a full lease, after a takeover or a reconnect."""
+        """Let everybody start anew, after a takeover or a reconnect."""
         self._heard = dict.fromkeys(self._known, _now_s())
 
     def check(self, state: PoolRecord, *, is_connected: bool) -> None:
-        """Report who has been silent for a whole lease, and tell unknown incarnations to rejoin."""
+        """Report who has been silent for too long, and tell unknown incarnations to rejoin."""
         now_s = _now_s()
+        self._forgive(now_s)
         self._known = _expected(state)
         if not is_connected:
             self.restart()
             return
         for identity in self._known:
             heard_at = self._heard.setdefault(identity, now_s)
-            if now_s - heard_at > self._lease_s:
+            if now_s - heard_at > self._patience_s(identity):
                 del self._heard[identity]
                 self._given_up.add(identity)
                 self._report(*identity)
@@ -103,9 +114,19 @@ class Liveness:
         self._given_up &= self._known
         self._heard = {who: at for who, at in self._heard.items() if who in self._known}
 
+    def _forgive(self, now_s: float) -> None:
+        """Take the time that we slept through off everybody's silence."""
+        slept_s = now_s - self._looked_at - self._asleep_s
+        self._looked_at = now_s
+        if slept_s > 0:
+            self._heard = {who: min(now_s, at + slept_s) for who, at in self._heard.items()}
+
+    def _patience_s(self, identity: tuple[str, int]) -> float:
+        return self._silence_s if identity[1] else self._lease_s
+
     def _report(self, who: str, incarnation: int) -> None:
         if incarnation:
-            reason = f"No sign of life for {self._lease_s:g} s."
+            reason = f"No sign of life for {self._silence_s:g} s."
             self._tell(WorkerLeft(self._pool, who, incarnation, reason))
         else:
             self._tell(ClientLeft(self._pool, who))

@@ -176,5 +176,5 @@ class Owner:
             roster=roster,
             holder=self._holder,
             claim=PoolOwnershipTaken if self._is_pool else None,
-            on_tick=watch.check if watch else None,
+            on_look=watch.check if watch else None,
         )

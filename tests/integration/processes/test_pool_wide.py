@@ -20,7 +20,7 @@ from talka import (
 )
 from talka_chaos.processes import NATS, Cluster
 from talka_chaos.records import pool_is_empty, until_started
-from talka_core.resource.state import LEASE_MS
+from talka_core.resource.state import HELD_BACK_MS, LEASE_MS
 from talka_protocols.events import AllocationGranted, TaskAttemptLost, WorkerLost
 from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import POOL, LogName
@@ -101,7 +101,7 @@ async def test_licence_of_a_killed_worker_comes_back_after_the_lease(running: Cl
         task = result.tasks["killed"]
         assert (result.status, task.attempts) == (ExecutionState.SUCCEEDED, 2)
         assert task.worker != worker_id
-        assert granted["killed", 2] >= lost[worker_id] + LEASE_MS
+        assert granted["killed", 2] >= lost[worker_id] + HELD_BACK_MS
         assert await pool_is_empty(orchestrator, EMPTY_S) == ""
     await running.start(worker_id)
 

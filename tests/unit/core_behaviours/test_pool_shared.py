@@ -12,7 +12,7 @@ from talka_core.behaviour import Send, SetTimer, step
 from talka_core.history import FOLDS, packed, unpacked
 from talka_core.resource import RESOURCE, PoolRecord
 from talka_core.resource.placement import shortage
-from talka_core.resource.state import LEASE_MS
+from talka_core.resource.state import HELD_BACK_MS
 from talka_core.status import inventory_of
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -113,7 +113,7 @@ def test_lost_worker_gives_back_after_the_lease() -> None:
     assert pool.tell(m.RegisterWorker("p", worker_id, 2, ("work",), 4)) != []
     assert "b" in pool.state.waiting
     assert kinds(pool.fire()) == ["SharedReturned", "AllocationGranted"]
-    assert pool.now == NOW + LEASE_MS
+    assert pool.now == NOW + HELD_BACK_MS
 
 
 def test_timer_that_is_too_early_returns_nothing() -> None:
@@ -123,7 +123,7 @@ def test_timer_that_is_too_early_returns_nothing() -> None:
     pool.tell(m.WorkerLeft("p", pool.state.grants["a"].worker_id, 1))
     (fence,) = pool.state.held_back
     assert pool.tell(m.TimerFired("p", f"shared/{fence}")) == []
-    assert pool.effects == [SetTimer("p", f"shared/{fence}", NOW + LEASE_MS)]
+    assert pool.effects == [SetTimer("p", f"shared/{fence}", NOW + HELD_BACK_MS)]
 
 
 def test_new_owner_counts_the_lease_anew() -> None:
@@ -135,7 +135,7 @@ def test_new_owner_counts_the_lease_anew() -> None:
     RESOURCE.evolve(pool.state, taken, at)
     pool.ledger.record(taken, RESOURCE.react(pool.state, taken))
     assert pool.ledger.difference(RESOURCE.resume(pool.state)) == ""
-    assert [held.due_at for held in pool.state.held_back.values()] == [at + LEASE_MS]
+    assert [held.due_at for held in pool.state.held_back.values()] == [at + HELD_BACK_MS]
 
 
 def test_silent_client_gives_back_after_the_lease() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, cast
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 from talka_core.resource import PoolRecord
 from talka_core.resource.state import WorkerEntry
 from talka_protocols.errors import CallerError
-from talka_protocols.messages import ConfigurePool, Message
+from talka_protocols.messages import ConfigurePool, Message, WorkerLeft
 from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.contact import Contact
 from talka_services.service.liveness import Heartbeat, Liveness
@@ -84,7 +85,7 @@ async def test_a_late_acknowledgement_counts_from_when_it_was_asked_for() -> Non
 async def test_pool_acknowledges_only_whom_it_counts_on() -> None:
     """A worker is acknowledged while it is in the inventory, and never again once it was given up."""
     told: list[Message] = []
-    liveness = Liveness("p", told.append, lambda _worker, _incarnation: None, lease_s=LEASE_S)
+    liveness = Liveness("p", told.append, lambda _worker, _incarnation: None, silence_s=LEASE_S)
     pool, body = PoolRecord("p"), msgspec.json.encode(BEAT)
     liveness.check(pool, is_connected=True)
     assert not liveness.hear(body)
@@ -95,6 +96,21 @@ async def test_pool_acknowledges_only_whom_it_counts_on() -> None:
     liveness.check(pool, is_connected=True)
     assert len(told) == 1
     assert not liveness.hear(body), "it was given up, though that is not recorded yet"
+
+
+async def test_what_the_pool_slept_through_is_nobody_s_silence() -> None:
+    """A process that was busy for longer than the whole silence gives nobody up for that, only for more."""
+    told: list[Message] = []
+    liveness = Liveness("p", told.append, lambda _worker, _incarnation: None, silence_s=0.3, asleep_s=0.05)
+    pool = PoolRecord("p", workers={"w": WorkerEntry(1, ("work",), {}, {})})
+    liveness.check(pool, is_connected=True)
+    time.sleep(0.6)  # noqa: ASYNC251  (the process is busy, not waiting)
+    liveness.check(pool, is_connected=True)
+    assert told == []
+    while not told:
+        await asyncio.sleep(0.02)
+        liveness.check(pool, is_connected=True)
+    assert told == [WorkerLeft("p", "w", 1, "No sign of life for 0.3 s.")]
 
 
 @pytest.mark.parametrize(
