@@ -7,6 +7,7 @@ task's estimate, and a sub-workflow is a wait as long as its critical path.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
@@ -17,22 +18,61 @@ from talka_core.payloads import KINDS
 from talka_protocols.workflow import Task, Workflow
 
 
-def assumed(workflow: Workflow) -> Workflow:
+def assumed(workflow: Workflow, seconds: Mapping[str, float] | None = None) -> Workflow:
     """Return a checked workflow as it is simulated: the same graph, needs and order of tasks.
 
-    Estimates are whole milliseconds, rounded up.
+    Estimates, which are all that the actors know of a run time, are whole
+    milliseconds, rounded up. ``seconds`` says by task id how long waits really take.
     """
-    return replace(workflow, tasks=tuple(map(_assumed, workflow.tasks)))
+    real = seconds or {}
+    return replace(workflow, tasks=tuple(_assumed(task, real.get(task.id)) for task in workflow.tasks))
 
 
-def _assumed(task: Task) -> Task:
+def real_milliseconds(workflow: Workflow, seconds: Mapping[str, float] | None = None) -> dict[str, int]:
+    """Return how long each task of an assumed workflow takes: as ``seconds`` says, else its estimate."""
+    real = seconds or {}
+    return {task.id: _whole_ms(real.get(task.id, task.estimated_seconds or 0.0)) for task in workflow.tasks}
+
+
+def hastened(
+    workflow: Workflow, seconds: Mapping[str, float], factors: Mapping[str, float]
+) -> tuple[Workflow, dict[str, float]]:
+    """Return a workflow and its run times with some tasks faster or slower, their estimates too.
+
+    Args:
+        workflow: A checked workflow.
+        seconds: How long tasks really take, by id; the others take their estimate.
+        factors: By id of a task, what its run time is multiplied with.
+    """
+    real = dict(seconds)
+    tasks: list[Task] = []
+    for task in workflow.tasks:
+        factor = factors.get(task.id, 1.0)
+        if factor != 1.0:
+            real[task.id] = factor * real.get(task.id, taken_s(task))
+        tasks.append(replace(task, estimated_seconds=factor * duration_of(task)) if factor != 1.0 else task)
+    return replace(workflow, tasks=tuple(tasks)), real
+
+
+def taken_s(task: Task) -> float:
+    """Return how long a task takes as far as its definition tells."""
+    return _waited_s(task) if task.agent_type in KINDS else duration_of(task)
+
+
+def _whole_ms(seconds: float) -> int:
+    return ceil(round(1000 * seconds, 6))
+
+
+def _assumed(task: Task, real: float | None) -> Task:
     is_waiting = task.agent_type in KINDS
-    seconds = ceil(round(1000 * (_waited_s(task) if is_waiting else duration_of(task)), 6)) / 1000
+    known = taken_s(task)
     return replace(
         task,
         agent_type="wait" if is_waiting else task.agent_type,
-        payload={"seconds": seconds} if is_waiting else dict[str, Any](),
-        estimated_seconds=seconds,
+        payload={"seconds": _whole_ms(known if real is None else real) / 1000}
+        if is_waiting
+        else dict[str, Any](),
+        estimated_seconds=_whole_ms(known) / 1000,
         timeout=None,
         heartbeat_timeout=None,
         fallback=None,

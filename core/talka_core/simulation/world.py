@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from talka_core.behaviour import Behaviour, Effect, Send, SetAlarm, SetTimer, step
 from talka_core.graph import analyse, lower_bound
@@ -20,7 +21,7 @@ from talka_core.resource import RESOURCE
 from talka_core.resource.placement import shortage
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.scheduler.decide import TIMEOUT
-from talka_core.simulation.assumptions import assumed
+from talka_core.simulation.assumptions import assumed, real_milliseconds
 from talka_core.simulation.result import SimulatedRun, summed_up
 from talka_protocols import messages as m
 from talka_protocols.errors import CallerError, WorkflowInvalidError
@@ -39,6 +40,7 @@ _BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
 }
 _Attempt = tuple[str, str, int]
 _Timer = tuple[Recipient, str, str]
+_Due = _Timer | m.AttemptFinished | m.RegisterWorker | m.DrainWorker
 
 
 class SimulationStuckError(CallerError):
@@ -48,14 +50,25 @@ class SimulationStuckError(CallerError):
 
 
 class Offer(Struct, frozen=True):
-    """One modelled worker: its amounts by resource, and how many tasks it runs at once."""
+    """One modelled worker: its amounts by resource, and how many tasks it runs at once.
+
+    It serves every agent type unless it names them. It is there from ``joins_s`` on and takes
+    nothing new from ``leaves_s`` on, in seconds from the start of the execution.
+    """
 
     capacity: Mapping[str, float]
     slots: int = 256
+    agent_types: tuple[str, ...] = ()
+    slots_by_agent: dict[str, int] = field(default_factory=dict[str, int])
+    joins_s: float = 0.0
+    leaves_s: float | None = None
 
 
 def simulate(
-    workflow: Workflow, offers: Sequence[Offer], shared: Mapping[str, float] | None = None
+    workflow: Workflow,
+    offers: Sequence[Offer],
+    shared: Mapping[str, float] | None = None,
+    seconds: Mapping[str, float] | None = None,
 ) -> SimulatedRun:
     """Run a checked workflow on modelled workers, each task as long as its estimate.
 
@@ -64,30 +77,41 @@ def simulate(
 
     Args:
         workflow: With complete dependencies, as ``validation.check`` returns it.
-        offers: The workers, which serve every agent type.
+        offers: The workers.
         shared: Amounts that the pool has as a whole.
+        seconds: How long tasks really take, by id; whoever decides knows the estimates only.
 
     Raises:
         WorkflowInvalidError: the planner refuses it.
         SimulationStuckError: it would wait for ever, say for a resource that nobody offers.
     """
-    simulated = assumed(workflow)
-    world = _World(simulated)
+    simulated = assumed(workflow, seconds)
+    durations = real_milliseconds(simulated, seconds)
+    world = _World(simulated.config.pool, durations)
     if shared:
         world.post(Recipient.RESOURCE, m.ConfigurePool(world.pool, dict(shared)))
     agent_types = tuple(sorted({task.agent_type for task in simulated.tasks}))
     for number, offer in enumerate(offers, 1):
-        capacity = dict(offer.capacity)
-        joining = m.RegisterWorker(world.pool, f"w{number}", 1, agent_types, offer.slots, capacity)
-        world.post(Recipient.RESOURCE, joining)
+        world.employ(f"w{number}", offer, agent_types)
     world.post(Recipient.PLANNER, m.SubmitWorkflow(EXECUTION_ID, simulated))
     record = world.run()
-    whole = _whole(offers, shared or {})
-    bound = lower_bound(simulated, analyse(simulated), whole)
-    return summed_up(record, bound, whole, world.began)
+    whole = whole_of(offers, shared or {})
+    return summed_up(record, bound_of(simulated, durations, whole), whole, world.began)
 
 
-def _whole(offers: Iterable[Offer], shared: Mapping[str, float]) -> dict[str, float]:
+def bound_of(workflow: Workflow, milliseconds: Mapping[str, int], whole: Mapping[str, float]) -> float:
+    """Return the seconds below which no run of these durations ends."""
+    real = replace(
+        workflow,
+        tasks=tuple(
+            replace(task, estimated_seconds=milliseconds[task.id] / 1000) for task in workflow.tasks
+        ),
+    )
+    return lower_bound(real, analyse(real), whole)
+
+
+def whole_of(offers: Iterable[Offer], shared: Mapping[str, float]) -> dict[str, float]:
+    """Return what all workers together offer, and the pool as a whole."""
     whole: dict[str, float] = {"slots": 0.0}
     for offer in offers:
         whole["slots"] += offer.slots
@@ -102,14 +126,14 @@ class _World:
     ``began`` tells when the newest attempt of each task began.
     """
 
-    def __init__(self, workflow: Workflow) -> None:
-        self.pool = workflow.config.pool
+    def __init__(self, pool: str, milliseconds: Mapping[str, int]) -> None:
+        self.pool = pool
         self.began: dict[str, int] = {}
         self._now_ms = BEGIN_MS
-        self._durations = {task.id: round(1000 * (task.estimated_seconds or 0)) for task in workflow.tasks}
+        self._durations = milliseconds
         self._states: dict[tuple[Recipient, str], Any] = {}
         self._mail: deque[tuple[Recipient, Any]] = deque()
-        self._due: list[tuple[int, int, _Timer | m.AttemptFinished]] = []
+        self._due: list[tuple[int, int, _Due]] = []
         self._order = 0
         self._timers: dict[_Timer, int] = {}
         self._running: dict[_Attempt, str] = {}
@@ -117,6 +141,18 @@ class _World:
     def post(self, to: Recipient, message: Any) -> None:
         """Send a message; it arrives at this instant."""
         self._mail.append((to, message))
+
+    def employ(self, worker_id: str, offer: Offer, agent_types: tuple[str, ...]) -> None:
+        """Let a worker join, and leave, when its offer says so."""
+        types = offer.agent_types or agent_types
+        by_agent = dict(offer.slots_by_agent)
+        joining = m.RegisterWorker(self.pool, worker_id, 1, types, offer.slots, dict(offer.capacity), by_agent)
+        if offer.joins_s > 0:
+            self._later(BEGIN_MS + round(1000 * offer.joins_s), joining)
+        else:
+            self.post(Recipient.RESOURCE, joining)
+        if offer.leaves_s is not None:
+            self._later(BEGIN_MS + round(1000 * offer.leaves_s), m.DrainWorker(self.pool, worker_id, 1))
 
     def run(self) -> ExecutionRecord:
         """Let time pass until the execution is over, and return its state then."""
@@ -156,14 +192,16 @@ class _World:
             self._timers[timer] = effect.due_at
             self._later(effect.due_at, timer)
 
-    def _later(self, due_at: int, what: _Timer | m.AttemptFinished) -> None:
+    def _later(self, due_at: int, what: _Due) -> None:
         self._order += 1
         heappush(self._due, (due_at, self._order, what))
 
-    def _happen(self, what: _Timer | m.AttemptFinished) -> None:
+    def _happen(self, what: _Due) -> None:
         if isinstance(what, m.AttemptFinished):
             if self._running.pop((what.execution_id, what.task_id, what.attempt), None):
                 self.post(Recipient.SCHEDULER, what)
+        elif isinstance(what, m.RegisterWorker | m.DrainWorker):
+            self.post(Recipient.RESOURCE, what)
         elif self._timers.get(what, self._now_ms + 1) <= self._now_ms:
             # One that was set again is due only at its newest time.
             del self._timers[what]

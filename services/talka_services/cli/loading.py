@@ -77,7 +77,7 @@ def load_workflow(request: Request) -> Loaded:
         )
         offered = machines(source.value) if source.is_wfformat else []
     if request.strategy is not None:
-        config = msgspec.structs.replace(workflow.config, strategy=_strategy(request.strategy))
+        config = msgspec.structs.replace(workflow.config, strategy=strategy_named(request.strategy))
         workflow = msgspec.structs.replace(workflow, config=config)
     return Loaded(workflow, offered, source)
 
@@ -101,7 +101,12 @@ def _call(request: Request, inputs: Mapping[str, Any]) -> Workflow:
         ) from error
 
 
-def _strategy(name: str) -> Strategy:
+def strategy_named(name: str) -> Strategy:
+    """Return a strategy by its name.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
     try:
         return Strategy(name)
     except ValueError:

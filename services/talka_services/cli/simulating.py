@@ -1,4 +1,4 @@
-"""``talka simulate``: what a workflow would take, without running it."""
+"""``talka simulate``: what a workflow would take, or a recorded execution would have taken."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from talka_services.cli.running import Capacity, Inputs, MaxSeconds, MaxTasks, S
 from talka_services.cli.screen import coloured, duration, plain, print_json, print_table
 
 if TYPE_CHECKING:
-    from talka_core.simulation import SimulatedRun
-    from talka_services.cli.embedding import Flags
-    from talka_services.cli.loading import Loaded
+    from talka_services.cli.cases import Case
 
-Files = Annotated[
+What = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE...",
-        help="Talka files, WfFormat instances, published scheduling instances, or module:function.",
+        metavar="FILE|ID...",
+        help="Talka files, traces, scheduling instances or module:function; or executions on record"
+        " (an id, or an exported FILE).",
     ),
 ]
 Strategies = Annotated[
@@ -29,6 +28,10 @@ Strategies = Annotated[
 ]
 MaxParallel = Annotated[
     int | None, typer.Option("--max-parallel", min=1, help="Most tasks at once, in place of the file's.")
+]
+Faster = Annotated[
+    list[str] | None,
+    typer.Option("--faster", metavar="TASK=X", help="Multiplies one task's run time: 0.5 halves it."),
 ]
 AsTasks = Annotated[bool, typer.Option("--tasks", help="With --json, say of each task when it would run.")]
 
@@ -40,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 def simulate(
     target: Target,
-    files: Files,
+    what: What,
     inputs: Inputs = None,
     strategy: Strategies = None,
     workers: Workers = None,
@@ -48,6 +51,7 @@ def simulate(
     shared: Shared = None,
     max_parallel: MaxParallel = None,
     time_scale: TimeScale = 1.0,
+    faster: Faster = None,
     max_tasks: MaxTasks = None,
     max_seconds: MaxSeconds = None,
     show_tasks: AsTasks = False,
@@ -58,18 +62,25 @@ def simulate(
     takes its estimate, succeeds and returns nothing, so conditions count as met
     and maps run once. Workers are shaped as for `run`. With --json there is
     one object for each file and strategy, on a line of its own.
+
+    Of an execution on record each task takes what it took, on the workers that
+    its pool had then, unless flags say otherwise; --time-scale applies to all
+    its tasks. First comes how it really went.
     """
+    from talka_services.cli.cases import Changes, cases
     from talka_services.cli.embedding import Flags
-    from talka_services.cli.loading import Request, load_workflow
+    from talka_services.cli.loading import Request
 
     pooled = parse_amounts(shared or (), "--shared")
     flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled)
+    changes = Changes(flags, max_parallel, parse_amounts(faster or (), "--faster"))
     rows: list[dict[str, Any]] = []
-    for file in files:
-        for name in strategy or (None,):
-            loaded = load_workflow(Request(file, tuple(inputs or ()), max_tasks, max_seconds, name))
-            loaded = _bounded(loaded, max_parallel).scaled(time_scale)
-            row = _row(file, loaded, _simulated(loaded, flags), with_tasks=show_tasks)
+    for word in what:
+        request = Request(word, tuple(inputs or ()), max_tasks, max_seconds)
+        went_s: float | None = None
+        for case in cases(target, request, strategy or (None,), changes):
+            row = _row(case, went_s, with_tasks=show_tasks)
+            went_s = case.run.makespan_s if case.is_recorded else went_s
             if target.is_json:
                 print_json(row)
             rows.append(row)
@@ -77,55 +88,45 @@ def simulate(
         _print(rows)
 
 
-def _bounded(loaded: Loaded, max_parallel: int | None) -> Loaded:
-    from dataclasses import replace
-
-    from msgspec.structs import replace as with_fields
-
-    if max_parallel is None:
-        return loaded
-    config = with_fields(loaded.workflow.config, max_parallel=max_parallel)
-    return replace(loaded, workflow=with_fields(loaded.workflow, config=config))
-
-
-def _simulated(loaded: Loaded, flags: Flags) -> SimulatedRun:
-    from talka_core.simulation import Offer
-    from talka_core.simulation import simulate as run_virtually
-    from talka_services.cli.embedding import shapes
-    from talka_services.service.worker import machine_capacity
-
-    offers = [Offer(shape) for shape in shapes(flags, loaded.machines, machine_capacity())]
-    return run_virtually(loaded.workflow, offers, flags.shared)
-
-
-def _row(file: str, loaded: Loaded, found: SimulatedRun, *, with_tasks: bool) -> dict[str, Any]:
+def _row(case: Case, went_s: float | None, *, with_tasks: bool) -> dict[str, Any]:
+    """Return a run as it is printed; ``over_recorded`` is the share by which it is longer than it was."""
     from msgspec import to_builtins
 
     row = {
-        "file": file,
-        "name": loaded.workflow.name,
-        "strategy": str(loaded.workflow.config.strategy),
-        **to_builtins(found),
+        "file": case.word,
+        "name": case.workflow.name,
+        "strategy": str(case.workflow.config.strategy),
+        "is_recorded": case.is_recorded,
+        "over_recorded": round(case.run.makespan_s / went_s - 1, 9) if went_s else None,
+        **to_builtins(case.run),
     }
     tasks = row.pop("tasks")
     return {**row, "tasks": tasks} if with_tasks else row
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
+    has_recorded = any(row["is_recorded"] for row in rows)
     columns = ("workflow", "strategy", "status", "makespan", "lower bound", "over it", "busiest resource")
     cells = [
         (
-            plain(row["name"]),
+            plain(row["name"]) + (" as it went" if row["is_recorded"] else ""),
             row["strategy"],
             coloured(row["status"]) + (", over its time limit" if row["is_over_time"] else ""),
             duration(row["makespan_s"]),
             duration(row["lower_bound_s"]),
-            "-" if row["gap"] is None else f"{100 * row['gap']:.1f} %",
+            _percent(row["gap"]),
             _busiest(row["utilisation"]),
+            *((_percent(row["over_recorded"]),) if has_recorded else ()),
         )
         for row in rows
     ]
-    print_table(columns, cells, right=("makespan", "lower bound", "over it"))
+    compared = ("against the record",) if has_recorded else ()
+    right = ("makespan", "lower bound", "over it", *compared)
+    print_table((*columns, *compared), cells, right=right)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def _busiest(utilisation: dict[str, float]) -> str:

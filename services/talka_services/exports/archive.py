@@ -197,6 +197,15 @@ class ArchivedSnapshots:
         return Snapshot(newest.originator_version, version, newest.state)
 
 
+def is_archive(path: Path) -> bool:
+    """Tell whether a file that can be read looks like an exported execution and not like a workflow."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
 def _check_kind(path: Path) -> None:
     try:
         with path.open("rb") as file:

@@ -1,0 +1,109 @@
+"""The runs that ``talka simulate`` compares: of a file, or of an execution on record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from msgspec.structs import replace as with_fields
+
+from talka_core.simulation import Offer, Recorded, SimulatedRun, hastened
+from talka_core.simulation import simulate as run_virtually
+from talka_core.spelling import did_you_mean
+from talka_protocols.workflow import Strategy, Workflow
+from talka_services.cli.command import Target
+from talka_services.cli.embedding import Flags, shapes
+from talka_services.cli.loading import Request, load_workflow, strategy_named
+from talka_services.cli.outcome import UsageError
+from talka_services.cli.recollection import names_execution, read_recorded
+from talka_services.loop import run as run_loop
+from talka_services.service.worker import machine_capacity
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to be other than it is: the workers, the most tasks at once, and run times by task id."""
+
+    flags: Flags
+    max_parallel: int | None = None
+    faster: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: as it went, or as it would go."""
+
+    word: str
+    workflow: Workflow
+    run: SimulatedRun
+    is_recorded: bool = False
+
+
+def cases(
+    target: Target, request: Request, strategies: Sequence[str | None], changes: Changes
+) -> Iterator[Case]:
+    """Yield how it really went, if it is on record and over, and how it would go under each strategy.
+
+    Raises:
+        UsageError: an option makes no sense for it.
+        TalkaError: it cannot be read or simulated.
+    """
+    if not names_execution(request.file):
+        for name in strategies:
+            loaded = load_workflow(replace(request, strategy=name)).scaled(changes.flags.time_scale)
+            offers = [Offer(shape) for shape in shapes(changes.flags, loaded.machines, machine_capacity())]
+            yield _case(request.file, loaded.workflow, {}, offers, changes.flags.shared, changes)
+        return
+    if request.inputs or request.max_tasks or request.max_seconds:
+        raise UsageError(
+            f"{request.file!r} is an execution on record: its inputs and limits are what they were.",
+            hint="Leave --input, --max-tasks and --max-seconds out, or name a file.",
+        )
+    found = run_loop(read_recorded(target, request.file))
+    if found.run is not None:
+        yield Case(request.file, found.workflow, found.run, is_recorded=True)
+    workflow, seconds = found.workflow, found.seconds
+    if changes.flags.time_scale != 1.0:
+        every = dict.fromkeys(seconds, changes.flags.time_scale)
+        workflow, seconds = hastened(workflow, seconds, every)
+    offers, shared = _employed(found, changes.flags), {**found.shared, **changes.flags.shared}
+    for name in strategies:
+        yield _case(request.file, _ordered(workflow, name), seconds, offers, shared, changes)
+
+
+def _case(
+    word: str,
+    workflow: Workflow,
+    seconds: Mapping[str, float],
+    offers: Sequence[Offer],
+    shared: Mapping[str, float],
+    changes: Changes,
+) -> Case:
+    known = {task.id for task in workflow.tasks}
+    for task_id in changes.faster:
+        if task_id not in known:
+            raise UsageError(
+                f"--faster names {task_id!r}, but {word} has no such task.",
+                hint=did_you_mean(task_id, sorted(known), label="Tasks"),
+            )
+    if changes.max_parallel is not None:
+        config = with_fields(workflow.config, max_parallel=changes.max_parallel)
+        workflow = with_fields(workflow, config=config)
+    workflow, real = hastened(workflow, seconds, changes.faster)
+    return Case(word, workflow, run_virtually(workflow, offers, shared, real))
+
+
+def _employed(found: Recorded, flags: Flags) -> Sequence[Offer]:
+    """Return the workers as they were, or as many as are asked for of the largest, with other amounts."""
+    if flags.workers is None and found.offers:
+        return [
+            with_fields(offer, capacity={**offer.capacity, **flags.capacity}) for offer in found.offers
+        ]
+    machines = [dict(offer.capacity) for offer in found.offers]
+    slots = max((offer.slots for offer in found.offers), default=Offer({}).slots)
+    return [Offer(shape, slots) for shape in shapes(flags, machines, machine_capacity())]
+
+
+def _ordered(workflow: Workflow, name: str | None) -> Workflow:
+    strategy: Strategy = workflow.config.strategy if name is None else strategy_named(name)
+    return with_fields(workflow, config=with_fields(workflow.config, strategy=strategy))
