@@ -79,9 +79,7 @@ def recorded(
         )
     workflow = grown(state)
     looped = _looped_ms(events)
-    seconds = {
-        task.id: measured_s(state, task.id, now_ms, looped.get(task.id, 0)) for task in workflow.tasks
-    }
+    seconds = {task.id: measured_s(state, task.id, now_ms, looped.get(task.id, 0)) for task in workflow.tasks}
     offers, shared = staff(pool_history, state.started_at, state.finished_at or now_ms)
     return Recorded(workflow, seconds, offers, shared, _as_it_went(state, workflow, seconds, offers, shared))
 
@@ -122,7 +120,9 @@ def _needs(state: ExecutionRecord, left: set[str]) -> dict[str, list[str]]:
     A task that waits until all is done waited for what led to a task that was left out.
     """
     index = state.index
-    made_by = {task.id: added.by for added in state.added if added.reason == EXTENSION for task in added.tasks}
+    made_by = {
+        task.id: added.by for added in state.added if added.reason == EXTENSION for task in added.tasks
+    }
     needs: dict[str, dict[str, None]] = {}
     for task_id, task in index.tasks.items():
         found: dict[str, None] = {}

@@ -87,7 +87,7 @@ def simulate(
     """
     simulated = assumed(workflow, seconds)
     durations = real_milliseconds(simulated, seconds)
-    world = _World(simulated.config.pool, durations)
+    world = World(simulated.config.pool, durations)
     if shared:
         world.post(Recipient.RESOURCE, m.ConfigurePool(world.pool, dict(shared)))
     agent_types = tuple(sorted({task.agent_type for task in simulated.tasks}))
@@ -103,9 +103,7 @@ def bound_of(workflow: Workflow, milliseconds: Mapping[str, int], whole: Mapping
     """Return the seconds below which no run of these durations ends."""
     real = replace(
         workflow,
-        tasks=tuple(
-            replace(task, estimated_seconds=milliseconds[task.id] / 1000) for task in workflow.tasks
-        ),
+        tasks=tuple(replace(task, estimated_seconds=milliseconds[task.id] / 1000) for task in workflow.tasks),
     )
     return lower_bound(real, analyse(real), whole)
 
@@ -120,7 +118,7 @@ def whole_of(offers: Iterable[Offer], shared: Mapping[str, float]) -> dict[str, 
     return {**whole, **shared}
 
 
-class _World:
+class World:
     """The actors' states, the messages of this instant, and what is due later.
 
     ``began`` tells when the newest attempt of each task began.
@@ -146,7 +144,9 @@ class _World:
         """Let a worker join, and leave, when its offer says so."""
         types = offer.agent_types or agent_types
         by_agent = dict(offer.slots_by_agent)
-        joining = m.RegisterWorker(self.pool, worker_id, 1, types, offer.slots, dict(offer.capacity), by_agent)
+        joining = m.RegisterWorker(
+            self.pool, worker_id, 1, types, offer.slots, dict(offer.capacity), by_agent
+        )
         if offer.joins_s > 0:
             self._later(BEGIN_MS + round(1000 * offer.joins_s), joining)
         else:

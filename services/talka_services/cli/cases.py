@@ -51,8 +51,9 @@ def cases(
     if not names_execution(request.file):
         for name in strategies:
             loaded = load_workflow(replace(request, strategy=name)).scaled(changes.flags.time_scale)
-            offers = [Offer(shape) for shape in shapes(changes.flags, loaded.machines, machine_capacity())]
-            yield _case(request.file, loaded.workflow, {}, offers, changes.flags.shared, changes)
+            shaped = shapes(changes.flags, loaded.machines, machine_capacity())
+            given = [Offer(shape) for shape in shaped]
+            yield _case(request.file, loaded.workflow, {}, given, changes.flags.shared, changes)
         return
     if request.inputs or request.max_tasks or request.max_seconds:
         raise UsageError(
@@ -96,9 +97,7 @@ def _case(
 def _employed(found: Recorded, flags: Flags) -> Sequence[Offer]:
     """Return the workers as they were, or as many as are asked for of the largest, with other amounts."""
     if flags.workers is None and found.offers:
-        return [
-            with_fields(offer, capacity={**offer.capacity, **flags.capacity}) for offer in found.offers
-        ]
+        return [with_fields(offer, capacity={**offer.capacity, **flags.capacity}) for offer in found.offers]
     machines = [dict(offer.capacity) for offer in found.offers]
     slots = max((offer.slots for offer in found.offers), default=Offer({}).slots)
     return [Offer(shape, slots) for shape in shapes(flags, machines, machine_capacity())]

@@ -1,0 +1,66 @@
+"""Goal: `talka simulate ID` asks about a real run: as it went, the same again, and under other conditions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.cli.shell import Shell
+
+TRACE = Path(__file__).parents[2] / "data" / "wfinstances" / "pegasus-srasearch-chameleon-10a-001.json"
+
+
+@pytest.fixture(scope="module")
+def traced(shell: Shell) -> dict[str, Any]:
+    """The result of a trace that was really run, a thousand times faster."""
+    words = ("--time-scale", "0.001", "--data-dir", "traced")
+    result: dict[str, Any] = shell.json("run", str(TRACE), *words)
+    return result
+
+
+def test_a_real_run_is_reproduced(shell: Shell, traced: dict[str, Any]) -> None:
+    """The same policy takes what the tasks took, in their order; only the platform's own time is missing."""
+    name = traced["execution_id"]
+    went, again = shell.lines("simulate", name, "--tasks", "--data-dir", "traced")
+    assert (went["is_recorded"], again["is_recorded"]) == (True, False)
+    assert went["makespan_s"] == traced["makespan_s"]
+    assert went["lower_bound_s"] <= again["makespan_s"] <= went["makespan_s"]
+    assert again["over_recorded"] == pytest.approx(again["makespan_s"] / went["makespan_s"] - 1)
+    for task_id, task in again["tasks"].items():
+        was = went["tasks"][task_id]
+        assert task["end_s"] - task["start_s"] == pytest.approx(was["end_s"] - was["start_s"])
+        assert task["start_s"] <= was["start_s"]
+
+
+def test_other_conditions(shell: Shell, traced: dict[str, Any]) -> None:
+    """Fewer at once takes longer, a faster task shorter; strategies are lines of their own."""
+    words = ("simulate", traced["execution_id"], "--data-dir", "traced")
+    went, again = shell.lines(*words)
+    found = shell.lines(*words, "--strategy", "depth_first", "--strategy", "priority", "--max-parallel", "1")
+    assert [row["strategy"] for row in found] == [went["strategy"], "depth_first", "priority"]
+    assert all(row["makespan_s"] > again["makespan_s"] for row in found[1:])
+    assert shell.lines(*words, "--time-scale", "2")[1]["makespan_s"] == pytest.approx(2 * again["makespan_s"])
+    slowest = max(traced["tasks"].items(), key=lambda item: item[1]["finished_at"] - item[1]["started_at"])[0]
+    assert shell.lines(*words, "--faster", f"{slowest}=0.1")[1]["makespan_s"] < again["makespan_s"]
+    one_core = shell.lines(*words, "--workers", "1", "--capacity", "cpu_cores=1")[1]
+    assert one_core["utilisation"]["cpu_cores"] > again["utilisation"]["cpu_cores"]
+    assert "as it went" in shell.run(*words)
+
+
+def test_an_exported_file_answers_the_same(shell: Shell, traced: dict[str, Any]) -> None:
+    """The file of an execution holds the workers that ran it, too."""
+    shell.run("export", traced["execution_id"], "-o", "traced.talka", "--data-dir", "traced")
+    _, here = shell.lines("simulate", traced["execution_id"], "--data-dir", "traced")
+    _, there = shell.lines("simulate", "traced.talka", "--data-dir", "nowhere")
+    assert there["makespan_s"] == here["makespan_s"]
+
+
+def test_what_makes_no_sense_is_refused(shell: Shell, traced: dict[str, Any]) -> None:
+    """Unknown ids and tasks, and options that only files have, exit with 2 and say what is wrong."""
+    words = ("simulate", traced["execution_id"], "--data-dir", "traced")
+    error = shell.json(*words[:1], "unheard-of", *words[2:], code=2)["error"]
+    assert error["code"] == "unknown_execution"
+    refused = shell.run(*words, "--json", "--faster", "nobody=0.5", code=2)
+    assert "no such task" in refused
+    assert "is an execution on record" in shell.json(*words, "--input", "a=1", code=2)["error"]["message"]
