@@ -29,7 +29,7 @@ def commits_of(path: Path) -> dict[LogName, list[Commit[Any]]]:
 
 
 def executions(path: Path) -> Iterator[tuple[ExecutionRecord, list[Any], list[tuple[int, Any]]]]:
-    """Yield each execution of a history: its state, its events, and the events of its pool with their times."""
+    """Yield each execution of a history: state, events, and the timed events of its pool."""
     logs = commits_of(path)
     pool = [
         (commit.at, event)

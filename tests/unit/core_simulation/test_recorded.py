@@ -1,4 +1,4 @@
-"""Goal: an execution on record, simulated as it was, takes as long as it took, whatever became of its graph."""
+"""Goal: an execution on record, simulated as it was, takes as long as it took."""
 
 from __future__ import annotations
 
