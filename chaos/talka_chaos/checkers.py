@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from talka_chaos.artifacts import races
-from talka_chaos.control import failures, pauses
+from talka_chaos.control import cancellations, failures, pauses
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
@@ -101,6 +101,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from (f"{log}: {sentence}" for event in ran if (sentence := misattributed(event)))
     yield from _arrivals(log, events)
     yield from pauses(log, commits)
+    yield from cancellations(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)

@@ -26,8 +26,32 @@ def failures(log: LogName, state: Any) -> Iterator[str]:
         record = state.tasks[task.id]
         # A condition without an answer, or one that never held, is no failed attempt to stand in for.
         is_judged = record.error is not None and record.error.code in {"condition_failed", "loop_exhausted"}
-        if has_fallback and task.id in state.failed and not (record.is_fallback or is_judged):
+        is_excused = record.is_fallback or record.is_unwanted or is_judged
+        if has_fallback and task.id in state.failed and not is_excused:
             yield f"H4 {log}: task {task.id} failed without its fallback"
+
+
+def cancellations(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    """H5 a task that somebody cancelled alone is not started, tried again or replaced by its fallback.
+
+    A restart and a rollback let it begin again.
+    """
+    unwanted: set[str] = set()
+    for commit in commits:
+        for version, _, event in commit.events():
+            match event:
+                case e.TaskUnwanted():
+                    unwanted.add(event.task_id)
+                case e.ExecutionRestarted() | e.RollbackStarted():
+                    unwanted.clear()
+                case e.TaskQueued() | e.AllocationHandedOn() | e.TaskWaiting() | e.TaskReady():
+                    task_id = event.to_task if isinstance(event, e.AllocationHandedOn) else event.task_id
+                    if task_id in unwanted:
+                        yield f"H5 {log}: event {version} lets {task_id} go on, which was cancelled"
+                case e.TaskRetrying() | e.TaskFellBack() | e.TaskIterated() if event.task_id in unwanted:
+                    yield f"H5 {log}: event {version} lets {event.task_id} go on, which was cancelled"
+                case _:
+                    pass
 
 
 def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from talka_core.scheduler import ExecutionRecord
 from talka_core.status import status_of
 from talka_protocols.messages import (
     CancelExecution,
+    CancelSingleTask,
     PauseExecution,
     ReleaseTask,
     ResumeExecution,
@@ -27,6 +28,23 @@ def interference(random: Random, workflow: Workflow, at_s: float) -> Iterator[tu
         yield at_s, kind(workflow.id, f"drawn-{number}", task_id)
     if random.random() < 0.2:
         yield at_s + 1.0, CancelExecution(workflow.id, "forced", is_forced=True)
+
+
+def lone_cancellations(
+    seed: int, workflow: Workflow, at_s: float
+) -> Iterator[tuple[float, SchedulerMessage]]:
+    """Yield, with their moments, requests to cancel single tasks: once, or again and by force.
+
+    They have a stream of chance of their own, so that nothing else of the seed changes.
+    """
+    random = Random(f"{seed} {workflow.id} alone")
+    for number in range(random.choice((0, 0, 0, 0, 1, 2))):
+        task_id = random.choice(workflow.tasks).id
+        at_s += random.uniform(0.0, 10.0)
+        yield at_s, CancelSingleTask(workflow.id, f"alone-{number}", task_id, "drawn")
+        if random.random() < 0.3:
+            forced = CancelSingleTask(workflow.id, f"forced-{number}", task_id, is_forced=True)
+            yield at_s + random.uniform(0.0, 2.0), forced
 
 
 def relief(state: ExecutionRecord) -> Iterator[SchedulerMessage]:

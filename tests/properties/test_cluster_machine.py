@@ -142,6 +142,11 @@ class ClusterMachine(RuleBasedStateMachine):
         """A client cancels the first execution, perhaps by force."""
         self.model.tell(Recipient.SCHEDULER, m.CancelExecution("e0", is_forced=is_forced))
 
+    @rule(request=choice, task=st.sampled_from(["t0", "t1", "t2", "none"]), is_forced=st.booleans())
+    def cancel_one_task(self, request: int, task: str, *, is_forced: bool) -> None:
+        """A client cancels one task of the first execution, perhaps by force."""
+        self.model.ask(m.CancelSingleTask("e0", f"c{request}", task, is_forced=is_forced))
+
     @rule(request=choice, task=st.sampled_from(["", "", "t0", "t1"]))
     def pause(self, request: int, task: str) -> None:
         """A client pauses the first execution, or one of its tasks."""

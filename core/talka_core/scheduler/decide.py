@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from talka_core.scheduler import (
     arrivals,
     attempts,
+    cancelling,
     children,
     endings,
     extending,
@@ -47,6 +48,7 @@ from talka_protocols.messages import (
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
+    CancelSingleTask,
     ChildFinished,
     ConfirmChild,
     ConfirmHandOn,
@@ -101,6 +103,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _start(state, message, now_ms)
         case CancelExecution():
             yield from _cancel(state, message, now_ms)
+        case CancelSingleTask():
+            yield from cancelling.requested(state, message, now_ms)
         case PauseExecution() | ResumeExecution() | ReleaseTask() | RollBackExecution() | RestartExecution():
             yield from _asked(state, message, now_ms)
         case (
@@ -262,6 +266,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         yield from extending.settle_all(state, now_ms)
         yield from waiting.begin_all(state, now_ms)
         yield from arrivals.finish_all(state, now_ms)
+        yield from cancelling.finish_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)
         yield from pausing.hold_back(state)
     yield from attempts.return_strays(state)

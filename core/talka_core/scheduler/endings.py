@@ -169,22 +169,25 @@ def cancel_task(
 ) -> Iterator[ExecutionEvent]:
     """End a task that has not begun, or ask its worker or its sub-workflow to stop; what has ended stays."""
     record = state.tasks[task_id]
+    is_forced = state.is_forced or record.is_forced_out
     match record.status:
         case TaskStatus.WAITING if record.waiting == WORKFLOW:
             # Only its sub-workflow can end it, which is asked to stop.
-            if not record.is_stopping or (state.is_forced and not record.is_forced):
-                yield TaskCancelRequested(task_id, record.attempt, because or record.because, state.is_forced)
+            if not record.is_stopping or (is_forced and not record.is_forced):
+                yield TaskCancelRequested(task_id, record.attempt, because or record.because, is_forced)
         case TaskStatus.PENDING | TaskStatus.READY | TaskStatus.RETRYING | TaskStatus.WAITING:
             yield TaskCancelled(task_id, record.attempt, now_ms, because)
+            # A map that alone is unwanted is what ends its items, and no fault of theirs.
+            of_items = because or (task_id if record.is_unwanted else "")
             for item in state.index.items.get(task_id, ()):
-                yield from cancel_task(state, item, now_ms, because)
+                yield from cancel_task(state, item, now_ms, of_items)
         case TaskStatus.QUEUED:
             if record.allocation_id:
                 yield AllocationRequestWithdrawn(record.allocation_id)
             yield TaskCancelled(task_id, record.attempt, now_ms, because)
         case TaskStatus.SCHEDULED | TaskStatus.RUNNING if not record.is_stopping:
-            yield TaskCancelRequested(task_id, record.attempt, because, state.is_forced)
-        case TaskStatus.SCHEDULED | TaskStatus.RUNNING if state.is_forced and not record.is_forced:
+            yield TaskCancelRequested(task_id, record.attempt, because, is_forced)
+        case TaskStatus.SCHEDULED | TaskStatus.RUNNING if is_forced and not record.is_forced:
             yield TaskCancelRequested(task_id, record.attempt, record.because, is_forced=True)
         case _:
             pass
@@ -220,7 +223,7 @@ def conclude(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
 def _ends_all(state: ExecutionRecord, task_id: str) -> bool:
     """Tell whether the task has failed in a way that ends everything: more failures than are tolerated."""
     record = state.tasks[task_id]
-    if record.status not in (TaskStatus.FAILED, TaskStatus.TIMED_OUT) or record.is_tolerated:
+    if not record.is_failure or record.is_tolerated:
         return False
     is_ending = state.is_stopping or state.is_rolling_back
     if is_ending or on_failure_of(state, task_id) is not OnFailure.FAIL_FAST:

@@ -65,4 +65,5 @@ def _may_fall_back(state: ExecutionRecord, task_id: str) -> bool:
 
 def _is_wanted(state: ExecutionRecord, record: TaskRecord) -> bool:
     """Tell whether the task would go on: it was not stopped, or only by the time limit."""
-    return not record.is_stopping or (state.is_timing_out and not record.because)
+    is_stopped_by_limit = state.is_timing_out and not record.because and not record.is_unwanted
+    return not record.is_stopping or is_stopped_by_limit

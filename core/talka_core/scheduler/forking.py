@@ -64,7 +64,7 @@ _UNDONE = (TaskStatus.COMPENSATING, TaskStatus.COMPENSATED)
 
 def _is_kept(record: TaskRecord) -> bool:
     """Tell whether the task came to an end of its own: what was stopped with everything else did not."""
-    is_stopped = record.status is TaskStatus.CANCELLED and not record.because
+    is_stopped = record.status is TaskStatus.CANCELLED and not record.because and not record.is_unwanted
     return record.status in FINAL_TASK_STATUSES and not is_stopped
 
 

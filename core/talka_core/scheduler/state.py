@@ -71,7 +71,8 @@ class TaskRecord(Struct, gc=False):
     for it once it ``is_answered``. ``steps`` are the results of finished steps
     inside the task, by name. ``is_paused`` keeps it from starting;
     ``is_expired`` says that the execution's time limit cancelled it, and
-    ``is_fallback`` that its fallback runs in its place.
+    ``is_fallback`` that its fallback runs in its place. ``is_unwanted`` says
+    that somebody cancelled it alone, and ``is_forced_out`` that this was by force.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -122,6 +123,14 @@ class TaskRecord(Struct, gc=False):
     is_expired: bool = False
     is_fallback: bool = False
     is_forced: bool = False
+    is_unwanted: bool = False
+    is_forced_out: bool = False
+
+    @property
+    def is_failure(self) -> bool:
+        """Tell whether it ended so that it counts as failed: also if somebody cancelled it alone."""
+        is_out = self.status is TaskStatus.CANCELLED and self.is_unwanted and not self.because
+        return is_out or self.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT)
 
 
 class Return(Struct, frozen=True):

@@ -22,6 +22,18 @@ class ExecutionResumed(Fact, frozen=True, gc=False):
     limit_ms: int = 0
 
 
+class TaskUnwanted(Fact, frozen=True, gc=False):
+    """Somebody cancelled this task alone, perhaps once more and now by force; it counts as failed to others.
+
+    It ends at once where nothing of it runs, and otherwise with its attempt or its sub-workflow.
+    """
+
+    task_id: str
+    request_id: str = ""
+    reason: str = ""
+    is_forced: bool = False
+
+
 class TaskPaused(Fact, frozen=True, gc=False):
     """The task does not start until it is resumed; an attempt that runs goes on."""
 
@@ -85,6 +97,7 @@ class TaskReleased(Fact, frozen=True, gc=False):
 ControlEvent = (
     ExecutionPaused
     | ExecutionResumed
+    | TaskUnwanted
     | TaskPaused
     | TaskResumed
     | TaskWithdrawn

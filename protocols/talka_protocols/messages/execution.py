@@ -67,6 +67,18 @@ class CancelExecution(ToExecution, frozen=True, gc=False):
     is_forced: bool = False
 
 
+class CancelSingleTask(ToExecution, frozen=True, gc=False):
+    """Somebody wants one task to stop and the execution to go on without it; heard once under its id.
+
+    What runs of it is given no time to end in good order if it ``is_forced``.
+    """
+
+    request_id: str
+    task_id: str
+    reason: str = ""
+    is_forced: bool = False
+
+
 class PauseExecution(ToExecution, frozen=True, gc=False):
     """Somebody wants nothing new to start, of the execution or of one task; heard once under its id."""
 
@@ -310,6 +322,7 @@ SchedulerMessage = (
     | ConfirmHandOn
     | StartExecution
     | CancelExecution
+    | CancelSingleTask
     | PauseExecution
     | ResumeExecution
     | ReleaseTask

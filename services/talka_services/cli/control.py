@@ -27,6 +27,9 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Kill what runs at once, also what an earlier request left running."),
 ]
+OneTask = Annotated[
+    str, typer.Option("--task", metavar="TASK", help="Only this task; the others go on.", show_default=False)
+]
 ParkedId = Annotated[str, typer.Argument(metavar="TASK", help="The parked task.")]
 Fail = Annotated[bool, typer.Option("--fail", help="Let it have failed instead.")]
 Seconds = Annotated[
@@ -70,8 +73,20 @@ async def _watch(target: Target, execution_id: str) -> WorkflowResult:
         return await follow(orchestrator, execution_id, is_quiet=target.is_json)
 
 
-def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "", force: Force = False) -> None:
-    """Ask an execution to stop: what runs is stopped, the rest does not start."""
+def cancel(
+    target: Target,
+    execution_id: ExecutionId,
+    task_id: OneTask = "",
+    reason: Reason = "",
+    force: Force = False,
+) -> None:
+    """Ask an execution, or one of its tasks, to stop: what runs is stopped, the rest does not start.
+
+    A task that is cancelled alone counts as failed to those that need it.
+    """
+    if task_id:
+        _cancel_task(target, execution_id, task_id, reason, is_forced=force)
+        return
     is_recorded, status = run_loop(_cancel(target, execution_id, reason, is_forced=force))
     if target.is_json:
         document = {"execution_id": execution_id, "cancelled": is_recorded, "status": status.status.value}
@@ -84,6 +99,13 @@ def cancel(target: Target, execution_id: ExecutionId, reason: Reason = "", force
         console().print(f"{execution_id} was over already: {state}")
     else:
         console().print(f"{execution_id}: the request is on file; no scheduler runs now, so it waits for one")
+
+
+def _cancel_task(target: Target, execution_id: str, task_id: str, reason: str, *, is_forced: bool) -> None:
+    async def ask(orchestrator: Orchestrator) -> None:
+        await orchestrator.cancel_task(execution_id, task_id, reason=reason, is_forced=is_forced)
+
+    _answer(target, execution_id, task_id, "cancelled", ask, said="being cancelled")
 
 
 async def _cancel(
@@ -137,6 +159,7 @@ def _answer(
     task_id: str,
     done: str,
     ask: Callable[[Orchestrator], Awaitable[None]],
+    said: str = "",
 ) -> None:
     """Say what became of a request: recorded, or on file until a scheduler runs."""
     is_recorded, status = run_loop(_ask(target, execution_id, ask))
@@ -146,7 +169,7 @@ def _answer(
         print_json(document)
     elif is_recorded:
         what = f"task {plain(task_id)} of {execution_id}" if task_id else execution_id
-        console().print(f"{what} is {done}")
+        console().print(f"{what} is {said or done}")
     else:
         console().print(f"{execution_id}: the request is on file; no scheduler runs now, so it waits for one")
 

@@ -7,7 +7,13 @@ from uuid import uuid4
 
 from talka_core.status import status_of
 from talka_protocols.events import Event
-from talka_protocols.messages import PauseExecution, ReleaseTask, ResumeExecution, SchedulerMessage
+from talka_protocols.messages import (
+    CancelSingleTask,
+    PauseExecution,
+    ReleaseTask,
+    ResumeExecution,
+    SchedulerMessage,
+)
 from talka_protocols.policies import Then
 from talka_protocols.results import ExecutionStatus, RollbackPlan
 from talka_services.client.histories import Histories
@@ -30,6 +36,22 @@ class Controls(ABC):
             UnknownExecutionError: there is no such execution.
         """
         return status_of(await self.histories.execution(execution_id))
+
+    async def cancel_task(
+        self, execution_id: str, task_id: str, *, reason: str = "", is_forced: bool = False
+    ) -> None:
+        """Ask one task to stop, and let the execution go on without it.
+
+        What has not begun ends at once, and so does a task that waits; what runs is asked to end, with
+        its sub-workflow, or is killed if this ``is_forced``, also where an earlier request left it
+        running. The task counts as failed: what needs it follows its ``on_failure``. It returns when
+        the request is recorded.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it is over or being rolled back, or has no such task, or that is over.
+        """
+        await self.request(CancelSingleTask(execution_id, uuid4().hex, task_id, reason, is_forced))
 
     async def pause(self, execution_id: str, task_id: str = "", *, reason: str = "") -> None:
         """Let nothing new start, of the execution or of one task; what runs goes on.

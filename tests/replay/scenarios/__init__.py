@@ -24,6 +24,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         control.start_timeout,
         control.heartbeat_timeout,
         control.forced_cancel,
+        control.task_cancelled,
         control.parked,
         control.retry_rules,
         control.branches,

@@ -112,6 +112,27 @@ def forced_cancel() -> Model:
     return model
 
 
+def task_cancelled() -> Model:
+    """One task is cancelled while it runs, then by force, and one that is to go on without it before it runs."""
+    tasks = (
+        Task("a", AGENT_TYPE, resources=CORE),
+        Task("b", AGENT_TYPE, resources=CORE, retries=2),
+        Task("c", AGENT_TYPE, resources=CORE, dependencies=("a",), on_failure=OnFailure.CONTINUE),
+        Task("d", AGENT_TYPE, resources=CORE, dependencies=("c",)),
+        Task("e", AGENT_TYPE, resources=CORE, dependencies=("b",)),
+    )
+    model = begun(Workflow("golden", "golden", tasks))
+    model.ask(m.CancelSingleTask("golden", "one", "b", "too slow"))
+    deliver_all(model)
+    model.ask(m.CancelSingleTask("golden", "two", "b", "far too slow", is_forced=True))
+    model.ask(m.CancelSingleTask("golden", "three", "c", "no longer needed"))
+    model.ask(m.CancelSingleTask("golden", "four", "none"))
+    deliver_all(model)
+    end(model, "b", Outcome.CANCELLED)
+    end(model, "a", Outcome.SUCCEEDED)
+    return model
+
+
 def parked() -> Model:
     """A task loses eleven attempts with their worker, is parked, and released."""
     model = begun(Workflow("golden", "golden", (Task("a", AGENT_TYPE, resources=CORE),)))

@@ -52,6 +52,14 @@ def _take_up(state: ExecutionRecord) -> None:
             state.unfinished += 1
 
 
+def _unwanted(state: ExecutionRecord, event: e.TaskUnwanted, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    record.is_unwanted, record.is_forced_out = True, record.is_forced_out or event.is_forced
+    said = f": {event.reason}" if event.reason else "."
+    record.error = TaskFailure("cancelled", f"Somebody cancelled this task alone{said}")
+    hear(state, event.request_id)
+
+
 def _task_paused(state: ExecutionRecord, event: e.TaskPaused, _at: int) -> None:
     record = state.tasks[event.task_id]
     if record.status is TaskStatus.READY and not record.is_paused:
@@ -106,6 +114,7 @@ def _time_resumed(state: ExecutionRecord, _event: e.TimeLimitResumed, at: int) -
 HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.ExecutionPaused: _paused,
     e.ExecutionResumed: _resumed,
+    e.TaskUnwanted: _unwanted,
     e.TaskPaused: _task_paused,
     e.TaskResumed: _task_resumed,
     e.TaskWithdrawn: _withdrawn,

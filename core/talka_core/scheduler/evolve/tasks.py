@@ -87,21 +87,28 @@ def _failed(state: ExecutionRecord, event: e.TaskFailed | e.TaskTimedOut, _at: i
     status = TaskStatus.TIMED_OUT if is_late else TaskStatus.FAILED
     record = _end(state, event.task_id, status, event.finished_at)
     record.error = event.error
-    state.failed.append(event.task_id)
-    if event.task_id in state.index.maps:
-        record.is_tolerated = True
-    if on_failure_of(state, event.task_id) is OnFailure.CONTINUE:
-        record.is_tolerated = True
-        _satisfy(state, event.task_id)
+    _count_as_failed(state, event.task_id, record)
     _break_group(state, event.task_id, record)
     if record.undoes:
         compensation_failed(state, record.undoes, event.error)
 
 
+def _count_as_failed(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+    state.failed.append(task_id)
+    if task_id in state.index.maps:
+        record.is_tolerated = True
+    if on_failure_of(state, task_id) is OnFailure.CONTINUE:
+        record.is_tolerated = True
+        _satisfy(state, task_id)
+
+
 def _cancelled(state: ExecutionRecord, event: e.TaskCancelled, _at: int) -> None:
     record = _end(state, event.task_id, TaskStatus.CANCELLED, event.finished_at)
     record.because, record.is_tolerated = event.because, bool(event.because)
-    record.is_expired = state.is_timing_out and not event.because and not record.undoes
+    if record.is_failure:
+        _count_as_failed(state, event.task_id, record)
+    else:
+        record.is_expired = state.is_timing_out and not event.because and not record.undoes
     _break_group(state, event.task_id, record)
     if record.undoes and state.tasks[record.undoes].status is TaskStatus.COMPENSATING:
         compensation_failed(state, record.undoes, _STOPPED)
@@ -124,7 +131,9 @@ def _adopted(state: ExecutionRecord, event: e.TaskAdopted, _at: int) -> None:
     record.is_tolerated, record.is_fallback = event.is_tolerated, event.is_fallback
     if event.is_fallback:
         fall_back(state.index, task_id)
-    if event.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT):
+    # What was stopped with everything else is not taken over, so this one was cancelled alone.
+    record.is_unwanted = event.status is TaskStatus.CANCELLED and not event.because
+    if record.is_failure:
         state.failed.append(task_id)
     if is_satisfied(record):
         _satisfy(state, task_id)

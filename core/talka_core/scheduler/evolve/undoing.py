@@ -151,6 +151,7 @@ def _end_undone(state: ExecutionRecord, task_id: str, at: int) -> None:
     is_done = has_acted or record.status is TaskStatus.COMPENSATED
     record.status = TaskStatus.COMPENSATED if is_done else TaskStatus.CANCELLED
     record.finished_at, record.ended_version = record.finished_at or at, state.version
+    record.is_unwanted = False
 
 
 def _forget_additions(state: ExecutionRecord, by: frozenset[str], to: int) -> None:
@@ -173,9 +174,8 @@ def _count(state: ExecutionRecord) -> None:
     """Derive again what is counted and listed."""
     records = state.tasks.values()
     state.unfinished = sum(record.status not in FINAL_TASK_STATUSES for record in records)
-    failures = (TaskStatus.FAILED, TaskStatus.TIMED_OUT)
     known = [task_id for task_id in state.failed if task_id in state.tasks]
-    state.failed = [task_id for task_id in known if state.tasks[task_id].status in failures]
+    state.failed = [task_id for task_id in known if state.tasks[task_id].is_failure]
 
 
 HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
