@@ -44,6 +44,7 @@ class Course:
         self._items: dict[str, list[str]] = {}
         self._asked: dict[str, set[str]] = {}
         self._rounds: Counter[str] = Counter()
+        self._unwanted: set[str] = set()
         self._going: tuple[str, ...] = ()
 
     def take(self, event: Any) -> Iterator[str]:
@@ -68,6 +69,8 @@ class Course:
                 yield from self._iterated(event)
             case e.TaskScheduled() | e.TaskWaiting():
                 yield from self._scheduled(event.task_id)
+            case e.TaskUnwanted():
+                self._unwanted.add(event.task_id)
             case e.RollbackStarted():
                 self._going = event.tasks
             case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
@@ -84,6 +87,7 @@ class Course:
         for task_id in tasks:
             for known in (self._statuses, self._results, self._errors, self._items, self._rounds):
                 known.pop(task_id, None)
+            self._unwanted.discard(task_id)
 
     def _add(self, edges: Iterable[Dependency]) -> None:
         for edge in edges:
@@ -92,12 +96,16 @@ class Course:
     def _is_satisfied(self, task_id: str) -> bool:
         status = self._statuses.get(task_id)
         is_passed = (self._tasks[task_id].on_failure or self._on_failure) is OnFailure.CONTINUE
-        return status == "succeeded" or (status in ("failed", "timed_out") and is_passed)
+        # One that somebody cancelled alone has its error; what others made needless has none.
+        is_failure = status in ("failed", "timed_out") or (status == "cancelled" and task_id in self._errors)
+        return status == "succeeded" or (is_failure and is_passed)
 
     def _ended(self, event: Any) -> Iterator[str]:
         self._statuses[event.task_id] = _ENDS[type(event)]
         if isinstance(event, e.TaskFailed | e.TaskTimedOut):
             self._errors[event.task_id] = event.error.code
+        if isinstance(event, e.TaskCancelled) and event.task_id in self._unwanted and not event.because:
+            self._errors[event.task_id] = "cancelled"
         if isinstance(event, e.TaskSucceeded):
             self._results[event.task_id] = msgspec.json.decode(event.result)
             yield from self._returned(event)

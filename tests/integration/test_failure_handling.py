@@ -164,3 +164,42 @@ async def test_a_cancelled_execution_may_be_cancelled_by_force(talka: Orchestrat
     assert await talka.cancel_execution(execution_id, "now", is_forced=True)
     result = await talka.wait(execution_id)
     assert (result.status, result.reason) == (ExecutionState.CANCELLED, "please")
+
+
+async def test_one_task_is_cancelled_and_the_others_go_on(talka: Orchestrator) -> None:
+    """What runs is stopped, by force where it does not listen, and so is a sub-workflow; the rest goes on."""
+    deaf = 'trap "" TERM; while :; do sleep 0.05; done'
+    child = workflow(sleep("inner", 60.0))
+    execution_id = await talka.submit_workflow(
+        workflow(
+            shell("deaf", deaf, on_failure=OnFailure.CONTINUE),
+            Task("sub", "workflow", workflow=child),
+            Task("wait", "wait", payload={"seconds": 60.0}),
+            sleep("behind"),
+            sleep("beside"),
+            sleep("skipped"),
+            edges=(("deaf", "behind"), ("wait", "skipped")),
+        )
+    )
+    async with asyncio.timeout(20.0):
+        async for status in talka.watch(execution_id):
+            if "deaf" in status.running and {"sub", "wait"} <= set(status.waiting):
+                break
+    await talka.cancel_task(execution_id, "wait", reason="enough")
+    await talka.cancel_task(execution_id, "sub")
+    await talka.cancel_task(execution_id, "deaf", is_forced=True)
+    result = await asyncio.wait_for(talka.wait(execution_id), 20.0)
+    assert {task_id: task.status.value for task_id, task in result.tasks.items()} == {
+        "deaf": "cancelled",
+        "sub": "cancelled",
+        "wait": "cancelled",
+        "behind": "succeeded",
+        "beside": "succeeded",
+        "skipped": "skipped",
+    }
+    error = result.tasks["wait"].error
+    assert error is not None
+    assert (error.code, error.message) == ("cancelled", "Somebody cancelled this task alone: enough")
+    with pytest.raises(RequestRefusedError) as caught:
+        await talka.cancel_task(execution_id, "deaf")
+    assert caught.value.code == "not_running"

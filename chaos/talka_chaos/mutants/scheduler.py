@@ -285,7 +285,21 @@ def attempts_counted_anew() -> AbstractContextManager[Any]:
     return patch.object(undoing, "_fresh", fresh)
 
 
+def waiting_task_not_cancelled() -> AbstractContextManager[Any]:
+    """Of the tasks that somebody cancels only those that run are stopped."""
+    real = endings.cancel_task
+
+    def cancel_task(state: ExecutionRecord, task_id: str, now_ms: int, because: str = "") -> Iterator[Any]:
+        record = state.tasks[task_id]
+        is_waiting = record.status in (TaskStatus.PENDING, TaskStatus.READY, TaskStatus.QUEUED)
+        if not (record.is_unwanted and is_waiting and not state.is_stopping):
+            yield from real(state, task_id, now_ms, because)
+
+    return patch.object(endings, "cancel_task", cancel_task)
+
+
 SCHEDULER_MUTANTS = (
+    waiting_task_not_cancelled,
     pause_ignored,
     stopped_time_ends,
     fail_fast_ignored,

@@ -72,7 +72,8 @@ class TaskRecord(Struct, gc=False):
     inside the task, by name. ``is_paused`` keeps it from starting;
     ``is_expired`` says that the execution's time limit cancelled it, and
     ``is_fallback`` that its fallback runs in its place. ``is_unwanted`` says
-    that somebody cancelled it alone, and ``is_forced_out`` that this was by force.
+    that somebody cancelled it alone, ``is_forced_out`` that this was by force, and
+    ``unwanted_reason`` why.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -125,6 +126,7 @@ class TaskRecord(Struct, gc=False):
     is_forced: bool = False
     is_unwanted: bool = False
     is_forced_out: bool = False
+    unwanted_reason: str = ""
 
     @property
     def is_failure(self) -> bool:

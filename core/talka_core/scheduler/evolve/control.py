@@ -55,8 +55,7 @@ def _take_up(state: ExecutionRecord) -> None:
 def _unwanted(state: ExecutionRecord, event: e.TaskUnwanted, _at: int) -> None:
     record = state.tasks[event.task_id]
     record.is_unwanted, record.is_forced_out = True, record.is_forced_out or event.is_forced
-    said = f": {event.reason}" if event.reason else "."
-    record.error = TaskFailure("cancelled", f"Somebody cancelled this task alone{said}")
+    record.unwanted_reason = event.reason or record.unwanted_reason
     hear(state, event.request_id)
 
 

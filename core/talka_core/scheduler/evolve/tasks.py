@@ -106,6 +106,8 @@ def _cancelled(state: ExecutionRecord, event: e.TaskCancelled, _at: int) -> None
     record = _end(state, event.task_id, TaskStatus.CANCELLED, event.finished_at)
     record.because, record.is_tolerated = event.because, bool(event.because)
     if record.is_failure:
+        said = f": {record.unwanted_reason}" if record.unwanted_reason else "."
+        record.error = TaskFailure("cancelled", f"Somebody cancelled this task alone{said}")
         _count_as_failed(state, event.task_id, record)
     else:
         record.is_expired = state.is_timing_out and not event.because and not record.undoes
