@@ -37,7 +37,7 @@ def lone_cancellations(
 
     They have a stream of chance of their own, so that nothing else of the seed changes.
     """
-    random = Random(f"{seed} {workflow.id} alone")
+    random = Random(f"{seed} {workflow.id} alone")  # noqa: S311
     for number in range(random.choice((0, 0, 0, 0, 1, 2))):
         task_id = random.choice(workflow.tasks).id
         at_s += random.uniform(0.0, 10.0)

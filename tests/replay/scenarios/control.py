@@ -113,7 +113,7 @@ def forced_cancel() -> Model:
 
 
 def task_cancelled() -> Model:
-    """One task is cancelled while it runs, then by force, and one that is to go on without it before it runs."""
+    """One task is cancelled while it runs, then by force, and another one before it runs."""
     tasks = (
         Task("a", AGENT_TYPE, resources=CORE),
         Task("b", AGENT_TYPE, resources=CORE, retries=2),

@@ -179,7 +179,8 @@ def test_a_map_ends_with_its_items() -> None:
     _cancel(model, "m")
     for item in ("m[0]", "m[1]"):
         _end(model, item, Outcome.CANCELLED)
-    assert _statuses(model) == {"m": S.CANCELLED, "after": S.SKIPPED, "m[0]": S.CANCELLED, "m[1]": S.CANCELLED}
+    items = {"m[0]": S.CANCELLED, "m[1]": S.CANCELLED}
+    assert _statuses(model) == {"m": S.CANCELLED, "after": S.SKIPPED, **items}
     assert _state(model).failed == ["m"]
     model.finish()
 
