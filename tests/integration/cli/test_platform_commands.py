@@ -45,6 +45,23 @@ def test_work_is_paused_and_resumed(shell: Shell, platform: dict[str, Any]) -> N
     assert shell.json("watch", name, *here)["status"] == "succeeded"
 
 
+def test_one_task_is_cancelled(shell: Shell, platform: dict[str, Any]) -> None:
+    """What needs the task is skipped; a task that is over, or is not there, is refused."""
+    assert platform["ready"]
+    here = ("--data-dir", "up")
+    (shell.directory / "chain.yaml").write_text(CHAIN)
+    name = shell.json("submit", "chain.yaml", *here)["execution_id"]
+    shell.json("pause", name, *here)
+    answer = shell.json("cancel", name, "--task", "second", "--reason", "enough", *here)
+    assert answer == {"execution_id": name, "task_id": "second", "cancelled": True, "status": "paused"}
+    assert shell.json("cancel", name, "--task", "second", *here, code=2)["error"]["code"] == "task_over"
+    assert shell.json("cancel", name, "--task", "third", *here, code=2)["error"]["code"] == "unknown_task"
+    shell.json("resume", name, *here)
+    result = shell.json("watch", name, *here, code=1)
+    assert (result["status"], result["tasks"]["second"]["status"]) == ("failed", "cancelled")
+    assert result["tasks"]["second"]["error"]["code"] == "cancelled"
+
+
 def test_an_execution_that_ran_out_of_time_goes_on(shell: Shell, platform: dict[str, Any]) -> None:
     """`talka resume` takes a timed-out execution up where it stopped, and `watch` waits for its new end."""
     assert platform["ready"]
