@@ -38,6 +38,9 @@ def random_workflow(random: Random, name: str, size: int) -> Workflow:
         strategy=random.choice(list(Strategy)),
         timeout=600.0,
     )
+    if config.strategy is Strategy.DEADLINE:
+        config = replace(config, deadline=0.5 * size)
+        tasks = tuple(_due(position, task) for position, task in enumerate(tasks))
     if random.random() < 0.3:
         tasks = tuple(_saving(random, task) for task in tasks)
     if random.random() < 0.1:
@@ -78,6 +81,11 @@ def _saving(random: Random, task: Task) -> Task:
     """Let a task save its progress now and then, or not at all, and write what others may write as well."""
     writes = random.choice(((), (), ("x",), ("x", "y")))
     return replace(task, payload={"saves": random.choice((0, 1, 3, 8)), "writes": writes})
+
+
+def _due(position: int, task: Task) -> Task:
+    """Let every third task be due, without a further draw: that would change every workflow drawn so far."""
+    return task if position % 3 else replace(task, deadline=1.0 + position, weight=1.0 + position % 4)
 
 
 def _task(random: Random, position: int, alike: float, most_s: float) -> Task:

@@ -67,6 +67,7 @@ _GPUS = Bound(0, 1_000_000, is_whole=True)
 _PARALLEL = Bound(1, PARALLEL_MAX, is_whole=True)
 _TOLERATED = Bound(0, 1_000_000, is_whole=True)
 _SHARE = Bound(0, 1)
+_WEIGHT = Bound(0, 1_000_000)
 _TASK_LIMIT = Bound(1, TASKS_MAX, is_whole=True)
 
 
@@ -84,6 +85,7 @@ def check_shape(workflow: Workflow) -> None:
     check_number(constraints.max_seconds, SECONDS, ("max_seconds",))
     check_optional(config.max_parallel, _PARALLEL, ("max_parallel",))
     check_optional(config.timeout, SECONDS, ("timeout_seconds",))
+    check_optional(config.deadline, DURATION, ("deadline_seconds",))
     check_number(config.tolerated_failures, _TOLERATED, ("tolerated_failures",))
     check_optional(config.tolerated_failure_share, _SHARE, ("tolerated_failure_share",))
     if not workflow.tasks:
@@ -203,8 +205,10 @@ _TASK_NUMBERS = (
     ("estimated_seconds", DURATION, True),
     ("start_timeout", SECONDS, True),
     ("heartbeat_timeout", SECONDS, True),
+    ("deadline", DURATION, True),
+    ("weight", _WEIGHT, False),
 )
-_WRITTEN = {name: f"{name}_seconds" for name in ("timeout", "start_timeout", "heartbeat_timeout")}
+_WRITTEN = {name: f"{name}_seconds" for name in ("timeout", "start_timeout", "heartbeat_timeout", "deadline")}
 """How a document writes a field that has another name there."""
 
 

@@ -11,6 +11,7 @@ from talka_core.behaviour import Behaviour, Effect, Send
 from talka_core.extension import judge
 from talka_core.graph import analyse, lower_bound
 from talka_core.inputs import check_bound
+from talka_core.strategies import planned_order
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.events import (
@@ -51,6 +52,7 @@ class PlanRecord(Struct):
     name: str = ""
     schedule: str = ""
     origin: Origin | None = None
+    order: tuple[int, ...] = ()
     is_handed_over: bool = False
     parent: Parent | None = None
     judged: dict[str, ExtensionJudged] = field(default_factory=dict[str, ExtensionJudged])
@@ -102,6 +104,7 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         parent,
         message.schedule,
         message.origin,
+        planned_order(workflow, message.capacity),
     )
 
 
@@ -132,7 +135,7 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
             assert event.workflow is not None, "the shell loads a definition before it folds PlanAccepted"
             state.workflow, state.definition = event.workflow, event.definition
             state.name, state.parent = event.workflow.name, event.parent
-            state.schedule, state.origin = event.schedule, event.origin
+            state.schedule, state.origin, state.order = event.schedule, event.origin, event.order
         case PlanRejected():
             state.refusal, state.name = Refusal(event.code, event.message), event.name
             state.parent, state.schedule = event.parent, event.schedule
@@ -197,6 +200,7 @@ def _hand_over(state: PlanRecord) -> Effect:
         state.parent,
         state.schedule,
         state.origin,
+        state.order,
     )
     return Send(Recipient.SCHEDULER, message)
 

@@ -104,6 +104,15 @@ def inventory_of(state: PoolRecord) -> ResourceInventory:
     return ResourceInventory(state.pool, workers, len(state.waiting), len(state.reservations), shared)
 
 
+def whole_of(inventory: ResourceInventory) -> dict[str, float]:
+    """Return what a pool has in all, slots and pool-wide amounts included; empty without workers."""
+    whole: dict[str, float] = {}
+    for worker in inventory.workers:
+        for name, amount in (*worker.capacity.items(), (SLOTS, float(worker.slots))):
+            whole[name] = whole.get(name, 0.0) + amount
+    return whole | {name: each.capacity for name, each in inventory.shared.items()} if whole else {}
+
+
 def _worker(worker_id: str, entry: WorkerEntry) -> WorkerResources:
     return WorkerResources(
         worker_id,

@@ -89,6 +89,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     ``compensation`` undoes the task's effect; ``is_irreversible`` says that
     nothing can. The members of a ``group`` succeed together or are undone.
     ``concurrency`` and ``rate`` bound the attempts with the same key in a pool.
+    The task should have succeeded ``deadline`` seconds after the execution
+    began; each second beyond that counts ``weight`` times.
     """
 
     id: str
@@ -120,6 +122,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     concurrency: Concurrency | None = None
     rate: Rate | None = None
     heartbeat_timeout: float | None = None
+    deadline: float | None = None
+    weight: float = 1.0
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
@@ -144,7 +148,8 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     So many failed tasks are tolerated, as a number or as a share of all: the
     execution is then ``partial`` and not ``failed``. With
     ``fails_on_violation`` a task fails whose artifacts show that a dependency
-    is missing; otherwise that is only told.
+    is missing; otherwise that is only told. All should be over ``deadline``
+    seconds after the execution began.
     """
 
     max_parallel: int | None = None
@@ -156,6 +161,7 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     tolerated_failure_share: float | None = None
     is_wall_time: bool = False
     fails_on_violation: bool = False
+    deadline: float | None = None
 
 
 class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -159,7 +159,12 @@ def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iter
         return
     assert message.workflow is not None, "the shell loads a definition before it delivers StartExecution"
     yield ExecutionAccepted(
-        message.workflow, message.definition, message.parent, message.schedule, message.origin
+        message.workflow,
+        message.definition,
+        message.parent,
+        message.schedule,
+        message.origin,
+        message.order,
     )
     yield from _advance(state, now_ms)
 

@@ -12,7 +12,7 @@ from talka_core.dataflow import loop_references_of, references_of, references_of
 from talka_core.graph import TaskGraph, analyse, duration_of
 from talka_core.keys import amounts_of
 from talka_core.references import Reference
-from talka_core.strategies import Position, Rank, rank
+from talka_core.strategies import Position, Rank, rank_beside, ranks_of
 from talka_protocols.events import TasksAdded
 from talka_protocols.policies import Join
 from talka_protocols.workflow import Task, Workflow
@@ -51,8 +51,11 @@ class WorkflowIndex(Struct):
     )
 
 
-def index_of(workflow: Workflow) -> WorkflowIndex:
-    """Derive the index of a workflow that has been checked, so its graph has no cycle."""
+def index_of(workflow: Workflow, order: Sequence[int] = ()) -> WorkflowIndex:
+    """Derive the index of a workflow that has been checked, so its graph has no cycle.
+
+    ``order`` is the one that was planned for its tasks, by position.
+    """
     graph = TaskGraph.of(workflow)
     ids = graph.ids
     positions = _positions(workflow)
@@ -61,7 +64,7 @@ def index_of(workflow: Workflow) -> WorkflowIndex:
         successors={ids[i]: [ids[j] for j in found] for i, found in enumerate(graph.successors)},
         predecessors={ids[i]: [ids[j] for j in found] for i, found in enumerate(graph.predecessors)},
         positions=positions,
-        ranks={task.id: rank(workflow.config.strategy, task, positions[task.id]) for task in workflow.tasks},
+        ranks=ranks_of(workflow, positions, order),
         joins={task.id: task.join for task in workflow.tasks if task.join is not Join.ALL},
         amounts={task.id: amounts_of(task) for task in workflow.tasks},
     )
@@ -84,7 +87,9 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
         seconds = duration_of(task)
         place = origin or Position(0, seconds, 0.0, 0)
         index.positions[task.id] = Position(place.level, place.remaining, place.slack, len(index.tasks))
-        index.ranks[task.id] = rank(workflow.config.strategy, task, index.positions[task.id])
+        index.ranks[task.id] = rank_beside(
+            workflow, task, index.positions[task.id], index.ranks.get(addition.by)
+        )
     if addition.reason == MAP:
         index.items.setdefault(addition.by, []).extend(task.id for task in addition.tasks)
         index.maps |= {task.id: addition.by for task in addition.tasks}

@@ -218,6 +218,7 @@ class ExecutionRecord(Struct):
     ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
     which that stands still, 0 while it goes on. ``is_failing`` says that one failure
     ends everything; ``is_forced`` that what runs is killed instead of asked to end.
+    ``order`` are the tasks of the definition by position, in the order that was planned for them.
     ``origin`` is what it was forked from, and ``adopting`` what it has still to take over.
     """
 
@@ -267,6 +268,7 @@ class ExecutionRecord(Struct):
     is_forced: bool = False
     origin: Origin | None = None
     adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
+    order: tuple[int, ...] = ()
 
     @property
     def is_stopping(self) -> bool:

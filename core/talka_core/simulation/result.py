@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from talka_core.deadlines import dues_of, has_deadlines
 from talka_core.scheduler import ExecutionRecord
-from talka_protocols.states import ExecutionState
+from talka_protocols.states import ExecutionState, TaskStatus
 
 
 class SimulatedTask(Struct, frozen=True):
@@ -27,7 +28,9 @@ class SimulatedRun(Struct, frozen=True):
     makespan is longer; None where the bound is 0, or where the execution did not succeed.
     ``utilisation`` is the share of each resource of all workers that was held, on average over
     the makespan. One that ``is_over_time`` takes longer than its time limit, at which a real
-    run would be stopped.
+    run would be stopped. ``deadline_misses`` counts what ended after its deadline or failed, and
+    ``weighted_tardiness_s`` sums up the seconds by which that was late, each times its weight;
+    what failed counts to the end of the execution. Both are None where nothing is due.
     """
 
     status: str
@@ -36,6 +39,8 @@ class SimulatedRun(Struct, frozen=True):
     gap: float | None
     utilisation: dict[str, float]
     is_over_time: bool
+    deadline_misses: int | None
+    weighted_tardiness_s: float | None
     tasks: dict[str, SimulatedTask]
 
 
@@ -65,6 +70,7 @@ def summed_up(
         for task_id, task in record.tasks.items()
     }
     makespan_s = (record.finished_at - first) / 1000
+    misses, tardiness = _lateness(record, tasks, makespan_s)
     held: dict[str, float] = {}
     for task_id, begun in began.items():
         seconds = (record.tasks[task_id].finished_at - begun) / 1000
@@ -81,8 +87,28 @@ def summed_up(
             if amount > 0 and makespan_s > 0 and name in held
         },
         0 < record.limit_ms < record.finished_at - first,
+        misses,
+        tardiness,
         tasks,
     )
+
+
+def _lateness(
+    record: ExecutionRecord, tasks: Mapping[str, SimulatedTask], makespan_s: float
+) -> tuple[int | None, float | None]:
+    assert record.workflow is not None, "a finished execution was accepted"
+    if not has_deadlines(record.workflow):
+        return None, None
+    misses, tardiness = 0, 0.0
+    for task_id, due in dues_of(record.workflow).items():
+        task = tasks[task_id]
+        has_failed = task.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT)
+        if task.status == TaskStatus.SUCCEEDED or has_failed:
+            end_s = makespan_s if has_failed or task.end_s is None else task.end_s
+            late = max(0.0, end_s - due.seconds)
+            misses += late > 0 or has_failed
+            tardiness += due.weight * late
+    return misses, round(tardiness, 6)
 
 
 def _gap(makespan_s: float, lower_bound_s: float) -> float | None:

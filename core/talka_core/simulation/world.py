@@ -93,9 +93,9 @@ def simulate(
     agent_types = tuple(sorted({task.agent_type for task in simulated.tasks}))
     for number, offer in enumerate(offers, 1):
         world.employ(f"w{number}", offer, agent_types)
-    world.post(Recipient.PLANNER, m.SubmitWorkflow(EXECUTION_ID, simulated))
-    record = world.run()
     whole = whole_of(offers, shared or {})
+    world.post(Recipient.PLANNER, m.SubmitWorkflow(EXECUTION_ID, simulated, capacity=whole))
+    record = world.run()
     return summed_up(record, bound_of(simulated, durations, whole), whole, world.began)
 
 

@@ -31,7 +31,8 @@ from talka_protocols.workflow import ClaimCheck, Workflow
 class ExecutionAccepted(Fact, frozen=True, gc=False):
     """The planner handed over a checked workflow; a large one is named by its claim check.
 
-    ``parent`` is the task whose sub-workflow it is, ``origin`` what it was forked from.
+    ``parent`` is the task whose sub-workflow it is, ``origin`` what it was forked from,
+    ``order`` the planned order of its tasks, by position.
     """
 
     workflow: Workflow | None = None
@@ -39,6 +40,7 @@ class ExecutionAccepted(Fact, frozen=True, gc=False):
     parent: Parent | None = None
     schedule: str = ""
     origin: Origin | None = None
+    order: tuple[int, ...] = ()
 
 
 class ExecutionRejected(Fact, frozen=True, gc=False):

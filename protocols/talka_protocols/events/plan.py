@@ -10,7 +10,9 @@ from talka_protocols.workflow import ClaimCheck, Dependency, Workflow
 class PlanAccepted(Fact, frozen=True, gc=False):
     """The workflow can run; the figures say what was found out about it (seconds).
 
-    ``schedule`` names the schedule that asked for the execution.
+    ``schedule`` names the schedule that asked for the execution. ``order`` are
+    the tasks' positions in the order in which they should start, where one was
+    planned for all of them.
     """
 
     workflow: Workflow | None = None
@@ -22,6 +24,7 @@ class PlanAccepted(Fact, frozen=True, gc=False):
     parent: Parent | None = None
     schedule: str = ""
     origin: Origin | None = None
+    order: tuple[int, ...] = ()
 
 
 class PlanRejected(Fact, frozen=True, gc=False):

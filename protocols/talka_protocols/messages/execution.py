@@ -17,7 +17,8 @@ from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
     """A client asks for an execution under an id of its choice, or a task or a ``schedule`` for theirs.
 
-    ``origin`` is what it is forked from.
+    ``origin`` is what it is forked from. ``capacity`` is what the pool has in
+    all by resource, as far as the sender knows; an order is planned for it.
     """
 
     workflow: Workflow | None = None
@@ -25,6 +26,7 @@ class SubmitWorkflow(ToExecution, frozen=True, gc=False):
     parent: Parent | None = None
     schedule: str = ""
     origin: Origin | None = None
+    capacity: dict[str, float] = {}
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -39,7 +41,7 @@ class Refusal(Struct, frozen=True):
 
 
 class StartExecution(ToExecution, frozen=True, gc=False):
-    """The planner hands over a checked workflow, or its refusal."""
+    """The planner hands over a checked workflow, or its refusal; ``order`` is as in ``PlanAccepted``."""
 
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
@@ -48,6 +50,7 @@ class StartExecution(ToExecution, frozen=True, gc=False):
     parent: Parent | None = None
     schedule: str = ""
     origin: Origin | None = None
+    order: tuple[int, ...] = ()
 
 
 class ReportEnd(ToExecution, frozen=True, gc=False):

@@ -70,12 +70,13 @@ def simulate(
     from talka_services.cli.cases import Changes, cases
     from talka_services.cli.embedding import Flags
     from talka_services.cli.loading import Request
+    from talka_services.formats.instances import instances_in
 
     pooled = parse_amounts(shared or (), "--shared")
     flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled)
     changes = Changes(flags, max_parallel, parse_amounts(faster or (), "--faster"))
     rows: list[dict[str, Any]] = []
-    for word in what:
+    for word in (each for named in what for each in instances_in(named)):
         request = Request(word, tuple(inputs or ()), max_tasks, max_seconds)
         went_s: float | None = None
         for case in cases(target, request, strategy or (None,), changes):
@@ -107,6 +108,7 @@ def _row(case: Case, went_s: float | None, *, with_tasks: bool) -> dict[str, Any
 def _print(rows: list[dict[str, Any]]) -> None:
     has_recorded = any(row["is_recorded"] for row in rows)
     columns = ("workflow", "strategy", "status", "makespan", "lower bound", "over it", "busiest resource")
+    is_due = any(row["deadline_misses"] is not None for row in rows)
     cells = [
         (
             plain(row["name"]) + (" as it went" if row["is_recorded"] else ""),
@@ -117,16 +119,26 @@ def _print(rows: list[dict[str, Any]]) -> None:
             _percent(row["gap"]),
             _busiest(row["utilisation"]),
             *((_percent(row["over_recorded"]),) if has_recorded else ()),
+            *((_late(row),) if is_due else ()),
         )
         for row in rows
     ]
     compared = ("against the record",) if has_recorded else ()
     right = ("makespan", "lower bound", "over it", *compared)
-    print_table((*columns, *compared), cells, right=right)
+    late = ("late",) if is_due else ()
+    print_table((*columns, *compared, *late), cells, right=right)
 
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _late(row: dict[str, Any]) -> str:
+    """Say how many deadlines are missed, and by how much: the weighted sum."""
+    misses = row["deadline_misses"]
+    if not misses:
+        return "-" if misses is None else "nothing"
+    return f"{misses}, weighted {row['weighted_tardiness_s']:,.1f} s"
 
 
 def _busiest(utilisation: dict[str, float]) -> str:

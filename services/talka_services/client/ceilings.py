@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from talka_core.status import inventory_of, whole_of
+from talka_core.strategies import is_planned
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Workflow
@@ -68,6 +70,16 @@ class Ceilings:
             return checked
         bounds = _bounds(checked, declared)
         return check(checked, agent_types=declared.agent_types, ceiling=bounds, shared=declared.shared)
+
+    async def capacity_for(self, workflow: Workflow) -> dict[str, float]:
+        """Return what the workflow's pool has in all, where its order is planned for that.
+
+        Before the first worker has joined it is what one of this process is known to offer.
+        """
+        if not is_planned(workflow):
+            return {}
+        state = await self._histories.pool(workflow.config.pool)
+        return whole_of(inventory_of(state)) or dict(self._ceiling or {})
 
     async def _declared(self, pool: str) -> Declared:
         now_s = time.monotonic()

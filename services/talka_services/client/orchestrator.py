@@ -210,9 +210,10 @@ class Orchestrator(Controls, Following):
 
     async def _submission(self, execution_id: str, workflow: Workflow) -> SubmitWorkflow:
         encoded = msgspec.json.encode(workflow)
-        if len(encoded) <= self._ports.max_bytes // 4:
-            return SubmitWorkflow(execution_id, workflow)
-        return SubmitWorkflow(execution_id, workflow, await self._ports.blobs.put(encoded))
+        is_small = len(encoded) <= self._ports.max_bytes // 4
+        definition = None if is_small else await self._ports.blobs.put(encoded)
+        capacity = await self._ceilings.capacity_for(workflow)
+        return SubmitWorkflow(execution_id, workflow, definition, capacity=capacity)
 
     # --- telling it something --------------------------------------------------------------------
 

@@ -125,6 +125,20 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     rate: Annotated[
         Rate | None, Meta(description="The most starts with the same key in a pool within a time.")
     ] = None
+    deadline_seconds: Annotated[
+        float | None,
+        Meta(
+            description="When it should have succeeded, counted from the beginning of the execution.",
+            extra_json_schema={"minimum": 0},
+        ),
+    ] = None
+    weight: Annotated[
+        float,
+        Meta(
+            description="How much each second counts by which it misses its deadline.",
+            extra_json_schema={"minimum": 0},
+        ),
+    ] = 1.0
 
 
 class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -168,6 +182,13 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
     wall_time: Annotated[
         bool, Meta(description="The time limit goes on while the execution is paused or only waits.")
     ] = False
+    deadline_seconds: Annotated[
+        float | None,
+        Meta(
+            description="When all should be over, counted from the beginning.",
+            extra_json_schema={"minimum": 0},
+        ),
+    ] = None
     metadata: Annotated[
         dict[str, Any], Meta(description="Kept with the workflow, never read by the platform.")
     ] = {}

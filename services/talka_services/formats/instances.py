@@ -1,14 +1,17 @@
 """Reads published scheduling instances, so that the scheduler can be measured against known optima.
 
 PSPLIB (``.sm``), Patterson (``.rcp``), MPLIB (``.rcmp``), standard task graphs
-(``.stg``) and job shops in the form of Taillard's (``.jsp``, ``.txt``). One
-unit of time becomes a second, each resource of the instance a custom resource,
-each job or operation a ``sleep`` task. A release date becomes a ``wait`` in
-front of the project.
+(``.stg``), job shops in the form of Taillard's (``.jsp``, ``.txt``), and sets
+of jobs with due dates for one machine as OR-Library has them (``.wt``,
+``.txt``; ``wt40.txt#3`` is the third set of that file). One unit of time
+becomes a second, each resource of the instance a custom resource, each job or
+operation a ``sleep`` task. A release date becomes a ``wait`` in front of the
+project.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -22,7 +25,10 @@ from talka_protocols.workflow import ResourceRequirements, Strategy, Task, Workf
 
 BYTES_MAX = 16 * 1024 * 1024
 COUNT_MAX = 100_000
-LINE_BYTES_MAX = 1_000
+LINE_BYTES_MAX = 10_000
+MACHINE = "machine"
+_NAMED_COUNT = re.compile(r"wt(\d{1,4})")
+_DUE_MAX = 100_000_000
 TEXT = ".txt"
 """A suffix that says nothing: it may be a Talka file as well."""
 
@@ -65,6 +71,15 @@ class _Numbers:
         self._at += 1
         return int(word)
 
+    def count_on_first_line(self) -> int:
+        """Return how many words the first line has."""
+        return sum(number == self._words[0][1] for _, number in self._words) if self._words else 0
+
+    @property
+    def is_at_end(self) -> bool:
+        """Tell whether all has been read."""
+        return self._at >= len(self._words)
+
     def pair(self) -> tuple[int, int]:
         """Return two numbers with a colon between them."""
         first = self.next()
@@ -102,6 +117,21 @@ class _Collector:
         resources = ResourceRequirements(cpu_cores=float(cores), custom_resources=custom)
         self._add(Task(task_id, "sleep", payload={"seconds": seconds}, resources=resources))
 
+    def job(self, task_id: str, seconds: int, weight: int, due: int) -> None:
+        """Add a task for the one machine that is due at some time."""
+        resources = ResourceRequirements(custom_resources={MACHINE: 1.0})
+        payload = {"seconds": seconds}
+        self._add(
+            Task(
+                task_id,
+                "sleep",
+                payload=payload,
+                resources=resources,
+                deadline=float(due),
+                weight=float(weight),
+            )
+        )
+
     def wait(self, task_id: str, seconds: int) -> None:
         """Add a task that only waits, and holds nothing."""
         self._add(Task(task_id, "wait", payload={"seconds": seconds}))
@@ -114,40 +144,78 @@ class _Collector:
         """Let one task wait for another; both may be added later."""
         self._edges.append((before, after))
 
-    def built(self, capacity: Mapping[str, int]) -> Instance:
+    def built(
+        self, capacity: Mapping[str, int], strategy: Strategy = Strategy.RESOURCE_OPTIMIZED
+    ) -> Instance:
         """Return the instance."""
         for before, after in self._edges:
             if not {before, after} <= self._ids:
                 self._numbers.refuse(f"Task {after} follows task {before}, and one of them is not there.")
             self._builder.add_dependency(before, after)
         self._builder.set_limits(max_tasks=TASKS_MAX, max_seconds=SECONDS_MAX)
-        self._builder.set_strategy(Strategy.RESOURCE_OPTIMIZED)
+        self._builder.set_strategy(strategy)
         workflow = self._builder.build()
         return Instance(workflow, {name: float(amount) for name, amount in capacity.items()})
 
 
 def is_instance(file: str) -> bool:
-    """Tell by its suffix whether a file is an instance; a text is one if it begins with two numbers."""
-    suffix = Path(file).suffix.lower()
-    return suffix in _READERS and (suffix != TEXT or _begins_with_numbers(file))
+    """Tell by its suffix whether a file is an instance; a text is one if it begins with some numbers."""
+    path, _ = _place_of(file)
+    suffix = Path(path).suffix.lower()
+    return suffix in _READERS and (suffix != TEXT or _begins_with_numbers(path) >= 2)
 
 
-def _begins_with_numbers(file: str) -> bool:
+def _begins_with_numbers(file: str) -> int:
+    """Return how many numbers the first line has, 0 if it has anything else."""
     try:
         with Path(file).open("rb") as stream:
             first = stream.readline(LINE_BYTES_MAX).split()
     except OSError:
         # Whoever reads it next says what is wrong with it.
-        return False
-    return len(first) == 2 and all(word.isdigit() for word in first)
+        return 0
+    return len(first) if all(word.isdigit() for word in first) else 0
 
 
-def read_instance(file: str) -> Instance:
-    """Read a published instance.
+def _place_of(file: str) -> tuple[str, int | None]:
+    """Return the path, and the number of the set in it where one is named."""
+    path, separator, number = file.rpartition("#")
+    is_named = separator and number.isascii() and number.isdigit() and not Path(file).exists()
+    return (path, int(number)) if is_named else (file, None)
+
+
+def instances_in(file: str) -> list[str]:
+    """Return the name of each instance in a file, which is the file's own unless it has several sets.
 
     Raises:
         WorkflowInvalidError: It cannot be read or is malformed (``bad_instance``), with the line.
     """
+    path, number = _place_of(file)
+    if number is not None or not is_instance(file) or _reader_of(path) is not _due_dates:
+        return [file]
+    return [f"{file}#{each}" for each in range(1, _Sets(path, _read(path)).count + 1)]
+
+
+def read_instance(file: str) -> Instance:
+    """Read a published instance; of a file with several sets ``FILE#N`` is the Nth.
+
+    Raises:
+        WorkflowInvalidError: It cannot be read or is malformed (``bad_instance``), with the line.
+    """
+    path, number = _place_of(file)
+    reader = _reader_of(path)
+    if number is not None and reader is _due_dates:
+        return _Sets(path, _read(path)).built(number)
+    return reader(file, _read(file))
+
+
+def _reader_of(path: str) -> Callable[[str, _Numbers], Instance]:
+    suffix = Path(path).suffix.lower()
+    is_named = _NAMED_COUNT.match(Path(path).stem) is not None
+    is_set = suffix == TEXT and (is_named or _begins_with_numbers(path) > 2)
+    return _due_dates if is_set else _READERS[suffix]
+
+
+def _read(file: str) -> _Numbers:
     try:
         with Path(file).open("rb") as stream:
             content = stream.read(BYTES_MAX + 1)
@@ -159,7 +227,7 @@ def read_instance(file: str) -> Instance:
     numbers = _Numbers(file, text)
     if len(content) > BYTES_MAX:
         numbers.refuse(f"It is larger than {BYTES_MAX} bytes.")
-    return _READERS[Path(file).suffix.lower()](file, numbers)
+    return numbers
 
 
 def _names(count: int) -> list[str]:
@@ -237,11 +305,46 @@ def _job_shop(file: str, numbers: _Numbers) -> Instance:
     return collector.built({f"m{machine}": 1 for machine in range(machines)})
 
 
+class _Sets:
+    """Sets of jobs with run times, weights and due dates: so many numbers of each, one set after the other.
+
+    How many jobs a set has says the name of the file (``wt40``), else its first line.
+    """
+
+    def __init__(self, file: str, numbers: _Numbers) -> None:
+        named = _NAMED_COUNT.match(Path(file).stem)
+        self._jobs = max(1, int(named[1]) if named else numbers.count_on_first_line())
+        self._file, self._numbers = file, numbers
+        self._read: list[list[int]] = []
+        while not numbers.is_at_end:
+            self._read.append([numbers.next(_DUE_MAX) for _ in range(3 * self._jobs)])
+        self.count = len(self._read)
+
+    def built(self, number: int) -> Instance:
+        """Return one of the sets, counted from 1."""
+        if not 1 <= number <= self.count:
+            self._numbers.refuse(f"There is no set {number}: it has {self.count}.")
+        values, jobs = self._read[number - 1], self._jobs
+        collector = _Collector(f"{Path(self._file).stem}-{number}", self._numbers)
+        for job in range(jobs):
+            seconds, weight, due = values[job], values[jobs + job], values[2 * jobs + job]
+            collector.job(str(job + 1), seconds, weight, due)
+        return collector.built({MACHINE: 1}, Strategy.DEADLINE)
+
+
+def _due_dates(file: str, numbers: _Numbers) -> Instance:
+    sets = _Sets(file, numbers)
+    if sets.count != 1:
+        numbers.refuse(f"It has {sets.count} sets. Name one of them, such as {file}#1.")
+    return sets.built(1)
+
+
 _READERS: dict[str, Callable[[str, _Numbers], Instance]] = {
     ".sm": _psplib,
     ".rcp": _patterson,
     ".rcmp": _mplib,
     ".stg": _task_graph,
     ".jsp": _job_shop,
+    ".wt": _due_dates,
     TEXT: _job_shop,
 }

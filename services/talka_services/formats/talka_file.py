@@ -50,6 +50,7 @@ def _workflow(
             tolerated_failure_share=file.tolerated_failure_share,
             is_wall_time=file.wall_time,
             fails_on_violation=file.fail_on_violation,
+            deadline=file.deadline_seconds,
         ),
         metadata=file.metadata,
         constraints=constraints,
@@ -86,6 +87,7 @@ def _document(workflow: Workflow) -> dict[str, Any]:
         tolerated_failure_share=workflow.config.tolerated_failure_share,
         fail_on_violation=workflow.config.fails_on_violation,
         wall_time=workflow.config.is_wall_time,
+        deadline_seconds=workflow.config.deadline,
         inputs=workflow.inputs,
         metadata=workflow.metadata,
         dependencies=[DependencyEntry(e.from_task, e.to_task, e.reason) for e in undetectable(workflow)],
@@ -175,6 +177,8 @@ def _task(entry: TaskEntry, position: int, constraints: WorkflowConstraints) -> 
         group=entry.group,
         concurrency=entry.concurrency,
         rate=entry.rate,
+        deadline=entry.deadline_seconds,
+        weight=entry.weight,
     )
 
 
@@ -223,4 +227,6 @@ def _entry(task: Task) -> TaskEntry:
         group=task.group,
         concurrency=task.concurrency,
         rate=task.rate,
+        deadline_seconds=task.deadline,
+        weight=task.weight,
     )

@@ -84,3 +84,29 @@ def test_what_cannot_end_is_refused(
     error = rows(out)[0]["error"]
     assert error["code"] == "simulation_stuck"
     assert "cpu_cores: 1 asked" in error["message"]
+
+
+def test_deadlines_are_told(
+    two: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The number of missed deadlines and the weighted tardiness stand in the row and in the table."""
+    Path(two).write_text(WORKFLOW.replace("priority: 10", "deadline_seconds: 3, weight: 2"))
+    words = (two, "--capacity", "cpu_cores=1", "--strategy", "deadline", "--strategy", "priority")
+    exit_code, out = simulate(monkeypatch, capsys, *words, "--json")
+    assert exit_code == 0
+    found = [(row["deadline_misses"], row["weighted_tardiness_s"]) for row in rows(out)]
+    assert found == [(0, 0.0), (1, 4.0)]
+    assert "1, weighted 4.0 s" in simulate(monkeypatch, capsys, *words)[1]
+
+
+def test_all_sets_of_a_file(
+    two: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file with several sets has a row for each."""
+    Path("wt2.txt").write_text("3 5\n2 9\n4 0\n1 1\n7 8\n3 9\n")
+    exit_code, out = simulate(monkeypatch, capsys, "wt2.txt", "--json")
+    assert exit_code == 0
+    assert [(row["name"], row["weighted_tardiness_s"]) for row in rows(out)] == [
+        ("wt2-1", 53.0),
+        ("wt2-2", 0.0),
+    ]

@@ -8,7 +8,7 @@ import pytest
 
 from talka_core.simulation import Offer, simulate
 from talka_protocols.errors import WorkflowInvalidError
-from talka_services.formats.instances import Instance, is_instance, read_instance
+from talka_services.formats.instances import Instance, instances_in, is_instance, read_instance
 
 PSPLIB = """\
 ***********
@@ -121,3 +121,39 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """The name of the file is in the message."""
     with pytest.raises(WorkflowInvalidError, match=r"none\.sm"):
         read_instance(str(tmp_path / "none.sm"))
+
+
+TARDINESS = "3 5\n2 9\n4 0\n1 1\n7 8\n3 9\n"
+
+
+def test_sets_with_due_dates(tmp_path: Path) -> None:
+    """Each set of a file is a workflow of its own, with one machine for all jobs."""
+    file = tmp_path / "wt2.txt"
+    file.write_text(TARDINESS)
+    assert is_instance(f"{file}#2")
+    assert instances_in(str(file)) == [f"{file}#1", f"{file}#2"]
+    assert instances_in(f"{file}#2") == [f"{file}#2"]
+    instance = read_instance(f"{file}#1")
+    assert instance.capacity == {"machine": 1.0}
+    assert [(task.deadline, task.weight) for task in instance.workflow.tasks] == [(4.0, 2.0), (0.0, 9.0)]
+    run = simulate(instance.workflow, [Offer(instance.capacity)])
+    assert (run.makespan_s, run.deadline_misses, run.weighted_tardiness_s) == (8.0, 2, 9 * 5 + 2 * 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "number", "message"),
+    [
+        ("wt2.txt", TARDINESS, "", "2 sets"),
+        ("wt2.txt", TARDINESS, "#3", "no set 3"),
+        ("wt2.txt", TARDINESS, "#0", "no set 0"),
+        ("any.wt", TARDINESS + "4", "#1", "the end"),
+        ("any.wt", "3 x 1\n1 1 1\n1 1 1", "", "'x'"),
+        ("any.wt", "", "", "0 sets"),
+    ],
+)
+def test_damaged_sets(tmp_path: Path, name: str, text: str, number: str, message: str) -> None:
+    """A set that is not there or not whole is refused with the place."""
+    file = tmp_path / name
+    file.write_text(text)
+    with pytest.raises(WorkflowInvalidError, match=message):
+        read_instance(f"{file}{number}")
