@@ -11,6 +11,7 @@ from talka_chaos.control import cancellations, failures, pauses
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
+from talka_chaos.ranking import ranking_findings, ranks_of
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
 from talka_chaos.timetable import schedule_findings, schedule_unrest
@@ -61,12 +62,14 @@ def findings(world: World) -> Iterator[str]:
     yield from world.book.violations
     yield from world.surprises
     yield from world.runs.faults
+    ranks = ranks_of(world.book.commits.items())
     for log, commits in world.book.commits.items():
         try:
             if log.kind == EXECUTION:
                 yield from _execution(log, commits)
             if log.kind == POOL:
                 yield from rate_findings(log, commits)
+                yield from ranking_findings(log, commits, ranks)
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
                 yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))

@@ -1,4 +1,4 @@
-"""The invariants of states, by label: S1 to S3 of an execution, R1 to R4 of a pool, X1 between both."""
+"""The invariants of states by label: S1 to S3 of an execution, R1 to R4, R6 of a pool, X1 of both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from talka_core.keys import counter_of
 from talka_core.resource import PoolRecord
-from talka_core.resource.placement import claim_of
+from talka_core.resource.placement import claim_of, need_of, place
 from talka_core.resource.shared import free_of, own_of
 from talka_core.roster import RosterRecord
 from talka_core.scheduler import ExecutionRecord
@@ -91,7 +91,7 @@ def check_strays(state: ExecutionRecord) -> None:
 def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
     """R1, R4 nothing lost or made; R2 fences unique and below the next; R3 grants stand on live workers.
 
-    R3 holds once a commit is whole: a large one may be stored in parts.
+    R3 and R6 hold once a commit is whole: a large one may be stored in parts.
     """
     fences: set[int] = set()
     for worker_id, entry in state.workers.items():
@@ -118,9 +118,20 @@ def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
             f"R3 {allocation_id} stands on a worker that is gone"
         )
     check_shared(state)
+    if is_whole:
+        check_queue(state)
     assert sorted(place[2] for q in state.queues.values() for place in q) == sorted(state.waiting), (
         "R1 the queues hold other requests than those that wait"
     )
+
+
+def check_queue(state: PoolRecord) -> None:
+    """R6 nothing keeps the best of those that wait from being granted but a lack of resources."""
+    if state.queues:
+        _, _, allocation_id = min(queue[0] for queue in state.queues.values())
+        request = state.waiting[allocation_id]
+        worker_id = place(state, need_of(state, request.agent_type, request.amounts))
+        assert worker_id is None, f"R6 {allocation_id} waits at the head, and {worker_id} could take it"
 
 
 def check_fences(state: PoolRecord, fences: dict[str, int]) -> None:

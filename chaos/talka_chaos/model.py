@@ -8,7 +8,6 @@ After every single event the model holds the behaviours to their laws.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace as replaced
 from typing import Any
 
 import msgspec
@@ -17,128 +16,35 @@ from msgspec.structs import replace
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.invariants import (
-    check_event,
     check_execution,
     check_held,
     check_pool,
     check_strays,
-    check_transition,
-    statuses_of,
 )
-from talka_chaos.laws import Ledger
+from talka_chaos.players import Player
 from talka_core.behaviour import (
     Alert,
-    Behaviour,
     Confirm,
-    Effect,
     Enlist,
     Launch,
     Send,
     SetAlarm,
     SetTimer,
     Stop,
-    step,
 )
-from talka_core.history import FOLDS, apply, packed, unpacked
-from talka_core.planner import PLANNER
-from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.scheduler.state import PARKED
-from talka_core.starter import STARTER
-from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
+from talka_core.worker import WorkerRecord
 from talka_protocols import messages as m
-from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
 from talka_protocols.events import Saved
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
-from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Workflow
 
 POOL_NAME = "default"
 NULL = Raw(b"null")
 Run = tuple[str, str, str, int]
 """Worker, execution, task, attempt."""
-
-BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
-    Recipient.PLANNER: PLANNER,
-    Recipient.SCHEDULER: SCHEDULER,
-    Recipient.STARTER: STARTER,
-    Recipient.RESOURCE: RESOURCE,
-    Recipient.WORKER: WORKER_BEHAVIOUR,
-}
-
-
-class Player:
-    """One actor of the model: its state, its log and what it owes."""
-
-    def __init__(self, kind: Recipient, key: str, state: Any = None) -> None:
-        self.kind = kind
-        self.key = key
-        self.behaviour = BEHAVIOURS[kind]
-        self.state = self.behaviour.initial(key) if state is None else state
-        self.ledger = Ledger()
-        self.commits: list[bytes] = []
-        self.statuses = statuses_of(self.state)
-        self.watched = replaced(self.behaviour, react=self._react)
-
-    def _react(self, state: Any, event: Any) -> list[Effect]:
-        effects = list(self.behaviour.react(state, event))
-        self.ledger.record(event, effects)
-        difference = self.ledger.difference(self.behaviour.resume(state))
-        assert not difference, f"B1 {self.kind} {self.key} after {event}: {difference}"
-        now = statuses_of(state)
-        if self.statuses is not None:
-            check_event(self.statuses, state, event)
-        self.statuses = now
-        return effects
-
-    @property
-    def name(self) -> LogName:
-        """Name the log."""
-        return LogName(self.behaviour.log_kind, "-", self.key)
-
-    def take(self, message: Any, now_ms: int, cut: int | None) -> list[Effect]:
-        """Decide; with ``cut`` only so many events are stored before a crash, and nothing is performed."""
-        before = self.state.version
-        earlier = statuses_of(self.state)
-        events, effects = step(self.watched, self.state, message, now_ms)
-        kept = events if cut is None else events[:cut]
-        if kept and self.kind is not Recipient.WORKER:
-            commit: Commit[Any] = Commit(before + 1, now_ms, 1, (Decision("model", tuple(kept)),))
-            self.commits.append(encode_commit(commit))
-        check_transition(earlier, self.state, events)
-        if cut is None:
-            return [effect for _, effect in effects]
-        return self.recover(now_ms)
-
-    def recover(self, now_ms: int) -> list[Effect]:
-        """Fold the log again, do what the record calls for, and return what is owed."""
-        self.state, self.ledger = self.behaviour.initial(self.key), Ledger()
-        self.statuses = statuses_of(self.state)
-        for body in self.commits:
-            commit = decode_commit(self.name, body)
-            for _, _, event in commit.events():
-                self.behaviour.evolve(self.state, event, commit.at)
-                self._react(self.state, event)
-        effects = self.take(m.Advance(self.key), now_ms, None)
-        return [*effects, *self.behaviour.resume(self.state)]
-
-    def events(self) -> list[Any]:
-        """Return everything that its log holds."""
-        commits = (decode_commit(self.name, body) for body in self.commits)
-        return [event for commit in commits for _, _, event in commit.events()]
-
-    def check_replay(self) -> None:
-        """The log folds to the state that decided it, also by way of a snapshot."""
-        fold = FOLDS[self.name.kind]
-        commits = [decode_commit(self.name, body) for body in self.commits]
-        assert [encode_commit(commit) for commit in commits] == self.commits, "decoding loses something"
-        whole = packed(fold, apply(fold, fold.initial(self.key), commits))
-        assert whole == packed(fold, self.state), f"{self.name}: the log folds to another state"
-        middle = len(commits) // 2
-        early = unpacked(fold, packed(fold, apply(fold, fold.initial(self.key), commits[:middle])))
-        fold.restore(early)
-        assert packed(fold, apply(fold, early, commits[middle:])) == whole, f"{self.name}: snapshot differs"
 
 
 class Model:
@@ -186,6 +92,15 @@ class Model:
         to, message = self.soup[index] if is_kept else self.soup.pop(index)
         self.tell(to, message, cut)
 
+    def deliver_together(self, limit: int, cut: int | None = None) -> None:
+        """Deliver the first messages that wait for the pool, at most so many, as one batch."""
+        places = [place for place, (to, _) in enumerate(self.soup) if to is Recipient.RESOURCE][:limit]
+        messages = [self.soup[place][1] for place in places]
+        for place in reversed(places):
+            del self.soup[place]
+        if messages:
+            self.tell_together(Recipient.RESOURCE, messages, cut)
+
     def drop(self, index: int) -> None:
         """Lose one waiting message; what a process tells itself is never lost."""
         if not isinstance(self.soup[index][1], m.Enlisted):
@@ -193,12 +108,17 @@ class Model:
 
     def tell(self, to: Recipient, message: Any, cut: int | None = None) -> None:
         """Let one actor take one message; only a stored history can be cut short."""
-        if to is Recipient.CLIENT:
-            return
-        player = self.players.get((to, message.key))
+        if to is not Recipient.CLIENT:
+            self.tell_together(to, (message,), cut)
+
+    def tell_together(self, to: Recipient, messages: Sequence[Any], cut: int | None = None) -> None:
+        """Let one actor take messages for the same key that arrived together."""
+        key = messages[0].key
+        player = self.players.get((to, key))
         if player is None:
-            player = self.players[to, message.key] = Player(to, message.key)
-        self._perform(player, player.take(message, self.now_ms, None if to is Recipient.WORKER else cut))
+            player = self.players[to, key] = Player(to, key)
+        stored = None if to is Recipient.WORKER else cut
+        self._perform(player, player.take_together(messages, self.now_ms, stored))
         self.check(player)
 
     def crash(self, kind: Recipient, key: str) -> None:

@@ -1,8 +1,8 @@
-"""The one shape of every actor: six pure parts, and the effects they ask for.
+"""The one shape of every actor: six pure parts, a seventh where it is needed, and the effects they ask for.
 
 ``decide`` is a generator: each event it yields is remembered (``evolve``)
 before it goes on, so later events of one decision see the earlier ones.
-Never call it without ``step``.
+Never call it without ``step``, nor ``decide_batch`` without ``step_batch``.
 
 Law B1: after any prefix of a history, the owed effects that ``react`` gave and
 that no later event settled are exactly those that ``resume`` gives. Notices
@@ -11,7 +11,7 @@ are not owed: whoever waits for one asks again, and ``answer`` repeats it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -91,6 +91,8 @@ class Behaviour(Generic[S, M, E]):
 
     ``log_kind`` names its logs. ``evolve`` takes the event's time as well.
     ``is_over`` tells that nothing is owed any more and nothing will happen.
+    ``decide_batch``, where there is one, decides messages that arrived together
+    as a whole: it yields each event with the place of the message that led to it.
     """
 
     log_kind: str
@@ -101,6 +103,7 @@ class Behaviour(Generic[S, M, E]):
     react: Callable[[S, E], Iterable[Effect]]
     resume: Callable[[S], Iterable[Effect]]
     is_over: Callable[[S], bool]
+    decide_batch: Callable[[S, Sequence[M], int], Iterator[tuple[int, E]]] | None = None
 
 
 def step(
@@ -120,6 +123,36 @@ def step(
     if not events:
         effects = [(-1, effect) for effect in behaviour.answer(state, message)]
     return events, effects
+
+
+def step_batch(
+    behaviour: Behaviour[S, M, E], state: S, messages: Sequence[M], now_ms: int
+) -> Iterator[tuple[int, list[E], list[tuple[int, Effect]]]]:
+    """Take messages that arrived together: yield (place, events, effects), each as ``step`` returns it.
+
+    A message may come up several times, whenever events of others stand between
+    its own. Those that led to no event come last. The state is changed; when a
+    triple is yielded, it is as its last event left it.
+    """
+    if behaviour.decide_batch is None:
+        for place, message in enumerate(messages):
+            yield place, *step(behaviour, state, message, now_ms)
+        return
+    silent = dict.fromkeys(range(len(messages)))
+    current, events, effects = -1, list[E](), list[tuple[int, Effect]]()
+    for place, event in behaviour.decide_batch(state, messages, now_ms):
+        if place != current:
+            if events:
+                yield current, events, effects
+            current, events, effects = place, [], []
+            silent.pop(place, None)
+        behaviour.evolve(state, event, now_ms)
+        effects += [(len(events), effect) for effect in behaviour.react(state, event)]
+        events.append(event)
+    if events:
+        yield current, events, effects
+    for place in silent:
+        yield place, [], [(-1, effect) for effect in behaviour.answer(state, messages[place])]
 
 
 def is_owed(effect: Effect) -> bool:

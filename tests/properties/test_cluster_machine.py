@@ -76,6 +76,12 @@ class ClusterMachine(RuleBasedStateMachine):
         self.model.deliver(at % len(self.model.soup), cut=cut)
 
     @precondition(lambda self: self.model.soup)
+    @rule(limit=st.integers(2, 12), cut=st.sampled_from([None, None, 0, 1, 2, 3, 5, 8]))
+    def deliver_together(self, limit: int, cut: int | None) -> None:
+        """The pool takes what has arrived as one batch, perhaps to die when a part of it is stored."""
+        self.model.deliver_together(limit, cut)
+
+    @precondition(lambda self: self.model.soup)
     @rule(at=choice)
     def drop(self, at: int) -> None:
         """A message is lost."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
-from talka_chaos.mutants.planting import behaving
 from talka_core.resource import PoolRecord
-from talka_core.resource.placement import place
 from talka_core.resource.state import Grant, Request, shape_of
 from talka_protocols.events import AllocationFreed, AllocationHolderChanged, AllocationRevoked
-from talka_protocols.messages import Recipient, RecordHandOn, RequestAllocation
+from talka_protocols.messages import RecordHandOn, RequestAllocation
 
 decide = import_module("talka_core.resource.decide")
+granting = import_module("talka_core.resource.granting")
 placement = import_module("talka_core.resource.placement")
 
 
@@ -30,32 +29,25 @@ def capacity_ignored() -> AbstractContextManager[Any]:
 
 def fence_ignored() -> AbstractContextManager[Any]:
     """The pool records a hand-on although it knows a newer one of the same allocation."""
-    real = decide.decide
 
-    def decided(state: PoolRecord, message: Any, now_ms: int) -> Iterator[Any]:
-        if isinstance(message, RecordHandOn) and message.allocation_id in state.grants:
+    def hand_on(state: PoolRecord, message: RecordHandOn) -> Iterator[Any]:
+        if message.allocation_id in state.grants:
             yield AllocationHolderChanged(message.allocation_id, message.holder, message.fence)
-            return
-        yield from real(state, message, now_ms)
 
-    return behaving(Recipient.RESOURCE, decide=decided)
+    return patch.object(decide, "_hand_on", hand_on)
 
 
 def requests_counted_twice() -> AbstractContextManager[Any]:
     """The pool takes a repeated request for another one."""
-    real = decide._request  # noqa: SLF001
+    real: Callable[[PoolRecord, RequestAllocation], Request | None] = decide._new  # noqa: SLF001
 
-    def request(state: PoolRecord, message: RequestAllocation, now_ms: int) -> Iterator[Any]:
+    def new(state: PoolRecord, message: RequestAllocation) -> Request | None:
         if message.allocation_id not in state.grants:
-            yield from real(state, message, now_ms)
-            return
-        worker_id = place(state, message.agent_type, message.amounts)
-        if worker_id is not None:
-            shape = shape_of(message.agent_type, message.amounts)
-            again = Request(message.holder, message.agent_type, message.amounts, message.rank, shape)
-            yield decide._granted(state, message.allocation_id, again, worker_id, now_ms)  # noqa: SLF001
+            return real(state, message)
+        shape = shape_of(message.agent_type, message.amounts)
+        return Request(message.holder, message.agent_type, message.amounts, message.rank, shape)
 
-    return patch.object(decide, "_request", request)
+    return patch.object(decide, "_new", new)
 
 
 def lost_worker_keeps_its_grants() -> AbstractContextManager[Any]:
@@ -98,6 +90,23 @@ def rate_returned_early() -> AbstractContextManager[Any]:
     return patch.object(import_module("talka_core.resource.shared"), "is_rate", is_rate)
 
 
+def _arrival(head: tuple[Any, bool, int, str]) -> int:
+    return head[2]
+
+
+def arrival_order() -> AbstractContextManager[Any]:
+    """Requests that arrived together are granted in the order of their messages, whatever their ranks."""
+    real = granting._lines  # noqa: SLF001
+
+    def lines(state: PoolRecord, asked: Any, *, is_opened: bool) -> Any:
+        found = real(state, asked, is_opened=is_opened)
+        for line in found:
+            line.fresh.sort(key=_arrival, reverse=True)
+        return found
+
+    return patch.object(granting, "_lines", lines)
+
+
 POOL_MUTANTS = (
     capacity_ignored,
     fence_ignored,
@@ -106,4 +115,5 @@ POOL_MUTANTS = (
     shared_returned_early,
     key_ignored,
     rate_returned_early,
+    arrival_order,
 )

@@ -1,7 +1,7 @@
 """The resource actor: inventory, reservations, allocations with fences, and the queue that waits."""
 
 from talka_core.behaviour import Behaviour
-from talka_core.resource.decide import decide
+from talka_core.resource.decide import decide, decide_batch
 from talka_core.resource.effects import answer, is_over, react, resume
 from talka_core.resource.evolve import evolve
 from talka_core.resource.state import PoolRecord, initial
@@ -18,6 +18,7 @@ RESOURCE: Behaviour[PoolRecord, ResourceMessage, PoolEvent] = Behaviour(
     react=react,
     resume=resume,
     is_over=is_over,
+    decide_batch=decide_batch,
 )
 
 __all__ = ["RESOURCE", "PoolRecord"]

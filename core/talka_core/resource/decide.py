@@ -2,17 +2,18 @@
 
 Each decision is complete in itself: whatever frees something also grants what
 now fits, in the order of ranks, so no message can be the last one and leave a
-request waiting that could run.
+request waiting that could run. Messages that arrived together are decided
+together; ``Advance`` completes what was stored of a decision only in part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from talka_core.resource.placement import fits, place
+from talka_core.resource.granting import Asked, grant_best_first, granted
+from talka_core.resource.placement import fits, need_of, place
 from talka_core.resource.state import (
-    HANDS,
-    HANDS_MS,
     HELD_BACK_MS,
     Grant,
     PoolRecord,
@@ -21,10 +22,8 @@ from talka_core.resource.state import (
 )
 from talka_protocols.events import (
     AllocationFreed,
-    AllocationGranted,
     AllocationHolderChanged,
     AllocationPermitWithdrawn,
-    AllocationQueued,
     AllocationRevoked,
     Holder,
     PoolConfigured,
@@ -55,23 +54,75 @@ from talka_protocols.messages import (
 RESERVATION = "reservation/"
 SHARED = "shared/"
 RATE = "rate-"
+OPENINGS = (AllocationFreed, ReservationEnded, SharedReturned, WorkerJoined, PoolConfigured)
+"""Events after which something may fit that did not before."""
 
 
 def decide(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator[PoolEvent]:
     """Yield what the message makes happen; see ``behaviour.step``."""
+    for _, event in decide_batch(state, (message,), now_ms):
+        yield event
+
+
+def decide_batch(
+    state: PoolRecord, messages: Sequence[ResourceMessage], now_ms: int
+) -> Iterator[tuple[int, PoolEvent]]:
+    """Yield what messages that arrived together make happen; see ``behaviour.step_batch``.
+
+    Facts are taken as they come, and one round of granting follows them all.
+    It comes earlier only where a message is about what was asked for before it.
+    """
+    asked: Asked = {}
+    cause: int | None = None
+    for position, message in enumerate(messages):
+        if asked and _depends_on(message, asked):
+            yield from grant_best_first(state, asked, cause, now_ms)
+            asked, cause = {}, None
+        if isinstance(message, RequestAllocation):
+            request = _new(state, message)
+            if request is None or message.allocation_id in asked:
+                continue
+            if message.reservation_id in state.reservations:
+                for event in _use_reservation(state, message, request, now_ms):
+                    yield position, event
+                cause = position
+                if message.allocation_id in state.grants:
+                    continue
+            asked[message.allocation_id] = position, request
+            continue
+        if isinstance(message, Advance):
+            cause = position
+        for event in _alone(state, message, now_ms):
+            yield position, event
+            if isinstance(event, OPENINGS):
+                cause = position
+    if asked or cause is not None:
+        yield from grant_best_first(state, asked, cause, now_ms)
+
+
+def _depends_on(message: ResourceMessage, asked: Asked) -> bool:
+    """Tell whether the message must find the requests before it decided."""
     match message:
         case RequestAllocation():
-            yield from _request(state, message, now_ms)
+            return bool(message.reservation_id)
+        case ReleaseAllocation():
+            return message.allocation_id in asked
+        case ClientLeft() | ReserveResources():
+            return True
+        case _:
+            return False
+
+
+def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator[PoolEvent]:
+    """Yield what the message makes happen apart from grants."""
+    match message:
         case ReleaseAllocation():
             if _may_release(state, message):
                 yield from _free(state, message.allocation_id)
-                yield from _grant_waiting(state, now_ms)
         case RecordHandOn():
-            grant = state.grants.get(message.allocation_id)
-            if grant is not None and grant.fence < message.fence:
-                yield AllocationHolderChanged(message.allocation_id, message.holder, message.fence)
+            yield from _hand_on(state, message)
         case RegisterWorker():
-            yield from _register(state, message, now_ms)
+            yield from _register(state, message)
         case DrainWorker():
             entry = state.workers.get(message.worker_id)
             if entry and entry.incarnation == message.incarnation and not entry.is_draining:
@@ -80,90 +131,47 @@ def decide(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
         case WorkerLeft():
             yield from _lose(state, message.worker_id, message.incarnation, message.reason)
         case ClientLeft():
-            yield from _client_left(state, message.client_id, now_ms)
+            yield from _client_left(state, message.client_id)
         case ReserveResources():
             yield from _reserve(state, message, now_ms)
         case EndReservation():
-            yield from _end_reservation(state, message.reservation_id, "cancelled", now_ms)
+            yield from _end_reservation(state, message.reservation_id, "cancelled")
         case ConfigurePool():
             configured = PoolConfigured(message.shared, message.ceiling, message.agent_types)
             if configured != PoolConfigured(state.shared, state.ceiling, state.agent_types):
                 yield configured
-                yield from _grant_waiting(state, now_ms)
         case TimerFired():
             yield from _timer(state, message.name, now_ms)
         case Advance():
             yield from _revoke_strays(state)
-            yield from _grant_waiting(state, now_ms)
+        case _:
+            raise AssertionError(f"{type(message).__name__} is decided with its batch")
 
 
-def _request(state: PoolRecord, message: RequestAllocation, now_ms: int) -> Iterator[PoolEvent]:
+def _new(state: PoolRecord, message: RequestAllocation) -> Request | None:
     allocation_id = message.allocation_id
     if allocation_id in state.grants or allocation_id in state.waiting:
-        return
+        return None
     shape = shape_of(message.agent_type, message.amounts)
-    request = Request(message.holder, message.agent_type, message.amounts, message.rank, shape)
-    worker_id = None
-    reservation = state.reservations.get(message.reservation_id)
-    if reservation is not None and reservation.client_id == message.holder.client_id:
-        yield ReservationEnded(message.reservation_id, "used")
-        if fits(state, reservation.worker_id, message.agent_type, message.amounts):
-            worker_id = reservation.worker_id
-    if worker_id is None and not state.queues.get(shape):
-        worker_id = place(state, message.agent_type, message.amounts)
-    if worker_id is not None:
-        yield _granted(state, allocation_id, request, worker_id, now_ms)
-    else:
-        yield AllocationQueued(
-            allocation_id, message.holder, message.agent_type, message.amounts, message.rank
-        )
-        yield from _withdraw_permits(state, message.holder.execution_id)
-    if reservation is not None:
-        yield from _grant_waiting(state, now_ms)
+    return Request(message.holder, message.agent_type, message.amounts, message.rank, shape)
 
 
-def _granted(
-    state: PoolRecord, allocation_id: str, request: Request, worker_id: str, now_ms: int
-) -> AllocationGranted:
-    own = request.holder.execution_id
-    is_alone = bool(own) and all(r.holder.execution_id == own for r in _heads(state))
-    return AllocationGranted(
-        allocation_id,
-        request.holder,
-        request.agent_type,
-        worker_id,
-        state.workers[worker_id].incarnation,
-        state.next_fence,
-        request.amounts,
-        HANDS if is_alone else 0,
-        now_ms + HANDS_MS if is_alone else 0,
-    )
+def _use_reservation(
+    state: PoolRecord, message: RequestAllocation, request: Request, now_ms: int
+) -> Iterator[PoolEvent]:
+    """End the client's reservation, and grant what was kept by it if that is enough."""
+    reservation = state.reservations[message.reservation_id]
+    if reservation.client_id != message.holder.client_id:
+        return
+    yield ReservationEnded(message.reservation_id, "used")
+    if fits(state, reservation.worker_id, need_of(state, message.agent_type, message.amounts)):
+        yield granted(state, message.allocation_id, request, reservation.worker_id, Counter(), now_ms)
 
 
-def _heads(state: PoolRecord) -> Iterator[Request]:
-    return (state.waiting[queue[0][2]] for queue in state.queues.values() if queue)
-
-
-def _grant_waiting(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
-    blocked: set[str] = set()
-    while True:
-        heads = [(q[0], shape) for shape, q in state.queues.items() if q and shape not in blocked]
-        if not heads:
-            return
-        (_, _, allocation_id), shape = min(heads)
-        request = state.waiting[allocation_id]
-        worker_id = place(state, request.agent_type, request.amounts)
-        if worker_id is None:
-            blocked.add(shape)
-        else:
-            yield _granted(state, allocation_id, request, worker_id, now_ms)
-
-
-def _withdraw_permits(state: PoolRecord, execution_id: str) -> Iterator[PoolEvent]:
-    """Call back what other executions may hand on among themselves while this one waits."""
-    others = [permits for owner, permits in state.permits.items() if owner != execution_id]
-    for allocation_id in [allocation_id for permits in others for allocation_id in permits]:
-        yield AllocationPermitWithdrawn(allocation_id)
+def _hand_on(state: PoolRecord, message: RecordHandOn) -> Iterator[PoolEvent]:
+    grant = state.grants.get(message.allocation_id)
+    if grant is not None and grant.fence < message.fence:
+        yield AllocationHolderChanged(message.allocation_id, message.holder, message.fence)
 
 
 def _withdraw_permits_on(state: PoolRecord, worker_id: str) -> Iterator[PoolEvent]:
@@ -204,17 +212,16 @@ def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked
 
 def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
     if not name.startswith(SHARED):
-        yield from _end_reservation(state, name.removeprefix(RESERVATION), "expired", now_ms)
+        yield from _end_reservation(state, name.removeprefix(RESERVATION), "expired")
         return
     fence = name.removeprefix(SHARED)
     held = state.held_back.get(fence)
     # It may have been set before the lease was counted anew, or the clock may have gone back.
     if held is not None and now_ms >= held.due_at:
         yield SharedReturned(int(fence.removeprefix(RATE)), fence.startswith(RATE))
-        yield from _grant_waiting(state, now_ms)
 
 
-def _register(state: PoolRecord, message: RegisterWorker, now_ms: int) -> Iterator[PoolEvent]:
+def _register(state: PoolRecord, message: RegisterWorker) -> Iterator[PoolEvent]:
     entry = state.workers.get(message.worker_id)
     known = entry.incarnation if entry else state.lost.get(message.worker_id, 0)
     if message.incarnation <= known:
@@ -231,7 +238,6 @@ def _register(state: PoolRecord, message: RegisterWorker, now_ms: int) -> Iterat
     )
     if message.is_draining:
         yield WorkerDraining(message.worker_id, message.incarnation)
-    yield from _grant_waiting(state, now_ms)
 
 
 def _lose(state: PoolRecord, worker_id: str, incarnation: int, reason: str) -> Iterator[PoolEvent]:
@@ -260,7 +266,7 @@ def _is_live(state: PoolRecord, grant: Grant) -> bool:
     return entry is not None and entry.incarnation == grant.incarnation
 
 
-def _client_left(state: PoolRecord, client_id: str, now_ms: int) -> Iterator[PoolEvent]:
+def _client_left(state: PoolRecord, client_id: str) -> Iterator[PoolEvent]:
     held = [a for a, grant in state.grants.items() if grant.holder.client_id == client_id]
     held += [a for a, request in state.waiting.items() if request.holder.client_id == client_id]
     for allocation_id in held:
@@ -268,14 +274,12 @@ def _client_left(state: PoolRecord, client_id: str, now_ms: int) -> Iterator[Poo
         if grant is not None and grant.shared and not grant.is_revoked:
             yield _revoked(allocation_id, grant, f"Client {client_id} is gone.")
         yield from _free(state, allocation_id)
-    if held:
-        yield from _grant_waiting(state, now_ms)
 
 
 def _reserve(state: PoolRecord, message: ReserveResources, now_ms: int) -> Iterator[PoolEvent]:
     if message.reservation_id in state.reservations:
         return
-    worker_id = place(state, "", message.amounts)
+    worker_id = place(state, need_of(state, "", message.amounts))
     if worker_id is not None:
         yield ReservationMade(
             message.reservation_id,
@@ -286,7 +290,6 @@ def _reserve(state: PoolRecord, message: ReserveResources, now_ms: int) -> Itera
         )
 
 
-def _end_reservation(state: PoolRecord, reservation_id: str, reason: str, now_ms: int) -> Iterator[PoolEvent]:
+def _end_reservation(state: PoolRecord, reservation_id: str, reason: str) -> Iterator[PoolEvent]:
     if reservation_id in state.reservations:
         yield ReservationEnded(reservation_id, reason)
-        yield from _grant_waiting(state, now_ms)

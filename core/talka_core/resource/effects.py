@@ -26,6 +26,10 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
             yield _grant(state, event.allocation_id, state.grants[event.allocation_id])
             if (counted := rate_key(event.fence)) in state.held_back:
                 yield _return(state, counted)
+        case e.AllocationFreed():
+            yield _confirm_release(event.allocation_id, event.holder)
+        case e.AllocationQueued():
+            pass
         case e.AllocationRevoked():
             grant = state.grants[event.allocation_id]
             if grant.holder.execution_id:
@@ -35,8 +39,6 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
         case e.PoolOwnershipTaken():
             for fence in state.held_back:
                 yield _return(state, fence)
-        case e.AllocationFreed():
-            yield _confirm_release(event.allocation_id, event.holder)
         case e.AllocationHolderChanged():
             yield _confirm_hand_on(event.allocation_id, event.holder, event.fence)
         case e.AllocationPermitWithdrawn():

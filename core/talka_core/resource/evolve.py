@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from typing import assert_never
 
 from talka_core.resource import shared
-from talka_core.resource.placement import claim_of
+from talka_core.resource.placement import claim_of, need_of, take
 from talka_core.resource.state import (
     LOST_KEPT,
     SLOTS,
@@ -65,7 +65,7 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
 
 def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
     _leave_queue(state, event.allocation_id)
-    part = shared.shared_of(state, event.amounts)
+    need = need_of(state, event.agent_type, event.amounts)
     state.grants[event.allocation_id] = Grant(
         event.holder,
         event.agent_type,
@@ -76,12 +76,13 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
         event.hands,
         event.hands_until,
         granted_at=at,
-        shared=shared.start(state, event.fence, part, at),
+        shared=shared.start(state, event.fence, need.shared, at),
     )
     if event.hands:
         state.permits.setdefault(event.holder.execution_id, {})[event.allocation_id] = None
     state.next_fence = event.fence + event.hands + 1
-    _take(state, event.worker_id, event.agent_type, shared.own_of(event.amounts, part))
+    if entry := state.workers.get(event.worker_id):
+        take(entry, need)
 
 
 def _end_permit(state: PoolRecord, allocation_id: str, grant: Grant) -> None:
@@ -138,7 +139,11 @@ def _queue(state: PoolRecord, event: e.AllocationQueued) -> None:
         event.holder, event.agent_type, event.amounts, event.rank, shape
     )
     state.arrivals += 1
-    insort(state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id))
+    queue, place = state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id)
+    if queue and place < queue[-1]:
+        insort(queue, place)
+    else:
+        queue.append(place)
 
 
 def _leave_queue(state: PoolRecord, allocation_id: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from talka_core.keys import is_keyed
 from talka_core.resource.shared import capacity_of, free_of, is_free, own_of, shared_of
 from talka_core.resource.state import SLOTS, Amounts, PoolRecord, WorkerEntry, slot_of, thousandths
 
@@ -20,47 +23,76 @@ def claim_of(entry: WorkerEntry, agent_type: str, amounts: dict[str, float]) -> 
     return claim
 
 
-def place(state: PoolRecord, agent_type: str, amounts: dict[str, float]) -> str | None:
+class Need(NamedTuple):
+    """What a request takes: thousandths of its worker, of the pool as a whole, and the agent's own slot."""
+
+    agent_type: str
+    own: tuple[tuple[str, int], ...]
+    shared: Amounts
+    own_slot: str
+
+
+def need_of(state: PoolRecord, agent_type: str, amounts: dict[str, float]) -> Need:
+    """Return what every request of this shape takes as the pool is configured now."""
+    own, shared = Amounts(), Amounts()
+    for name, amount in thousandths(amounts).items():
+        (shared if name in state.shared or is_keyed(name) else own)[name] = amount
+    if not agent_type:
+        return Need("", tuple(own.items()), shared, "")
+    own[SLOTS] = 1000
+    return Need(agent_type, tuple(own.items()), shared, slot_of(agent_type))
+
+
+def take(entry: WorkerEntry, need: Need) -> None:
+    """Count what a request takes of its worker as used."""
+    free = entry.free
+    for name, amount in need.own:
+        free[name] = free.get(name, 0) - amount
+    if need.own_slot in entry.capacity:
+        free[need.own_slot] -= 1000
+
+
+def place(state: PoolRecord, need: Need) -> str | None:
     """Return the worker that stays least loaded, or None when it fits nowhere now.
 
     The load is the largest share in use of any resource that the request
     needs; ties go to the smaller worker id, so the choice is deterministic.
     What the pool has as a whole must be free there, and asks nothing of the worker.
     """
-    shared = shared_of(state, amounts)
-    if not is_free(state, shared):
+    if need.shared and not is_free(state, need.shared):
         return None
-    own = own_of(amounts, shared)
     best: tuple[float, str] | None = None
     for worker_id, entry in state.workers.items():
-        if entry.is_draining or (agent_type and agent_type not in entry.agent_types):
+        if entry.is_draining or (need.agent_type and need.agent_type not in entry.agent_types):
             continue
-        load = _load(entry, claim_of(entry, agent_type, own))
+        load = _load(entry, need)
         if load is not None and (best is None or (load, worker_id) < best):
             best = (load, worker_id)
     return best[1] if best else None
 
 
-def fits(state: PoolRecord, worker_id: str, agent_type: str, amounts: dict[str, float]) -> bool:
+def fits(state: PoolRecord, worker_id: str, need: Need) -> bool:
     """Tell whether one worker can take the request now, draining or not."""
     entry = state.workers.get(worker_id)
-    if entry is None or (agent_type and agent_type not in entry.agent_types):
+    if entry is None or (need.agent_type and need.agent_type not in entry.agent_types):
         return False
-    shared = shared_of(state, amounts)
-    if not is_free(state, shared):
-        return False
-    return _load(entry, claim_of(entry, agent_type, own_of(amounts, shared))) is not None
+    return is_free(state, need.shared) and _load(entry, need) is not None
 
 
-def _load(entry: WorkerEntry, claim: Amounts) -> float | None:
+def _load(entry: WorkerEntry, need: Need) -> float | None:
     load = 0.0
-    for name, amount in claim.items():
-        free = entry.free.get(name, 0)
-        if free < amount:
+    free, capacity = entry.free, entry.capacity
+    for name, amount in need.own:
+        left = free.get(name, 0) - amount
+        if left < 0:
             return None
-        capacity = entry.capacity[name] if amount else 0
-        if capacity:
-            load = max(load, 1.0 - (free - amount) / capacity)
+        if amount:
+            load = max(load, 1.0 - left / capacity[name])
+    if need.own_slot in capacity:
+        left = free[need.own_slot] - 1000
+        if left < 0:
+            return None
+        load = max(load, 1.0 - left / capacity[need.own_slot])
     return load
 
 

@@ -75,6 +75,8 @@ def start(state: PoolRecord, fence: int, shared: Amounts, at: int) -> Amounts:
 
     A start counts against its rate until its time is over, whatever becomes of the attempt.
     """
+    if not shared:
+        return shared
     take(state, shared)
     rates = {name: amount for name, amount in shared.items() if is_rate(name)}
     for name in rates:

@@ -10,6 +10,7 @@ R4 pool-wide amounts: allocated + reserved + held back = used <= the pool's own.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil
 
 from msgspec import Struct, field
@@ -66,7 +67,7 @@ class WorkerEntry(Struct):
     is_draining: bool = False
 
 
-class Grant(Struct):
+class Grant(Struct, gc=False):
     """One live allocation; a revoked one waits only for its holder to let go.
 
     ``shared`` is the part of ``amounts`` that is the pool's and not the worker's.
@@ -90,7 +91,7 @@ class Grant(Struct):
         return bool(self.revoked)
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, gc=False):
     """One request that waits; ``shape`` is what it has in common with those like it."""
 
     holder: Holder
@@ -158,4 +159,9 @@ def initial(pool: str) -> PoolRecord:
 
 def shape_of(agent_type: str, amounts: dict[str, float]) -> str:
     """Name what decides where a request fits, so that equal requests share one queue."""
-    return agent_type + "".join(f"|{name}={float(amounts[name])!r}" for name in sorted(amounts))
+    return _shape(agent_type, tuple(amounts.items()))
+
+
+@lru_cache(maxsize=4_096)
+def _shape(agent_type: str, amounts: tuple[tuple[str, float], ...]) -> str:
+    return agent_type + "".join(f"|{name}={float(amount)!r}" for name, amount in sorted(amounts))

@@ -1,7 +1,8 @@
 """Discrete events in virtual time: the real planner, scheduler and pool, and modelled workers.
 
 Nothing is decided here. Messages take no time, and all that falls on one
-instant is delivered, in the order it was sent, before time goes on.
+instant is delivered, in the order it was sent, before time goes on. What one
+instant has for a pool arrives there together, after everything else.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from talka_core.behaviour import Behaviour, Effect, Send, SetAlarm, SetTimer, step
+from talka_core.behaviour import Behaviour, Effect, Send, SetAlarm, SetTimer, step, step_batch
 from talka_core.graph import analyse, lower_bound
 from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
@@ -131,6 +132,7 @@ class World:
         self._durations = milliseconds
         self._states: dict[tuple[Recipient, str], Any] = {}
         self._mail: deque[tuple[Recipient, Any]] = deque()
+        self._for_pool: list[m.ResourceMessage] = []
         self._due: list[tuple[int, int, _Due]] = []
         self._order = 0
         self._timers: dict[_Timer, int] = {}
@@ -138,7 +140,10 @@ class World:
 
     def post(self, to: Recipient, message: Any) -> None:
         """Send a message; it arrives at this instant."""
-        self._mail.append((to, message))
+        if to is Recipient.RESOURCE:
+            self._for_pool.append(message)
+        else:
+            self._mail.append((to, message))
 
     def employ(self, worker_id: str, offer: Offer, agent_types: tuple[str, ...]) -> None:
         """Let a worker join, and leave, when its offer says so."""
@@ -157,8 +162,11 @@ class World:
     def run(self) -> ExecutionRecord:
         """Let time pass until the execution is over, and return its state then."""
         while True:
-            while self._mail:
-                self._deliver(*self._mail.popleft())
+            while self._mail or self._for_pool:
+                if self._mail:
+                    self._deliver(*self._mail.popleft())
+                else:
+                    self._deliver_to_pool()
             record: ExecutionRecord = self._state(Recipient.SCHEDULER, EXECUTION_ID)
             if record.status is ExecutionState.REJECTED:
                 raise WorkflowInvalidError(record.reason)
@@ -182,6 +190,13 @@ class World:
             _, effects = step(_BEHAVIOURS[to], self._state(to, message.key), message, self._now_ms)
             for _, effect in effects:
                 self._perform(to, effect)
+
+    def _deliver_to_pool(self) -> None:
+        messages, self._for_pool = self._for_pool, []
+        state = self._state(Recipient.RESOURCE, self.pool)
+        for _, _, effects in step_batch(RESOURCE, state, messages, self._now_ms):
+            for _, effect in effects:
+                self._perform(Recipient.RESOURCE, effect)
 
     def _perform(self, actor: Recipient, effect: Effect) -> None:
         if isinstance(effect, Send):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from talka_core.behaviour import Behaviour, Effect, step
+from talka_core.behaviour import Behaviour, Effect, step, step_batch
 from talka_protocols.commit import Decision
 from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError
 from talka_protocols.messages import Advance, Message
@@ -121,6 +121,8 @@ class States:
         Raises:
             Exception: a message crashed its actor; the states are to be loaded again.
         """
+        if self._behaviour.decide_batch is not None:
+            return self._decide_together(causes)
         now_ms = self._clock.now_ms()
         touched: dict[str, None] = {}
         for cause, message in causes:
@@ -141,6 +143,25 @@ class States:
             for place, (index, effect) in enumerate(effects):
                 entry.effects.append((f"{entry.label}:{first + index}:{place}", effect))
         return list(touched)
+
+    def _decide_together(self, causes: list[Cause]) -> list[str]:
+        now_ms = self._clock.now_ms()
+        batches: dict[str, list[Cause]] = {}
+        for cause in causes:
+            batches.setdefault(cause[1].key, []).append(cause)
+        for key, batch in batches.items():
+            entry = self.entries[key]
+            messages = [message for _, message in batch]
+            steps = step_batch(self._behaviour, entry.state, messages, entry.begin(now_ms))
+            for number, (place, events, effects) in enumerate(steps):
+                first = entry.state.version - len(events) + 1
+                if events:
+                    entry.decisions.append(Decision(batch[place][0], tuple(events)))
+                for position, (index, effect) in enumerate(effects):
+                    # Answers to several messages stand at the same version.
+                    at = f"{first + index}" if events else f"{first - 1}:{number}"
+                    entry.effects.append((f"{entry.label}:{at}:{position}", effect))
+        return list(batches)
 
     async def append(self, touched: list[str], epoch: int) -> set[str]:
         """Commit every log that changed; return the keys of those that were refused.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from talka_chaos.model import Player
+from talka_chaos.players import Player
 from talka_core.behaviour import Effect, Launch, Send, Stop, step
 from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER

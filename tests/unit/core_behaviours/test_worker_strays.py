@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from talka_chaos.model import Player
+from talka_chaos.players import Player
 from talka_core.behaviour import Effect, Enlist, Send, Stop, step
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols import messages as m

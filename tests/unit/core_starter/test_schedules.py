@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from talka_chaos.model import Player
+from talka_chaos.players import Player
 from talka_core.behaviour import Effect, Send, SetAlarm
 from talka_core.builder import WorkflowBuilder
 from talka_protocols import events as e

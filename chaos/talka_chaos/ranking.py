@@ -1,0 +1,49 @@
+"""R5: what arrived together was granted in the order of ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from talka_core.resource.state import shape_of
+from talka_protocols import events as e
+from talka_protocols.commit import Commit
+from talka_protocols.subjects import LogName
+
+Rank = tuple[float, ...]
+Ranks = dict[tuple[str, str], Rank]
+
+_WITHIN_A_ROUND = (e.AllocationGranted, e.AllocationQueued, e.AllocationPermitWithdrawn)
+
+
+def ranks_of(histories: Iterable[tuple[LogName, list[Commit[Any]]]]) -> Ranks:
+    """Return the rank of each task by execution and task, but of none that ever had two."""
+    seen: dict[tuple[str, str], set[Rank]] = {}
+    for log, commits in histories:
+        for commit in commits:
+            for _, _, event in commit.events():
+                if isinstance(event, e.TaskReady):
+                    seen.setdefault((log.key, event.task_id), set()).add(event.rank)
+    return {task: next(iter(ranks)) for task, ranks in seen.items() if len(ranks) == 1}
+
+
+def ranking_findings(log: LogName, commits: list[Commit[Any]], ranks: Ranks) -> Iterator[str]:
+    """R5 yield each grant in front of an equal request of a better rank that was decided with it."""
+    for commit in commits:
+        granted: dict[str, tuple[Rank, str]] = {}
+        for _, _, event in commit.events():
+            if not isinstance(event, _WITHIN_A_ROUND):
+                granted = {}
+            if not isinstance(event, e.AllocationGranted | e.AllocationQueued):
+                continue
+            rank = ranks.get((event.holder.execution_id, event.holder.task_id))
+            if rank is None:
+                continue
+            shape = shape_of(event.agent_type, event.amounts)
+            if isinstance(event, e.AllocationGranted):
+                granted[shape] = max(granted.get(shape, (rank, "")), (rank, event.allocation_id))
+            elif shape in granted and granted[shape][0] > rank:
+                yield (
+                    f"R5 {log}: {granted[shape][1]} was granted at {granted[shape][0]} "
+                    f"while {event.allocation_id} at {rank} had to wait"
+                )

@@ -1,0 +1,147 @@
+"""One round of granting: who among those that wait, and those that have just asked, gets what is free.
+
+The best rank goes first, whoever asked first. A request that does not fit holds
+up only those of its own shape, which would not fit either.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from heapq import heapify, heappop, heapreplace
+
+from msgspec import Struct
+
+from talka_core.resource.placement import Need, need_of, place
+from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request
+from talka_protocols.events import (
+    AllocationGranted,
+    AllocationPermitWithdrawn,
+    AllocationQueued,
+    PoolEvent,
+)
+
+Asked = dict[str, tuple[int, Request]]
+"""Requests that are not recorded yet, with the place of the message of each, by allocation id."""
+Step = tuple[int, PoolEvent]
+"""An event with the place of the message that led to it."""
+_Head = tuple[tuple[float, ...], bool, int, str]
+"""Rank, whether it has just asked, order of arrival, allocation id: the smallest goes first."""
+
+
+class _Line(Struct):
+    """The requests of one shape; ``fresh`` are those that have just asked, the best last."""
+
+    shape: str
+    need: Need
+    fresh: list[_Head]
+
+
+def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms: int) -> Iterator[Step]:
+    """Yield the grants of one round, and queue those of ``asked`` that have to wait.
+
+    ``cause`` is the place of the message that waiting requests owe their grants
+    to, or None when nothing was freed: then none of them can have come to fit.
+    """
+    present = Counter(state.waiting[queue[0][2]].holder.execution_id for queue in state.queues.values())
+    lines = _lines(state, asked, is_opened=cause is not None)
+    heads = [(_head(state, line), number) for number, line in enumerate(lines)]
+    heapify(heads)
+    while heads:
+        (_, is_fresh, _, allocation_id), number = heads[0]
+        line = lines[number]
+        worker_id = place(state, line.need)
+        if worker_id is None:
+            heappop(heads)
+            continue
+        if is_fresh:
+            by, request = asked.pop(allocation_id)
+            line.fresh.pop()
+        else:
+            by, request = cause or 0, state.waiting[allocation_id]
+        yield by, granted(state, allocation_id, request, worker_id, present, now_ms)
+        if not is_fresh:
+            _move_up(present, request, _queue_head(state, line.shape))
+        if line.fresh or line.shape in state.queues:
+            heapreplace(heads, (_head(state, line), number))
+        else:
+            heappop(heads)
+    for allocation_id, (by, request) in asked.items():
+        for event in _queue(state, allocation_id, request):
+            yield by, event
+
+
+def granted(
+    state: PoolRecord,
+    allocation_id: str,
+    request: Request,
+    worker_id: str,
+    present: Counter[str],
+    now_ms: int,
+) -> AllocationGranted:
+    """Return the grant; an execution may hand it on while nobody else waits.
+
+    ``present`` counts the heads of the queues by execution.
+    """
+    own = request.holder.execution_id
+    is_alone = bool(own) and present.total() == present[own]
+    return AllocationGranted(
+        allocation_id,
+        request.holder,
+        request.agent_type,
+        worker_id,
+        state.workers[worker_id].incarnation,
+        state.next_fence,
+        request.amounts,
+        HANDS if is_alone else 0,
+        now_ms + HANDS_MS if is_alone else 0,
+    )
+
+
+def _lines(state: PoolRecord, asked: Asked, *, is_opened: bool) -> list[_Line]:
+    """Return a line for each shape of which a request might be granted now."""
+    lines: dict[str, _Line] = {}
+    for shape, queue in state.queues.items() if is_opened else ():
+        request = state.waiting[queue[0][2]]
+        lines[shape] = _Line(shape, need_of(state, request.agent_type, request.amounts), [])
+    for allocation_id, (position, request) in asked.items():
+        if not is_opened and request.shape in state.queues:
+            continue
+        line = lines.get(request.shape)
+        if line is None:
+            line = _Line(request.shape, need_of(state, request.agent_type, request.amounts), [])
+            lines[request.shape] = line
+        line.fresh.append((request.rank, True, position, allocation_id))
+    for line in lines.values():
+        line.fresh.sort(reverse=True)
+    return list(lines.values())
+
+
+def _head(state: PoolRecord, line: _Line) -> _Head:
+    queue = state.queues.get(line.shape)
+    if not queue:
+        return line.fresh[-1]
+    rank, arrival, allocation_id = queue[0]
+    waiting = (rank, False, arrival, allocation_id)
+    return min(waiting, line.fresh[-1]) if line.fresh else waiting
+
+
+def _queue_head(state: PoolRecord, shape: str) -> Request | None:
+    queue = state.queues.get(shape)
+    return state.waiting[queue[0][2]] if queue else None
+
+
+def _move_up(present: Counter[str], left: Request, following: Request | None) -> None:
+    """Count the one that follows at the head of a queue in place of the one that left it."""
+    present[left.holder.execution_id] -= 1
+    if following is not None:
+        present[following.holder.execution_id] += 1
+
+
+def _queue(state: PoolRecord, allocation_id: str, request: Request) -> Iterator[PoolEvent]:
+    """Let a request wait, and call back what other executions may hand on among themselves meanwhile."""
+    yield AllocationQueued(allocation_id, request.holder, request.agent_type, request.amounts, request.rank)
+    own = request.holder.execution_id
+    others = [permits for owner, permits in state.permits.items() if owner != own]
+    for permitted in [permitted for permits in others for permitted in permits]:
+        yield AllocationPermitWithdrawn(permitted)
