@@ -6,9 +6,13 @@ from typing import Any
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
+from talka_core.behaviour import step
+from talka_core.history import FOLDS, packed, unpacked
+from talka_core.scheduler import SCHEDULER
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.subjects import EXECUTION
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
 S = TaskStatus
@@ -112,3 +116,23 @@ def test_a_resume_that_is_cut_short_is_completed() -> None:
     assert _state(model).tasks["b"].status is S.SCHEDULED
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_what_is_taken_up_again_is_remembered_in_the_same_order_after_a_snapshot() -> None:
+    """A snapshot sorts the tasks; resuming from it leads to the same state as from the log."""
+    tasks = tuple(Task(id_, AGENT_TYPE) for id_ in ("late", "early"))
+    model = Model({"w1": 2.0})
+    model.submit(Workflow("e", "e", tasks, (), WorkflowConfig(timeout=30.0)))
+    _deliver_all(model)
+    model.fire(TIMEOUT)
+    _deliver_all(model)
+    for run in list(model.running):
+        model.end(run, Outcome.CANCELLED)
+        _deliver_all(model)
+    fold = FOLDS[EXECUTION]
+    again = unpacked(fold, packed(fold, _state(model)))
+    fold.restore(again)
+    for state in (again, _state(model)):
+        step(SCHEDULER, state, m.ResumeExecution("e", "q"), 99_000)
+    assert len(again.lost_spans) == 2
+    assert packed(fold, again) == packed(fold, _state(model))

@@ -37,7 +37,8 @@ def _take_up(state: ExecutionRecord) -> None:
     """Let what the time limit cancelled be as if it had not begun."""
     state.is_timing_out = state.is_cancelling = state.is_forced = False
     state.finished_at = 0
-    for task_id, record in state.tasks.items():
+    # Snapshots sort their keys, so the order of the dictionary itself says nothing.
+    for task_id, record in sorted(state.tasks.items()):
         if record.is_expired:
             is_map = record.waiting == MAP and task_id in state.maps
             record.status, record.finished_at = TaskStatus.WAITING if is_map else TaskStatus.PENDING, 0
