@@ -1,9 +1,10 @@
 """Strategies: each is a rank, and the ready task with the smallest rank goes first.
 
 A rank is ``(-priority or a constant, key, index)``; pools compare ranks of
-different executions, so the first part is always on the priority scale. Where
-something is due, the key of the strategy ``deadline`` is the instant by which
-the task has to start, and the index its place in a planned order.
+different executions, so the first part is always on the priority scale, and
+ages (see ``ageing``). Where something is due, the strategy ``deadline`` gives a
+task the priority that its urgency is worth; the key is the instant by which
+it has to start, and the index its place in a planned order.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from talka_core.ageing import POINT_S
 from talka_core.deadlines import (
     TASKS_ORDERED_MAX,
     dues_of,
@@ -39,6 +41,7 @@ class Position(Struct, frozen=True):
 
 
 Rank = tuple[float, ...]
+PRIORITY_MAX = 100.0
 
 
 def _breadth_first(_task: Task, position: Position) -> Rank:
@@ -106,9 +109,14 @@ def _deadline_ranks(workflow: Workflow, order: Sequence[int]) -> dict[str, Rank]
         order = sorted(range(len(latest)), key=lambda position: (latest[position], position))
     urgent = urgencies(order, latest)
     return {
-        graph.ids[position]: (float(-DEFAULT_PRIORITY), urgent[position], float(place))
+        graph.ids[position]: (-_points(urgent[position]), urgent[position], float(place))
         for place, position in enumerate(order)
     }
+
+
+def _points(seconds: float) -> float:
+    """Return the priority of what has to start within some seconds: 100 at once, one less for each 30 s."""
+    return float(min(PRIORITY_MAX, max(0.0, PRIORITY_MAX - seconds // POINT_S)))
 
 
 def rank_beside(workflow: Workflow, task: Task, position: Position, origin: Rank | None) -> Rank:

@@ -127,9 +127,20 @@ def test_ranks_follow_the_order() -> None:
     order = planned_order(workflow, {"cpu_cores": 1.0})
     assert order == (1, 0, 2)
     assert ranks_of(workflow, {}, order) == {
-        "b": (-50.0, 0.0, 0.0),
-        "a": (-50.0, 1.0, 1.0),
-        "c": (-50.0, NEVER_S, 2.0),
+        "b": (-100.0, 0.0, 0.0),
+        "a": (-100.0, 1.0, 1.0),
+        "c": (0.0, NEVER_S, 2.0),
+    }
+
+
+def test_urgency_is_worth_priority() -> None:
+    """Among other executions a task counts the more, the sooner it has to start."""
+    workflow = flow(job("a", 2, 62), job("b", 2, 1502 + 60), job("c", 2, 9000), job("d", 2, 0))
+    assert {task_id: rank[0] for task_id, rank in ranks_of(workflow, {}).items()} == {
+        "d": -100.0,
+        "a": -98.0,
+        "b": -48.0,
+        "c": 0.0,
     }
 
 
