@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from talka_core.ageing import Rank, aged
 from talka_core.scheduler.state import ExecutionRecord
+from talka_core.strategies import Ranking
+from talka_protocols.workflow import Strategy
+
+
+def ranking_of(state: ExecutionRecord) -> Ranking:
+    """Return how the execution ranks its tasks: as it was told last, or else as its definition says."""
+    assert state.workflow is not None, "only what was accepted ranks tasks"
+    strategy = Strategy(state.strategy) if state.strategy else state.workflow.config.strategy
+    return Ranking(strategy, state.priority, state.order)
 
 
 def rank_of(state: ExecutionRecord, task_id: str) -> Rank:
