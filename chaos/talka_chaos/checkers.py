@@ -15,6 +15,7 @@ from talka_chaos.ranking import ranking_findings, ranks_of
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
 from talka_chaos.timetable import schedule_findings, schedule_unrest
+from talka_chaos.turns import turn_findings
 from talka_chaos.virtual_loop import at_once
 from talka_chaos.world import World
 from talka_core.history import FOLDS, apply, packed, violations
@@ -105,6 +106,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from _arrivals(log, events)
     yield from pauses(log, commits)
     yield from cancellations(log, commits)
+    yield from turn_findings(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)

@@ -12,11 +12,12 @@ from talka_protocols.messages import (
     CancelSingleTask,
     PauseExecution,
     ReleaseTask,
+    ReprioritizeExecution,
     ResumeExecution,
     SchedulerMessage,
 )
 from talka_protocols.states import ExecutionState
-from talka_protocols.workflow import Workflow
+from talka_protocols.workflow import Strategy, Workflow
 
 
 def interference(random: Random, workflow: Workflow, at_s: float) -> Iterator[tuple[float, SchedulerMessage]]:
@@ -45,6 +46,24 @@ def lone_cancellations(
         if random.random() < 0.3:
             forced = CancelSingleTask(workflow.id, f"forced-{number}", task_id, is_forced=True)
             yield at_s + random.uniform(0.0, 2.0), forced
+
+
+def other_orders(seed: int, workflow: Workflow, at_s: float) -> Iterator[tuple[float, SchedulerMessage]]:
+    """Yield, with their moments, requests for another strategy or priority, by chance of their own."""
+    random = Random(f"{seed} {workflow.id} order")  # noqa: S311
+    for number in range(random.choice((0, 0, 1, 2))):
+        strategy = random.choice(("", *Strategy))
+        order = tuple(random.sample(range(len(workflow.tasks)), len(workflow.tasks)))
+        yield (
+            at_s + random.uniform(0.0, 20.0),
+            ReprioritizeExecution(
+                workflow.id,
+                f"other-{number}",
+                strategy,
+                random.choice((None, 0, 50, 100)),
+                order if strategy == Strategy.DEADLINE else (),
+            ),
+        )
 
 
 def relief(state: ExecutionRecord) -> Iterator[SchedulerMessage]:

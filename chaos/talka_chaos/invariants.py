@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from talka_chaos.turns import check_turns, check_waiting
 from talka_core.keys import counter_of
 from talka_core.resource import PoolRecord
 from talka_core.resource.placement import claim_of, need_of, place
@@ -77,7 +78,7 @@ def check_execution(state: ExecutionRecord) -> None:
 
 
 def check_strays(state: ExecutionRecord) -> None:
-    """S3 nothing is held by a task that is not active, once a commit is whole."""
+    """S3 nothing is held by a task that is not active, and T1, once a commit is whole."""
     idle = [
         task_id
         for task_id, record in state.tasks.items()
@@ -86,6 +87,7 @@ def check_strays(state: ExecutionRecord) -> None:
         and record.allocation_id not in state.kept
     ]
     assert not idle, f"S3 tasks that are not active hold something: {idle}"
+    check_turns(state)
 
 
 def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
@@ -168,7 +170,7 @@ def check_roster(roster: RosterRecord | None, key: str) -> None:
 
 
 def check_held(execution: ExecutionRecord, pool: PoolRecord) -> None:
-    """X1 the pool has granted, just so and there, whatever a live task of the execution holds."""
+    """X1 the pool has granted, just so and there, whatever a live task of the execution holds; T2."""
     for task_id, record in execution.tasks.items():
         if record.status in LIVE:
             grant = pool.grants.get(record.allocation_id)
@@ -180,6 +182,7 @@ def check_held(execution: ExecutionRecord, pool: PoolRecord) -> None:
             assert grant.fence <= record.fence, f"X1 {task_id} runs under an older fence than was granted"
             needs = execution.index.amounts[task_id]
             assert grant.amounts == needs, f"X1 {task_id} needs {needs}, and {grant.amounts} was granted"
+    check_waiting(execution, pool)
 
 
 Statuses = tuple[ExecutionState | None, dict[str, TaskStatus]]

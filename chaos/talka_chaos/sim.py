@@ -14,7 +14,7 @@ from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
-from talka_chaos.interference import interference, lone_cancellations, relief
+from talka_chaos.interference import interference, lone_cancellations, other_orders, relief
 from talka_chaos.keyed import with_keys
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
@@ -187,6 +187,7 @@ class Simulation:
             if any(task.compensation for task in workflow.tasks):
                 requests += rewinding.requests(random, workflow, at_s)
             requests += lone_cancellations(self.seed, workflow, at_s)
+            requests += other_orders(self.seed, workflow, at_s)
             requests += arrivals(random, workflow, at_s, self.world.faults.storm_s)
             for moment, message in requests:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)

@@ -1,9 +1,10 @@
 """Strategies: each is a rank, and the ready task with the smallest rank goes first.
 
 A rank is ``(-priority or a constant, key, index)``; pools compare ranks of
-different executions, so the first part is always on the priority scale. Where
-something is due, the key of the strategy ``deadline`` is the instant by which
-the task has to start, and the index its place in a planned order.
+different executions, so the first part is always on the priority scale, and
+ages (see ``ageing``). Where something is due, the strategy ``deadline`` gives a
+task the priority that its urgency is worth; the key is the instant by which
+it has to start, and the index its place in a planned order.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from talka_core.ageing import POINT_S
 from talka_core.deadlines import (
     TASKS_ORDERED_MAX,
     dues_of,
@@ -39,34 +41,43 @@ class Position(Struct, frozen=True):
 
 
 Rank = tuple[float, ...]
+PRIORITY_MAX = 100.0
 
 
-def _breadth_first(_task: Task, position: Position) -> Rank:
-    return (-DEFAULT_PRIORITY, position.level, position.index)
+class Ranking(Struct, frozen=True):
+    """How an execution ranks its tasks now: by which strategy, priority and planned order.
+
+    A ``priority`` of None leaves each task its own, where the strategy looks at it, and is
+    the default one elsewhere. ``order`` is that of the definition's tasks, by position.
+    """
+
+    strategy: Strategy
+    priority: int | None = None
+    order: tuple[int, ...] = ()
 
 
-def _depth_first(_task: Task, position: Position) -> Rank:
-    return (-DEFAULT_PRIORITY, -position.level, position.index)
+def _breadth_first(position: Position) -> float:
+    return position.level
 
 
-def _priority(task: Task, position: Position) -> Rank:
-    return (-task.priority, -position.remaining, position.index)
+def _depth_first(position: Position) -> float:
+    return -position.level
 
 
-def _resource_optimized(_task: Task, position: Position) -> Rank:
-    return (-DEFAULT_PRIORITY, -position.remaining, position.index)
+def _longest_rest(position: Position) -> float:
+    return -position.remaining
 
 
-def _deadline(_task: Task, position: Position) -> Rank:
-    return (-DEFAULT_PRIORITY, position.slack, position.index)
+def _slack(position: Position) -> float:
+    return position.slack
 
 
-_RANKS: dict[Strategy, Callable[[Task, Position], Rank]] = {
+_KEYS: dict[Strategy, Callable[[Position], float]] = {
     Strategy.BREADTH_FIRST: _breadth_first,
     Strategy.DEPTH_FIRST: _depth_first,
-    Strategy.PRIORITY: _priority,
-    Strategy.RESOURCE_OPTIMIZED: _resource_optimized,
-    Strategy.DEADLINE: _deadline,
+    Strategy.PRIORITY: _longest_rest,
+    Strategy.RESOURCE_OPTIMIZED: _longest_rest,
+    Strategy.DEADLINE: _slack,
 }
 
 
@@ -85,42 +96,55 @@ def planned_order(workflow: Workflow, capacity: Mapping[str, float]) -> tuple[in
     return order_of(workflow, capacity)
 
 
-def ranks_of(
-    workflow: Workflow, positions: Mapping[str, Position], order: Sequence[int] = ()
-) -> dict[str, Rank]:
+def ranks_of(workflow: Workflow, positions: Mapping[str, Position], ranking: Ranking) -> dict[str, Rank]:
     """Return the ranks of all tasks of a checked workflow by id.
 
-    Where the strategy is ``deadline`` and something is due, they follow
-    ``order``, or the latest starts if none was planned.
+    Where the strategy is ``deadline`` and something is due, they follow the
+    order, or the latest starts if none was planned.
     """
-    if is_planned(workflow):
-        return _deadline_ranks(workflow, order)
-    return {task.id: rank(workflow.config.strategy, task, positions[task.id]) for task in workflow.tasks}
+    if ranking.strategy is Strategy.DEADLINE and has_deadlines(workflow):
+        return _deadline_ranks(workflow, ranking)
+    return {task.id: rank(ranking, task, positions[task.id]) for task in workflow.tasks}
 
 
-def _deadline_ranks(workflow: Workflow, order: Sequence[int]) -> dict[str, Rank]:
+def _deadline_ranks(workflow: Workflow, ranking: Ranking) -> dict[str, Rank]:
     graph, dues = TaskGraph.of(workflow), dues_of(workflow)
     durations = [duration_of(task) for task in workflow.tasks]
     latest = latest_starts(graph, durations, [dues.get(task_id) for task_id in graph.ids])
+    order: Sequence[int] = ranking.order
     if len(order) != len(graph.ids):
         order = sorted(range(len(latest)), key=lambda position: (latest[position], position))
     urgent = urgencies(order, latest)
+    fixed = ranking.priority
     return {
-        graph.ids[position]: (float(-DEFAULT_PRIORITY), urgent[position], float(place))
+        graph.ids[position]: (
+            -_points(urgent[position]) if fixed is None else float(-fixed),
+            urgent[position],
+            float(place),
+        )
         for place, position in enumerate(order)
     }
 
 
-def rank_beside(workflow: Workflow, task: Task, position: Position, origin: Rank | None) -> Rank:
+def _points(seconds: float) -> float:
+    """Return the priority of what has to start within some seconds: 100 at once, one less for each 30 s."""
+    return float(min(PRIORITY_MAX, max(0.0, PRIORITY_MAX - seconds // POINT_S)))
+
+
+def rank_beside(
+    workflow: Workflow, task: Task, position: Position, ranking: Ranking, origin: Rank | None
+) -> Rank:
     """Return the rank of a task that was added while the workflow ran; it goes with the one it came from."""
-    if origin is not None and is_planned(workflow):
+    if origin is not None and ranking.strategy is Strategy.DEADLINE and has_deadlines(workflow):
         return (*origin[:3], float(position.index))
-    return rank(workflow.config.strategy, task, position)
+    return rank(ranking, task, position)
 
 
-def rank(strategy: Strategy, task: Task, position: Position) -> Rank:
+def rank(ranking: Ranking, task: Task, position: Position) -> Rank:
     """Return the task's rank under a strategy; smaller goes first.
 
     All parts are floats, as they are read back from a log, so a replayed state has the same bytes.
     """
-    return tuple(map(float, _RANKS[strategy](task, position)))
+    own = task.priority if ranking.strategy is Strategy.PRIORITY else DEFAULT_PRIORITY
+    priority = own if ranking.priority is None else ranking.priority
+    return (float(-priority), float(_KEYS[ranking.strategy](position)), float(position.index))

@@ -20,7 +20,7 @@ from talka_chaos.model import POOL_NAME, Model
 from talka_protocols import messages as m
 from talka_protocols.events import Holder
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.workflow import ResourceRequirements, Workflow
+from talka_protocols.workflow import ResourceRequirements, Strategy, Workflow
 
 choice = st.integers(0, 10_000)
 WORKERS = {"w1": 2.0, "w2": 3.3}
@@ -157,6 +157,11 @@ class ClusterMachine(RuleBasedStateMachine):
     def pause(self, request: int, task: str) -> None:
         """A client pauses the first execution, or one of its tasks."""
         self.model.ask(m.PauseExecution("e0", f"p{request}", task))
+
+    @rule(request=choice, strategy=st.sampled_from(["", *Strategy]), priority=st.sampled_from([None, 0, 90]))
+    def reprioritize(self, request: int, strategy: str, priority: int | None) -> None:
+        """A client changes the order in which the first execution goes on."""
+        self.model.ask(m.ReprioritizeExecution("e0", f"o{request}", strategy, priority))
 
     @rule(request=choice, task=st.sampled_from(["", "", "t0", "t1"]), limit_ms=st.sampled_from([0, 5_000]))
     def resume_work(self, request: int, task: str, limit_ms: int) -> None:

@@ -20,6 +20,7 @@ from talka_core.scheduler import (
     forking,
     pausing,
     progress,
+    reprioritizing,
     rollback,
     waiting,
 )
@@ -58,6 +59,7 @@ from talka_protocols.messages import (
     RecordProgress,
     ReleaseTask,
     ReportEnd,
+    ReprioritizeExecution,
     RestartExecution,
     ResumeExecution,
     RevokeAllocation,
@@ -105,7 +107,14 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _cancel(state, message, now_ms)
         case CancelSingleTask():
             yield from cancelling.requested(state, message, now_ms)
-        case PauseExecution() | ResumeExecution() | ReleaseTask() | RollBackExecution() | RestartExecution():
+        case (
+            PauseExecution()
+            | ResumeExecution()
+            | ReleaseTask()
+            | ReprioritizeExecution()
+            | RollBackExecution()
+            | RestartExecution()
+        ):
             yield from _asked(state, message, now_ms)
         case (
             SignalExecution()
@@ -130,9 +139,13 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
 
 
 def _asked(
-    state: ExecutionRecord, message: pausing.Asked | RollBackExecution | RestartExecution, now_ms: int
+    state: ExecutionRecord,
+    message: pausing.Asked | ReprioritizeExecution | RollBackExecution | RestartExecution,
+    now_ms: int,
 ) -> Iterator[ExecutionEvent]:
     match message:
+        case ReprioritizeExecution():
+            yield from reprioritizing.reprioritized(state, message, now_ms)
         case RollBackExecution() | RestartExecution():
             yield from rollback.requested(state, message, now_ms)
         case _:
@@ -274,6 +287,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         yield from cancelling.finish_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)
         yield from pausing.hold_back(state)
+        yield from reprioritizing.withdraw_stale(state)
     yield from attempts.return_strays(state)
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)

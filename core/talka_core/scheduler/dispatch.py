@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from talka_core.scheduler import waiting
+from talka_core.scheduler.ranking import rank_of
 from talka_core.scheduler.state import KEEP_MS, ExecutionRecord
 from talka_protocols.events import (
     AllocationHandedOn,
@@ -23,7 +24,7 @@ def make_ready(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Ex
 
     One that needs neither begins to wait at once.
     """
-    yield TaskReady(task_id, state.index.ranks[task_id])
+    yield TaskReady(task_id, rank_of(state, task_id))
     yield from waiting.begin(state, task_id, now_ms)
 
 

@@ -12,10 +12,10 @@ from talka_core.dataflow import loop_references_of, references_of, references_of
 from talka_core.graph import TaskGraph, analyse, duration_of
 from talka_core.keys import amounts_of
 from talka_core.references import Reference
-from talka_core.strategies import Position, Rank, rank_beside, ranks_of
+from talka_core.strategies import Position, Rank, Ranking, rank_beside, ranks_of
 from talka_protocols.events import TasksAdded
 from talka_protocols.policies import Join
-from talka_protocols.workflow import Task, Workflow
+from talka_protocols.workflow import Strategy, Task, Workflow
 
 MAP = "map"
 EXTENSION = "extension"
@@ -38,6 +38,7 @@ class WorkflowIndex(Struct):
     successors: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     predecessors: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     positions: dict[str, Position] = field(default_factory=dict[str, Position])
+    ranking: Ranking = Ranking(Strategy.PRIORITY)
     ranks: dict[str, Rank] = field(default_factory=dict[str, Rank])
     joins: dict[str, Join | int] = field(default_factory=dict[str, "Join | int"])
     conditions: dict[str, Condition] = field(default_factory=dict[str, Condition])
@@ -51,11 +52,12 @@ class WorkflowIndex(Struct):
     )
 
 
-def index_of(workflow: Workflow, order: Sequence[int] = ()) -> WorkflowIndex:
+def index_of(workflow: Workflow, ranking: Ranking | None = None) -> WorkflowIndex:
     """Derive the index of a workflow that has been checked, so its graph has no cycle.
 
-    ``order`` is the one that was planned for its tasks, by position.
+    Its tasks are ranked as it says itself, unless another ``ranking`` holds.
     """
+    ranking = ranking or Ranking(workflow.config.strategy)
     graph = TaskGraph.of(workflow)
     ids = graph.ids
     positions = _positions(workflow)
@@ -64,7 +66,8 @@ def index_of(workflow: Workflow, order: Sequence[int] = ()) -> WorkflowIndex:
         successors={ids[i]: [ids[j] for j in found] for i, found in enumerate(graph.successors)},
         predecessors={ids[i]: [ids[j] for j in found] for i, found in enumerate(graph.predecessors)},
         positions=positions,
-        ranks=ranks_of(workflow, positions, order),
+        ranking=ranking,
+        ranks=ranks_of(workflow, positions, ranking),
         joins={task.id: task.join for task in workflow.tasks if task.join is not Join.ALL},
         amounts={task.id: amounts_of(task) for task in workflow.tasks},
     )
@@ -88,7 +91,7 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
         place = origin or Position(0, seconds, 0.0, 0)
         index.positions[task.id] = Position(place.level, place.remaining, place.slack, len(index.tasks))
         index.ranks[task.id] = rank_beside(
-            workflow, task, index.positions[task.id], index.ranks.get(addition.by)
+            workflow, task, index.positions[task.id], index.ranking, index.ranks.get(addition.by)
         )
     if addition.reason == MAP:
         index.items.setdefault(addition.by, []).extend(task.id for task in addition.tasks)
@@ -97,6 +100,19 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
         index.successors[edge.from_task].append(edge.to_task)
         index.predecessors[edge.to_task].append(edge.from_task)
     _find_references(index, addition.tasks)
+
+
+def rank_anew(
+    index: WorkflowIndex, workflow: Workflow, ranking: Ranking, additions: Iterable[TasksAdded]
+) -> None:
+    """Rank all tasks by another strategy, priority or order."""
+    index.ranking = ranking
+    index.ranks = ranks_of(workflow, index.positions, ranking)
+    for addition in additions:
+        for task in addition.tasks:
+            index.ranks[task.id] = rank_beside(
+                workflow, task, index.positions[task.id], ranking, index.ranks.get(addition.by)
+            )
 
 
 def fall_back(index: WorkflowIndex, task_id: str) -> None:

@@ -218,7 +218,8 @@ class ExecutionRecord(Struct):
     ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
     which that stands still, 0 while it goes on. ``is_failing`` says that one failure
     ends everything; ``is_forced`` that what runs is killed instead of asked to end.
-    ``order`` are the tasks of the definition by position, in the order that was planned for them.
+    ``order`` are the tasks of the definition by position, in the order that was planned for them;
+    ``strategy`` and ``priority`` are what somebody chose since, in place of the definition's.
     ``origin`` is what it was forked from, and ``adopting`` what it has still to take over.
     """
 
@@ -269,6 +270,13 @@ class ExecutionRecord(Struct):
     origin: Origin | None = None
     adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
     order: tuple[int, ...] = ()
+    strategy: str = ""
+    priority: int | None = None
+
+    @property
+    def is_reordered(self) -> bool:
+        """Tell whether somebody chose another order than that of the definition."""
+        return bool(self.strategy) or self.priority is not None
 
     @property
     def is_stopping(self) -> bool:

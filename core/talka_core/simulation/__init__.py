@@ -1,17 +1,20 @@
 """What would happen: workflows run on modelled workers in virtual time, decided by the real actors."""
 
 from talka_core.simulation.assumptions import hastened
+from talka_core.simulation.feasibility import Feasibility, feasibility
 from talka_core.simulation.recorded import NothingRecordedError, Recorded, recorded
 from talka_core.simulation.result import SimulatedRun, SimulatedTask
 from talka_core.simulation.world import Offer, SimulationStuckError, simulate
 
 __all__ = [
+    "Feasibility",
     "NothingRecordedError",
     "Offer",
     "Recorded",
     "SimulatedRun",
     "SimulatedTask",
     "SimulationStuckError",
+    "feasibility",
     "hastened",
     "recorded",
     "simulate",

@@ -18,6 +18,7 @@ from talka_protocols.events.artifacts import (
 )
 from talka_protocols.events.control import (
     ExecutionPaused,
+    ExecutionReprioritized,
     ExecutionResumed,
     FailFastBegan,
     TaskFellBack,
@@ -167,6 +168,7 @@ __all__ = [
     "ExecutionPartlySucceeded",
     "ExecutionPaused",
     "ExecutionRejected",
+    "ExecutionReprioritized",
     "ExecutionRestarted",
     "ExecutionResumed",
     "ExecutionRolledBack",

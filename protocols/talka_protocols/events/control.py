@@ -34,6 +34,15 @@ class TaskUnwanted(Fact, frozen=True, gc=False):
     is_forced: bool = False
 
 
+class ExecutionReprioritized(Fact, frozen=True, gc=False):
+    """What has not started goes by another strategy or priority; see ``ReprioritizeExecution``."""
+
+    request_id: str = ""
+    strategy: str = ""
+    priority: int | None = None
+    order: tuple[int, ...] = ()
+
+
 class TaskPaused(Fact, frozen=True, gc=False):
     """The task does not start until it is resumed; an attempt that runs goes on."""
 
@@ -98,6 +107,7 @@ ControlEvent = (
     ExecutionPaused
     | ExecutionResumed
     | TaskUnwanted
+    | ExecutionReprioritized
     | TaskPaused
     | TaskResumed
     | TaskWithdrawn

@@ -110,6 +110,19 @@ class ReleaseTask(ToExecution, frozen=True, gc=False):
     is_failed: bool = False
 
 
+class ReprioritizeExecution(ToExecution, frozen=True, gc=False):
+    """Somebody wants what has not started in another order; heard once under its id.
+
+    A ``strategy`` left empty, or a ``priority`` of None, stays as it was. ``order``
+    is planned for the strategy, as in ``PlanAccepted``.
+    """
+
+    request_id: str
+    strategy: str = ""
+    priority: int | None = None
+    order: tuple[int, ...] = ()
+
+
 class ConfirmChild(ToExecution, frozen=True, gc=False):
     """The planner has recorded the sub-workflow of a task's attempt."""
 
@@ -329,6 +342,7 @@ SchedulerMessage = (
     | PauseExecution
     | ResumeExecution
     | ReleaseTask
+    | ReprioritizeExecution
     | RollBackExecution
     | RestartExecution
     | SignalExecution

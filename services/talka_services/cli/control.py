@@ -1,4 +1,4 @@
-"""``talka watch``, ``cancel``, ``pause``, ``resume`` and ``release``."""
+"""``talka watch``, ``cancel``, ``pause``, ``resume``, ``release`` and ``reprioritize``."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ OneTask = Annotated[
 ]
 ParkedId = Annotated[str, typer.Argument(metavar="TASK", help="The parked task.")]
 Fail = Annotated[bool, typer.Option("--fail", help="Let it have failed instead.")]
+NewStrategy = Annotated[
+    str | None, typer.Option("--strategy", help="The order in which what is ready is offered from now on.")
+]
+Priority = Annotated[
+    int | None, typer.Option("--priority", min=0, max=100, help="For all its tasks; higher goes first.")
+]
 Seconds = Annotated[
     float | None,
     typer.Option(
@@ -50,6 +56,7 @@ def register(app: typer.Typer) -> None:
     command(app, "pause")(pause)
     command(app, "resume")(resume)
     command(app, "release")(release)
+    command(app, "reprioritize")(reprioritize)
 
 
 def watch(target: Target, execution_id: ExecutionId) -> None:
@@ -151,6 +158,26 @@ def release(target: Target, execution_id: ExecutionId, task_id: ParkedId, fail: 
         await orchestrator.release_task(execution_id, task_id, is_failed=fail)
 
     _answer(target, execution_id, task_id, "released", ask)
+
+
+def reprioritize(
+    target: Target, execution_id: ExecutionId, strategy: NewStrategy = None, priority: Priority = None
+) -> None:
+    """Change the order of what has not started: by another strategy, or by a priority for all its tasks.
+
+    What waits in the pool is asked for anew, at its new rank; what runs goes on.
+    """
+    from talka_services.cli.loading import strategy_named
+    from talka_services.cli.outcome import UsageError
+
+    if strategy is None and priority is None:
+        raise UsageError("Nothing is to change.", hint="Give --strategy, --priority, or both.")
+    chosen = "" if strategy is None else strategy_named(strategy).value
+
+    async def ask(orchestrator: Orchestrator) -> None:
+        await orchestrator.reprioritize(execution_id, strategy=chosen, priority=priority)
+
+    _answer(target, execution_id, "", "reprioritized", ask)
 
 
 def _answer(

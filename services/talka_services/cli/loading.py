@@ -13,6 +13,7 @@ from talka_core.spelling import did_you_mean
 from talka_core.validation import check
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
 from talka_protocols.workflow import Strategy, Task, Workflow
+from talka_services.cli.admission import check_mode, with_deadline
 from talka_services.cli.outcome import UsageError
 from talka_services.formats import Source, is_function, load_function, machines, parse_inputs, read_file
 from talka_services.formats import workflow_of as workflow_of_source
@@ -28,15 +29,21 @@ class Request:
     max_tasks: int | None = None
     max_seconds: float | None = None
     strategy: str | None = None
+    deadline: str | None = None
+    deadlines: str = "warn"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checked workflow, and what the machines of its trace offered (empty if it is none)."""
+    """A checked workflow, and what the machines of its trace offered (empty if it is none).
+
+    ``deadlines`` says what becomes of it if they cannot be met: warn, require or ignore.
+    """
 
     workflow: Workflow
     machines: Sequence[dict[str, float]] = ()
     source: Source | None = field(default=None, repr=False)
+    deadlines: str = "warn"
 
     def check(self, agent_types: frozenset[str] | None, ceiling: Mapping[str, float] | None) -> None:
         """Refuse what these workers can never run.
@@ -60,7 +67,7 @@ def load_workflow(request: Request) -> Loaded:
 
     Raises:
         WorkflowInvalidError: it is invalid, with the place where.
-        UsageError: the strategy does not exist.
+        UsageError: the strategy does not exist, or the deadline has passed.
     """
     inputs = parse_inputs(request.inputs)
     offered: Sequence[dict[str, float]] = []
@@ -79,7 +86,8 @@ def load_workflow(request: Request) -> Loaded:
     if request.strategy is not None:
         config = msgspec.structs.replace(workflow.config, strategy=strategy_named(request.strategy))
         workflow = msgspec.structs.replace(workflow, config=config)
-    return Loaded(workflow, offered, source)
+    workflow = with_deadline(workflow, request.deadline)
+    return Loaded(workflow, offered, source, check_mode(request.deadlines))
 
 
 def _call(request: Request, inputs: Mapping[str, Any]) -> Workflow:

@@ -40,6 +40,20 @@ TimeScale = Annotated[float, typer.Option("--time-scale", help="Multiplies the r
 StrategyName = Annotated[
     str | None, typer.Option("--strategy", help="The order in which ready tasks are offered.")
 ]
+Deadline = Annotated[
+    str | None,
+    typer.Option(
+        "--deadline",
+        metavar="WHEN",
+        help="When all should be over: 15m, 1h30m, or an instant (2030-01-01T09:00:00+01:00).",
+    ),
+]
+DeadlineMode = Annotated[
+    str,
+    typer.Option(
+        "--deadlines", metavar="warn|require|ignore", help="What if deadlines cannot be met on these workers."
+    ),
+]
 MaxTasks = Annotated[int | None, typer.Option("--max-tasks", help="Raises the limit of 1,000 tasks.")]
 MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Raises the limit of an hour.")]
 Durability = Annotated[
@@ -90,6 +104,8 @@ def run(
     allow_command: AllowCommands = None,
     key: Key = None,
     detach: Detach = False,
+    deadline: Deadline = None,
+    deadlines: DeadlineMode = "warn",
 ) -> None:
     """Run a workflow to its end and show how it goes.
 
@@ -107,7 +123,7 @@ def run(
         tuple(allow_command or ()),
         shared=parse_amounts(shared or (), "--shared"),
     )
-    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy)
+    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines)
     _run(target, request, flags, key, is_detached=detach)
 
 
@@ -123,6 +139,8 @@ def submit(
     at: At = None,
     debounce: Debounce = None,
     quiet_for: Quiet = "5s",
+    deadline: Deadline = None,
+    deadlines: DeadlineMode = "warn",
 ) -> None:
     """Hand a workflow to a running platform, print its execution id and leave.
 
@@ -134,7 +152,12 @@ def submit(
 
     if debounce is not None and (key is not None or at is not None):
         raise UsageError("--debounce cannot be used with --key or --at.", hint="Leave one of them out.")
-    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy)
+    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines)
+    if deadline is not None and (at is not None or debounce is not None):
+        raise UsageError(
+            "--deadline cannot be used with --at or --debounce.",
+            hint="Write deadline_seconds into the file: it counts from the beginning.",
+        )
     if at is None and debounce is None:
         _run(target, request, Flags(time_scale=time_scale), key, is_detached=True)
     else:
@@ -170,6 +193,8 @@ def _refuse_embedded_flags(target: Target, flags: Flags) -> None:
 
 def _embed(target: Target, loaded: Loaded, flags: Flags, key: str | None) -> None:
     """Run it in this process; what no embedded worker can do is refused before anything is touched."""
+    from talka_core.simulation import Offer
+    from talka_services.cli.admission import admit
     from talka_services.cli.embedding import local_options
     from talka_services.client.local import largest_offer
     from talka_services.executors.registry import Executors
@@ -177,6 +202,8 @@ def _embed(target: Target, loaded: Loaded, flags: Flags, key: str | None) -> Non
     options = local_options(target, flags, loaded.machines)
     ceiling = {**largest_offer(options.offers), **options.shared}
     loaded.check(frozenset(Executors(options.executors).agent_types), ceiling)
+    offers = [Offer(offer) for offer in options.offers]
+    admit(loaded.scaled(flags.time_scale), offers, options.shared, loaded.deadlines)
     result = run_loop(_run_embedded(target, options, loaded, key))
     _finish(target, result)
 
@@ -218,12 +245,25 @@ async def _run_there(
 
     with interrupts() as taken:
         async with reach(target) as orchestrator:
+            await _admit_there(orchestrator, loaded)
             execution_id = await orchestrator.submit_workflow(loaded.workflow, key=key)
             if is_detached:
                 return execution_id, await _refusal(orchestrator, execution_id)
             return execution_id, await follow_to_end(
                 orchestrator, execution_id, taken, is_quiet=target.is_json
             )
+
+
+async def _admit_there(orchestrator: Orchestrator, loaded: Loaded) -> None:
+    """Judge the deadlines by what the platform's pool has now."""
+    from talka_core.deadlines import has_deadlines
+    from talka_core.status import inventory_of
+    from talka_services.cli.admission import admit, offers_of
+
+    if has_deadlines(loaded.workflow):
+        inventory = inventory_of(await orchestrator.histories.pool(loaded.workflow.config.pool))
+        shared = {name: each.capacity for name, each in inventory.shared.items()}
+        admit(loaded, offers_of(inventory), shared, loaded.deadlines)
 
 
 async def _refusal(orchestrator: Orchestrator, execution_id: str) -> WorkflowResult | None:

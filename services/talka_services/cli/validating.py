@@ -9,10 +9,20 @@ import typer
 
 from talka_services.cli.command import Target, command
 from talka_services.cli.pairs import parse_amounts
-from talka_services.cli.running import Capacity, File, Inputs, MaxSeconds, MaxTasks
+from talka_services.cli.running import (
+    Capacity,
+    Deadline,
+    DeadlineMode,
+    File,
+    Inputs,
+    MaxSeconds,
+    MaxTasks,
+    Workers,
+)
 from talka_services.cli.screen import console, duration, plain, print_json
 
 if TYPE_CHECKING:
+    from talka_core.simulation import Feasibility
     from talka_services.cli.loading import Loaded
 
 
@@ -28,18 +38,25 @@ def validate(
     capacity: Capacity = None,
     max_tasks: MaxTasks = None,
     max_seconds: MaxSeconds = None,
+    workers: Workers = None,
+    deadline: Deadline = None,
+    deadlines: DeadlineMode = "warn",
 ) -> None:
     """Check a workflow as `run` would here, and show its shape; nothing is started.
 
-    With --server, agent types and resources are left to that platform.
+    With --server, agent types, resources and deadlines are left to that platform.
     """
     from talka_services.cli.loading import Request, load_workflow
 
     amounts = parse_amounts(capacity or ())
-    loaded = load_workflow(Request(file, tuple(inputs or ()), max_tasks, max_seconds))
-    if not target.server:
-        _check_here(target, loaded, amounts)
+    request = Request(
+        file, tuple(inputs or ()), max_tasks, max_seconds, deadline=deadline, deadlines=deadlines
+    )
+    loaded = load_workflow(request)
+    judged = None if target.server else _check_here(target, loaded, amounts, workers)
     document = _shape(loaded)
+    if judged is not None:
+        document["deadlines"] = _told(judged)
     if target.is_json:
         print_json(document)
         return
@@ -50,8 +67,18 @@ def validate(
     console().print(f"  critical path: about {duration(document['estimated_s'])}")
 
 
-def _check_here(target: Target, loaded: Loaded, capacity: Mapping[str, float]) -> None:
+def _told(judged: Feasibility) -> dict[str, Any]:
+    from msgspec import to_builtins
+
+    return {"is_feasible": judged.is_feasible, **to_builtins(judged)}
+
+
+def _check_here(
+    target: Target, loaded: Loaded, capacity: Mapping[str, float], workers: int | None
+) -> Feasibility | None:
     """Check it against ``talka up`` on this directory, else against what ``run`` would embed."""
+    from talka_core.simulation import Offer
+    from talka_services.cli.admission import admit
     from talka_services.cli.embedding import Flags, shapes
     from talka_services.cli.presence import who_is_present
     from talka_services.client.local import largest_offer
@@ -61,9 +88,10 @@ def _check_here(target: Target, loaded: Loaded, capacity: Mapping[str, float]) -
     present = who_is_present(target.data_dir, target.namespace)
     if present is not None:
         loaded.check(frozenset(present.agent_types), present.ceiling)
-        return
-    offers = shapes(Flags(capacity=capacity), loaded.machines, machine_capacity())
+        return None
+    offers = shapes(Flags(workers, capacity), loaded.machines, machine_capacity())
     loaded.check(frozenset(Executors().agent_types), largest_offer(offers))
+    return admit(loaded, [Offer(offer) for offer in offers], {}, loaded.deadlines)
 
 
 def _shape(loaded: Loaded) -> dict[str, Any]:

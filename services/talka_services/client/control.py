@@ -11,12 +11,14 @@ from talka_protocols.messages import (
     CancelSingleTask,
     PauseExecution,
     ReleaseTask,
+    ReprioritizeExecution,
     ResumeExecution,
     SchedulerMessage,
 )
 from talka_protocols.policies import Then
 from talka_protocols.results import ExecutionStatus, RollbackPlan
 from talka_services.client.histories import Histories
+from talka_services.client.ordering import order_under
 from talka_services.client.rewinding import plan_rollback, restart_request, rollback_request
 
 
@@ -86,6 +88,21 @@ class Controls(ABC):
             RequestRefusedError: it has no such task, or that is not parked.
         """
         await self.request(ReleaseTask(execution_id, uuid4().hex, task_id, is_failed))
+
+    async def reprioritize(
+        self, execution_id: str, *, strategy: str = "", priority: int | None = None
+    ) -> None:
+        """Let what has not started go by another strategy, or by one priority for all tasks.
+
+        Under the strategy ``deadline`` an order is planned for what the pool has now.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            RequestRefusedError: it is over, or there is no such strategy or priority.
+        """
+        order = await order_under(self.histories, execution_id, strategy)
+        request = ReprioritizeExecution(execution_id, uuid4().hex, strategy, priority, order)
+        await self.request(request)
 
     async def rollback(
         self,

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import msgspec
 
+from talka_core.ageing import aged
 from talka_core.resource.placement import shortage
 from talka_core.status import inventory_of
 from talka_protocols.errors import PlatformError, ResourcesUnavailable, ServerUnavailableError
@@ -75,8 +76,9 @@ class ResourceManager:
         amounts = task.resources.amounts()
         holder = Holder(task_id=task.id, client_id=self._client_id)
         reservation = task.labels.get("reservation", "")
+        rank = aged((-float(task.priority),), self._node.ports.clock.now_ms())
         request = RequestAllocation(
-            self._pool, allocation_id, holder, task.agent_type, amounts, (-float(task.priority),), reservation
+            self._pool, allocation_id, holder, task.agent_type, amounts, rank, reservation
         )
         limit_s = DEFAULT_TIMEOUT_S if task.timeout is None else task.timeout
         self._renew_from_now_on(allocation_id)

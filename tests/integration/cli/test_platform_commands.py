@@ -62,6 +62,27 @@ def test_one_task_is_cancelled(shell: Shell, platform: dict[str, Any]) -> None:
     assert result["tasks"]["second"]["error"]["code"] == "cancelled"
 
 
+def test_work_is_reprioritized(shell: Shell, platform: dict[str, Any]) -> None:
+    """An execution gets another order by a command, which its events show; what makes no sense is refused."""
+    assert platform["ready"]
+    here = ("--data-dir", "up")
+    (shell.directory / "chain.yaml").write_text(CHAIN)
+    name = shell.json("submit", "chain.yaml", *here)["execution_id"]
+    assert shell.json("reprioritize", name, "--strategy", "deadline", "--priority", "90", *here) == {
+        "execution_id": name,
+        "reprioritized": True,
+        "status": "running",
+    }
+    wrong = shell.json("reprioritize", name, "--strategy", "deadlin", *here, code=2)["error"]
+    assert "'deadline'" in str(wrong)
+    assert "--priority" in str(shell.json("reprioritize", name, *here, code=2)["error"])
+    assert shell.json("watch", name, *here)["status"] == "succeeded"
+    assert '"ExecutionReprioritized"' in shell.run("events", name, "--json", *here)
+    assert (
+        shell.json("reprioritize", name, "--priority", "1", *here, code=2)["error"]["code"] == "not_running"
+    )
+
+
 def test_an_execution_that_ran_out_of_time_goes_on(shell: Shell, platform: dict[str, Any]) -> None:
     """`talka resume` takes a timed-out execution up where it stopped, and `watch` waits for its new end."""
     assert platform["ready"]

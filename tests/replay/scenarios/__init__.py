@@ -18,6 +18,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         plain.worker_lost,
         plain.commit_cut_short,
         control.pause_and_resume,
+        control.reprioritized,
         control.time_limit_resumed,
         control.fallback,
         control.fail_fast,

@@ -39,6 +39,22 @@ def pause_and_resume() -> Model:
     return model
 
 
+def reprioritized() -> Model:
+    """What waits goes by another strategy, then by another priority; one request makes no sense."""
+    tasks = tuple(
+        Task(id_, AGENT_TYPE, resources=CORE, priority=own, deadline=due)
+        for id_, own, due in (("a", 50, None), ("b", 10, 4.0), ("c", 90, 9.0), ("d", 50, None))
+    )
+    model = begun(Workflow("golden", "golden", tasks), {"w1": 1.0})
+    model.ask(m.ReprioritizeExecution("golden", "one", "deadline", order=(0, 1, 2, 3)))
+    model.ask(m.ReprioritizeExecution("golden", "two", "fastest"))
+    deliver_all(model)
+    end(model, next(run[2] for run in model.running), Outcome.SUCCEEDED)
+    model.ask(m.ReprioritizeExecution("golden", "three", priority=90))
+    deliver_all(model)
+    return model
+
+
 def time_limit_resumed() -> Model:
     """The execution runs out of time and is resumed with another limit."""
     model = begun(workflow_of(*DIAMOND, config=WorkflowConfig(timeout=60.0)))

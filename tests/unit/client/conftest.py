@@ -22,6 +22,7 @@ from talka_protocols.messages import (
 from talka_protocols.subjects import Names
 from talka_services.client import resources as module
 from talka_services.client.resources import ResourceManager
+from talka_services.runner.ports import SystemClock
 
 NAMES = Names("test")
 
@@ -104,7 +105,9 @@ def pool() -> Pool:
 async def resources(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ResourceManager]:
     """A client's resources at that pool."""
     monkeypatch.setattr(module, "CLOSING_S", 0.05)
-    node = SimpleNamespace(ports=SimpleNamespace(names=NAMES, post=pool), connection=pool.connection)
+    node = SimpleNamespace(
+        ports=SimpleNamespace(names=NAMES, post=pool, clock=SystemClock()), connection=pool.connection
+    )
     manager = ResourceManager(cast("Any", node), cast("Any", None), "client-1")
     yield manager
     await manager.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 from talka_core.behaviour import Effect, Send, step
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
-from talka_core.strategies import Position, rank
+from talka_core.strategies import Position, Ranking, rank
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome
@@ -101,7 +101,7 @@ def test_hand_on_cut_short_is_returned() -> None:
 
 def test_ranks_are_floats() -> None:
     """Ranks are floats from the start, so a state decided here and one replayed have the same bytes."""
+    position = Position(1, 2.0, 3.0, 4)
     for strategy in Strategy:
-        assert all(
-            type(part) is float for part in rank(strategy, Task("a", "work"), Position(1, 2.0, 3.0, 4))
-        )
+        found = rank(Ranking(strategy), Task("a", "work"), position)
+        assert all(type(part) is float for part in found)

@@ -14,7 +14,7 @@ from talka_core.deadlines import Due, dues_of, has_deadlines, latest_starts, ord
 from talka_core.deadlines.dispatching import Dispatcher, Outcome, problem_of, unlimited
 from talka_core.deadlines.due import NEVER_S
 from talka_core.graph import TaskGraph
-from talka_core.strategies import Position, planned_order, rank_beside, ranks_of
+from talka_core.strategies import Position, Ranking, planned_order, rank_beside, ranks_of
 from talka_protocols.workflow import (
     Dependency,
     ResourceRequirements,
@@ -23,6 +23,8 @@ from talka_protocols.workflow import (
     Workflow,
     WorkflowConfig,
 )
+
+BY_DEADLINE = Ranking(Strategy.DEADLINE)
 
 
 def job(name: str, seconds: float, due: float | None, weight: float = 1.0, cores: float = 1.0) -> Task:
@@ -97,7 +99,7 @@ def test_every_order_is_one_of_all_tasks(workflow: Workflow, capacity: dict[str,
     outcome = dispatcher.dispatch(found)
     assert unlimited(problem).tardiness <= outcome.tardiness
     if has_deadlines(workflow):
-        ranks = ranks_of(workflow, {})
+        ranks = ranks_of(workflow, {}, BY_DEADLINE)
         by_latest_start = sorted(range(len(ranks)), key=lambda position: ranks[str(position)])
         assert outcome.tardiness <= dispatcher.dispatch(by_latest_start).tardiness
 
@@ -126,10 +128,21 @@ def test_ranks_follow_the_order() -> None:
     workflow = flow(job("a", 2, 3), job("b", 2, 2), job("c", 2, None))
     order = planned_order(workflow, {"cpu_cores": 1.0})
     assert order == (1, 0, 2)
-    assert ranks_of(workflow, {}, order) == {
-        "b": (-50.0, 0.0, 0.0),
-        "a": (-50.0, 1.0, 1.0),
-        "c": (-50.0, NEVER_S, 2.0),
+    assert ranks_of(workflow, {}, Ranking(Strategy.DEADLINE, order=order)) == {
+        "b": (-100.0, 0.0, 0.0),
+        "a": (-100.0, 1.0, 1.0),
+        "c": (0.0, NEVER_S, 2.0),
+    }
+
+
+def test_urgency_is_worth_priority() -> None:
+    """Among other executions a task counts the more, the sooner it has to start."""
+    workflow = flow(job("a", 2, 62), job("b", 2, 1502 + 60), job("c", 2, 9000), job("d", 2, 0))
+    assert {task_id: rank[0] for task_id, rank in ranks_of(workflow, {}, BY_DEADLINE).items()} == {
+        "d": -100.0,
+        "a": -98.0,
+        "b": -48.0,
+        "c": 0.0,
     }
 
 
@@ -138,12 +151,12 @@ def test_without_deadlines_nothing_is_planned() -> None:
     workflow = flow(job("a", 2, None), job("b", 3, None))
     assert planned_order(workflow, {}) == ()
     positions = {"a": Position(0, 2, 1, 0), "b": Position(0, 3, 0, 1)}
-    assert ranks_of(workflow, positions) == {"a": (-50.0, 1.0, 0.0), "b": (-50.0, 0.0, 1.0)}
+    assert ranks_of(workflow, positions, BY_DEADLINE) == {"a": (-50.0, 1.0, 0.0), "b": (-50.0, 0.0, 1.0)}
 
 
 def test_added_tasks_go_with_the_one_they_came_from() -> None:
     """A task that was added ranks behind its origin, and before what follows that one."""
     workflow = flow(job("a", 2, 9), job("b", 3, 10))
-    ranks = ranks_of(workflow, {}, (0, 1))
-    added = rank_beside(workflow, job("a[0]", 1, None), Position(0, 1, 0, 3), ranks["a"])
+    ranks = ranks_of(workflow, {}, Ranking(Strategy.DEADLINE, order=(0, 1)))
+    added = rank_beside(workflow, job("a[0]", 1, None), Position(0, 1, 0, 3), BY_DEADLINE, ranks["a"])
     assert ranks["a"] < added < ranks["b"]

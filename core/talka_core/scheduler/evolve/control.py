@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heapify
 from typing import Any
 
 from talka_core.scheduler.evolve.allocations import give_back
 from talka_core.scheduler.evolve.execution import hear
 from talka_core.scheduler.evolve.tasks import enqueue, leave
-from talka_core.scheduler.index import MAP
+from talka_core.scheduler.index import MAP, rank_anew
+from talka_core.scheduler.ranking import rank_of, ranking_of
 from talka_core.scheduler.state import PARKED, ExecutionRecord
 from talka_protocols import events as e
 from talka_protocols.events import TaskFailure
@@ -60,6 +62,21 @@ def _unwanted(state: ExecutionRecord, event: e.TaskUnwanted, _at: int) -> None:
     hear(state, event.request_id)
 
 
+def _reprioritized(state: ExecutionRecord, event: e.ExecutionReprioritized, _at: int) -> None:
+    assert state.workflow is not None, "only what was accepted is reprioritized"
+    if event.strategy:
+        state.strategy, state.order = event.strategy, event.order
+    state.priority = state.priority if event.priority is None else event.priority
+    rank_anew(state.index, state.workflow, ranking_of(state), state.added)
+    for task_id, record in state.tasks.items():
+        # What the pool was asked for keeps the rank that it was asked at, until it is taken back.
+        if record.rank and record.status is not TaskStatus.QUEUED:
+            record.rank = rank_of(state, task_id)
+    state.ready = [(state.tasks[task_id].rank, task_id) for _, task_id in state.ready]
+    heapify(state.ready)
+    hear(state, event.request_id)
+
+
 def _task_paused(state: ExecutionRecord, event: e.TaskPaused, _at: int) -> None:
     record = state.tasks[event.task_id]
     if record.status is TaskStatus.READY and not record.is_paused:
@@ -83,6 +100,8 @@ def _withdrawn(state: ExecutionRecord, event: e.TaskWithdrawn, _at: int) -> None
     leave(state, event.task_id, record)
     give_back(state, event.task_id, record)
     record.status = TaskStatus.READY
+    if state.is_reordered:
+        record.rank = rank_of(state, event.task_id)
     enqueue(state, event.task_id, record)
 
 
@@ -115,6 +134,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.ExecutionPaused: _paused,
     e.ExecutionResumed: _resumed,
     e.TaskUnwanted: _unwanted,
+    e.ExecutionReprioritized: _reprioritized,
     e.TaskPaused: _task_paused,
     e.TaskResumed: _task_resumed,
     e.TaskWithdrawn: _withdrawn,

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from talka_core.scheduler.index import extend, fall_back, index_of
+from talka_core.scheduler.ranking import ranking_of
 from talka_core.scheduler.state import REQUESTS_KEPT, ExecutionRecord, TaskRecord
 from talka_protocols import events as e
 from talka_protocols.states import ExecutionState
@@ -23,7 +24,7 @@ def _accepted(state: ExecutionRecord, event: e.ExecutionAccepted, at: int) -> No
         state.origin = replace(event.origin, tasks=())
         state.adopting = {adopted.task_id: adopted for adopted in event.origin.tasks}
     state.order = event.order
-    state.index = index_of(workflow, event.order)
+    state.index = index_of(workflow, ranking_of(state))
     needs = state.index.predecessors
     state.tasks = {task.id: TaskRecord(waits_for=len(needs[task.id])) for task in workflow.tasks}
     state.unfinished = len(state.tasks)
@@ -97,7 +98,7 @@ def limit_ms_of(state: ExecutionRecord) -> int:
 def restore(state: ExecutionRecord) -> None:
     """Derive again what snapshots leave out."""
     if state.workflow is not None:
-        state.index = index_of(state.workflow, state.order)
+        state.index = index_of(state.workflow, ranking_of(state))
         for addition in state.added:
             extend(state.index, state.workflow, addition)
         for task_id, record in state.tasks.items():

@@ -12,6 +12,7 @@ from msgspec import Raw
 from talka_core.scheduler.evolve.undoing import compensated, compensation_begun, compensation_failed
 from talka_core.scheduler.index import MAP, fall_back
 from talka_core.scheduler.joins import is_satisfied, on_failure_of
+from talka_core.scheduler.ranking import rank_of
 from talka_core.scheduler.state import Artifact, ExecutionRecord, MapRecord, TaskRecord, allocation_id
 from talka_protocols import events as e
 from talka_protocols.errors import TaskTimeoutError
@@ -190,7 +191,7 @@ def _fell_back(state: ExecutionRecord, event: e.TaskFellBack, at: int) -> None:
     record.status, record.ready_at = TaskStatus.READY, at
     record.error, record.failures, record.is_fallback = event.error, 0, True
     record.checkpoint, record.steps = None, {}
-    record.rank = record.rank or state.index.ranks[event.task_id]
+    record.rank = record.rank or rank_of(state, event.task_id)
     enqueue(state, event.task_id, record)
 
 

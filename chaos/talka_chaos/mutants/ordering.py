@@ -1,0 +1,33 @@
+"""Planted bugs of changing the order under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from importlib import import_module
+from typing import Any
+from unittest.mock import patch
+
+control = import_module("talka_core.scheduler.evolve.control")
+reprioritizing = import_module("talka_core.scheduler.reprioritizing")
+
+
+def requests_keep_their_place() -> AbstractContextManager[Any]:
+    """What the pool was asked for before waits on at its old rank."""
+
+    def withdraw_stale(_state: Any) -> Iterator[Any]:
+        return iter(())
+
+    return patch.object(reprioritizing, "withdraw_stale", withdraw_stale)
+
+
+def ranks_kept() -> AbstractContextManager[Any]:
+    """What is ready already keeps the rank that it had under the strategy of before."""
+
+    def rank_of(state: Any, task_id: str) -> Any:
+        return state.tasks[task_id].rank
+
+    return patch.object(control, "rank_of", rank_of)
+
+
+ORDERING_MUTANTS = (requests_keep_their_place, ranks_kept)

@@ -1,0 +1,20 @@
+"""The rank with which a task of an execution asks for its turn."""
+
+from __future__ import annotations
+
+from talka_core.ageing import Rank, aged
+from talka_core.scheduler.state import ExecutionRecord
+from talka_core.strategies import Ranking
+from talka_protocols.workflow import Strategy
+
+
+def ranking_of(state: ExecutionRecord) -> Ranking:
+    """Return how the execution ranks its tasks: as it was told last, or else as its definition says."""
+    assert state.workflow is not None, "only what was accepted ranks tasks"
+    strategy = Strategy(state.strategy) if state.strategy else state.workflow.config.strategy
+    return Ranking(strategy, state.priority, state.order)
+
+
+def rank_of(state: ExecutionRecord, task_id: str) -> Rank:
+    """Return a task's rank by the strategy, aged from when its execution began."""
+    return aged(state.index.ranks[task_id], state.started_at)
