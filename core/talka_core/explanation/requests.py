@@ -1,0 +1,101 @@
+"""Why the pool has not given a task its resources: which are short, who has them, and who goes first.
+
+Each obstacle is a function of its own, and ``OBSTACLES`` is the order in which they are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from talka_core.explanation import shortages
+from talka_core.explanation.asking import Asking
+from talka_core.explanation.picture import Subject, listed, named, seconds
+from talka_core.explanation.workers import lost
+from talka_core.resource import PoolRecord
+from talka_core.resource.placement import place
+from talka_core.resource.state import Place, Request
+from talka_protocols.explanations import Cause, CauseKind
+
+OBSTACLES: tuple[Callable[[Asking], Iterator[Cause]], ...] = (
+    shortages.beyond_ceiling,
+    shortages.pool_wide,
+    shortages.unserved,
+    shortages.draining,
+    shortages.on_workers,
+)
+
+_SHARED_TURN = (CauseKind.SLOTS, CauseKind.RESOURCE)
+"""Where something else frees these all the time, those that go first are what a request really waits for."""
+
+
+def queued(subject: Subject) -> Iterator[Cause]:
+    """Yield why a queued task has no resources, in the order of what matters most."""
+    record, pool = subject.state.tasks[subject.task_id], subject.pool
+    request = pool.waiting.get(record.allocation_id) if pool is not None else None
+    if pool is None or request is None:
+        yield _on_its_way(subject)
+        return
+    asking = Asking(subject, pool, request)
+    found = [cause for obstacle in OBSTACLES for cause in obstacle(asking)]
+    first = [_ahead(asking)]
+    if found and found[0].kind not in _SHARED_TURN:
+        found, first = first, found
+    causes = [cause for cause in (*first, *found) if cause is not None]
+    yield from causes or [_fits_now(asking)]
+
+
+def _on_its_way(subject: Subject) -> Cause:
+    record, pool = subject.state.tasks[subject.task_id], subject.pool
+    if (gone := lost(subject, record)) is not None:
+        return gone
+    grant = pool.grants.get(record.allocation_id) if pool is not None else None
+    if grant is not None:
+        return subject.cause(
+            CauseKind.NOT_DISPATCHED,
+            f"The pool has given it resources on worker {grant.worker_id}; "
+            "the scheduler has not recorded that yet.",
+            "The scheduler's next decision; check that the scheduler service runs.",
+            worker_id=grant.worker_id,
+            since=seconds(grant.granted_at),
+        )
+    return subject.cause(
+        CauseKind.NOT_REQUESTED,
+        f"It has asked pool {subject.state.pool!r} for resources, which has not recorded the request yet.",
+        "The pool's next decision; check that the resource service runs.",
+        since=seconds(record.queued_at),
+    )
+
+
+def _fits_now(asking: Asking) -> Cause:
+    worker_id = place(asking.pool, asking.request.agent_type, asking.request.amounts)
+    return asking.cause(
+        CauseKind.NOT_DECIDED,
+        f"It fits on worker {worker_id} now; the pool decides about it next.",
+        "The pool's next decision.",
+        worker_id=worker_id or "",
+    )
+
+
+def _ahead(asking: Asking) -> Cause | None:
+    """Return which better-ranked requests want the same; None if there are none."""
+    ahead = [(at, other) for at, other in _better(asking.pool, asking.place) if asking.competes_with(other)]
+    if not ahead:
+        return None
+    ahead.sort(key=lambda entry: entry[0])
+    names = listed(named(other.holder) for _, other in ahead)
+    wanted = asking.missing()
+    what = f" for {listed(wanted)}" if wanted else ""
+    return asking.cause(
+        CauseKind.QUEUE,
+        f"{len(ahead)} better-ranked {'request waits' if len(ahead) == 1 else 'requests wait'}{what} as well "
+        f"and {'goes' if len(ahead) == 1 else 'go'} first: {names}. It is number {len(ahead) + 1} in the queue.",
+        "Their turn, a higher priority, or more workers.",
+        resource=wanted[0] if wanted else "",
+    )
+
+
+def _better(pool: PoolRecord, own: Place) -> Iterator[tuple[Place, Request]]:
+    for queue in pool.queues.values():
+        for at in queue:
+            if at < own:
+                yield at, pool.waiting[at[2]]
