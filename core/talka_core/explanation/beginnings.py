@@ -77,7 +77,7 @@ def _scheduled(picture: Picture, schedule: ScheduleRecord, execution_id: str, ta
     if due_at > picture.now_ms:
         said = f"The execution starts in {span(due_at - picture.now_ms)}, by the schedule {schedule.name!r}."
     else:
-        said = f"The schedule {schedule.name!r} was due to start the execution, and the planner has not recorded it."
+        said = f"The schedule {schedule.name!r} was due to start it; the planner has not recorded that."
     return _cause(
         CauseKind.START_TIME,
         execution_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from talka_core.explanation.picture import Subject, listed
 from talka_core.scheduler import ExecutionRecord, TaskRecord
@@ -100,7 +101,7 @@ def _stuckness(record: TaskRecord) -> int:
 
 
 def _described(state: ExecutionRecord, chain: tuple[str, ...]) -> str:
-    links = [f"{waits!r} waits for {need!r}" for waits, need in zip(chain[1:], chain[2:], strict=False)]
+    links = [f"{waits!r} waits for {need!r}" for waits, need in pairwise(chain[1:])]
     if len(links) > LINKS_MAX:
         links[LINKS_MAX - 1 : -1] = ["..."]
     record = state.tasks[chain[-1]]

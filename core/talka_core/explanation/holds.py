@@ -74,7 +74,7 @@ def _stopping(subject: Subject) -> Cause:
 
 
 def _rolling_back(subject: Subject) -> Cause:
-    state, going = subject.state, subject.state.rollback
+    going = subject.state.rollback
     assert going is not None, "only what is on its way back is rolling back"
     return subject.cause(
         CauseKind.ROLLING_BACK,

@@ -37,18 +37,24 @@ def queued(subject: Subject) -> Iterator[Cause]:
         return
     asking = Asking(subject, pool, request)
     found = [cause for obstacle in OBSTACLES for cause in obstacle(asking)]
-    first = [_ahead(asking)]
-    if found and found[0].kind not in _SHARED_TURN:
-        found, first = first, found
-    causes = [cause for cause in (*first, *found) if cause is not None]
+    ahead = list(_ahead(asking))
+    is_turn = not found or found[0].kind in _SHARED_TURN
+    causes = [*ahead, *found] if is_turn else [*found, *ahead]
     yield from causes or [_fits_now(asking)]
 
 
 def _on_its_way(subject: Subject) -> Cause:
     record, pool = subject.state.tasks[subject.task_id], subject.pool
+    if pool is None:
+        return subject.cause(
+            CauseKind.NOT_REQUESTED,
+            f"It has asked pool {subject.state.pool!r} for resources, and of that nothing is known here.",
+            "Ask where the platform runs.",
+            since=seconds(record.queued_at),
+        )
     if (gone := lost(subject, record)) is not None:
         return gone
-    grant = pool.grants.get(record.allocation_id) if pool is not None else None
+    grant = pool.grants.get(record.allocation_id)
     if grant is not None:
         return subject.cause(
             CauseKind.NOT_DISPATCHED,
@@ -76,19 +82,18 @@ def _fits_now(asking: Asking) -> Cause:
     )
 
 
-def _ahead(asking: Asking) -> Cause | None:
-    """Return which better-ranked requests want the same; None if there are none."""
+def _ahead(asking: Asking) -> Iterator[Cause]:
+    """Yield which better-ranked requests want the same, if there are any."""
     ahead = [(at, other) for at, other in _better(asking.pool, asking.place) if asking.competes_with(other)]
     if not ahead:
-        return None
+        return
     ahead.sort(key=lambda entry: entry[0])
     names = listed(named(other.holder) for _, other in ahead)
     wanted = asking.missing()
     what = f" for {listed(wanted)}" if wanted else ""
-    return asking.cause(
+    yield asking.cause(
         CauseKind.QUEUE,
-        f"{len(ahead)} better-ranked {'request waits' if len(ahead) == 1 else 'requests wait'}{what} as well "
-        f"and {'goes' if len(ahead) == 1 else 'go'} first: {names}. It is number {len(ahead) + 1} in the queue.",
+        f"It is number {len(ahead) + 1} in the queue{what}; better-ranked and first in turn: {names}.",
         "Their turn, a higher priority, or more workers.",
         resource=wanted[0] if wanted else "",
     )

@@ -11,7 +11,7 @@ from talka_core.explanation.picture import holding_of, listed, named, seconds, s
 from talka_core.keys import counter_of, is_keyed, is_rate
 from talka_core.resource.placement import shortage
 from talka_core.resource.shared import capacity_of, free_of, own_of
-from talka_core.resource.state import SLOTS, Amounts, WorkerEntry, plain, thousandths
+from talka_core.resource.state import SLOTS, Amounts, WorkerEntry, plain, slot_of, thousandths
 from talka_protocols.explanations import Cause, CauseKind, Holding
 
 
@@ -77,7 +77,7 @@ def unserved(asking: Asking) -> Iterator[Cause]:
         # The last worker that ran it is still named on the record.
         yield asking.cause(
             CauseKind.WORKER_LOST,
-            f"Attempt {record.attempt - 1} was lost with worker {record.worker_id}, and nobody else can run it.",
+            f"Worker {record.worker_id}, which ran attempt {record.attempt - 1}, is gone; nobody else can.",
             f"Worker {record.worker_id} comes back, or another that serves {agent_type!r} starts.",
             worker_id=record.worker_id,
         )
@@ -159,7 +159,7 @@ def _holders(asking: Asking, worker_id: str, entry: WorkerEntry, name: str) -> l
     for grant in asking.pool.grants.values():
         if grant.worker_id != worker_id or grant.incarnation != entry.incarnation:
             continue
-        is_for_slots = name == SLOTS or name == f"{SLOTS}:{grant.agent_type}"
+        is_for_slots = name in (SLOTS, slot_of(grant.agent_type))
         amount = 1.0 if is_for_slots else grant.amounts.get(name, 0.0)
         if amount > 0:
             found.append(holding_of(grant, amount))

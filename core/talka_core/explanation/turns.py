@@ -61,6 +61,6 @@ def item_to_come(subject: Subject) -> Cause | None:
     items = [t for t in state.index.items.get(map_id, ()) if state.tasks[t].status not in FINAL_TASK_STATUSES]
     return make(
         sentence=f"The map {map_id!r} runs at most {rule.max_parallel if rule else None} items at once, and "
-        f"{listed(items)} have not ended: item {index} is no task yet ({progress.added} of {progress.items} are).",
+        f"{listed(items)} have not ended; {progress.added} of {progress.items} are tasks so far.",
         chain=(subject.task_id, items[0]) if items else (),
     )

@@ -107,7 +107,7 @@ def _map(subject: Subject, record: TaskRecord) -> Cause:
     chain = (subject.task_id, open_items[0]) if open_items else ()
     return subject.cause(
         CauseKind.MAP_ITEMS,
-        f"{progress.ended} of its {progress.items} items have ended{limit}; it waits for {listed(open_items)}.",
+        f"{progress.ended} of its {progress.items} items have ended{limit}; open: {listed(open_items)}.",
         "The end of its items.",
         chain=chain,
         since=seconds(record.started_at),
