@@ -61,7 +61,6 @@ class CauseKind(StrEnum):
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
-    SKIPPED = "skipped"
     CONDITION_FALSE = "condition_false"
     DEPENDENCY_FAILED = "dependency_failed"
     COMPENSATED = "compensated"
