@@ -90,7 +90,8 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     ``remedy`` is what would change it. ``execution_id`` and ``task_id`` name
     the task that it is about, which may be one that the task waits for.
     ``chain`` leads from the task through those it waits for to the one that is
-    really in the way. ``since`` is when it began, and ``until`` when it ends by itself.
+    really in the way. ``short`` is how much of ``resource`` is missing.
+    ``since`` is when it began, and ``until`` when it ends by itself.
     """
 
     kind: CauseKind
@@ -100,6 +101,7 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     task_id: str = ""
     chain: tuple[str, ...] = ()
     resource: str = ""
+    short: float = 0.0
     worker_id: str = ""
     holders: tuple[Holding, ...] = ()
     since: float | None = None

@@ -9,6 +9,7 @@ from talka_core.explanation.dependencies import most_stuck, pending
 from talka_core.explanation.holds import holds
 from talka_core.explanation.outcomes import compensating, outcome
 from talka_core.explanation.picture import Picture, Subject
+from talka_core.explanation.predictions import expected_start
 from talka_core.explanation.requests import queued
 from talka_core.explanation.turns import item_to_come, ready
 from talka_core.explanation.waits import retrying, waiting
@@ -59,7 +60,9 @@ def explain(picture: Picture, execution_id: str, task_id: str) -> Explanation:
         causes = [cause, *_behind(cause, subject, 0)]
         return Explanation(execution_id, task_id, "", state.version, tuple(causes))
     status = state.tasks[task_id].status.value
-    return Explanation(execution_id, task_id, status, state.version, tuple(_causes(subject, 0)))
+    starts_at, expectation = expected_start(subject)
+    causes = list(_causes(subject, 0))
+    return Explanation(execution_id, task_id, status, state.version, tuple(causes), starts_at, expectation)
 
 
 def _causes(subject: Subject, depth: int) -> Iterator[Cause]:

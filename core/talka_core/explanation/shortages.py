@@ -60,6 +60,7 @@ def pool_wide(asking: Asking) -> Iterator[Cause]:
             f"{said} Held by {_who(holders)}.{when}",
             remedy,
             resource=counter_of(name),
+            short=(amount - max(0, free_of(pool, name))) / 1000,
             holders=holders,
             until=until,
         )
@@ -123,6 +124,7 @@ def on_workers(asking: Asking) -> Iterator[Cause]:
             f" of {entry.capacity.get(name, 0) / 1000:g}. Held by {_who(holders)}.",
             "The end of one of them, or another worker.",
             resource=name,
+            short=lack / 1000,
             worker_id=worker_id,
             holders=holders,
             until=until if kind is CauseKind.RESERVATION else None,

@@ -36,6 +36,7 @@ def ready(subject: Subject) -> Iterator[Cause]:
         CauseKind.PARALLEL_LIMIT,
         f"The workflow runs at most {limit} tasks at once, and these are active: {listed(active)}{behind}.",
         "The end of one of them, or a higher max_parallel.",
+        short=1.0,
         holders=holders,
         since=seconds(record.ready_at),
     )
