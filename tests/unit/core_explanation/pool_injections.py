@@ -43,7 +43,7 @@ def _slots(stage: Stage) -> Explanation:
 
 
 def _reservation(stage: Stage) -> Explanation:
-    stage.pool(m.ReserveResources("default", "r1", "client-1", {"cpu_cores": 3.0}, 60_000))
+    stage.pool(m.ReserveResources("default", "r1", "client-1", {"cpu_cores": 3.0}, ttl_ms=60_000))
     stage.submit(task("a", cores=2.0))
     return stage.explain("a")
 
