@@ -11,13 +11,11 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties.disturbance import disturb, submitted
 
-from talka_chaos.branches import with_control_flow
-from talka_chaos.graphs import licensed, random_workflow
 from talka_chaos.model import Model
 from talka_core.explanation import Picture, explain
-from talka_protocols import messages as m
-from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.messages import Recipient
 
 STEPS = 80
 
@@ -27,38 +25,10 @@ STEPS = 80
 def test_every_task_has_an_explanation_at_any_moment(seed: int, size: int) -> None:
     """There is always a first cause, and it names the task that was asked about."""
     random = Random(seed)
-    model = Model({"w1": 2.0, "w2": 1.0})
-    model.tell(Recipient.RESOURCE, m.ConfigurePool("default", {"licence": 1.0}))
-    workflow = with_control_flow(random, licensed(random, random_workflow(random, "e", size), 0.3))
-    model.submit(workflow)
+    model = submitted(random, size)
     for _ in range(STEPS):
-        _happen(random, model)
+        disturb(random, model)
         _check(model)
-
-
-def _happen(random: Random, model: Model) -> None:
-    chance = random.random()
-    timers = sorted((timer for timer in model.timers if timer[2] != "timeout"), key=str)
-    if model.soup and chance < 0.6:
-        cut = random.randrange(6) if random.random() < 0.1 else None
-        model.deliver(random.randrange(len(model.soup)), cut=cut)
-    elif model.soup and chance < 0.65:
-        model.drop(random.randrange(len(model.soup)))
-    elif model.running and chance < 0.8:
-        run = random.choice(list(model.running))
-        if not model.running[run]:
-            model.begin(run)
-        model.end(run, Outcome.FAILED if random.random() < 0.1 else Outcome.SUCCEEDED)
-    elif timers and chance < 0.85:
-        model.fire(random.choice(timers))
-    elif chance < 0.88:
-        model.silence(random.choice(("w1", "w2")))
-    elif chance < 0.9 and model.executions:
-        request = random.choice((m.PauseExecution, m.ResumeExecution))
-        model.ask(request("e", f"q{len(model.archive)}"))
-    else:
-        for kind, key in list(model.players):
-            model.resume(kind, key)
 
 
 def _check(model: Model) -> None:
