@@ -14,6 +14,7 @@ from talka_protocols.errors import TalkaError
 from talka_services.cli import (
     answering,
     benching,
+    bottlenecks,
     comparing,
     control,
     explaining,
@@ -52,6 +53,7 @@ for group in (
     forking,
     comparing,
     explaining,
+    bottlenecks,
     validating,
     simulating,
     transfer,

@@ -10,9 +10,11 @@ from talka_core.resource import PoolRecord
 from talka_core.scheduler import ExecutionRecord
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_core.starter import ScheduleRecord
+from talka_protocols.bottlenecks import Bottlenecks
 from talka_protocols.errors import UnknownExecutionError
 from talka_protocols.explanations import Explanation
 from talka_protocols.states import TaskStatus
+from talka_services.client.bottlenecks import where_time_went
 from talka_services.client.histories import Histories
 from talka_services.service.node import Node
 
@@ -74,6 +76,16 @@ class Explaining:
         now_ms = self.node.ports.clock.now_ms()
         is_own = execution_id in self.submitted
         return await explained(self.histories, execution_id, task_id, now_ms, is_submitted=is_own)
+
+    async def bottlenecks(self, execution_id: str, *, is_simulated: bool = True) -> Bottlenecks:
+        """Say where the time of an execution went, and what would have saved some of it.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            NothingRecordedError: it never started.
+        """
+        now_ms = self.node.ports.clock.now_ms()
+        return await where_time_went(self.histories, execution_id, now_ms, is_simulated=is_simulated)
 
 
 class _Gathered:

@@ -34,6 +34,15 @@ tasks:
   - {id: end, agent_type: sleep, payload: {seconds: 0}, depends_on: [middle]}
 """
 
+STEPS = """
+talka: 1
+name: steps
+tasks:
+  - {id: long, agent_type: sleep, payload: {seconds: 0.4}, resources: {cpu_cores: 1}}
+  - {id: short, agent_type: sleep, payload: {seconds: 0.2}, resources: {cpu_cores: 1}}
+  - {id: last, agent_type: sleep, payload: {seconds: 0.01}, depends_on: [long, short]}
+"""
+
 HERE = ("--data-dir", "up")
 
 
@@ -79,6 +88,25 @@ def test_a_waiting_task_is_explained(shell: Shell, platform: dict[str, Any]) -> 
     assert (error["code"], "'pack'" in error["message"]) == ("unknown_task", True)
     for name in (holding, wanting):
         shell.run("cancel", name, *HERE)
+
+
+def test_the_time_of_an_execution_is_split(shell: Shell) -> None:
+    """The segments of the real critical path add up to the makespan, and the best change comes first."""
+    (shell.directory / "steps.yaml").write_text(STEPS)
+    result = shell.json("run", "steps.yaml", "--capacity", "cpu_cores=1", "--data-dir", "steps")
+    found = shell.json("bottlenecks", result["execution_id"], "--data-dir", "steps")
+    assert found["makespan_ms"] == round(1000 * result["makespan_s"])
+    assert sum(segment["took_ms"] for segment in found["segments"]) == found["makespan_ms"]
+    assert [s["task_id"] for s in found["segments"] if s["spent_on"] == "compute"][-1] == "last"
+    assert found["totals_ms"]["compute"] >= 200
+    assert found["totals_ms"]["resource"] >= 350, "the one core was taken by the other task"
+    changes = {each["change"]: each["saves_ms"] for each in found["alternatives"]}
+    assert changes["halve long"] >= 150
+    assert changes["twice the cpu_cores"] >= 150
+    said = shell.run("bottlenecks", result["execution_id"], "--data-dir", "steps")
+    assert "halve long" in said
+    path = shell.json("bottlenecks", result["execution_id"], "--path-only", "--data-dir", "steps")
+    assert (path["segments"], path["alternatives"]) == (found["segments"], [])
 
 
 def test_an_execution_that_has_not_begun_is_explained(shell: Shell, platform: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def _after(stage: Stage, milliseconds: int, task_id: str, **more: Any) -> None:
 
 
 def test_the_path_leads_through_what_was_waited_for_last(stage: Stage) -> None:
-    """Of two dependencies the later one is on the path; until a task begins on its worker it is ``transfer``."""
+    """Of two dependencies the later one is on the path; until it begins on its worker it is ``transfer``."""
     stage.submit(task("a"), task("b"), task("c", "a", "b"))
     stage.begin("a")
     stage.model.now_ms += 40
