@@ -64,6 +64,8 @@ def _cancelled(subject: Subject, record: TaskRecord) -> Cause:
     state = subject.state
     if record.because:
         why = f"because {record.because!r} does not need it any more"
+    elif record.is_unwanted:
+        why = f"alone, on request{f': {record.unwanted_reason}' if record.unwanted_reason else ''}"
     elif record.is_expired:
         why = "because the execution reached its time limit"
     elif state.is_failing and state.failed:

@@ -76,6 +76,8 @@ def _stopping(subject: Subject, record: TaskRecord) -> Iterator[Cause]:
     if not record.is_stopping:
         return
     why = f" because of {record.because!r}" if record.because else ""
+    if record.is_unwanted:
+        why = f", which alone was cancelled{f': {record.unwanted_reason}' if record.unwanted_reason else ''}"
     yield subject.cause(
         CauseKind.STOPPING,
         f"Worker {record.worker_id} has been asked to stop attempt {record.attempt}{why}.",

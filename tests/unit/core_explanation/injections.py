@@ -155,6 +155,12 @@ def _child_stopping(stage: Stage) -> Explanation:
     return stage.explain("w")
 
 
+def _cancelled_alone(stage: Stage) -> Explanation:
+    stage.submit(task("a"), task("b", "a"))
+    stage.ask(m.CancelSingleTask("e", "q1", "b", "not today"))
+    return stage.explain("b")
+
+
 def _child() -> Workflow:
     return Workflow("child", "child", (task("x"),))
 
@@ -285,6 +291,7 @@ INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
     (_parallel_limit, K.PARALLEL_LIMIT, ("at most 1 tasks", "a")),
     (_stopping, K.STOPPING, ("w1",)),
     (_cancelled, K.CANCELLED, ("enough",)),
+    (_cancelled_alone, K.CANCELLED, ("alone", "not today")),
     (_child_stopping, K.SUB_WORKFLOW, ("asked to stop",)),
     (_rolling_back, K.ROLLING_BACK, ("event 1",)),
     (_compensation, K.COMPENSATION, ("undo:a",)),
