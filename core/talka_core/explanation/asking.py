@@ -27,11 +27,15 @@ class Asking(Struct, frozen=True, dict=True):
         record = self.subject.state.tasks[self.subject.task_id]
         return partial(self.subject.cause, since=seconds(record.queued_at))
 
+    @property
+    def allocation_id(self) -> str:
+        """Return the name of the request."""
+        return self.subject.state.tasks[self.subject.task_id].allocation_id
+
     @cached_property
     def place(self) -> Place:
         """Return where in its queue the request stands."""
-        allocation_id = self.subject.state.tasks[self.subject.task_id].allocation_id
-        return next(at for at in self.pool.queues[self.request.shape] if at[2] == allocation_id)
+        return next(at for at in self.pool.queues[self.request.shape] if at[2] == self.allocation_id)
 
     @cached_property
     def shared(self) -> Amounts:
@@ -58,6 +62,7 @@ class Asking(Struct, frozen=True, dict=True):
         claim = self.claim(entry)
         return {n: a - entry.free.get(n, 0) for n, a in claim.items() if entry.free.get(n, 0) < a}
 
+    @cached_property
     def nearest(self) -> tuple[str, WorkerEntry] | None:
         """Return the open worker that could take the request and lacks the least; None if none could."""
         able = [
@@ -71,18 +76,19 @@ class Asking(Struct, frozen=True, dict=True):
             default=None,
         )
 
+    @cached_property
     def missing(self) -> list[str]:
         """Return the names of what is short: pool-wide, or on the nearest worker."""
         wide = [n for n, a in self.shared.items() if free_of(self.pool, n) < a]
-        nearest = self.nearest()
+        nearest = self.nearest
         return wide or ([] if nearest is None else list(self.lacks(nearest[1])))
 
     def competes_with(self, other: Request) -> bool:
         """Tell whether another request wants some of what is short."""
         if other.shape == self.request.shape:
             return True
-        is_for_slots = any(n.startswith(SLOTS) for n in self.missing())
-        return is_for_slots or any(other.amounts.get(n, 0) > 0 for n in self.missing())
+        is_for_slots = any(n.startswith(SLOTS) for n in self.missing)
+        return is_for_slots or any(other.amounts.get(n, 0) > 0 for n in self.missing)
 
 
 def _share(lacks: Amounts, claim: Amounts) -> float:

@@ -1,8 +1,8 @@
 """When a task is expected to start: at the earliest estimated end of what is in its way.
 
-Nothing is simulated. An attempt takes its task's estimate, whoever goes first
-in a queue is overlooked, and where an answer of a person or a worker that nobody
-has started is needed, nothing is expected.
+Nothing is simulated. An attempt takes its task's estimate; those that go first in
+a queue take their work over all that their pool has of what is short. Where an
+answer of a person or a worker that nobody has started is needed, nothing is expected.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from talka_core.explanation.dependencies import unfinished_needs
 from talka_core.explanation.holds import holds
+from talka_core.explanation.lines import Lines
 from talka_core.explanation.picture import Picture, Subject, span
-from talka_core.explanation.requests import queued
+from talka_core.explanation.requests import asking_of, obstacles
 from talka_core.explanation.turns import ready
 from talka_core.graph import duration_of
 from talka_core.scheduler import ExecutionRecord
@@ -59,6 +60,8 @@ class _Forecast:
     def __init__(self, picture: Picture) -> None:
         self._picture = picture
         self._starts: _Known = {}
+        self._free: _Known = {}
+        self._lines = Lines(picture)
 
     def start(self, state: ExecutionRecord, task_id: str, depth: int) -> Instant | None:
         """Return when a task that has not started is expected to, what it needs first."""
@@ -98,9 +101,23 @@ class _Forecast:
             case TaskStatus.READY:
                 return self._after(ready(subject), depth)
             case TaskStatus.QUEUED:
-                return self._after(queued(subject), depth)
+                return self._after_turn(subject, depth)
             case _:
                 return None
+
+    def _after_turn(self, subject: Subject, depth: int) -> Instant | None:
+        """Return when a queued task's resources are free and those in front have had their turn."""
+        asking = asking_of(subject)
+        if asking is None:
+            return self._after(obstacles(subject), depth)
+        key = (asking.pool.pool, asking.request.shape)
+        if key not in self._free:
+            self._free[key] = None
+            self._free[key] = self._after(obstacles(subject), depth)
+        free = self._free[key]
+        if free is None:
+            return None
+        return Instant(free.at + round(1000 * self._lines.before_s(asking)), free.after)
 
     def _after_needs(self, state: ExecutionRecord, task_id: str, depth: int) -> Instant | None:
         """Return when what the task needs will have ended: all of it, or as much as its join asks for."""
@@ -118,8 +135,6 @@ class _Forecast:
         """Return when the last of several obstacles will be out of the way."""
         ends: list[Instant] = []
         for cause in causes:
-            if cause.kind is CauseKind.QUEUE:
-                continue
             end = self._end_of(cause, depth)
             if end is None:
                 return None

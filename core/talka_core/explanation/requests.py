@@ -11,7 +11,6 @@ from talka_core.explanation import shortages
 from talka_core.explanation.asking import Asking
 from talka_core.explanation.picture import Subject, listed, named, seconds
 from talka_core.explanation.workers import lost
-from talka_core.resource import PoolRecord
 from talka_core.resource.placement import place
 from talka_core.resource.state import Place, Request
 from talka_protocols.explanations import Cause, CauseKind
@@ -30,17 +29,29 @@ _SHARED_TURN = (CauseKind.SLOTS, CauseKind.RESOURCE)
 
 def queued(subject: Subject) -> Iterator[Cause]:
     """Yield why a queued task has no resources, in the order of what matters most."""
-    record, pool = subject.state.tasks[subject.task_id], subject.pool
-    request = pool.waiting.get(record.allocation_id) if pool is not None else None
-    if pool is None or request is None:
+    asking = asking_of(subject)
+    if asking is None:
         yield _on_its_way(subject)
         return
-    asking = Asking(subject, pool, request)
-    found = [cause for obstacle in OBSTACLES for cause in obstacle(asking)]
+    found = list(_obstacles(asking))
     ahead = list(_ahead(asking))
     is_turn = not found or found[0].kind in _SHARED_TURN
     causes = [*ahead, *found] if is_turn else [*found, *ahead]
     yield from causes or [_fits_now(asking)]
+
+
+def obstacles(subject: Subject) -> Iterator[Cause]:
+    """Yield why a queued task has no resources, whoever goes first."""
+    asking = asking_of(subject)
+    if asking is None:
+        yield _on_its_way(subject)
+        return
+    found = list(_obstacles(asking))
+    yield from found or [_fits_now(asking)]
+
+
+def _obstacles(asking: Asking) -> Iterator[Cause]:
+    return (cause for obstacle in OBSTACLES for cause in obstacle(asking))
 
 
 def _on_its_way(subject: Subject) -> Cause:
@@ -82,14 +93,29 @@ def _fits_now(asking: Asking) -> Cause:
     )
 
 
+def asking_of(subject: Subject) -> Asking | None:
+    """Return what a queued task asks of the pool for; None if that does not wait there."""
+    record, pool = subject.state.tasks[subject.task_id], subject.pool
+    request = pool.waiting.get(record.allocation_id) if pool is not None else None
+    return None if pool is None or request is None else Asking(subject, pool, request)
+
+
+def _ranked_before(asking: Asking) -> Iterator[tuple[Place, Request]]:
+    for queue in asking.pool.queues.values():
+        for at in queue:
+            if at >= asking.place:
+                break  # A queue is sorted.
+            yield at, asking.pool.waiting[at[2]]
+
+
 def _ahead(asking: Asking) -> Iterator[Cause]:
     """Yield which better-ranked requests want the same, if there are any."""
-    ahead = [(at, other) for at, other in _better(asking.pool, asking.place) if asking.competes_with(other)]
+    ahead = [(at, other) for at, other in _ranked_before(asking) if asking.competes_with(other)]
     if not ahead:
         return
     ahead.sort(key=lambda entry: entry[0])
     names = listed(named(other.holder) for _, other in ahead)
-    wanted = asking.missing()
+    wanted = asking.missing
     what = f" for {listed(wanted)}" if wanted else ""
     yield asking.cause(
         CauseKind.QUEUE,
@@ -97,10 +123,3 @@ def _ahead(asking: Asking) -> Iterator[Cause]:
         "Their turn, a higher priority, or more workers.",
         resource=wanted[0] if wanted else "",
     )
-
-
-def _better(pool: PoolRecord, own: Place) -> Iterator[tuple[Place, Request]]:
-    for queue in pool.queues.values():
-        for at in queue:
-            if at < own:
-                yield at, pool.waiting[at[2]]

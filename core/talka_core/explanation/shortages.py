@@ -90,7 +90,7 @@ def unserved(asking: Asking) -> Iterator[Cause]:
 def draining(asking: Asking) -> Iterator[Cause]:
     """Yield the workers that could run it but take nothing new."""
     leaving = [w for w, entry in asking.serving.items() if entry.is_draining]
-    if not leaving or asking.nearest() is not None:
+    if not leaving or asking.nearest is not None:
         return
     yield asking.cause(
         CauseKind.DRAINING,
@@ -103,7 +103,7 @@ def draining(asking: Asking) -> Iterator[Cause]:
 
 def on_workers(asking: Asking) -> Iterator[Cause]:
     """Yield what is short on the worker that lacks the least, or that none is large enough."""
-    nearest = asking.nearest()
+    nearest = asking.nearest
     if nearest is None:
         yield from _too_large(asking)
         return

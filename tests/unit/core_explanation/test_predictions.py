@@ -107,3 +107,12 @@ def test_what_has_begun_expects_nothing(stage: Stage) -> None:
     stage.begin("a")
     found = stage.explain("a")
     assert (found.starts_at, found.expectation) == (None, "")
+
+
+def test_those_that_go_first_take_their_time(stage: Stage) -> None:
+    """Their work is done on all that the workers have of what is short, before it is one's own turn."""
+    stage.submit(task("a", cores=4.0, estimated_seconds=5.0), name="first")
+    stage.submit(task("b", cores=2.0, estimated_seconds=60.0, priority=90), name="second")
+    stage.submit(task("c", cores=4.0, estimated_seconds=10.0, priority=80), name="third")
+    stage.submit(task("d", cores=4.0))
+    assert _in(stage, "d") == 5 + (2 * 60 + 4 * 10) / 4
