@@ -11,7 +11,7 @@ from talka_core.explanation import shortages
 from talka_core.explanation.asking import Asking
 from talka_core.explanation.picture import Subject, listed, named, seconds
 from talka_core.explanation.workers import lost
-from talka_core.resource.placement import place
+from talka_core.resource.placement import need_of, place
 from talka_core.resource.state import Place, Request
 from talka_protocols.explanations import Cause, CauseKind
 
@@ -84,7 +84,8 @@ def _on_its_way(subject: Subject) -> Cause:
 
 
 def _fits_now(asking: Asking) -> Cause:
-    worker_id = place(asking.pool, asking.request.agent_type, asking.request.amounts)
+    request = asking.request
+    worker_id = place(asking.pool, need_of(asking.pool, request.agent_type, request.amounts))
     return asking.cause(
         CauseKind.NOT_DECIDED,
         f"It fits on worker {worker_id} now; the pool decides about it next.",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from tests.unit.core_explanation.injections import Injection
 from tests.unit.core_explanation.stage import Stage, task
 
+from talka_core.resource import RESOURCE
 from talka_protocols import messages as m
+from talka_protocols.events import AllocationFreed, Holder
 from talka_protocols.explanations import CauseKind, Explanation
+from talka_protocols.messages import Recipient
 from talka_protocols.policies import Concurrency, Rate
 
 K = CauseKind
@@ -34,6 +37,14 @@ def _resource(stage: Stage) -> Explanation:
     stage.submit(task("a", cores=3.0), name="first")
     stage.submit(task("a", cores=2.0))
     return stage.explain("a")
+
+
+def _cut_short(stage: Stage) -> Explanation:
+    """The pool has recorded a release, and its commit ended in front of the grant that follows."""
+    found = _resource(stage)
+    pool = stage.model.players[Recipient.RESOURCE, "default"].state
+    RESOURCE.evolve(pool, AllocationFreed("first/a/1", Holder("first", "a", 1)), stage.model.now_ms)
+    return stage.explain(found.task_id)
 
 
 def _slots(stage: Stage) -> Explanation:
@@ -123,6 +134,7 @@ POOL_INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
     (_rate_limit, K.RATE_LIMIT, ("rate:mail/1", "e/a/1", "1 min 0 s")),
     (_pool_wide, K.POOL_WIDE, ("licence", "first/a/1")),
     (_resource, K.RESOURCE, ("cpu_cores: 2 asked", "w1 with 1 free of 4", "first/a/1 (3)")),
+    (_cut_short, K.NOT_DECIDED, ("fits on worker w1",)),
     (_slots, K.SLOTS, ("first/a/1",)),
     (_reservation, K.RESERVATION, ("cpu_cores", "reservation r1 of client client-1")),
     (_queue, K.QUEUE, ("number 2", "cpu_cores", "second/b/1")),

@@ -48,8 +48,8 @@ def test_the_first_cause_is_the_injected_one(
 
 
 def test_every_kind_has_an_injection() -> None:
-    """Nothing is explained that no test brings about, but for what a commit that was cut short leaves."""
-    left = {K.NOT_DECIDED, K.EXECUTION_STOPPING, K.EXECUTION_OVER}
+    """Nothing is explained that no test brings about, but for what only stands behind another cause."""
+    left = {K.EXECUTION_STOPPING, K.EXECUTION_OVER}
     assert set(K) - {kind for _, kind, _ in ALL} == left
 
 
