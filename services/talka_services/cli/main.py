@@ -47,6 +47,8 @@ for group in (
     platform,
     queries,
     control,
+    bottlenecks,
+    reasons,
     history,
     replaying,
     rewinding,
@@ -58,8 +60,6 @@ for group in (
     answering,
     schedules,
     benching,
-    bottlenecks,
-    reasons,
 ):
     group.register(app)
 
