@@ -11,7 +11,7 @@ from talka_core.explanation.picture import holding_of, listed, named, seconds, s
 from talka_core.keys import counter_of, is_keyed, is_rate
 from talka_core.resource.placement import shortage
 from talka_core.resource.shared import capacity_of, free_of, own_of
-from talka_core.resource.state import SLOTS, Amounts, WorkerEntry, plain, slot_of, thousandths
+from talka_core.resource.state import SLOTS, Amounts, WorkerEntry, slot_of, thousandths
 from talka_protocols.explanations import Cause, CauseKind, Holding
 
 
@@ -143,7 +143,7 @@ def _too_large(asking: Asking) -> Iterator[Cause]:
     for name in short:
         yield asking.cause(
             CauseKind.TOO_LARGE,
-            shortage(asking.pool, asking.request.agent_type, plain({name: wanted[name]})),
+            f"{name}: {wanted[name] / 1000:g} asked, the largest worker has {largest.get(name, 0) / 1000:g}.",
             f"A worker with {name} {wanted[name] / 1000:g} or more joins, or the task asks for less.",
             resource=name,
         )
