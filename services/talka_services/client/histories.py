@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from talka_core.history import FOLDS, apply
+from talka_core.planner import PlanRecord
 from talka_core.resource import PoolRecord
 from talka_core.scheduler import ExecutionRecord
 from talka_core.starter import ScheduleRecord
@@ -91,6 +92,13 @@ class Histories:
         """Return a pool's state now; one that nobody has used yet is empty."""
         entry = await newest(LogName(POOL, "-", pool), self._log, self._snapshots, self._definitions)
         state: PoolRecord = entry.state
+        return state
+
+    async def plan(self, execution_id: str) -> PlanRecord:
+        """Return what the planner remembers of an execution; version 0 if nothing."""
+        name = LogName(PLAN, shard_of(execution_id, self._shards), execution_id)
+        entry = await newest(name, self._log, self._snapshots, self._definitions)
+        state: PlanRecord = entry.state
         return state
 
     def schedule_name(self, name: str) -> LogName:

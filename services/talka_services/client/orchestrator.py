@@ -32,6 +32,7 @@ from talka_protocols.workflow import Dependency, ResourceInventory, Task, Workfl
 from talka_services.client import answering
 from talka_services.client.ceilings import Ceilings
 from talka_services.client.control import Controls
+from talka_services.client.explaining import Explaining
 from talka_services.client.following import Following
 from talka_services.client.forking import beginning, copy_objects, stored
 from talka_services.client.histories import Histories
@@ -47,7 +48,7 @@ REMEMBERED = 100_000
 """How many of the ids that it submitted a client knows as its own."""
 
 
-class Orchestrator(Controls, Following):
+class Orchestrator(Controls, Following, Explaining):
     """A client of one namespace.
 
     ``ceiling`` and ``agent_types`` are what the workers are known to offer;

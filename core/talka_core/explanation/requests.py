@@ -1,0 +1,126 @@
+"""Why the pool has not given a task its resources: which are short, who has them, and who goes first.
+
+Each obstacle is a function of its own, and ``OBSTACLES`` is the order in which they are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from talka_core.explanation import shortages
+from talka_core.explanation.asking import Asking
+from talka_core.explanation.picture import Subject, listed, named, seconds
+from talka_core.explanation.workers import lost
+from talka_core.resource.placement import need_of, place
+from talka_core.resource.state import Place, Request
+from talka_protocols.explanations import Cause, CauseKind
+
+OBSTACLES: tuple[Callable[[Asking], Iterator[Cause]], ...] = (
+    shortages.beyond_ceiling,
+    shortages.pool_wide,
+    shortages.unserved,
+    shortages.draining,
+    shortages.on_workers,
+)
+
+_SHARED_TURN = (CauseKind.SLOTS, CauseKind.RESOURCE)
+"""Where something else frees these all the time, those that go first are what a request really waits for."""
+
+
+def queued(subject: Subject) -> Iterator[Cause]:
+    """Yield why a queued task has no resources, in the order of what matters most."""
+    asking = asking_of(subject)
+    if asking is None:
+        yield _on_its_way(subject)
+        return
+    found = list(_obstacles(asking))
+    ahead = list(_ahead(asking))
+    is_turn = not found or found[0].kind in _SHARED_TURN
+    causes = [*ahead, *found] if is_turn else [*found, *ahead]
+    yield from causes or [_fits_now(asking)]
+
+
+def obstacles(subject: Subject) -> Iterator[Cause]:
+    """Yield why a queued task has no resources, whoever goes first."""
+    asking = asking_of(subject)
+    if asking is None:
+        yield _on_its_way(subject)
+        return
+    found = list(_obstacles(asking))
+    yield from found or [_fits_now(asking)]
+
+
+def _obstacles(asking: Asking) -> Iterator[Cause]:
+    return (cause for obstacle in OBSTACLES for cause in obstacle(asking))
+
+
+def _on_its_way(subject: Subject) -> Cause:
+    record, pool = subject.state.tasks[subject.task_id], subject.pool
+    if pool is None:
+        return subject.cause(
+            CauseKind.NOT_REQUESTED,
+            f"It has asked pool {subject.state.pool!r} for resources, and of that nothing is known here.",
+            "Ask where the platform runs.",
+            since=seconds(record.queued_at),
+        )
+    if (gone := lost(subject, record)) is not None:
+        return gone
+    grant = pool.grants.get(record.allocation_id)
+    if grant is not None:
+        return subject.cause(
+            CauseKind.NOT_DISPATCHED,
+            f"The pool has given it resources on worker {grant.worker_id}; "
+            "the scheduler has not recorded that yet.",
+            "The scheduler's next decision; check that the scheduler service runs.",
+            worker_id=grant.worker_id,
+            since=seconds(grant.granted_at),
+        )
+    return subject.cause(
+        CauseKind.NOT_REQUESTED,
+        f"It has asked pool {subject.state.pool!r} for resources, which has not recorded the request yet.",
+        "The pool's next decision; check that the resource service runs.",
+        since=seconds(record.queued_at),
+    )
+
+
+def _fits_now(asking: Asking) -> Cause:
+    request = asking.request
+    worker_id = place(asking.pool, need_of(asking.pool, request.agent_type, request.amounts))
+    return asking.cause(
+        CauseKind.NOT_DECIDED,
+        f"It fits on worker {worker_id} now; the pool decides about it next.",
+        "The pool's next decision.",
+        worker_id=worker_id or "",
+    )
+
+
+def asking_of(subject: Subject) -> Asking | None:
+    """Return what a queued task asks of the pool for; None if that does not wait there."""
+    record, pool = subject.state.tasks[subject.task_id], subject.pool
+    request = pool.waiting.get(record.allocation_id) if pool is not None else None
+    return None if pool is None or request is None else Asking(subject, pool, request)
+
+
+def _ranked_before(asking: Asking) -> Iterator[tuple[Place, Request]]:
+    for queue in asking.pool.queues.values():
+        for at in queue:
+            if at >= asking.place:
+                break  # A queue is sorted.
+            yield at, asking.pool.waiting[at[2]]
+
+
+def _ahead(asking: Asking) -> Iterator[Cause]:
+    """Yield which better-ranked requests want the same, if there are any."""
+    ahead = [(at, other) for at, other in _ranked_before(asking) if asking.competes_with(other)]
+    if not ahead:
+        return
+    ahead.sort(key=lambda entry: entry[0])
+    names = listed(named(other.holder) for _, other in ahead)
+    wanted = asking.missing
+    what = f" for {listed(wanted)}" if wanted else ""
+    yield asking.cause(
+        CauseKind.QUEUE,
+        f"It is number {len(ahead) + 1} in the queue{what}; better-ranked and first in turn: {names}.",
+        "Their turn, a higher priority, or more workers.",
+        resource=wanted[0] if wanted else "",
+    )

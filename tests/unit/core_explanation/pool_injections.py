@@ -1,0 +1,151 @@
+"""What of a pool keeps a task from running, brought about by the real actors, and what must be said."""
+
+from __future__ import annotations
+
+from tests.unit.core_explanation.injections import Injection
+from tests.unit.core_explanation.stage import Stage, task
+
+from talka_core.resource import RESOURCE
+from talka_protocols import messages as m
+from talka_protocols.events import AllocationFreed, Holder
+from talka_protocols.explanations import CauseKind, Explanation
+from talka_protocols.messages import Recipient
+from talka_protocols.policies import Concurrency, Rate
+
+K = CauseKind
+
+
+def _key_limit(stage: Stage) -> Explanation:
+    stage.submit(task("a", concurrency=Concurrency("orders")), name="first")
+    stage.submit(task("a", concurrency=Concurrency("orders")))
+    return stage.explain("a")
+
+
+def _rate_limit(stage: Stage) -> Explanation:
+    stage.submit(task("a", rate=Rate("mail", 1, 60.0)), task("b", rate=Rate("mail", 1, 60.0)))
+    return stage.explain("b")
+
+
+def _pool_wide(stage: Stage) -> Explanation:
+    stage.pool(m.ConfigurePool("default", {"licence": 1.0}))
+    stage.submit(task("a", custom={"licence": 1.0}), name="first")
+    stage.submit(task("a", custom={"licence": 1.0}))
+    return stage.explain("a")
+
+
+def _resource(stage: Stage) -> Explanation:
+    stage.submit(task("a", cores=3.0), name="first")
+    stage.submit(task("a", cores=2.0))
+    return stage.explain("a")
+
+
+def _cut_short(stage: Stage) -> Explanation:
+    """The pool has recorded a release, and its commit ended in front of the grant that follows."""
+    found = _resource(stage)
+    pool = stage.model.players[Recipient.RESOURCE, "default"].state
+    RESOURCE.evolve(pool, AllocationFreed("first/a/1", Holder("first", "a", 1)), stage.model.now_ms)
+    return stage.explain(found.task_id)
+
+
+def _slots(stage: Stage) -> Explanation:
+    stage.submit(*(task(name) for name in "abcd"), name="first")
+    stage.submit(task("a"))
+    return stage.explain("a")
+
+
+def _reservation(stage: Stage) -> Explanation:
+    stage.pool(m.ReserveResources("default", "r1", "client-1", {"cpu_cores": 3.0}, ttl_ms=60_000))
+    stage.submit(task("a", cores=2.0))
+    return stage.explain("a")
+
+
+def _queue(stage: Stage) -> Explanation:
+    stage.submit(task("a", cores=4.0), name="first")
+    stage.submit(task("b", cores=4.0, priority=90), name="second")
+    stage.submit(task("c", cores=4.0, priority=10))
+    return stage.explain("c")
+
+
+def _no_worker(stage: Stage) -> Explanation:
+    stage.submit(task("a", agent_type="painter"))
+    return stage.explain("a")
+
+
+def _draining(stage: Stage) -> Explanation:
+    stage.pool(m.DrainWorker("default", "w1", 1))
+    stage.submit(task("a"))
+    return stage.explain("a")
+
+
+def _too_large(stage: Stage) -> Explanation:
+    stage.submit(task("a", cores=5.0))
+    return stage.explain("a")
+
+
+def _never_fits(stage: Stage) -> Explanation:
+    stage.submit(task("a", cores=5.0))
+    stage.pool(m.ConfigurePool("default", {}, {"cpu_cores": 4.0}))
+    return stage.explain("a")
+
+
+def _more_than_the_pool(stage: Stage) -> Explanation:
+    stage.pool(m.ConfigurePool("default", {"licence": 1.0}))
+    stage.submit(task("a", custom={"licence": 2.0}))
+    return stage.explain("a")
+
+
+def _not_requested(stage: Stage) -> Explanation:
+    stage.lost = (m.RequestAllocation,)
+    stage.submit(task("a"))
+    return stage.explain("a")
+
+
+def _not_dispatched(stage: Stage) -> Explanation:
+    stage.lost = (m.GrantAllocation,)
+    stage.submit(task("a"))
+    return stage.explain("a")
+
+
+def _not_started(stage: Stage) -> Explanation:
+    stage.submit(task("a"))
+    return stage.explain("a")
+
+
+def _worker_lost(stage: Stage) -> Explanation:
+    stage.submit(task("a"))
+    stage.begin("a")
+    stage.lost = (m.RevokeAllocation,)
+    stage.model.silence("w1")
+    stage.deliver()
+    return stage.explain("a")
+
+
+def _worker_never_back(stage: Stage) -> Explanation:
+    stage.submit(task("a"))
+    stage.begin("a")
+    stage.lost = (m.RejoinWorker,)
+    stage.model.silence("w1")
+    stage.deliver()
+    return stage.explain("a")
+
+
+POOL_INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
+    (_key_limit, K.KEY_LIMIT, ("key:orders/1", "first/a/1")),
+    (_rate_limit, K.RATE_LIMIT, ("rate:mail/1", "e/a/1", "1 min 0 s")),
+    (_pool_wide, K.POOL_WIDE, ("licence", "first/a/1")),
+    (_resource, K.RESOURCE, ("cpu_cores: 2 asked", "w1 with 1 free of 4", "first/a/1 (3)")),
+    (_cut_short, K.NOT_DECIDED, ("fits on worker w1",)),
+    (_slots, K.SLOTS, ("first/a/1",)),
+    (_reservation, K.RESERVATION, ("cpu_cores", "reservation r1 of client client-1")),
+    (_queue, K.QUEUE, ("number 2", "cpu_cores", "second/b/1")),
+    (_no_worker, K.NO_WORKER, ("'painter'",)),
+    (_draining, K.DRAINING, ("w1",)),
+    (_too_large, K.TOO_LARGE, ("cpu_cores: 5 asked", "the largest worker has 4")),
+    (_never_fits, K.NEVER_FITS, ("cpu_cores: 5 asked", "4")),
+    (_more_than_the_pool, K.NEVER_FITS, ("licence: 2 asked", "the whole pool has 1")),
+    (_not_requested, K.NOT_REQUESTED, ("'default'",)),
+    (_not_dispatched, K.NOT_DISPATCHED, ("w1",)),
+    (_not_started, K.NOT_STARTED, ("w1",)),
+    (_worker_lost, K.WORKER_LOST, ("w1",)),
+    (_worker_never_back, K.WORKER_LOST, ("w1", "attempt 1")),
+)
