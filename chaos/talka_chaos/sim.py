@@ -143,6 +143,8 @@ class Simulation:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.wait(tasks)
+        if not complaint:
+            self.world.book.finish()
         found = ([complaint] if complaint else []) + list(findings(self.world))
         world = self.world
         total = sum(len(workflow.tasks) for workflow in self.workflows)

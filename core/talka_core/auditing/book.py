@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+
 from msgspec import Struct, field
 
 from talka_core.auditing.amounts import Offer, Share, Thousandths

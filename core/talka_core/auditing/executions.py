@@ -53,7 +53,7 @@ def _queued(
 
 
 def _scheduled(
-    book: Book, name: str, execution: Execution, event: e.TaskScheduled, _where: Where
+    book: Book, _name: str, execution: Execution, event: e.TaskScheduled, _where: Where
 ) -> Iterator[Finding]:
     allocation_id, subject = event.allocation_id, f"Attempt {event.attempt} of {event.task_id}"
     book.counts["attempts"] += 1
@@ -73,7 +73,7 @@ def _scheduled(
     elif held is not None and held.fence != event.fence:
         yield (
             Kind.FENCE_REUSED,
-            f"{subject} runs under fence {event.fence}, and {allocation_id} was handed on under {held.fence}.",
+            f"{subject} runs under fence {event.fence}, and was handed {allocation_id} under {held.fence}.",
         )
     execution.held[allocation_id] = Held(
         event.task_id,
@@ -108,11 +108,10 @@ def _granted(book: Book, event: e.TaskScheduled, subject: str, *, is_first: bool
         return
     worker_id, incarnation = allocation.worker
     if event.worker_id != worker_id or event.incarnation not in (0, incarnation):
-        yield (
-            Kind.USED_UNGRANTED,
-            f"{subject} is scheduled on incarnation {event.incarnation} of worker {event.worker_id}, and "
-            f"{event.allocation_id} was granted on incarnation {incarnation} of worker {worker_id}.",
-        )
+        there = f"incarnation {event.incarnation} of worker {event.worker_id}"
+        granted = f"incarnation {incarnation} of worker {worker_id}"
+        sentence = f"{subject} runs on {there}, and {event.allocation_id} was granted on {granted}."
+        yield Kind.USED_UNGRANTED, sentence
     if is_first and event.fence != allocation.fence:
         yield (
             Kind.FENCE_REUSED,
@@ -176,7 +175,10 @@ def _ended_attempt(
             execution.returning.setdefault(asked, where.position)
             _loosen(book, asked, f"{asked} is not wanted any more", where)
         return
-    execution.held[allocation_id].is_running = False
+    held = execution.held.get(allocation_id)
+    if held is None or held.task_id != event.task_id:
+        return
+    held.is_running = False
     sentence = f"{allocation_id} was held by {event.task_id}, whose attempt has ended"
     _loosen(book, allocation_id, sentence, where)
     yield from ()
@@ -224,11 +226,8 @@ def _hand_on_settled(
 ) -> Iterator[Finding]:
     allocation = book.allocations.get(event.allocation_id)
     if allocation is not None and execution.is_native and allocation.fence < event.fence:
-        yield (
-            Kind.SETTLED_UNRECORDED,
-            f"The hand-on of {event.allocation_id} under fence {event.fence} is settled, "
-            f"and its pool knows {allocation.fence}.",
-        )
+        subject = f"The hand-on of {event.allocation_id} under fence {event.fence}"
+        yield Kind.SETTLED_UNRECORDED, f"{subject} is settled, and its pool knows {allocation.fence}."
 
 
 def _withdrawn(

@@ -38,7 +38,7 @@ def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Find
         case e.ReservationMade() | e.ReservationEnded() | e.SharedReturned() if book.only:
             pass
         case e.ReservationMade() | e.ReservationEnded():
-            yield from _reservation(book, pool, name, event, where)
+            yield from _reservation(book, pool, event)
         case e.SharedReturned():
             yield from _returned(pool, event, where)
         case e.AllocationPermitWithdrawn() | e.WorkerDraining() | e.PoolOwnershipTaken():
@@ -106,11 +106,8 @@ def _holder(
     execution = book.executions.get(holder.execution_id)
     is_known = execution is not None and execution.is_whole and execution.is_native
     if execution and is_known and holder.attempt > execution.attempts.get(holder.task_id, 0):
-        yield (
-            Kind.NO_HOLDER,
-            f"{allocation_id} is granted to attempt {holder.attempt} of {holder.task_id}, "
-            "which its execution never asked for.",
-        )
+        attempt = f"attempt {holder.attempt} of {holder.task_id}"
+        yield Kind.NO_HOLDER, f"{allocation_id} is granted to {attempt}, which never asked for it."
     if not is_wanted(book, allocation_id, allocation):
         sentence = f"{allocation_id} was granted to {holder.execution_id}, which did not want it any more"
         loosen(book, Kind.NOT_RETURNED, allocation_id, sentence, where)
@@ -148,11 +145,8 @@ def _handed_on(book: Book, event: e.AllocationHolderChanged) -> Iterator[Finding
         yield Kind.HAND_ON_BEYOND_GRANT, f"{allocation_id} is handed on, and was not granted."
         return
     if not allocation.fence < event.fence <= allocation.last:
-        yield (
-            Kind.HAND_ON_BEYOND_GRANT,
-            f"{allocation_id} is handed on under fence {event.fence}; it was at {allocation.fence} "
-            f"and its grant ends at {allocation.last}.",
-        )
+        subject = f"{allocation_id}, at fence {allocation.fence} of at most {allocation.last},"
+        yield Kind.HAND_ON_BEYOND_GRANT, f"{subject} is handed on under {event.fence}."
     allocation.fence = max(allocation.fence, event.fence)
 
 
@@ -205,9 +199,7 @@ def _worker(
             loosen(book, Kind.RESERVATION_OUTLIVED, reservation_id, sentence, where, only_pool=True)
 
 
-def _reservation(
-    book: Book, pool: Pool, name: str, event: e.ReservationMade | e.ReservationEnded, where: Where
-) -> Iterator[Finding]:
+def _reservation(book: Book, pool: Pool, event: e.ReservationMade | e.ReservationEnded) -> Iterator[Finding]:
     reservation_id = event.reservation_id
     if isinstance(event, e.ReservationEnded):
         ended = pool.reservations.pop(reservation_id, None)

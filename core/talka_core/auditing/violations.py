@@ -36,8 +36,8 @@ _REPORT = "Report it with the log exported by `talka export`; it should never ha
 _RESTART = "Restart the resource service, which looks at everything that it holds; then report it."
 _STUCK = "See whether the scheduler runs and the execution is broken: talka list, talka status."
 
-HINTS: dict[Kind, str] = {kind: _REPORT for kind in Kind} | {
-    Kind.MISSING_EVENTS: "Restore the stream from a backup; the state folded from this log is not to be trusted.",
+HINTS: dict[Kind, str] = dict.fromkeys(Kind, _REPORT) | {
+    Kind.MISSING_EVENTS: "Restore the stream from a backup; a state folded from this log is not the true one.",
     Kind.UNREADABLE: "It may have been written by a newer version: upgrade and audit again.",
     Kind.NOT_RETURNED: _STUCK,
     Kind.STRANDED: _RESTART,
