@@ -37,7 +37,7 @@ _RESTART = "Restart the resource service, which looks at everything that it hold
 _STUCK = "See whether the scheduler runs and the execution is broken: talka list, talka status."
 
 HINTS: dict[Kind, str] = dict.fromkeys(Kind, _REPORT) | {
-    Kind.MISSING_EVENTS: "Restore the stream from a backup; a state folded from this log is not the true one.",
+    Kind.MISSING_EVENTS: "Restore the stream from a backup: what is folded from this log is not true.",
     Kind.UNREADABLE: "It may have been written by a newer version: upgrade and audit again.",
     Kind.NOT_RETURNED: _STUCK,
     Kind.STRANDED: _RESTART,
