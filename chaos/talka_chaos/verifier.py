@@ -1,4 +1,4 @@
-"""Verifies everything that is recorded on a server or in a store: ``talka replay --verify``, ``talka audit``."""
+"""Verifies what is recorded on a server or in a store, as ``talka replay --verify`` and ``talka audit`` do."""
 
 from __future__ import annotations
 
