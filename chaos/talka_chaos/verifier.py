@@ -1,4 +1,4 @@
-"""Verifies what is recorded on a server or in a store, as ``talka replay --verify`` and ``talka audit`` do."""
+"""Verifies what is recorded on a server or in a store: ``talka replay --verify`` and ``talka audit``."""
 
 from __future__ import annotations
 
