@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from talka_chaos.virtual_loop import at_once
 from talka_chaos.world import World
-from talka_core.auditing import Auditor, Kind, Violation
+from talka_core.auditing import Auditor, Kind, Summary, Violation
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, Decision, decode_commit
 from talka_protocols.events import Event
@@ -47,8 +47,8 @@ def history_of(world: World) -> History:
     ]
 
 
-def audited(history: History) -> list[Violation]:
-    """Return what the auditor finds in a history whose versions are made gapless again."""
+def audited(history: History) -> tuple[list[Violation], Summary]:
+    """Return what the auditor finds in a history whose versions are made gapless again, and has looked at."""
     auditor = Auditor()
     versions: dict[LogName, int] = {}
     found: list[Violation] = []
@@ -56,7 +56,7 @@ def audited(history: History) -> list[Violation]:
         version = versions[entry.log] = versions.get(entry.log, 0) + 1
         commit = Commit(version, entry.at, 0, (Decision("planted", (cast("Event", entry.event),)),))
         found += auditor.take(entry.log, entry.position, commit)
-    return found + auditor.finish(is_at_rest=True)
+    return found + auditor.finish(is_at_rest=True), auditor.summary
 
 
 def _places(history: History, kind: type[Any]) -> Iterator[tuple[int, Any]]:
@@ -84,10 +84,17 @@ def _uses(history: History, allocation_id: str) -> list[int]:
     ]
 
 
+def _is_granted_once(history: History, allocation_id: str) -> bool:
+    """Tell whether no repeated request has led to another grant, which would hide what is missing."""
+    return [event.allocation_id for _, event in _places(history, e.AllocationGranted)].count(
+        allocation_id
+    ) == 1
+
+
 def freed_dropped(history: History) -> History | None:
     """The pool forgets to free what an attempt ran on and gave back."""
     for place, event in _of_executions(history, e.AllocationFreed):
-        if _uses(history, event.allocation_id):
+        if _uses(history, event.allocation_id) and _is_granted_once(history, event.allocation_id):
             return _without(history, place)
     return None
 
@@ -209,7 +216,7 @@ def kept_from_a_lost_worker(history: History) -> History | None:
             for p, other in _places(history, e.AllocationFreed)
             if other.allocation_id == event.allocation_id
         ]
-        if last:
+        if last and _is_granted_once(history, event.allocation_id):
             return _without(history, place, *last)
     return None
 

@@ -34,7 +34,9 @@ def history(seed: int) -> History:
 def test_healthy_histories_are_clean(seed: int) -> None:
     """Crashes, lost messages and late grants leave nothing that looks like a leak."""
     recorded = history(seed)
-    assert audited(recorded) == []
+    found, summary = audited(recorded)
+    assert found == []
+    assert summary.live == 0, "what is over is forgotten, so memory does not grow with the log"
     assert len(recorded) > 50
 
 
@@ -44,13 +46,14 @@ def test_every_planted_leak_is_found(leak: Leak) -> None:
     tampered = [found for seed in SEEDS if (found := leak(history(seed))) is not None]
     assert tampered, "no world has a place for it"
     for one in tampered:
-        assert LEAKS[leak] in {each.kind for each in audited(one)}
+        assert LEAKS[leak] in {each.kind for each in audited(one)[0]}
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(st.sampled_from(SEEDS), st.randoms(use_true_random=False), st.floats(0.0, 0.9))
-def test_no_history_is_too_broken_to_be_audited(seed: int, random: Random, dropped: float) -> None:
+@given(st.sampled_from(SEEDS), st.integers(0, 2**32), st.floats(0.0, 0.9))
+def test_no_history_is_too_broken_to_be_audited(seed: int, order: int, dropped: float) -> None:
     """With events missing and in any order the auditor reports, and never gives up."""
+    random = Random(order)
     left = [entry for entry in history(seed) if random.random() >= dropped]
     random.shuffle(left)
     auditor = Auditor()

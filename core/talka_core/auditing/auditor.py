@@ -24,7 +24,11 @@ SCHEDULERS = "scheduler-"
 
 
 class Summary(Struct, frozen=True):
-    """What was looked at; ``imported`` attempts ran elsewhere, and ``unreturned`` is yet to be given back."""
+    """What was looked at.
+
+    ``imported`` attempts ran elsewhere, ``unreturned`` is yet to be given back, and ``live`` is how many
+    executions, allocations and reservations there are at the end.
+    """
 
     commits: int
     events: int
@@ -35,6 +39,7 @@ class Summary(Struct, frozen=True):
     reservations: int
     imported: int
     unreturned: int
+    live: int
 
 
 class Auditor:
@@ -85,6 +90,7 @@ class Auditor:
             counts["reservations"],
             counts["imported"],
             len(self._book.loose),
+            self._book.live,
         )
 
     def _event(self, log: LogName, event: Event, where: Where) -> Iterator[Finding]:

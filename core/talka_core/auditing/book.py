@@ -64,6 +64,10 @@ class Pool(Struct):
         return next((number for name, number in self.offers if name == worker_id), 0)
 
 
+Moment = tuple[int, int, int]
+"""Position, version and time of an event of the execution."""
+
+
 class Held(Struct):
     """What an execution holds: for whom, under which fence; kept ones wait for an heir.
 
@@ -91,7 +95,7 @@ class Execution(Struct):
     is_ended: bool = False
     wanted: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     held: dict[str, Held] = field(default_factory=dict[str, Held])
-    returning: dict[str, int] = field(default_factory=dict[str, int])
+    returning: dict[str, Moment] = field(default_factory=dict[str, Moment])
     attempts: dict[str, int] = field(default_factory=dict[str, int])
     fences: dict[str, int] = field(default_factory=dict[str, int])
     running: dict[str, str] = field(default_factory=dict[str, str])
@@ -136,6 +140,12 @@ class Book(Struct):
     pool_clocks: dict[str, Clock] = field(default_factory=dict[str, Clock])
     shard_clocks: dict[str, Clock] = field(default_factory=dict[str, Clock])
     counts: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def live(self) -> int:
+        """Return how much is known: executions that are not over, allocations and reservations."""
+        reservations = sum(len(pool.reservations) for pool in self.pools.values())
+        return len(self.executions) + len(self.allocations) + reservations
 
     def concerns(self, allocation_id: str) -> bool:
         """Tell whether an allocation is looked at: in an exported file only the execution's own are whole."""

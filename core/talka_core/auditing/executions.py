@@ -172,7 +172,7 @@ def _ended_attempt(
         # What never ran may only have been asked for.
         asked = f"{name}/{event.task_id}/{getattr(event, 'attempt', 0)}"
         if execution.wanted.pop(asked, None) is not None:
-            execution.returning.setdefault(asked, where.position)
+            execution.returning.setdefault(asked, (where.position, where.version, where.at))
             _loosen(book, asked, f"{asked} is not wanted any more", where)
         return
     held = execution.held.get(allocation_id)
@@ -195,7 +195,7 @@ def _released(book: Book, name: str, execution: Execution, event: Any, where: Wh
     if held is not None and held.is_running:
         yield Kind.FREED_IN_USE, f"{allocation_id} is given back while {held.task_id} runs on it."
         execution.running.pop(held.task_id, None)
-    execution.returning.setdefault(allocation_id, where.position)
+    execution.returning.setdefault(allocation_id, (where.position, where.version, where.at))
     _loosen(book, allocation_id, f"{allocation_id} was given back by {name}", where)
 
 
@@ -213,7 +213,7 @@ def _settled(
         return
     allocation = book.allocations.get(allocation_id)
     # What is granted later than that was granted again, to a request that arrived twice.
-    if allocation is not None and execution.is_native and allocation.position < since:
+    if allocation is not None and execution.is_native and allocation.position < since[0]:
         yield (
             Kind.SETTLED_UNRECORDED,
             f"The return of {allocation_id} is settled, and its pool has never freed it.",

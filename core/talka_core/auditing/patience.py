@@ -72,9 +72,13 @@ def overdue(book: Book) -> Iterator[tuple[Finding, Where]]:
 
 
 def remaining(book: Book) -> Iterator[tuple[Finding, Where]]:
-    """Yield everything that was never given back."""
+    """Yield everything that was never given back, and every return that was never settled."""
     for kind, name in list(book.loose):
         yield _late(book, kind, name)
+    for name, execution in book.executions.items():
+        for allocation_id, (position, version, at) in execution.returning.items():
+            sentence = f"{allocation_id} was given back, and that was never settled."
+            yield (Kind.NOT_RETURNED, sentence), Where(f"{EXECUTION}.{name}", version, position, at)
 
 
 def _late(book: Book, kind: Kind, name: str) -> tuple[Finding, Where]:

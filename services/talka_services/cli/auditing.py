@@ -141,6 +141,7 @@ def _print(source: str, found: Audit) -> None:
     )
     parts = [f"{summary.allocations:,} allocations", f"{summary.hand_ons:,} hand-ons"]
     parts += [f"{summary.reservations:,} reservations"] if summary.reservations else []
+    parts += [f"{summary.live:,} executions and allocations live"] if summary.live else []
     parts += [f"{summary.unreturned:,} on their way back"] if summary.unreturned else []
     parts += [f"{summary.imported:,} attempts imported, and not checked"] if summary.imported else []
     console().print(f"  {', '.join(parts)}")
