@@ -24,9 +24,12 @@ def main(
 ) -> None:
     """Simulate whole clusters in virtual time, each under the faults of its own seed."""
     started_s, failed, tasks = time.monotonic(), 0, 0
+    events = allocations = 0
     injected: Counter[str] = Counter()
     for report in _reports(range(first, first + seeds), jobs, is_verbose=verbose):
         tasks += report.tasks
+        events += report.events
+        allocations += report.allocations
         injected.update(report.injected)
         if not report.is_healthy:
             failed += 1
@@ -34,6 +37,7 @@ def main(
     took_s = time.monotonic() - started_s
     counts = ", ".join(f"{kind} {count}" for kind, count in sorted(injected.items()))
     typer.echo(f"faults: {counts}")
+    typer.echo(f"audited: {events:,} events, {allocations:,} allocations")
     typer.echo(f"{seeds} worlds, {tasks} tasks, {failed} failed, {seeds / took_s:.1f} worlds/s")
     sys.exit(1 if failed else 0)
 

@@ -8,6 +8,7 @@ from typing import Any
 from talka_chaos.invariants import check_execution, check_fences, check_held, check_pool, check_roster
 from talka_chaos.runs import OVER, Runs
 from talka_chaos.virtual_loop import at_once
+from talka_core.auditing import Auditor, Violation
 from talka_core.history import FOLDS, apply
 from talka_core.planner import PLANNER
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
@@ -33,6 +34,7 @@ class LogBook:
         self.states: dict[LogName, Any] = {}
         self.commits: dict[LogName, list[Commit[Any]]] = {}
         self.violations: list[str] = []
+        self.auditor = Auditor()
         self._positions: dict[LogName, int] = {}
         self._fences: dict[str, int] = {}
 
@@ -47,6 +49,7 @@ class LogBook:
         self._positions[log] = position
         commit = at_once(decoded(StoredCommit(log, position, body, ""), self.definitions))
         self.commits.setdefault(log, []).append(commit)
+        self._complain(self.auditor.take(log, position, commit))
         if log.kind not in FOLDS:
             return True
         fold = FOLDS[log.kind]
@@ -60,6 +63,14 @@ class LogBook:
         except (AssertionError, BrokenHistoryError) as error:
             self.violations.append(f"{now_s:.3f} s, {log}: {error}")
         return True
+
+    def finish(self) -> None:
+        """Audit what was never given back: a world at rest has nothing left that anybody holds."""
+        self._complain(self.auditor.finish(is_at_rest=True))
+
+    def _complain(self, found: list[Violation]) -> None:
+        for each in found:
+            self.violations.append(f"A2 {each.kind} at {each.where}: {each.message}")
 
     def _check(self, log: LogName, state: Any) -> None:
         if log.kind == EXECUTION:

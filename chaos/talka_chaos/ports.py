@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from typing import Protocol
 
 from talka_chaos.virtual_loop import at_once
 from talka_chaos.world import World
 from talka_protocols.errors import ServerUnavailableError, TalkaError
-from talka_protocols.ports import Delivery, StoredCommit
+from talka_protocols.ports import Delivery, Heap, StoredCommit
 from talka_protocols.subjects import LogName
 from talka_services.memory import MemoryInbox
 
@@ -77,6 +77,10 @@ class SimLog:
     async def names(self, kind: str, shard: str | None = None) -> Sequence[LogName]:
         """Return the names of the logs of one kind."""
         return await self._world.log.names(kind, shard)
+
+    def read_all(self, kinds: Collection[str]) -> AsyncGenerator[Heap]:
+        """Read everything at once; see the port."""
+        return self._world.log.read_all(kinds)
 
     def follow(self, log: LogName, after: int = 0) -> AsyncGenerator[StoredCommit]:
         """Follow a log."""

@@ -46,7 +46,7 @@ CALM_S = 500.0
 class Report(Struct, frozen=True):
     """What became of one seed; a healthy run has no findings.
 
-    ``injected`` counts the faults that happened, by kind.
+    ``injected`` counts the faults that happened, by kind; ``events`` and ``allocations`` were audited.
     """
 
     seed: int
@@ -56,6 +56,8 @@ class Report(Struct, frozen=True):
     virtual_s: float
     tasks: int
     injected: dict[str, int]
+    events: int
+    allocations: int
 
     @property
     def is_healthy(self) -> bool:
@@ -143,6 +145,8 @@ class Simulation:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.wait(tasks)
+        if not complaint:
+            self.world.book.finish()
         found = ([complaint] if complaint else []) + list(findings(self.world))
         world = self.world
         total = sum(len(workflow.tasks) for workflow in self.workflows)
@@ -154,6 +158,8 @@ class Simulation:
             world.now_s(),
             total,
             dict(world.injected),
+            world.book.auditor.summary.events,
+            world.book.auditor.summary.allocations,
         )
 
     async def _rest(self) -> str:

@@ -1,4 +1,4 @@
-"""Verifies everything that is recorded on a server or in a store, just as ``talka replay --verify`` does."""
+"""Verifies what is recorded on a server or in a store: ``talka replay --verify`` and ``talka audit``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from talka_chaos.processes import NATS, Cluster
 from talka_protocols.subjects import EXECUTION, Names
 from talka_services.cli.records import Records
 from talka_services.cli.verification import verify_execution
+from talka_services.client.audits import audit
 from talka_services.embedded import EmbeddedServer
 from talka_services.jetstream.connection import connect
 from talka_services.service import Node
@@ -78,6 +79,8 @@ class Verifier:
             self.checked += 1
             verdict = await verify_execution(records, execution_id)
             found += [f"{namespace}, execution {execution_id}: {sentence}" for sentence in verdict.violations]
+        audited = await audit(ports.log)
+        found += [f"{namespace}, {each.where}: {each.kind}: {each.message}" for each in audited.violations]
         return found
 
 

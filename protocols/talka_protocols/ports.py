@@ -8,7 +8,7 @@ empty. Positions grow, versions (counted per event) are gapless.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Any, Protocol
 
 from msgspec import Raw, Struct
@@ -25,6 +25,13 @@ class StoredCommit(Struct, frozen=True):
     position: int
     body: bytes
     commit_id: str
+
+
+class Heap(Struct, frozen=True):
+    """Some commits of many logs in the order of their positions, and how many messages are yet to be read."""
+
+    commits: tuple[StoredCommit, ...]
+    following: int
 
 
 class Log(Protocol):
@@ -52,6 +59,10 @@ class Log(Protocol):
 
     def follow(self, log: LogName, after: int = 0) -> AsyncGenerator[StoredCommit]:
         """Yield the commits behind ``after`` and go on with each new one as it is appended."""
+        ...
+
+    def read_all(self, kinds: Collection[str]) -> AsyncGenerator[Heap]:
+        """Yield the commits of all logs of these kinds by position, up to the end that there is now."""
         ...
 
 

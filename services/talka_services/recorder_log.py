@@ -8,7 +8,7 @@ Such logs are exports and archives: `follow` ends where the log ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,7 @@ from eventsourcing.popo import POPOApplicationRecorder
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from talka_protocols.errors import CallerError, ConflictError, PlatformError
-from talka_protocols.ports import StoredCommit
+from talka_protocols.ports import Heap, StoredCommit
 from talka_protocols.subjects import LogName
 
 TOPIC = "talka.commit:"
@@ -75,6 +75,12 @@ class RecorderLog:
                 yield _commit(log, event)
             if len(events) < PAGE:
                 return
+
+    async def read_all(self, kinds: Collection[str]) -> AsyncGenerator[Heap]:
+        """Yield the commits of all logs of these kinds by position, as exports keep it, in one heap."""
+        names = [name for kind in kinds for name in await self.names(kind)]
+        found = [commit for name in names for commit in await self.read(name)]
+        yield Heap(tuple(sorted(found, key=lambda commit: commit.position)), 0)
 
     async def close(self) -> None:
         """Close the database."""

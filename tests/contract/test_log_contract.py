@@ -157,3 +157,21 @@ async def test_log_reads_thousands_of_commits(log: Log) -> None:
     """A long log comes back whole and in order."""
     await fill(log, NAME, 1500)
     assert [commit.body for commit in await log.read(NAME)] == [b"%d" % number for number in range(1500)]
+
+
+async def test_log_reads_all_of_some_kinds(log: Log) -> None:
+    """All commits of the wanted kinds come by position, whichever log they are in, and then it ends."""
+    last = {NAME: 0, OTHER: 0, LogName("plan", "3", "one"): 0}
+    for number, name in enumerate([*last] * 3):
+        last[name] = await log.append(name, last[name], b"%d" % number, f"{name}-{number}")
+    heaps = [heap async for heap in log.read_all(("execution",))]
+    commits = [commit for heap in heaps for commit in heap.commits]
+    assert {commit.body for commit in commits} == {b"0", b"1", b"3", b"4", b"6", b"7"}
+    assert {commit.log for commit in commits} == {NAME, OTHER}
+    assert [commit.position for commit in commits] == sorted(commit.position for commit in commits)
+    assert heaps[-1].following == 0
+
+
+async def test_log_reads_all_of_nothing(log: Log) -> None:
+    """Where nothing was ever appended, reading all of it ends at once."""
+    assert [commit async for heap in log.read_all(("execution",)) for commit in heap.commits] == []

@@ -46,11 +46,12 @@ def give_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Execu
     """Pass the ended task's allocation to the best ready task, keep it for a moment, or return it.
 
     It stays with the execution only under a live permit and never past a task
-    of ours that waits in the pool's queue. An heir needs exactly the same.
+    of ours that waits in the pool's queue. An heir needs exactly the same. A task
+    that fell back is ready again as something else, and will ask for its own.
     """
     record = state.tasks[task_id]
     is_permitted = record.hands > 0 and now_ms < record.hands_until and not state.is_rolling_back
-    if is_permitted and state.queued == 0 and state.may_start:
+    if is_permitted and record.status is not TaskStatus.READY and state.queued == 0 and state.may_start:
         heir = state.ready[0][1] if state.ready and _has_room(state) else None
         if heir is not None and _needs_the_same(state, task_id, heir):
             yield from _hand_on(state, task_id, heir)

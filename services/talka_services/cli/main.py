@@ -13,6 +13,7 @@ import typer
 from talka_protocols.errors import TalkaError
 from talka_services.cli import (
     answering,
+    auditing,
     benching,
     bottlenecks,
     comparing,
@@ -57,6 +58,7 @@ for group in (
     validating,
     simulating,
     transfer,
+    auditing,
     answering,
     schedules,
     benching,

@@ -13,6 +13,11 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
+def is_duration(text: str) -> bool:
+    """Tell whether a text such as ``90s`` or ``1h30m`` says how long; a number alone does not."""
+    return _DURATION.fullmatch(text) is not None
+
+
 def parse_seconds(text: str, option: str) -> float:
     """Return a duration such as ``90``, ``15m`` or ``1h30m`` in seconds.
 

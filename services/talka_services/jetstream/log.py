@@ -7,10 +7,10 @@ is the whole of the optimistic concurrency.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 
 from talka_protocols.errors import CallerError, ConflictError
-from talka_protocols.ports import StoredCommit
+from talka_protocols.ports import Heap, StoredCommit
 from talka_protocols.subjects import LogName
 from talka_services.jetstream.api import (
     EXPECTED_LAST,
@@ -23,6 +23,7 @@ from talka_services.jetstream.api import (
     subjects,
 )
 from talka_services.jetstream.connection import Connection, Message
+from talka_services.jetstream.consumer import Place
 from talka_services.jetstream.feed import Feed
 from talka_services.telemetry import get_logger
 
@@ -128,6 +129,22 @@ class JetStreamLog:
             while True:
                 for position, message in await feed.next():
                     yield _commit(log, position, message)
+        finally:
+            await feed.close()
+
+    async def read_all(self, kinds: Collection[str]) -> AsyncGenerator[Heap]:
+        """Yield the commits of all logs of these kinds by position, up to the end that there is now."""
+        feed = Feed(self._connection, self._stream, f"{self._names.root}.log.>", 0)
+        try:
+            while True:
+                arrived = await feed.next()
+                named = [(self._names.log_name(message.subject), at, message) for at, message in arrived]
+                commits = tuple(_commit(log, at, message) for log, at, message in named if log.kind in kinds)
+                # They may come before the answer that counts them, so only the last one says what follows.
+                following = Place(arrived[-1][1].reply).pending if arrived else 0
+                yield Heap(commits, following)
+                if following == 0:
+                    return
         finally:
             await feed.close()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 
 from talka_protocols.errors import ConflictError
-from talka_protocols.ports import StoredCommit
+from talka_protocols.ports import Heap, StoredCommit
 from talka_protocols.subjects import LogName
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -65,3 +65,8 @@ class MemoryLog:
                 after = commit.position
                 yield commit
             await appended.wait()
+
+    async def read_all(self, kinds: Collection[str]) -> AsyncGenerator[Heap]:
+        """Yield the commits of all logs of these kinds by position, in one heap."""
+        found = [commit for name, commits in self._logs.items() if name.kind in kinds for commit in commits]
+        yield Heap(tuple(sorted(found, key=lambda commit: commit.position)), 0)

@@ -14,7 +14,7 @@ from talka_chaos.model import Model
 from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Action, OnFailure
+from talka_protocols.policies import Action, OnFailure, Rate
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
@@ -118,6 +118,22 @@ def test_a_fallback_runs_when_the_last_attempt_failed() -> None:
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED
     assert _state(model).tasks["a"].attempt == 4
+
+
+def test_a_fallback_gives_back_what_its_task_held() -> None:
+    """What was granted for the task as it was is neither kept nor handed on to what runs in its place."""
+    model = _begun(
+        _task("a", rate=Rate("k", 5), fallback=PLAN_B), _task("b"), _task("c"), edges=(("b", "c"),)
+    )
+    _end(model, "a", Outcome.FAILED)
+    events = [event for event in model.players[Recipient.SCHEDULER, "e"].events() if "e/a/1" in str(event)]
+    assert [type(event).__name__ for event in events] == [
+        "TaskScheduled",
+        "AllocationReleased",
+        "AllocationSettled",
+    ]
+    model.finish()
+    assert _state(model).status is ExecutionState.SUCCEEDED
 
 
 def test_a_fallback_that_fails_is_the_end_of_its_task() -> None:

@@ -1,0 +1,147 @@
+"""``talka audit``: holds everything that was ever recorded about resources against a book of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import typer
+
+from talka_services.cli.command import Target, command
+from talka_services.cli.moments import is_duration, parse_instant, parse_seconds
+from talka_services.cli.outcome import ExitCode, UsageError
+from talka_services.cli.screen import console, local_time, plain, print_json
+from talka_services.loop import run as run_loop
+
+if TYPE_CHECKING:
+    from talka_core.auditing import Violation
+    from talka_services.client.audits import Audit
+
+SHOWN = 50
+"""How many violations people are shown of each source."""
+UNKNOWN = 2**53
+"""The time of what cannot be read."""
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FILE]...", help="Files made by `talka export`; default: the live logs."),
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="Report only from then on: an instant, or how long ago."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "audit")(audit)
+
+
+def audit(target: Target, files: Files = None, since: Since = None) -> None:
+    """Check that every allocation ever made was held, used and given back as it must be."""
+    since_ms = 0 if since is None else int(1000 * _instant(since))
+    if missing := [file for file in files or () if not file.is_file()]:
+        raise UsageError(f"There is no file {missing[0]}.", hint="Name files made by `talka export`.")
+    audits = run_loop(_audit(target, files or [], since_ms))
+    is_clean = not any(found.count for found in audits.values())
+    if target.is_json:
+        print_json(_document(audits, is_clean=is_clean))
+    else:
+        for source, found in audits.items():
+            _print(source, found)
+    if not is_clean:
+        raise typer.Exit(ExitCode.NOT_SUCCEEDED)
+
+
+def _instant(since: str) -> float:
+    if is_duration(since):
+        return time.time() - parse_seconds(since, "--since")
+    return parse_instant(since, "--since", ZoneInfo("UTC"))
+
+
+async def _audit(target: Target, files: list[Path], since_ms: int) -> dict[str, Audit]:
+    from talka_services.cli.logs import configure_logs
+    from talka_services.cli.records import open_records
+    from talka_services.client.audits import audit as audited
+    from talka_services.exports import Archive
+
+    audits: dict[str, Audit] = {}
+    with _progress(is_shown=not target.is_json) as on_read:
+        if not files:
+            async with open_records(target) as records:
+                audits[target.namespace] = await audited(records.log, since_ms=since_ms, on_read=on_read)
+            return audits
+        configure_logs(is_verbose=target.is_verbose)
+        for file in files:
+            with Archive(file) as archive:
+                only = archive.manifest.execution_id
+                audits[str(file)] = await audited(archive.log, only=only, since_ms=since_ms, on_read=on_read)
+    return audits
+
+
+@contextmanager
+def _progress(*, is_shown: bool) -> Generator[Callable[[int, int], None]]:
+    """Show how many commits are taken of how many, where somebody watches."""
+    screen = console(is_error=True)
+    if not is_shown or not screen.is_terminal:
+        yield lambda _taken, _following: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("auditing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=screen, transient=True) as bar:
+        line = bar.add_task("", total=None)
+        yield lambda taken, following: bar.update(line, total=taken + following, completed=taken)
+
+
+def _document(audits: dict[str, Audit], *, is_clean: bool) -> dict[str, Any]:
+    sources = [
+        {"source": source, **msgspec.structs.asdict(found.summary), "violations": found.count}
+        for source, found in audits.items()
+    ]
+    violations = [_described(source, each) for source, found in audits.items() for each in found.violations]
+    return {"clean": is_clean, "sources": sources, "violations": violations}
+
+
+def _described(source: str, each: Violation) -> dict[str, Any]:
+    return {
+        "source": source,
+        "kind": each.kind.value,
+        "log": each.where.log,
+        "version": each.where.version,
+        "position": each.where.position,
+        "at": _seconds(each),
+        "message": each.message,
+        "hint": each.hint,
+    }
+
+
+def _seconds(each: Violation) -> float | None:
+    return None if each.where.at == UNKNOWN else each.where.at / 1000
+
+
+def _print(source: str, found: Audit) -> None:
+    for each in found.violations[:SHOWN]:
+        where = f"{each.where.log}, event {each.where.version}, {local_time(_seconds(each))}"
+        console().print(f"[red]{each.kind}[/red]  {plain(where)}")
+        console().print(f"  {plain(each.message)}")
+        console().print(f"  {plain(each.hint)}", style="dim")
+    if found.count > SHOWN:
+        console().print(f"and {found.count - SHOWN:,} more")
+    summary = found.summary
+    verdict = f"[red]{found.count:,} violations[/red]" if found.count else "[green]clean[/green]"
+    console().print(
+        f"{verdict}  {plain(source)}: {summary.events:,} events in {summary.commits:,} commits, "
+        f"{summary.executions:,} executions, {summary.attempts:,} attempts"
+    )
+    parts = [f"{summary.allocations:,} allocations", f"{summary.hand_ons:,} hand-ons"]
+    parts += [f"{summary.reservations:,} reservations"] if summary.reservations else []
+    parts += [f"{summary.live:,} executions and allocations live"] if summary.live else []
+    parts += [f"{summary.unreturned:,} on their way back"] if summary.unreturned else []
+    parts += [f"{summary.imported:,} attempts imported, and not checked"] if summary.imported else []
+    console().print(f"  {', '.join(parts)}")
