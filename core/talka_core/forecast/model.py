@@ -16,7 +16,7 @@ distribution make up the number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import exp, log, sqrt
+from math import copysign, exp, hypot, log, sqrt
 from statistics import NormalDist, fmean, median
 
 from msgspec import Struct
@@ -28,6 +28,7 @@ SHAPE_MIN = 20
 """Errors that a shape is made of at least, so that its 5 % and 95 % quantiles are among them."""
 SPREAD_USUAL = 0.3
 SPREAD_GUESSED = 0.5
+SPREAD_LEAST = 1e-3
 SPREAD_WEIGHT = 2.0
 DRIFT_BUSY, DRIFT_WAITING, DRIFT_UNKNOWN = 0.05, 0.5, 0.15
 DRIFT_WEIGHT = 2.0
@@ -68,8 +69,10 @@ class Prediction(Struct, frozen=True):
 
     def quantile(self, share: float) -> float:
         """Return the value below which a share (over 0, under 1) of such tasks lies."""
-        width = sqrt(self.spread**2 + self.drift**2)
-        return exp(self.centre + width * quantile_of(self.shape, share))
+        middle = quantile_of(self.shape, 0.5)
+        error = self.spread * (quantile_of(self.shape, share) - middle)
+        width = hypot(error, self.drift * _NORMAL.inv_cdf(share))
+        return exp(self.centre + self.spread * middle + copysign(width, share - 0.5))
 
     def drawn(self, share: float, drift_share: float) -> float:
         """Return the value at a share of its kind's tasks, in a run at a share of all runs."""
@@ -137,7 +140,7 @@ _LEVELS: tuple[Callable[[Kind], str], ...] = (
 
 
 class _Group(Struct, frozen=True):
-    """One kind's line, spread and drift."""
+    """One kind's line, spread and drift, and the errors of its tasks in spreads."""
 
     key: str
     line: Line
@@ -149,12 +152,20 @@ class _Group(Struct, frozen=True):
     @classmethod
     def of(cls, key: str, found: Sequence[Observation], usual: float, floor: float) -> _Group:
         line, errors = _fitted(found, floor)
-        own = sum(error**2 for error in errors) * (len(found) - 1) / len(found)
-        spread = sqrt((SPREAD_WEIGHT * usual**2 + own) / (SPREAD_WEIGHT + len(found) - 1))
-        grain = floor / max(floor, exp(line.level))
-        spread = sqrt(spread**2 + grain**2 / 3)
-        scores = [error / spread for error in errors] if len(found) >= 3 else []
-        return cls(key, line, spread, _drift(found, line, floor), scores, len(found))
+        runs: dict[str, list[float]] = {}
+        for seen in found:
+            runs.setdefault(seen.run, []).append(log(max(seen.value, floor)) - line.at(seen.features))
+        is_apart = len(runs) > 1 and len(found) > len(runs)
+        if is_apart:
+            errors = [error for rests in runs.values() for error in _left_out(rests)]
+        else:
+            # Tasks of one run, or each of a run of its own: nothing tells spread from drift.
+            runs = {"": [rest for rests in runs.values() for rest in rests]}
+        spread = _spread(list(runs.values()), usual)
+        scores = [error / spread for error in errors] if len(errors) >= 3 else []
+        drift = _drift(list(runs.values()), spread, _usual_drift(found), len({seen.run for seen in found}))
+        grain = floor / max(floor, exp(line.level)) / sqrt(3)
+        return cls(key, line, spread, hypot(drift, grain), scores, len(found))
 
     def predict(self, features: Mapping[str, float], shape: tuple[float, ...]) -> Prediction:
         # Errors of tasks left out hold what a level of few tasks is uncertain by; without them it is added.
@@ -166,19 +177,37 @@ def _fitted(found: Sequence[Observation], floor: float) -> tuple[Line, list[floa
     return fit([log(max(seen.value, floor)) for seen in found], [seen.features for seen in found])
 
 
-def _drift(found: Sequence[Observation], line: Line, floor: float) -> float:
-    """Return by how much runs differ: as usual, as far as runs on record do not say otherwise."""
+def _left_out(rests: Sequence[float]) -> list[float]:
+    """Return by how much each differs from the others of its run, if there are any."""
+    count, level = len(rests), fmean(rests)
+    return [(rest - level) * count / (count - 1) for rest in rests] if count > 1 else []
+
+
+def _spread(runs: Sequence[Sequence[float]], usual: float) -> float:
+    own = sum((rest - fmean(rests)) ** 2 for rests in runs for rest in rests)
+    freedom = sum(len(rests) - 1 for rests in runs)
+    return max(SPREAD_LEAST, sqrt((SPREAD_WEIGHT * usual**2 + own) / (SPREAD_WEIGHT + freedom)))
+
+
+def _usual_drift(found: Sequence[Observation]) -> float:
     busy = [min(1.0, seen.busy) for seen in found if seen.busy is not None]
-    usual = DRIFT_BUSY + (DRIFT_WAITING - DRIFT_BUSY) * (1 - fmean(busy)) if busy else DRIFT_UNKNOWN
-    runs: dict[str, list[float]] = {}
-    for seen in found:
-        runs.setdefault(seen.run, []).append(log(max(seen.value, floor)) - line.at(seen.features))
-    levels = [fmean(errors) for errors in runs.values()]
+    if not busy:
+        return DRIFT_UNKNOWN
+    return DRIFT_BUSY + (DRIFT_WAITING - DRIFT_BUSY) * (1 - fmean(busy))
+
+
+def _drift(runs: Sequence[Sequence[float]], spread: float, usual: float, count: int) -> float:
+    """Return by how much runs differ: as usual, as far as runs on record do not say otherwise.
+
+    What their levels differ by holds what a level of few tasks is uncertain by, which is taken off.
+    """
+    levels = [fmean(rests) for rests in runs]
     middle = fmean(levels)
-    own = sum((level - middle) ** 2 for level in levels)
-    drift = sqrt((DRIFT_WEIGHT * usual**2 + own) / (DRIFT_WEIGHT + len(levels) - 1))
+    noise = fmean([spread**2 / len(rests) for rests in runs])
+    own = max(0.0, sum((level - middle) ** 2 for level in levels) - (len(levels) - 1) * noise)
+    drift = sqrt((DRIFT_WEIGHT * usual**2 + own) / (DRIFT_WEIGHT + count - 1))
     # The runs on record drifted from the usual themselves.
-    return drift * sqrt(1 + 1 / len(levels))
+    return drift * sqrt(1 + 1 / count)
 
 
 def shape_of(scores: Sequence[float]) -> tuple[float, ...]:
