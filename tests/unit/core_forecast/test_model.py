@@ -1,4 +1,4 @@
-"""Goal: predicted intervals hold what they promise, from little history and from much, and say so when there is none."""
+"""Goal: predicted intervals hold what they promise, from little history and from much."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_nine_of_ten_lie_in_the_interval(runs: int, tasks: int) -> None:
 
 
 def test_a_feature_that_explains_is_used() -> None:
-    """Where run times grow with the input, the interval of a large input is above, and narrower than without."""
+    """Where run times grow with the input, the interval of a large input lies above, and is narrow."""
     random = Random(3)
     sizes = [2.0 ** random.uniform(0, 10) for _ in range(40)]
     seen = [_seen("1", 0.5 * size**0.9 * exp(random.gauss(0, 0.05)), size=size) for size in sizes]
@@ -71,7 +71,8 @@ def test_a_feature_that_explains_is_used() -> None:
     small, large = model.predict(KIND, {"size": 4.0}), model.predict(KIND, {"size": 1000.0})
     assert small is not None
     assert large is not None
-    assert small.quantile(0.95) < 4 < 150 < large.quantile(0.05)
+    assert small.quantile(0.95) < 4
+    assert large.quantile(0.05) > 150
     assert large.quantile(0.95) / large.quantile(0.05) < 3
     without = model.predict(KIND, {})
     assert without is not None
