@@ -21,6 +21,8 @@ GATE = ":now"
 TAIL = 0.25
 """How much longer an attempt is expected to run at most that ran longer than any on record, as a share."""
 
+LEAST_S = 0.001
+
 _BEGUN = (TaskStatus.SCHEDULED, TaskStatus.RUNNING, TaskStatus.WAITING)
 
 
@@ -47,6 +49,7 @@ def rest_of(state: ExecutionRecord, now_ms: int) -> Rest:
     left = [task for task in whole.tasks if not _is(state, task.id, *FINAL_TASK_STATUSES)]
     begun = {task.id for task in left if _is(state, task.id, *_BEGUN) and task.id not in state.maps}
     needs = _needs(state, whole, {task.id for task in left})
+    passed_s = (now_ms - state.started_at) / 1000
     tasks = [Task(GATE, "wait", payload={"seconds": 0})]
     edges: list[Dependency] = []
     for task in left:
@@ -56,13 +59,15 @@ def rest_of(state: ExecutionRecord, now_ms: int) -> Rest:
         elif not sources:
             join, sources = Join.ALL, (GATE,)
         edges += [Dependency(source, task.id) for source in sources]
-        tasks.append(replace(task, join=join if sources else Join.ALL))
+        join = join if sources else Join.ALL
+        tasks.append(replace(task, join=join, deadline=_left_of(task.deadline, passed_s)))
     most = max(whole.constraints.max_tasks, len(tasks))
     return Rest(
         replace(
             whole,
             tasks=tuple(tasks),
             dependencies=tuple(edges),
+            config=replace(whole.config, deadline=_left_of(whole.config.deadline, passed_s)),
             constraints=replace(whole.constraints, max_tasks=most),
         ),
         {
@@ -76,6 +81,11 @@ def rest_of(state: ExecutionRecord, now_ms: int) -> Rest:
             if task.id in begun and task.agent_type == "wait" and state.tasks[task.id].due_at
         },
     )
+
+
+def _left_of(deadline: float | None, passed_s: float) -> float | None:
+    """Return a deadline as seen from now; one that has passed is due at once."""
+    return None if deadline is None else max(LEAST_S, deadline - passed_s)
 
 
 def _is(state: ExecutionRecord, task_id: str, *statuses: TaskStatus) -> bool:

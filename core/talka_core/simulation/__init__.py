@@ -1,6 +1,7 @@
 """What would happen: workflows run on modelled workers in virtual time, decided by the real actors."""
 
 from talka_core.simulation.assumptions import hastened
+from talka_core.simulation.cost import cost_of
 from talka_core.simulation.recorded import NothingRecordedError, Recorded, grown, recorded
 from talka_core.simulation.result import SimulatedRun, SimulatedTask
 from talka_core.simulation.world import Offer, SimulationStuckError, simulate
@@ -12,6 +13,7 @@ __all__ = [
     "SimulatedRun",
     "SimulatedTask",
     "SimulationStuckError",
+    "cost_of",
     "grown",
     "hastened",
     "recorded",

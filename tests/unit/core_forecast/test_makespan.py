@@ -213,6 +213,18 @@ def test_joins_count_what_has_succeeded() -> None:
     assert needs == {(GATE, "b"), (GATE, "c"), ("b", "two"), ("c", "two"), (GATE, "any")}
 
 
+def test_deadlines_come_nearer() -> None:
+    """What is due a minute after the start is due 20 s from now after 40 s; what was missed, at once."""
+    workflow = _chain("a", "b")
+    first, second = workflow.tasks
+    config = replace(workflow.config, deadline=30.0)
+    tasks = (replace(first, deadline=60.0), second)
+    rest = rest_of(_state(replace(workflow, tasks=tasks, config=config), a=_running(1_000)), 40_001)
+    found = {task.id: task.deadline for task in rest.workflow.tasks}
+    assert found == {GATE: None, "a": 20.0, "b": None}
+    assert rest.workflow.config.deadline == 0.001
+
+
 def test_items_to_come_are_counted() -> None:
     """Of a map that lets two run at once, the items that are no tasks yet are left, too."""
     name = "map_over_items"
