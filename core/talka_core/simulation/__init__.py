@@ -1,8 +1,9 @@
 """What would happen: workflows run on modelled workers in virtual time, decided by the real actors."""
 
 from talka_core.simulation.assumptions import hastened
+from talka_core.simulation.cost import cost_of
 from talka_core.simulation.feasibility import Feasibility, feasibility
-from talka_core.simulation.recorded import NothingRecordedError, Recorded, recorded
+from talka_core.simulation.recorded import NothingRecordedError, Recorded, grown, recorded
 from talka_core.simulation.result import SimulatedRun, SimulatedTask
 from talka_core.simulation.world import Offer, SimulationStuckError, simulate
 
@@ -14,7 +15,9 @@ __all__ = [
     "SimulatedRun",
     "SimulatedTask",
     "SimulationStuckError",
+    "cost_of",
     "feasibility",
+    "grown",
     "hastened",
     "recorded",
     "simulate",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as with_fields
 
-from talka_core.simulation import Offer, Recorded, SimulatedRun, hastened
+from talka_core.simulation import Offer, Recorded, SimulatedRun, cost_of, hastened
 from talka_core.simulation import simulate as run_virtually
 from talka_core.spelling import did_you_mean
 from talka_protocols.workflow import Strategy, Workflow
@@ -22,20 +22,29 @@ from talka_services.service.worker import machine_capacity
 
 @dataclass(frozen=True)
 class Changes:
-    """What is to be other than it is: the workers, the most tasks at once, and run times by task id."""
+    """What is to be other than it is: the workers, the most tasks at once, and run times by task id.
+
+    ``prices`` are by resource, for a unit and an hour.
+    """
 
     flags: Flags
     max_parallel: int | None = None
     faster: Mapping[str, float] = field(default_factory=dict[str, float])
+    prices: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def cost(self, offers: Iterable[Offer], shared: Mapping[str, float], run: SimulatedRun) -> float | None:
+        """Return what the workers of a run cost, or None if no price is given."""
+        return cost_of(offers, shared, self.prices, run.makespan_s) if self.prices else None
 
 
 @dataclass(frozen=True)
 class Case:
-    """One run: as it went, or as it would go."""
+    """One run: as it went, or as it would go, and what its workers cost (None without prices)."""
 
     word: str
     workflow: Workflow
     run: SimulatedRun
+    cost: float | None
     is_recorded: bool = False
 
 
@@ -62,7 +71,8 @@ def cases(
         )
     found = run_loop(read_recorded(target, request.file))
     if found.run is not None:
-        yield Case(request.file, found.workflow, found.run, is_recorded=True)
+        cost = changes.cost(found.offers, found.shared, found.run)
+        yield Case(request.file, found.workflow, found.run, cost, is_recorded=True)
     workflow, seconds = found.workflow, found.seconds
     if changes.flags.time_scale != 1.0:
         every = dict.fromkeys(seconds, changes.flags.time_scale)
@@ -91,7 +101,8 @@ def _case(
         config = with_fields(workflow.config, max_parallel=changes.max_parallel)
         workflow = with_fields(workflow, config=config)
     workflow, real = hastened(workflow, seconds, changes.faster)
-    return Case(word, workflow, run_virtually(workflow, offers, shared, real))
+    run = run_virtually(workflow, offers, shared, real)
+    return Case(word, workflow, run, changes.cost(offers, shared, run))
 
 
 def _employed(found: Recorded, flags: Flags) -> Sequence[Offer]:

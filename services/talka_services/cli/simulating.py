@@ -33,6 +33,10 @@ Faster = Annotated[
     list[str] | None,
     typer.Option("--faster", metavar="TASK=X", help="Multiplies one task's run time: 0.5 halves it."),
 ]
+Prices = Annotated[
+    list[str] | None,
+    typer.Option("--price", metavar="K=V", help="For a unit and an hour, e.g. cpu_cores=0.04 or worker=1.2."),
+]
 AsTasks = Annotated[bool, typer.Option("--tasks", help="With --json, say of each task when it would run.")]
 
 
@@ -52,6 +56,7 @@ def simulate(
     max_parallel: MaxParallel = None,
     time_scale: TimeScale = 1.0,
     faster: Faster = None,
+    price: Prices = None,
     max_tasks: MaxTasks = None,
     max_seconds: MaxSeconds = None,
     show_tasks: AsTasks = False,
@@ -74,7 +79,9 @@ def simulate(
 
     pooled = parse_amounts(shared or (), "--shared")
     flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled)
-    changes = Changes(flags, max_parallel, parse_amounts(faster or (), "--faster"))
+    changes = Changes(
+        flags, max_parallel, parse_amounts(faster or (), "--faster"), parse_amounts(price or (), "--price")
+    )
     rows: list[dict[str, Any]] = []
     for word in (each for named in what for each in instances_in(named)):
         request = Request(word, tuple(inputs or ()), max_tasks, max_seconds)
@@ -99,6 +106,7 @@ def _row(case: Case, went_s: float | None, *, with_tasks: bool) -> dict[str, Any
         "strategy": str(case.workflow.config.strategy),
         "is_recorded": case.is_recorded,
         "over_recorded": round(case.run.makespan_s / went_s - 1, 9) if went_s else None,
+        "cost": case.cost,
         **to_builtins(case.run),
     }
     tasks = row.pop("tasks")
@@ -109,6 +117,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     has_recorded = any(row["is_recorded"] for row in rows)
     columns = ("workflow", "strategy", "status", "makespan", "lower bound", "over it", "busiest resource")
     is_due = any(row["deadline_misses"] is not None for row in rows)
+    is_priced = any(row["cost"] is not None for row in rows)
     cells = [
         (
             plain(row["name"]) + (" as it went" if row["is_recorded"] else ""),
@@ -120,13 +129,15 @@ def _print(rows: list[dict[str, Any]]) -> None:
             _busiest(row["utilisation"]),
             *((_percent(row["over_recorded"]),) if has_recorded else ()),
             *((_late(row),) if is_due else ()),
+            *((f"{row['cost']:.2f}",) if is_priced else ()),
         )
         for row in rows
     ]
     compared = ("against the record",) if has_recorded else ()
-    right = ("makespan", "lower bound", "over it", *compared)
     late = ("late",) if is_due else ()
-    print_table((*columns, *compared, *late), cells, right=right)
+    cost = ("cost",) if is_priced else ()
+    right = ("makespan", "lower bound", "over it", *compared, *cost)
+    print_table((*columns, *compared, *late, *cost), cells, right=right)
 
 
 def _percent(share: float | None) -> str:

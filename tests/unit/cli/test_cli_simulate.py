@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from talka_core.simulation import Offer, cost_of
 from talka_services.cli import main
 
 WORKFLOW = """
@@ -110,3 +111,22 @@ def test_all_sets_of_a_file(
         ("wt2-1", 53.0),
         ("wt2-2", 0.0),
     ]
+
+
+def test_workers_cost_what_they_offer(
+    two: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two workers of one core for four seconds are paid by the core and by the worker."""
+    words = (two, "--capacity", "cpu_cores=1", "--workers", "2")
+    prices = ("--price", "cpu_cores=900", "--price", "worker=450", "--price", "licence=1")
+    assert rows(simulate(monkeypatch, capsys, *words, "--json")[1])[0]["cost"] is None
+    row = rows(simulate(monkeypatch, capsys, *words, *prices, "--shared", "licence=3600", "--json")[1])[0]
+    assert row["cost"] == pytest.approx(2 * 4 * (900 + 450) / 3600 + 4)
+    assert "7.00" in simulate(monkeypatch, capsys, *words, *prices, "--shared", "licence=3600")[1]
+
+
+def test_a_worker_costs_while_it_is_there() -> None:
+    """From when it joins until it leaves, and no longer than the run."""
+    offers = [Offer({"gpu": 2.0}, joins_s=10.0, leaves_s=25.0), Offer({"gpu": 1.0}, joins_s=90.0)]
+    assert cost_of(offers, {}, {"gpu": 3600.0}, 100.0) == pytest.approx(2 * 15 + 10)
+    assert cost_of(offers, {}, {"gpu": 3600.0}, 20.0) == pytest.approx(2 * 10)
