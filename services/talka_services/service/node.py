@@ -36,7 +36,9 @@ log = get_logger(__name__)
 SHARDS = 4
 SNAPSHOT_EVERY = 5_000
 STOP_S = 2.0
-ALL_SERVICES = (Recipient.PLANNER, Recipient.STARTER, Recipient.SCHEDULER, Recipient.RESOURCE)
+PLANNING = (Recipient.PLANNER, Recipient.STARTER, Recipient.TRIGGER)
+"""What the planner service owns: whatever begins executions."""
+ALL_SERVICES = (*PLANNING, Recipient.SCHEDULER, Recipient.RESOURCE)
 
 
 def jetstream_ports(connection: Connection, shards: int, snapshot_every: int = SNAPSHOT_EVERY) -> Ports:
