@@ -28,6 +28,7 @@ STRUCTURED = "application/cloudevents+json"
 PREFIX = "ce-"
 TYPE_LENGTH_MAX = 200
 ATTRIBUTE_LENGTH_MAX = 1_000
+INTEGER_END = 2**31
 _REQUIRED = ("id", "source", "type")
 _OPTIONAL = ("subject", "time", "datacontenttype", "dataschema")
 _RESERVED = frozenset({"data", "data_base64", "specversion", *_REQUIRED, *_OPTIONAL})
@@ -78,6 +79,8 @@ def check_event(event: CloudEvent) -> None:
             )
         if not isinstance(value, str | int | bool):
             raise _bad(f"The attribute {name} is neither text nor a whole number nor true or false.")
+        if isinstance(value, int) and not -INTEGER_END <= value < INTEGER_END:
+            raise _bad(f"The attribute {name} is a number of more than 32 bits.")
     size = len(msgspec.json.encode(event))
     if size > EVENT_BYTES_MAX:
         raise _too_large(size)

@@ -99,7 +99,7 @@ def execution_of(trigger: Trigger, values: dict[str, Any]) -> str:
     found = _value("execution", trigger.execution, values)
     if not isinstance(found, str) or not is_token(found):
         raise ConditionError(
-            f"The expression {_shown(trigger.execution)} comes to {_shown(found)}, which is no execution's id."
+            f"The expression {_shown(trigger.execution)} comes to {_shown(found)}, which is no execution id."
         )
     return found
 
@@ -117,10 +117,10 @@ def told(trigger: Trigger, values: dict[str, Any]) -> Raw:
     try:
         encoded = msgspec.json.encode(found)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ConditionError(f"What the trigger passes on is no JSON: {error}.") from None
+        raise ConditionError(f"What is passed on is no JSON: {error}.") from None
     if len(encoded) > INLINE_BYTES_MAX:
         raise ConditionError(
-            f"What the trigger passes on takes {len(encoded):,} bytes, above the limit of {INLINE_BYTES_MAX:,}."
+            f"What is passed on takes {len(encoded):,} bytes, above the limit of {INLINE_BYTES_MAX:,}."
         )
     return Raw(encoded)
 
@@ -135,19 +135,15 @@ def _value(what: str, expression: str, values: dict[str, Any]) -> Any:
 
 
 def _check_pattern(on: str) -> None:
-    parts = on.split(".")
-    plain = [
-        part for place, part in enumerate(parts) if part != "*" and (part, place) != (">", len(parts) - 1)
-    ]
+    *parts, last = on.split(".")
+    fixed = [part for part in parts if part != "*"] + [part for part in (last,) if part not in ("*", ">")]
     try:
-        check_type(".".join(plain or ["x"]))
+        check_type(on if len(on) > TYPE_LENGTH_MAX else ".".join(fixed or ["any"]))
     except EventInvalidError:
-        plain = []
-    if (not plain and on not in ("*", ">") and set(parts) - {"*", ">"}) or len(on) > TYPE_LENGTH_MAX:
         raise TriggerInvalidError(
             f"The type {on[:80]!r} cannot be waited for.",
             hint="Write a type such as order.created; '*' stands for one part, '>' at the end for the rest.",
-        )
+        ) from None
 
 
 def _check_start(trigger: Trigger, workflow: Workflow) -> None:

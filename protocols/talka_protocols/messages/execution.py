@@ -15,10 +15,11 @@ from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
-    """A client asks for an execution under an id of its choice, or a task, a ``schedule`` or a ``trigger`` for theirs.
+    """A client asks for an execution under an id of its choice.
 
-    ``origin`` is what it is forked from. ``capacity`` is what the pool has in
-    all by resource, as far as the sender knows; an order is planned for it.
+    So do a task, a ``schedule`` and a ``trigger`` for theirs. ``origin`` is what it is forked from.
+    ``capacity`` is what the pool has in all by resource, as far as the sender knows; an order is
+    planned for it.
     """
 
     workflow: Workflow | None = None

@@ -28,6 +28,8 @@ class Request:
     max_tasks: int | None = None
     max_seconds: float | None = None
     strategy: str | None = None
+    is_open: bool = False
+    """The inputs of a file are given later."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,11 @@ def load_workflow(request: Request) -> Loaded:
     else:
         source = read_file(request.file)
         workflow = workflow_of_source(
-            source, max_tasks=request.max_tasks, max_seconds=request.max_seconds, inputs=inputs
+            source,
+            max_tasks=request.max_tasks,
+            max_seconds=request.max_seconds,
+            inputs=inputs,
+            is_open=request.is_open,
         )
         offered = machines(source.value) if source.is_wfformat else []
     if request.strategy is not None:

@@ -34,6 +34,9 @@ INBOX_BYTES = 128 * 1024 * 1024
 # Dead letters are for people to look at: nobody does after a month, or in a gigabyte of them.
 DEAD_AGE_S = 30 * 24 * 3600
 DEAD_BYTES = 1_000_000_000
+# Outside events are taken up within moments; what lies there longer helps to find out what was published.
+EVENTS_AGE_S = 7 * 24 * 3600
+EVENTS_BYTES = 512 * 1024 * 1024
 LEASE_MARKER_S = 1
 SNAPSHOTS_KEPT = 2
 CHECKED = ("storage", "subjects", "max_msgs_per_subject")
@@ -73,6 +76,7 @@ def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
         stream("snapshot", max_msgs_per_subject=SNAPSHOTS_KEPT),
         inbox_stream(connection, replicas),
         stream("request", allow_msg_schedules=True, allow_rollup_hdrs=True),
+        events_stream(connection, replicas),
         stream("dead", discard="old", max_age=DEAD_AGE_S * SECOND_NS, max_bytes=DEAD_BYTES),
         bucket("leases", allow_msg_ttl=True, subject_delete_marker_ttl=LEASE_MARKER_S * SECOND_NS),
         bucket("settings"),
@@ -97,6 +101,24 @@ def inbox_stream(connection: Connection, replicas: int = 1) -> StreamConfig:
         "first_seq": time.time_ns() // 1000,
         "max_age": INBOX_AGE_S * SECOND_NS,
         "max_bytes": INBOX_BYTES,
+        "num_replicas": replicas,
+    }
+
+
+def events_stream(connection: Connection, replicas: int = 1) -> StreamConfig:
+    """Return the configuration of the stream that anybody publishes events to.
+
+    Its sequences begin at the time it was made, as those of the inboxes do: triggers remember them.
+    """
+    return {
+        "name": connection.names.stream("events"),
+        "subjects": [f"{connection.names.root}.events.>"],
+        "storage": "file",
+        "discard": "old",
+        "first_seq": time.time_ns() // 1000,
+        "max_age": EVENTS_AGE_S * SECOND_NS,
+        "max_bytes": EVENTS_BYTES,
+        "duplicate_window": DUPLICATE_WINDOW_S * SECOND_NS,
         "num_replicas": replicas,
     }
 

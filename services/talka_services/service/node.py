@@ -26,6 +26,7 @@ from talka_services.jetstream.topology import ensure_topology
 from talka_services.runner.ports import Ports
 from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.housekeeping import keep_house
+from talka_services.service.intake import take_in_events
 from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
 from talka_services.service.worker import WorkerOptions, WorkerService
@@ -121,6 +122,9 @@ class Node:
             owner = Owner(kind, ids, self.ports, self.connection, self.holder, configuration)
             owner.start()
             self._owners.append(owner)
+            if kind is Recipient.TRIGGER:
+                intake = take_in_events(self.ports, self.connection, self.holder)
+                self._watching.add(asyncio.create_task(intake, name="intake of events"))
             if kind is Recipient.RESOURCE:
                 house = keep_house(self.connection, self.ports.leases, self.holder)
                 self._watching.add(asyncio.create_task(house, name="housekeeping"))
