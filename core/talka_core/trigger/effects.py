@@ -48,7 +48,7 @@ def _owed(state: TriggerRecord, firing_id: str, firing: Firing) -> Effect:
             firing.execution_id, firing.signal, firing_id, firing.values, trigger=state.name
         )
         return Send(Recipient.SCHEDULER, message)
-    workflow = state.definitions[firing.generation].workflow
+    workflow = state.definitions[str(firing.generation)].workflow
     assert workflow is not None, "the shell loads a definition before it folds TriggerCreated"
     bound = bind(workflow, msgspec.json.decode(firing.values))
     return Send(Recipient.PLANNER, SubmitWorkflow(firing.execution_id, bound, trigger=state.name))

@@ -50,7 +50,8 @@ class TriggerRecord(Struct):
     """One trigger's state; instants are milliseconds since the epoch, 0 for none.
 
     ``position`` is that of the newest event that counts as dealt with.
-    ``recent`` has the last firings, ``requests`` the last requests by their ids.
+    ``recent`` has the last firings, ``requests`` the last requests by their ids;
+    ``definitions`` has the workflows that are or may have to be started, by generation.
     """
 
     name: str
@@ -63,10 +64,10 @@ class TriggerRecord(Struct):
     failed: int = 0
     refused: int = 0
     last_at: int = 0
-    definitions: dict[int, Definition] = field(default_factory=dict[int, Definition])
+    definitions: dict[str, Definition] = field(default_factory=dict[str, Definition])
     pending: dict[str, Firing] = field(default_factory=dict[str, Firing])
-    recent: dict[str, None] = field(default_factory=dict[str, None])
-    requests: dict[str, None] = field(default_factory=dict[str, None])
+    recent: list[str] = field(default_factory=list[str])
+    requests: list[str] = field(default_factory=list[str])
 
     @property
     def is_active(self) -> bool:
@@ -76,7 +77,7 @@ class TriggerRecord(Struct):
     @property
     def workflow(self) -> Workflow | None:
         """Return the workflow that is started now, if any."""
-        definition = self.definitions.get(self.generation)
+        definition = self.definitions.get(str(self.generation))
         return definition.workflow if definition is not None and self.trigger is not None else None
 
 
@@ -120,7 +121,7 @@ def _create(state: TriggerRecord, event: TriggerCreated) -> None:
     state.position = max(state.position, event.after)
     state.fired = state.failed = state.refused = state.last_at = 0
     if event.workflow is not None or event.definition is not None:
-        state.definitions[state.generation] = Definition(event.workflow, event.definition)
+        state.definitions[str(state.generation)] = Definition(event.workflow, event.definition)
     _remember(state.requests, event.request_id, REQUESTS_KEPT)
 
 
@@ -136,18 +137,17 @@ def _seen(state: TriggerRecord, event: TriggerFired | TriggerFailed) -> None:
     _remember(state.recent, event.firing_id, RECENT_KEPT)
 
 
-def _remember(known: dict[str, None], key: str, most: int) -> None:
-    known[key] = None
-    if len(known) > most:
-        del known[next(iter(known))]
+def _remember(known: list[str], key: str, most: int) -> None:
+    known.append(key)
+    del known[:-most]
 
 
 def _drop_definitions(state: TriggerRecord) -> None:
     """Forget the workflows that nothing is to be started from any more."""
     if len(state.definitions) == 1 and state.trigger is not None:
         return
-    needed = {firing.generation for firing in state.pending.values()}
+    needed = {str(firing.generation) for firing in state.pending.values()}
     if state.trigger is not None:
-        needed.add(state.generation)
+        needed.add(str(state.generation))
     for generation in [known for known in state.definitions if known not in needed]:
         del state.definitions[generation]

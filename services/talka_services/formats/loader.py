@@ -67,7 +67,7 @@ def workflow_of(
     inputs: Mapping[str, Any] | None = None,
     is_open: bool = False,
 ) -> Workflow:
-    """Return the checked workflow of a parsed source; see ``load``. One that ``is_open`` still takes inputs."""
+    """Return the checked workflow of a parsed source; see ``load``. If ``is_open`` it still takes inputs."""
     constraints = _constraints(WorkflowConstraints(), max_tasks, max_seconds)
     source.include()
     try:

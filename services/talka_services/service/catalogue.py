@@ -6,7 +6,7 @@ from talka_core.trigger import TriggerRecord
 from talka_core.trigger.expressions import matches
 from talka_protocols.commit import decode_commit
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.events import TriggerCreated, TriggerDeleted, TriggerEvent
+from talka_protocols.events import Event, TriggerCreated, TriggerDeleted
 from talka_protocols.subjects import TRIGGER, LogName
 from talka_services.jetstream.api import last_message
 from talka_services.jetstream.connection import Connection
@@ -79,7 +79,7 @@ class Catalogue:
         for _, _, event in commit.events():
             self._take(name.key, event)
 
-    def _take(self, name: str, event: TriggerEvent) -> None:
+    def _take(self, name: str, event: Event) -> None:
         if isinstance(event, TriggerCreated):
             self._on[name] = event.trigger.on
         elif isinstance(event, TriggerDeleted):
