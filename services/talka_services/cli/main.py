@@ -26,6 +26,7 @@ from talka_services.cli import (
     schedules,
     simulating,
     transfer,
+    triggers,
     validating,
 )
 from talka_services.cli.outcome import ExitCode, complain, describe, error_document, exit_code_of
@@ -55,6 +56,7 @@ for group in (
     transfer,
     answering,
     schedules,
+    triggers,
     benching,
 ):
     group.register(app)
