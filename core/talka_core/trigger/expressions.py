@@ -10,8 +10,8 @@ from msgspec import Raw
 from talka_core import conditions
 from talka_core.cloudevents import TYPE_LENGTH_MAX, attributes, check_type
 from talka_core.conditions import ConditionError
-from talka_core.inputs import check_names
 from talka_core.limits import check_id
+from talka_core.spelling import did_you_mean
 from talka_protocols.cloudevents import CloudEvent
 from talka_protocols.errors import EventInvalidError, TriggerInvalidError, WorkflowInvalidError
 from talka_protocols.subjects import is_token
@@ -40,8 +40,8 @@ def check_trigger(trigger: Trigger, workflow: Workflow | None) -> None:
     """Refuse a trigger that makes no sense.
 
     Raises:
-        TriggerInvalidError: a part of it is missing, or an expression does not compile.
-        WorkflowInvalidError: it gives an input that the workflow does not have, or leaves one out.
+        TriggerInvalidError: a part of it is missing, an expression does not compile, or an input is
+            unknown or missing.
     """
     _check_pattern(trigger.on)
     if trigger.when:
@@ -149,7 +149,18 @@ def _check_pattern(on: str) -> None:
 def _check_start(trigger: Trigger, workflow: Workflow) -> None:
     if trigger.execution or trigger.data:
         raise TriggerInvalidError("What a trigger starts has inputs, and no execution and data of a signal.")
-    check_names(workflow.inputs, trigger.inputs)
+    for name in trigger.inputs:
+        if name not in workflow.inputs:
+            hint = did_you_mean(name, workflow.inputs, label="Inputs") or "It takes no inputs."
+            said = f"The workflow {workflow.name!r} declares no input {name!r}."
+            raise TriggerInvalidError(said, hint=hint, code="unknown_input")
+    for name, default in workflow.inputs.items():
+        if default is None and name not in trigger.inputs:
+            raise TriggerInvalidError(
+                f"The input {name!r} of the workflow {workflow.name!r} has no default and was not given.",
+                hint=f"Give it as an expression, for example --input {name}=data.{name}.",
+                code="missing_input",
+            )
     for name, expression in trigger.inputs.items():
         _check_expression(f"input {name}", expression)
 

@@ -24,7 +24,7 @@ LogId = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="An execution id, plan:ID, pool:NAME, schedule:NAME, trigger:NAME, or an exported FILE (or FILE#ID).",
+        help="An execution id, plan:ID, pool:NAME, schedule:NAME, trigger:NAME, or an exported FILE[#ID].",
     ),
 ]
 From = Annotated[int, typer.Option("--from", min=1, metavar="N", help="Begin at event N.")]

@@ -180,8 +180,9 @@ class Orchestrator(Controls, Following):
         everything else that can be done with it.
 
         Raises:
-            TriggerInvalidError: the trigger makes no sense, or an expression does not compile.
-            WorkflowInvalidError: the workflow cannot run, or an input is unknown or missing.
+            TriggerInvalidError: the trigger makes no sense, an expression does not compile, or an input
+                is unknown or missing.
+            WorkflowInvalidError: the workflow cannot run.
             RequestRefusedError: there is a trigger of this name already.
         """
         if workflow is None:

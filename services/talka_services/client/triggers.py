@@ -39,8 +39,8 @@ class Triggers:
         """Let the events that are published from now on start a checked workflow, or signal an execution.
 
         Raises:
-            TriggerInvalidError: the trigger makes no sense, or an expression does not compile.
-            WorkflowInvalidError: an input is unknown or missing.
+            TriggerInvalidError: the trigger makes no sense, an expression does not compile, or an input
+                is unknown or missing.
             RequestRefusedError: there is one of this name already.
         """
         workflow = submission.workflow if submission is not None else None
