@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from talka_protocols.subjects import Names
 from talka_protocols.triggers import Trigger, TriggerState
 from talka_protocols.workflow import Workflow
 from talka_services.executors.registry import Executors
+from talka_services.formats import read_file, workflow_of
 from talka_services.jetstream.api import last_message
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.events import load_intake, save_intake
@@ -37,6 +39,7 @@ from talka_services.service.node import PLANNING
 from talka_services.service.worker import WorkerOptions
 
 PATIENCE_S = 20.0
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "order.yaml"
 WORK = Workflow(
     "work",
     "work",
@@ -200,6 +203,26 @@ async def test_an_event_signals_an_execution(
         assert "order" in failed.message
     status = await client.triggers.get("payments")
     assert (status.fired, status.failed, status.refused, status.pending) == (2, 1, 1, ())
+
+
+async def test_the_example_is_started_by_one_event_and_goes_on_with_another(
+    client: Orchestrator, nats_server: NatsServer, names: Names
+) -> None:
+    """What stands in the example's first lines, by way of the client."""
+    workflow = workflow_of(read_file(str(EXAMPLE)), is_open=True)
+    async with await _planner(nats_server, names):
+        inputs = {"number": "data.number", "total": "data.total"}
+        await client.create_trigger("orders", Trigger("order.placed", "data.total > 0", inputs), workflow)
+        payments = Trigger("order.paid", execution="data.execution", signal="paid", data="data.amount")
+        await client.create_trigger("payments", payments)
+        await client.publish("order.placed", {"number": "a1", "total": 12}, source="shop", event_id="a1")
+        (fired,) = await until(client, "orders", TriggerFired)
+        paid = {"execution": fired.execution_id, "amount": 12}
+        await client.publish("order.paid", paid, source="bank", event_id="b1")
+        result = await client.wait(fired.execution_id)
+        assert result.tasks["send"].result == {"number": "a1", "paid": 12}
+        await until(client, "orders", FiringSettled)
+        await until(client, "payments", FiringSettled)
 
 
 async def test_a_trigger_is_paused_resumed_and_deleted(
