@@ -8,11 +8,19 @@ from talka_chaos.mutants.pool import POOL_MUTANTS
 from talka_chaos.mutants.runner import RUNNER_MUTANTS
 from talka_chaos.mutants.scheduler import SCHEDULER_MUTANTS
 from talka_chaos.mutants.starter import STARTER_MUTANTS
+from talka_chaos.mutants.trigger import TRIGGER_MUTANTS
 from talka_chaos.mutants.worker import WORKER_MUTANTS
 
 MUTANTS: dict[str, Mutant] = {
     mutant.__name__: mutant
-    for mutant in (*SCHEDULER_MUTANTS, *STARTER_MUTANTS, *POOL_MUTANTS, *WORKER_MUTANTS, *RUNNER_MUTANTS)
+    for mutant in (
+        *SCHEDULER_MUTANTS,
+        *STARTER_MUTANTS,
+        *TRIGGER_MUTANTS,
+        *POOL_MUTANTS,
+        *WORKER_MUTANTS,
+        *RUNNER_MUTANTS,
+    )
 }
 
 __all__ = ["MUTANTS", "Mutant", "seeds_needed"]

@@ -78,9 +78,9 @@ def firing_id(trigger: str, source: str, event_id: str) -> str:
 
 
 def _take(state: TriggerRecord, message: TakeEvent) -> Iterator[TriggerEvent]:
-    """Act upon an event, once; those before ``position`` were there before the trigger, or are dealt with."""
+    """Act upon an event, once; those up to ``after`` were there before the trigger, or while it was paused."""
     trigger, event = state.trigger, message.event
-    if trigger is None or state.is_paused or message.position <= state.position:
+    if trigger is None or state.is_paused or message.position <= state.after:
         return
     named = firing_id(state.name, event.source, event.id)
     if not matches(trigger.on, event.type) or named in state.recent or named in state.pending:
@@ -121,7 +121,7 @@ def _asked(state: TriggerRecord, message: Request) -> TriggerEvent:
                 return TriggerPaused(message.request_id)
             case ResumeTrigger():
                 # One that was not paused misses nothing.
-                after = message.after if state.is_paused else state.position
+                after = message.after if state.is_paused else state.after
                 return TriggerResumed(after, message.request_id)
     except CallerError as error:
         request = type(message).__name__

@@ -49,7 +49,7 @@ class Definition(Struct):
 class TriggerRecord(Struct):
     """One trigger's state; instants are milliseconds since the epoch, 0 for none.
 
-    ``position`` is that of the newest event that counts as dealt with.
+    Events behind position ``after`` of their stream count; they may come in another order, and again.
     ``recent`` has the last firings, ``requests`` the last requests by their ids;
     ``definitions`` has the workflows that are or may have to be started, by generation.
     """
@@ -59,7 +59,7 @@ class TriggerRecord(Struct):
     trigger: Trigger | None = None
     is_paused: bool = False
     generation: int = 0
-    position: int = 0
+    after: int = 0
     fired: int = 0
     failed: int = 0
     refused: int = 0
@@ -90,10 +90,10 @@ def evolve(state: TriggerRecord, event: TriggerEvent, at: int) -> None:
                 event.execution_id, at, state.generation, event.signal, event.values
             )
             state.fired, state.last_at = state.fired + 1, at
-            _seen(state, event)
+            _remember(state.recent, event.firing_id, RECENT_KEPT)
         case TriggerFailed():
             state.failed += 1
-            _seen(state, event)
+            _remember(state.recent, event.firing_id, RECENT_KEPT)
         case FiringSettled() | FiringRefused():
             _settle(state, event)
         case TriggerCreated():
@@ -103,7 +103,7 @@ def evolve(state: TriggerRecord, event: TriggerEvent, at: int) -> None:
             _remember(state.requests, event.request_id, REQUESTS_KEPT)
         case TriggerResumed():
             state.is_paused = False
-            state.position = max(state.position, event.after)
+            state.after = max(state.after, event.after)
             _remember(state.requests, event.request_id, REQUESTS_KEPT)
         case TriggerDeleted():
             state.trigger, state.is_paused = None, False
@@ -118,7 +118,7 @@ def evolve(state: TriggerRecord, event: TriggerEvent, at: int) -> None:
 def _create(state: TriggerRecord, event: TriggerCreated) -> None:
     state.trigger, state.is_paused = event.trigger, False
     state.generation += 1
-    state.position = max(state.position, event.after)
+    state.after = max(state.after, event.after)
     state.fired = state.failed = state.refused = state.last_at = 0
     if event.workflow is not None or event.definition is not None:
         state.definitions[str(state.generation)] = Definition(event.workflow, event.definition)
@@ -130,11 +130,6 @@ def _settle(state: TriggerRecord, event: FiringSettled | FiringRefused) -> None:
         return
     state.refused += isinstance(event, FiringRefused)
     _drop_definitions(state)
-
-
-def _seen(state: TriggerRecord, event: TriggerFired | TriggerFailed) -> None:
-    state.position = max(state.position, event.occurrence.position)
-    _remember(state.recent, event.firing_id, RECENT_KEPT)
 
 
 def _remember(known: list[str], key: str, most: int) -> None:

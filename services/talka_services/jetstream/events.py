@@ -6,6 +6,8 @@ so the server drops a repeat within its window; after that, triggers do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
@@ -18,7 +20,8 @@ from talka_services.jetstream.api import (
     publish_until_answered,
     refused,
 )
-from talka_services.jetstream.connection import Connection
+from talka_services.jetstream.connection import Connection, Message
+from talka_services.jetstream.feed import Feed
 
 MESSAGE_ID = "Nats-Msg-Id"
 CONTENT_TYPE = "Content-Type"
@@ -74,6 +77,34 @@ async def save_intake(connection: Connection, position: int) -> None:
     answer = await publish_until_answered(connection, subject, msgspec.json.encode(_Intake(position)), {})
     if answer.error is not None:
         raise refused("remembering which events were taken in", RefusedError(answer.error))
+
+
+class JetStreamEvents:
+    """Reads the events that have not been taken in yet, in order and without gaps."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._feed: Feed | None = None
+
+    async def begin(self) -> None:
+        """Read on behind what has been taken in."""
+        names = self._connection.names
+        after = await load_intake(self._connection)
+        self._feed = Feed(self._connection, names.stream("events"), names.event(">"), after)
+
+    async def next(self) -> Sequence[tuple[int, Message]]:
+        """Wait until something arrives, and return all of it with its positions."""
+        assert self._feed is not None, "begin first"
+        return await self._feed.next()
+
+    async def settle(self, position: int) -> None:
+        """Remember that everything up to a position has been taken in."""
+        await save_intake(self._connection, position)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._feed is not None:
+            await self._feed.close()
 
 
 def _place(connection: Connection) -> tuple[str, str]:

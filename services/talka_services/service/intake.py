@@ -2,15 +2,16 @@
 
 One process at a time does it, by lease. An event counts as taken in when every
 request to a trigger is on file; whoever takes over begins there, and triggers
-know an event by its position, so one that is handed over twice leads to nothing twice.
+know an event by its names, so one that is handed over twice leads to nothing twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Protocol
 
 import msgspec
 
@@ -20,8 +21,7 @@ from talka_protocols.messages import Recipient, TakeEvent, sealed
 from talka_protocols.ports import Lease
 from talka_protocols.subjects import shard_of
 from talka_services.jetstream.connection import Connection, Message
-from talka_services.jetstream.events import load_intake, save_intake
-from talka_services.jetstream.feed import Feed
+from talka_services.jetstream.events import JetStreamEvents
 from talka_services.runner.ports import Ports
 from talka_services.service.catalogue import Catalogue
 from talka_services.telemetry import get_logger
@@ -41,7 +41,7 @@ async def take_in_events(ports: Ports, connection: Connection, holder: str) -> N
         lease: Lease | None = None
         try:
             lease = await ports.leases.acquire("events", holder)
-            await Intake(ports, connection, lease).run()
+            await Intake(ports, JetStreamEvents(connection), Catalogue(ports, connection), lease).run()
         except TalkaError as error:
             log.warning("intake.interrupted", error=str(error))
         except Exception:
@@ -59,15 +59,50 @@ async def _release(lease: Lease) -> None:
         log.warning("lease.not_released", name="events", error=str(error))
 
 
+class Stream(Protocol):
+    """The stream of events, and how far it has been taken in."""
+
+    async def begin(self) -> None:
+        """Read on behind what has been taken in."""
+        ...
+
+    async def next(self) -> Sequence[tuple[int, Message]]:
+        """Wait until something arrives, and return all of it with its positions."""
+        ...
+
+    async def settle(self, position: int) -> None:
+        """Remember that everything up to a position has been taken in; losing this means repeats only."""
+        ...
+
+    async def close(self) -> None:
+        """Stop reading."""
+        ...
+
+
+class Known(Protocol):
+    """The triggers that there are."""
+
+    async def catch_up(self) -> None:
+        """Know every trigger that was recorded before this was called."""
+        ...
+
+    def names_for(self, kind: str) -> Sequence[str]:
+        """Return the names of the triggers that are on a type of event."""
+        ...
+
+    async def close(self) -> None:
+        """Stop reading."""
+        ...
+
+
 class Intake:
     """One turn at the stream of events."""
 
-    def __init__(self, ports: Ports, connection: Connection, lease: Lease) -> None:
-        self.refused = 0
+    def __init__(self, ports: Ports, stream: Stream, known: Known, lease: Lease) -> None:
         self._ports = ports
-        self._connection = connection
+        self._stream = stream
+        self._known = known
         self._lease = lease
-        self._catalogue = Catalogue(ports, connection)
 
     async def run(self) -> None:
         """Take events in until the lease is lost.
@@ -75,14 +110,12 @@ class Intake:
         Raises:
             PlatformError: the server did not answer, or refused.
         """
-        names = self._connection.names
-        after = await load_intake(self._connection)
-        feed = Feed(self._connection, names.stream("events"), names.event(">"), after)
         losing = asyncio.create_task(self._lease.lost(), name="lease events")
-        reading: asyncio.Task[list[tuple[int, Message]]] | None = None
+        reading: asyncio.Task[Sequence[tuple[int, Message]]] | None = None
         try:
+            await self._stream.begin()
             while not losing.done():
-                reading = asyncio.create_task(feed.next(), name="read events")
+                reading = asyncio.create_task(self._next(), name="read events")
                 await asyncio.wait((reading, losing), return_when=asyncio.FIRST_COMPLETED)
                 if not reading.done():
                     break
@@ -96,12 +129,15 @@ class Intake:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            await feed.close()
-            await self._catalogue.close()
+            await self._stream.close()
+            await self._known.close()
 
-    async def _take_in(self, arrived: list[tuple[int, Message]]) -> None:
+    async def _next(self) -> Sequence[tuple[int, Message]]:
+        return await self._stream.next()
+
+    async def _take_in(self, arrived: Sequence[tuple[int, Message]]) -> None:
         # What was recorded before an event was published is known before it is handed on.
-        await self._catalogue.catch_up()
+        await self._known.catch_up()
         envelopes: list[tuple[str, bytes]] = []
         for position, message in arrived:
             envelopes += self._handed_on(position, message)
@@ -109,11 +145,11 @@ class Intake:
             return
         if envelopes:
             await self._ports.post.send(envelopes)
-        await save_intake(self._connection, arrived[-1][0])
+        await self._stream.settle(arrived[-1][0])
 
     def _handed_on(self, position: int, message: Message) -> Iterable[tuple[str, bytes]]:
         """Return what goes to whom: the event to its triggers, or why it is none to where people look."""
-        kind = self._connection.names.event_type(message.subject)
+        kind = self._ports.names.event_type(message.subject)
         try:
             event = read_event(kind, message.data, message.headers)
         except EventInvalidError as error:
@@ -123,12 +159,12 @@ class Intake:
             log.exception("event.crashed", subject=message.subject, position=position)
             yield self._set_aside(position, message, "bad_event", repr(error))
             return
-        for name in self._catalogue.names_for(kind):
+        for name in self._known.names_for(kind):
             address = shard_of(name, self._ports.shards)
             subject = self._ports.names.requests(Recipient.TRIGGER.value, address)
             letter_id = f"event:{position}:{name}"
             body = sealed("events", TakeEvent(name, event, position), letter_id=letter_id)
-            if len(body) > self._connection.max_bytes:
+            if len(body) > self._ports.payload_bytes:
                 said = "It is over the server's limit of payload when it is handed on."
                 yield self._set_aside(position, message, "event_too_large", said)
                 return
@@ -136,7 +172,6 @@ class Intake:
 
     def _set_aside(self, position: int, message: Message, code: str, said: str) -> tuple[str, bytes]:
         """Tell that something is no event, and return what is kept of it, and where."""
-        self.refused += 1
         log.warning("event.refused", subject=message.subject, position=position, error=said)
         kept = {
             "position": position,

@@ -89,8 +89,8 @@ def test_an_event_that_comes_again_starts_nothing_again() -> None:
     assert desk.publish(7, event("1")) == []
     assert desk.publish(8, event("1", {"id": "other"})) == []
     assert len(desk.publish(9, event("2"))) == 1
-    assert desk.publish(8, event("3")) == [], "events are handed over in order: this one came before"
-    assert len({message.execution_id for message in desk.sent}) == 2
+    assert len(desk.publish(6, event("3"))) == 1, "after a lost message a later event may come before it"
+    assert len({message.execution_id for message in desk.sent}) == 3
 
 
 def test_only_what_matches_type_and_filter_counts() -> None:
