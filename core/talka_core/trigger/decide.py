@@ -78,7 +78,7 @@ def firing_id(trigger: str, source: str, event_id: str) -> str:
 
 
 def _take(state: TriggerRecord, message: TakeEvent) -> Iterator[TriggerEvent]:
-    """Act upon an event, once; those up to ``after`` were there before the trigger, or while it was paused."""
+    """Act upon an event, once; those up to ``after`` came before the trigger, or while it was paused."""
     trigger, event = state.trigger, message.event
     if trigger is None or state.is_paused or message.position <= state.after:
         return
