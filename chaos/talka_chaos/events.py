@@ -29,7 +29,7 @@ FILTERED, FAILING = 0, 3
 """What the filter of a drawn trigger says no to, and what it has no answer for."""
 
 
-class Arrived(Struct, frozen=True):
+class Arrived(Struct):
     """A message as its subscriber sees it, and when it was published."""
 
     subject: str
