@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from talka_chaos.model import Player
+from talka_chaos.players import Player
 from talka_core.behaviour import Alert, Effect, Send
 from talka_core.trigger.decide import PATIENCE_MS, firing_id
 from talka_core.trigger.expressions import matches
