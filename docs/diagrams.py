@@ -29,6 +29,7 @@ LOGS = {
     "plan.ID": events.PlanEvent,
     "pool.NAME": events.PoolEvent,
     "schedule.NAME": events.ScheduleEvent,
+    "trigger.NAME": events.TriggerEvent,
     "worker.ID": events.WorkerEvent,
     "shard.N": events.ShardEvent,
 }

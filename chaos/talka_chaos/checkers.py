@@ -8,6 +8,7 @@ from typing import Any
 
 from talka_chaos.artifacts import races
 from talka_chaos.control import cancellations, failures, pauses
+from talka_chaos.events import Occasions, event_unrest, trigger_findings
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
@@ -26,13 +27,16 @@ from talka_protocols.commit import Commit, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.messages import ChildFinished
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, LogName
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER, LogName
 from talka_services.runner.journal import newest
 
 
-def unrest(world: World, submitted: int, scheduled: int = 0) -> str:
+def unrest(world: World, submitted: int, scheduled: int = 0, occasions: Occasions | None = None) -> str:
     """L1 say why the world has not come to rest yet; empty when everything is over and given back."""
     if complaint := schedule_unrest(world.book.of_kind(SCHEDULE), scheduled):
+        return complaint
+    triggers = world.book.of_kind(TRIGGER)
+    if complaint := event_unrest(triggers, world.events, occasions or Occasions(), world.now_s()):
         return complaint
     executions = world.book.of_kind(EXECUTION)
     if len(executions) < submitted:
@@ -74,6 +78,8 @@ def findings(world: World) -> Iterator[str]:
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
                 yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))
+            if log.kind == TRIGGER:
+                yield from _trigger(world, log, commits)
             if log.kind in FOLDS:
                 yield from _replay(world, log, commits)
         except BrokenHistoryError as error:
@@ -89,6 +95,11 @@ def findings(world: World) -> Iterator[str]:
     for subject in world.post.subjects():
         if ".dead." in subject:
             yield f"P1 a message was set aside: {world.post.mailbox(subject).unsettled[0].body!r}"
+
+
+def _trigger(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    begun_s, executions = world.book.begun_s[log], world.book.of_kind(EXECUTION)
+    yield from trigger_findings(log, commits, world.events, begun_s, executions)
 
 
 def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:

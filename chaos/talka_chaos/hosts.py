@@ -16,6 +16,7 @@ from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER
 from talka_core.starter import STARTER
+from talka_core.trigger import TRIGGER_BEHAVIOUR
 from talka_core.worker import WORKER_BEHAVIOUR
 from talka_protocols.errors import PlatformError
 from talka_protocols.events import PoolOwnershipTaken
@@ -43,6 +44,7 @@ BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
     Recipient.PLANNER: PLANNER,
     Recipient.SCHEDULER: SCHEDULER,
     Recipient.STARTER: STARTER,
+    Recipient.TRIGGER: TRIGGER_BEHAVIOUR,
     Recipient.RESOURCE: RESOURCE,
     Recipient.WORKER: WORKER_BEHAVIOUR,
 }

@@ -137,6 +137,8 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
             return isinstance(event, e.PlanHandedOver)
         case m.SubmitWorkflow() | m.CancelExecution() | m.ChildFinished() | m.ReportEnd():
             return _is_kin_settled(message, event)
+        case m.SignalExecution():
+            return _is_firing(event, message.signal_id)
         case m.RevokeAllocation():
             return isinstance(event, e.AllocationFreed) and event.allocation_id == message.allocation_id
         case m.RegisterWorker():
@@ -158,12 +160,18 @@ def _is_kin_settled(message: m.Message, event: Any) -> bool:
             return is_again or _is_over(event, parent.task_id)
         case m.ChildFinished():
             return isinstance(event, e.ParentInformed)
+        case m.SubmitWorkflow(trigger=str() as trigger) if trigger:
+            return _is_firing(event, message.execution_id)
         case m.SubmitWorkflow():
             return _is_run(event, e.RunRecorded | e.RunEnded, message.execution_id)
         case m.ReportEnd() | m.CancelExecution():
             return _is_run(event, e.RunEnded, message.execution_id)
         case _:
             return False
+
+
+def _is_firing(event: Any, firing_id: str) -> bool:
+    return isinstance(event, e.FiringSettled | e.FiringRefused) and event.firing_id == firing_id
 
 
 def _is_run(event: Any, kinds: Any, execution_id: str) -> bool:

@@ -16,12 +16,17 @@ from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.messages import Recipient
 from talka_protocols.ports import StoredCommit
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, LogName
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER, LogName
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded
 
 _IS_OVER: dict[str, Callable[[Any], bool]] = {PLAN: PLANNER.is_over, EXECUTION: SCHEDULER.is_over}
-OWNERS = {PLAN: Recipient.PLANNER, EXECUTION: Recipient.SCHEDULER, SCHEDULE: Recipient.STARTER}
+OWNERS = {
+    PLAN: Recipient.PLANNER,
+    EXECUTION: Recipient.SCHEDULER,
+    SCHEDULE: Recipient.STARTER,
+    TRIGGER: Recipient.TRIGGER,
+}
 """Who owns the logs of a shard, by their kind; its roster is named after it."""
 
 
@@ -33,6 +38,7 @@ class LogBook:
         self._runs = runs
         self.states: dict[LogName, Any] = {}
         self.commits: dict[LogName, list[Commit[Any]]] = {}
+        self.begun_s: dict[LogName, float] = {}
         self.violations: list[str] = []
         self.auditor = Auditor()
         self._positions: dict[LogName, int] = {}
@@ -48,6 +54,7 @@ class LogBook:
             return False
         self._positions[log] = position
         commit = at_once(decoded(StoredCommit(log, position, body, ""), self.definitions))
+        self.begun_s.setdefault(log, now_s)
         self.commits.setdefault(log, []).append(commit)
         self._complain(self.auditor.take(log, position, commit))
         if log.kind not in FOLDS:

@@ -12,8 +12,10 @@ from msgspec import Struct
 from talka_chaos import rewinding
 from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
+from talka_chaos.events import Occasions, at_now, drawn_occasions
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
+from talka_chaos.intake import IntakeProcess
 from talka_chaos.interference import interference, lone_cancellations, other_orders, relief
 from talka_chaos.keyed import with_keys
 from talka_chaos.outside import arrivals, with_arrivals
@@ -33,6 +35,7 @@ from talka_protocols.messages import (
     Parcel,
     Recipient,
     SubmitWorkflow,
+    TriggerMessage,
     encode_envelope,
 )
 from talka_protocols.subjects import EXECUTION, shard_of
@@ -85,6 +88,12 @@ class Simulation:
         self._processes += self._owners(
             [(Recipient.STARTER, str(n)) for n in range(SHARDS if self.schedules else 0)]
         )
+        self.occasions = (
+            Occasions()
+            if workflow
+            else drawn_occasions(seed, self.workflows[0].id, self.world.faults.storm_s)
+        )
+        self._processes += self._taking_in() if self.occasions.triggers else []
         self._requests = 0
 
     @staticmethod
@@ -127,6 +136,13 @@ class Simulation:
             for copy in "ab"
         ]
 
+    def _taking_in(self) -> list[Process]:
+        """Return what owns the triggers, and what hands events to them."""
+        owners = self._owners([(Recipient.TRIGGER, str(n)) for n in range(SHARDS)])
+        return owners + [
+            IntakeProcess(f"intake-{copy}", self.world, self._leases, self._sizes) for copy in "ab"
+        ]
+
     async def run(self) -> Report:
         """Live through the storm, wait for rest, and judge."""
         self._submit()
@@ -164,7 +180,7 @@ class Simulation:
 
     async def _rest(self) -> str:
         end_s, round_ = self.world.now_s() + CALM_S, 0
-        while complaint := unrest(self.world, len(self.workflows), len(self.schedules)):
+        while complaint := unrest(self.world, len(self.workflows), len(self.schedules), self.occasions):
             if self.world.now_s() > end_s:
                 return complaint
             if not round_ % 20:
@@ -199,6 +215,15 @@ class Simulation:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
         for put in self.schedules:
             loop.call_later(1.0, self._request, Recipient.STARTER, shard_of(put.name, SHARDS), put)
+
+        for at_s, message in self.occasions.requests:
+            loop.call_later(at_s, self._of_trigger, message)
+        for at_s, event in self.occasions.events:
+            loop.call_later(at_s, self.world.publish, event)
+
+    def _of_trigger(self, message: TriggerMessage) -> None:
+        now = at_now(message, len(self.world.events.published))
+        self._request(Recipient.TRIGGER, shard_of(now.key, SHARDS), now)
 
     def _let_go_on(self) -> None:
         """Resume what is still paused, and release what is parked: nobody else will."""

@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
+from talka_chaos.events import EventStream
 from talka_chaos.ledger import LogBook
 from talka_chaos.progress import Saves
 from talka_chaos.runs import Runs
 from talka_chaos.swarm import Chance, Faults, draw
 from talka_chaos.virtual_loop import at_once
+from talka_protocols.cloudevents import CloudEvent
 from talka_protocols.subjects import LogName, Names
 from talka_services.memory import MemoryBlobs, MemoryInbox, MemoryLog, MemoryPost, MemorySnapshots
 from talka_services.runner.definitions import Definitions
@@ -48,6 +50,7 @@ class World:
         self.book = LogBook(self.runs, Definitions(self.blobs))
         self.injected: Counter[str] = Counter()
         self.saves = Saves()
+        self.events = EventStream()
         self.happenings = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._arrivals: dict[str, float] = {}
@@ -118,6 +121,11 @@ class World:
     def request(self, kind: str, address: str, body: bytes) -> None:
         """Put a client's envelope where it stays until it is recorded."""
         self._arrive(self.names.requests(kind, address), body)
+
+    def publish(self, event: CloudEvent) -> None:
+        """Let somebody outside publish an event."""
+        self.note("event", event.source, event.id)
+        self.events.publish(self.names.event(event.type), event, self.now_s())
 
     def lose_inbox(self, subject: str) -> None:
         """Let an inbox's memory be lost, and its owner notice that the stream is new."""

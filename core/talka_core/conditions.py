@@ -110,14 +110,18 @@ def check(expression: str, variables: Collection[str], known: Collection[str] = 
     Raises:
         WorkflowInvalidError: Code ``bad_condition``, with the compiler's own words.
     """
-    if len(expression) > LENGTH_MAX:
-        raise _bad(f"It has {len(expression):,} characters, above the limit of {LENGTH_MAX:,}.")
-    try:
-        kind = _compiled(expression, tuple(sorted(variables))).return_type().name()
-    except (RuntimeError, TypeError) as error:
-        raise _bad(_in_words(str(error)), _hint(expression, {*variables, *known})) from None
+    kind = _kind(expression, variables, known)
     if kind not in {"BOOL", "DYN"}:
         raise _bad(f"It is of type {kind.lower()}, and must be true or false.", "Compare it with something.")
+
+
+def check_value(expression: str, variables: Collection[str]) -> None:
+    """Compile an expression over these variables that may be of any type.
+
+    Raises:
+        WorkflowInvalidError: Code ``bad_condition``, with the compiler's own words.
+    """
+    _kind(expression, variables)
 
 
 def holds(expression: str, values: Mapping[str, Any]) -> bool:
@@ -126,16 +130,39 @@ def holds(expression: str, values: Mapping[str, Any]) -> bool:
     Raises:
         ConditionError: It has no answer, or one that is neither true nor false.
     """
+    kind, answer = _evaluated(expression, values)
+    if isinstance(answer, bool) and kind == "BOOL":
+        return answer
+    raise ConditionError(f"It is {kind.lower()}, and must be true or false.")
+
+
+def value_of(expression: str, values: Mapping[str, Any]) -> Any:
+    """Return what a checked expression of any type comes to.
+
+    Raises:
+        ConditionError: It has no answer.
+    """
+    return _evaluated(expression, values)[1]
+
+
+def _kind(expression: str, variables: Collection[str], known: Collection[str] = ()) -> str:
+    if len(expression) > LENGTH_MAX:
+        raise _bad(f"It has {len(expression):,} characters, above the limit of {LENGTH_MAX:,}.")
+    try:
+        return _compiled(expression, tuple(sorted(variables))).return_type().name()
+    except (RuntimeError, TypeError) as error:
+        raise _bad(_in_words(str(error)), _hint(expression, {*variables, *known})) from None
+
+
+def _evaluated(expression: str, values: Mapping[str, Any]) -> tuple[str, Any]:
     try:
         value = _compiled(expression, tuple(sorted(values))).eval(data=dict(values))
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ConditionError(_in_words(str(error))) from None
     kind, answer = value.type().name(), value.plain_value()
-    if isinstance(answer, bool) and kind == "BOOL":
-        return answer
     if kind == "ERROR":
         raise ConditionError(_in_words(str(answer)))
-    raise ConditionError(f"It is {kind.lower()}, and must be true or false.")
+    return kind, answer
 
 
 @lru_cache(maxsize=1_024)

@@ -17,11 +17,12 @@ from talka_core.roster import RosterRecord, evolve_roster
 from talka_core.scheduler import SCHEDULER, ExecutionRecord, restore
 from talka_core.scheduler.index import WorkflowIndex
 from talka_core.starter import STARTER, ScheduleRecord
+from talka_core.trigger import TRIGGER_BEHAVIOUR, TriggerRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.events import Event, ExecutionEvent
 from talka_protocols.states import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -51,6 +52,7 @@ FOLDS: dict[str, Fold] = {
     PLAN: _of(PLANNER, PlanRecord),
     POOL: _of(RESOURCE, PoolRecord),
     SCHEDULE: _of(STARTER, ScheduleRecord),
+    TRIGGER: _of(TRIGGER_BEHAVIOUR, TriggerRecord),
     SHARD: Fold(RosterRecord, RosterRecord, evolve_roster),
 }
 

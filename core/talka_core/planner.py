@@ -29,6 +29,7 @@ from talka_protocols.messages import (
     ConfirmChild,
     ExecutionRecorded,
     ExtendPlan,
+    FiringRecorded,
     PlannerMessage,
     Recipient,
     Refusal,
@@ -51,6 +52,7 @@ class PlanRecord(Struct):
     refusal: Refusal | None = None
     name: str = ""
     schedule: str = ""
+    trigger: str = ""
     origin: Origin | None = None
     order: tuple[int, ...] = ()
     is_handed_over: bool = False
@@ -82,17 +84,16 @@ def decide(state: PlanRecord, message: PlannerMessage, _now_ms: int) -> Iterator
 def _judge(message: SubmitWorkflow) -> PlanEvent:
     submitted = message.workflow
     assert submitted is not None, "the shell loads a definition before it delivers SubmitWorkflow"
-    parent = message.parent
     try:
         workflow = check_bound(check(submitted))
     except WorkflowInvalidError as error:
-        return PlanRejected(error.code, str(error), submitted.name, parent, message.schedule)
+        return _rejected(message, submitted.name, error.code, str(error))
     if message.definition is not None and workflow != submitted:
         reason = "A definition stored by digest must be complete: check it before it is stored."
-        return PlanRejected("incomplete_definition", reason, submitted.name, parent, message.schedule)
+        return _rejected(message, submitted.name, "incomplete_definition", reason)
     if message.origin is not None and not _fits(message.origin, workflow):
         reason = "A fork can only take over tasks of its own workflow, each once and ended."
-        return PlanRejected("bad_origin", reason, submitted.name, parent, message.schedule)
+        return _rejected(message, submitted.name, "bad_origin", reason)
     found = analyse(workflow)
     return PlanAccepted(
         workflow,
@@ -101,11 +102,16 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         len(found.stages),
         found.critical_seconds,
         lower_bound(workflow, found),
-        parent,
+        message.parent,
         message.schedule,
         message.origin,
         planned_order(workflow, message.capacity),
+        message.trigger,
     )
+
+
+def _rejected(message: SubmitWorkflow, name: str, code: str, reason: str) -> PlanRejected:
+    return PlanRejected(code, reason, name, message.parent, message.schedule, message.trigger)
 
 
 def _fits(origin: Origin, workflow: Workflow) -> bool:
@@ -136,9 +142,11 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
             state.workflow, state.definition = event.workflow, event.definition
             state.name, state.parent = event.workflow.name, event.parent
             state.schedule, state.origin, state.order = event.schedule, event.origin, event.order
+            state.trigger = event.trigger
         case PlanRejected():
             state.refusal, state.name = Refusal(event.code, event.message), event.name
             state.parent, state.schedule = event.parent, event.schedule
+            state.trigger = event.trigger
         case PlanHandedOver():
             state.is_handed_over = True
         case ExtensionJudged():
@@ -154,7 +162,7 @@ def react(state: PlanRecord, event: PlanEvent) -> Iterator[Effect]:
             yield _hand_over(state)
             if state.parent is not None:
                 yield _confirmed(state.parent)
-            yield from _recorded(state.schedule, state.execution_id)
+            yield from _recorded(state, state.schedule, state.trigger)
         case ExtensionJudged():
             yield _answer(state, event)
         case PlanHandedOver():
@@ -172,7 +180,7 @@ def answer(state: PlanRecord, message: PlannerMessage) -> Iterable[Effect]:
     if isinstance(message, SubmitWorkflow) and message.parent is not None:
         yield _confirmed(message.parent)
     if isinstance(message, SubmitWorkflow) and state.is_decided:
-        yield from _recorded(message.schedule, state.execution_id)
+        yield from _recorded(state, message.schedule, message.trigger)
     if isinstance(message, ExtendPlan) and (judged := state.judged.get(_key(message))):
         yield _answer(state, judged)
 
@@ -210,9 +218,14 @@ def _confirmed(parent: Parent) -> Effect:
     return Send(Recipient.SCHEDULER, message, notice=True)
 
 
-def _recorded(schedule: str, execution_id: str) -> Iterator[Effect]:
+def _recorded(state: PlanRecord, schedule: str, trigger: str) -> Iterator[Effect]:
+    """Tell the schedule or the trigger that asked for the execution what became of it."""
     if schedule:
-        yield Send(Recipient.STARTER, SubmissionRecorded(schedule, execution_id), notice=True)
+        yield Send(Recipient.STARTER, SubmissionRecorded(schedule, state.execution_id), notice=True)
+    if trigger:
+        code, reason = (state.refusal.code, state.refusal.message) if state.refusal else ("", "")
+        message = FiringRecorded(trigger, state.execution_id, code, reason)
+        yield Send(Recipient.TRIGGER, message, notice=True)
 
 
 PLANNER: Behaviour[PlanRecord, PlannerMessage, PlanEvent] = Behaviour(

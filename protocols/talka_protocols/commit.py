@@ -23,9 +23,10 @@ from talka_protocols.events import (
     PoolEvent,
     ScheduleEvent,
     ShardEvent,
+    TriggerEvent,
     WorkerEvent,
 )
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, WORKER, LogName
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
 
 E_co = TypeVar("E_co", covariant=True)
 
@@ -68,6 +69,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     POOL: msgspec.json.Decoder(Commit[PoolEvent]),
     WORKER: msgspec.json.Decoder(Commit[WorkerEvent]),
     SCHEDULE: msgspec.json.Decoder(Commit[ScheduleEvent]),
+    TRIGGER: msgspec.json.Decoder(Commit[TriggerEvent]),
     SHARD: msgspec.json.Decoder(Commit[ShardEvent]),
 }
 

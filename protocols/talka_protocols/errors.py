@@ -6,6 +6,9 @@
         UnknownExecutionError        no execution has this id
         UnknownScheduleError         no schedule has this name
         ScheduleInvalidError         a schedule makes no sense, or would never start anything
+        UnknownTriggerError          no trigger has this name
+        TriggerInvalidError          a trigger makes no sense, or an expression of it does not compile
+        EventInvalidError            what was to be published is no event
         RequestRefusedError          the execution could not do what was asked; its log says so
         ResourcesUnavailable         what was asked for is not free, or exists nowhere
         NotAllowedError              the worker was not told to allow this
@@ -106,6 +109,39 @@ class ScheduleInvalidError(CallerError):
     """A schedule that makes no sense, or would never start anything; nothing was stored."""
 
     code = "schedule_invalid"
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code or type(self).code
+
+
+class UnknownTriggerError(CallerError):
+    """No trigger exists under this name."""
+
+    code = "unknown_trigger"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no trigger {name!r} here.",
+            hint="`talka trigger list` shows those that exist; check --data-dir or --server.",
+        )
+        self.name = name
+
+
+class TriggerInvalidError(CallerError):
+    """A trigger that makes no sense, or an expression that does not compile; nothing was stored."""
+
+    code = "trigger_invalid"
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code or type(self).code
+
+
+class EventInvalidError(CallerError):
+    """What was published, or was to be, is no CloudEvent that can be taken up."""
+
+    code = "event_invalid"
 
     def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)

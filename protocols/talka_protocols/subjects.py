@@ -19,6 +19,7 @@ POOL = "pool"
 WORKER = "worker"
 SHARD = "shard"
 SCHEDULE = "schedule"
+TRIGGER = "trigger"
 
 
 def is_token(text: str) -> bool:
@@ -82,6 +83,14 @@ class Names(Struct, frozen=True):
         """Return the subject that holds the alarm of a key; it rings in the stream of requests."""
         return self.requests("alarm", f"{kind}.{key}")
 
+    def event(self, kind: str) -> str:
+        """Return the subject of outside events of a type, which anybody may publish to."""
+        return f"{self.root}.events.{kind}"
+
+    def event_type(self, subject: str) -> str:
+        """Return the type of the events on a subject."""
+        return subject.removeprefix(f"{self.root}.events.")
+
     def dead_letter(self, kind: str, address: str) -> str:
         """Return the subject for messages that crash their actor every time."""
         return f"{self.root}.dead.{kind}.{address}"
@@ -99,7 +108,7 @@ class Names(Struct, frozen=True):
         return subject.startswith(f"{self.root}.live.")
 
     def stream(self, what: str) -> str:
-        """Return a stream's name: ``log``, ``snapshot``, ``inbox``, ``request`` or ``dead``."""
+        """Return a stream's name: ``log``, ``snapshot``, ``inbox``, ``request``, ``events`` or ``dead``."""
         return f"talka_{self.namespace}_{what}"
 
     def bucket(self, what: str) -> str:

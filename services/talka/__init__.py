@@ -6,6 +6,7 @@ from talka_protocols.errors import TalkaError, WorkflowInvalidError
 from talka_protocols.ports import Extended
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.schedules import CatchUp, Overlap, Schedule, ScheduleStatus
+from talka_protocols.triggers import Trigger, TriggerStatus
 from talka_protocols.workflow import (
     Dependency,
     ExecutionPlan,
@@ -41,6 +42,8 @@ __all__ = [
     "Task",
     "TaskResult",
     "TaskType",
+    "Trigger",
+    "TriggerStatus",
     "Workflow",
     "WorkflowBuilder",
     "WorkflowInvalidError",

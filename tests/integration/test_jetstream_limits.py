@@ -32,7 +32,7 @@ async def dead_stream(connection: Connection) -> dict[str, Any]:
     return (await call(connection, f"STREAM.INFO.{connection.names.stream('dead')}")).config
 
 
-async def test_dead_letters_are_kept_for_a_month_and_a_gigabyte(connection: Connection) -> None:
+async def test_dead_letters_are_kept_for_a_month_and_half_a_gigabyte(connection: Connection) -> None:
     """The stream of dead letters drops the oldest beyond its limits."""
     config = await dead_stream(connection)
     assert config["max_age"] == DEAD_AGE_S * SECOND_NS
@@ -64,7 +64,7 @@ async def test_streams_of_an_older_version_get_the_limits_they_lack(
 async def test_a_server_without_room_for_the_limit_is_used_all_the_same(
     own_server: Startable, tmp_path: Path, names: Names, is_old: bool
 ) -> None:
-    """Where the server cannot set a gigabyte aside, age alone bounds the dead letters, or nothing."""
+    """Where the server cannot set so many bytes aside, age alone bounds the dead letters, or nothing."""
     own_server.kill()
     configuration = tmp_path / "nats.conf"
     text = configuration.read_text()

@@ -39,6 +39,7 @@ RARE = frozenset(
     {
         "acknowledged_too_early",
         "cut_off_ignored",
+        "event_settled_too_early",
         "fence_ignored",
         "retry_forgotten",
         "revocation_of_queued_ignored",

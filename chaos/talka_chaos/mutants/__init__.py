@@ -9,6 +9,7 @@ from talka_chaos.mutants.pool import POOL_MUTANTS
 from talka_chaos.mutants.runner import RUNNER_MUTANTS
 from talka_chaos.mutants.scheduler import SCHEDULER_MUTANTS
 from talka_chaos.mutants.starter import STARTER_MUTANTS
+from talka_chaos.mutants.trigger import TRIGGER_MUTANTS
 from talka_chaos.mutants.worker import WORKER_MUTANTS
 
 MUTANTS: dict[str, Mutant] = {
@@ -17,6 +18,7 @@ MUTANTS: dict[str, Mutant] = {
         *SCHEDULER_MUTANTS,
         *ORDERING_MUTANTS,
         *STARTER_MUTANTS,
+        *TRIGGER_MUTANTS,
         *POOL_MUTANTS,
         *WORKER_MUTANTS,
         *RUNNER_MUTANTS,

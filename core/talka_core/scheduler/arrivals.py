@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from talka_core.behaviour import Effect, Send
 from talka_core.payloads import APPROVE, REJECT
 from talka_core.scheduler import endings, failures, waiting
 from talka_core.scheduler.state import SIGNALS_MAX, ExecutionRecord, TaskRecord
@@ -20,11 +21,12 @@ from talka_protocols.events import (
     TaskFailure,
     TaskSucceeded,
 )
-from talka_protocols.messages import AnswerApproval, SignalExecution
+from talka_protocols.messages import AnswerApproval, FiringRecorded, Recipient, SignalExecution
 from talka_protocols.states import FINAL_EXECUTION_STATES, TaskStatus
 from talka_protocols.workflow import INLINE_BYTES_MAX
 
 SIGNAL_REPEATED = "signal_repeated"
+UNKNOWN_EXECUTION = "unknown_execution"
 
 
 def due(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -55,9 +57,10 @@ def signalled(state: ExecutionRecord, message: SignalExecution, now_ms: int) -> 
         return
     refusal = _refusal_of_signal(state, message)
     if refusal is not None:
-        yield refusal
+        if not message.trigger:  # The trigger's own log has the refusal.
+            yield refusal
         return
-    yield SignalReceived(message.name, message.signal_id, message.data)
+    yield SignalReceived(message.name, message.signal_id, message.data, message.trigger)
     awaiting = [
         (record.started_at, task_id)
         for task_id, record in state.tasks.items()
@@ -67,6 +70,30 @@ def signalled(state: ExecutionRecord, message: SignalExecution, now_ms: int) -> 
         task_id = min(awaiting)[1]
         yield SignalTaken(task_id, state.tasks[task_id].attempt, message.name, message.signal_id)
         yield from _finish(state, task_id, now_ms)
+
+
+def told(state: ExecutionRecord, message: SignalExecution) -> Iterator[Effect]:
+    """Tell a trigger what became of its signal, which has led to nothing now."""
+    if not message.trigger:
+        return
+    code = said = ""
+    if state.status is None:
+        code, said = UNKNOWN_EXECUTION, f"There is no execution {state.execution_id!r}."
+    elif message.signal_id not in state.signal_ids:
+        refusal = _refusal_of_signal(state, message)
+        assert refusal is not None, "a signal that is neither refused nor a repeat is received"
+        code, said = refusal.code, refusal.message
+    yield _receipt(message.trigger, message.signal_id, code, said)
+
+
+def receipt(event: SignalReceived) -> Iterator[Effect]:
+    """Tell a trigger that its signal is on record."""
+    if event.trigger:
+        yield _receipt(event.trigger, event.signal_id)
+
+
+def _receipt(trigger: str, signal_id: str, code: str = "", said: str = "") -> Effect:
+    return Send(Recipient.TRIGGER, FiringRecorded(trigger, signal_id, code, said), notice=True)
 
 
 def answered(state: ExecutionRecord, message: AnswerApproval, now_ms: int) -> Iterator[ExecutionEvent]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Effect, Send
-from talka_core.scheduler import children, letters, progress
+from talka_core.scheduler import arrivals, children, letters, progress
 from talka_core.scheduler.decide import RETRY, WAIT
 from talka_core.scheduler.state import ExecutionRecord, Return
 from talka_core.scheduler.waiting import WORKFLOW
@@ -77,6 +77,8 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield letters.recorded(state)
         case m.ChildFinished():
             yield Send(Recipient.SCHEDULER, m.SettleChild(message.child_id), notice=True)
+        case m.SignalExecution():
+            yield from arrivals.told(state, message)
         case m.ReportEnd():
             yield from letters.ended(state, message.schedule)
         case _:

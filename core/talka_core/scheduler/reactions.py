@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from talka_core.behaviour import Alert, Effect, Send
-from talka_core.scheduler import artifacts, children, letters, progress
+from talka_core.scheduler import arrivals, artifacts, children, letters, progress
 from talka_core.scheduler.decide import RETRY, WAIT
 from talka_core.scheduler.state import ExecutionRecord, allocation_id
 from talka_core.scheduler.waiting import WORKFLOW
@@ -65,6 +65,10 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting) -> Iterator[Effect]:
 def _extending(state: ExecutionRecord, event: e.ExtensionRequested) -> Iterator[Effect]:
     yield from letters.settle(state, event.task_id, event.attempt)
     yield letters.ask(state, event.task_id)
+
+
+def _signalled(_state: ExecutionRecord, event: e.SignalReceived) -> Iterable[Effect]:
+    return arrivals.receipt(event)
 
 
 def _violated(_state: ExecutionRecord, event: e.DependencyViolationDetected) -> Iterable[Effect]:
@@ -144,6 +148,7 @@ REACTIONS: dict[type, Callable[[ExecutionRecord, Any], Iterable[Effect]]] = {
     **dict.fromkeys((e.TaskRetrying, e.TaskIterated), _retrying),
     e.TaskWaiting: _waiting,
     e.ExtensionRequested: _extending,
+    e.SignalReceived: _signalled,
     e.DependencyViolationDetected: _violated,
     **dict.fromkeys((e.TaskCheckpointed, e.TaskStepFinished, e.ArtifactRead), _progressed),
     e.TaskCancelRequested: _stopping,

@@ -124,6 +124,18 @@ from talka_protocols.events.schedule import (
     ScheduleSet,
     ScheduleSkipped,
 )
+from talka_protocols.events.trigger import (
+    FiringRefused,
+    FiringSettled,
+    Occurrence,
+    TriggerCreated,
+    TriggerDeleted,
+    TriggerEvent,
+    TriggerFailed,
+    TriggerFired,
+    TriggerPaused,
+    TriggerResumed,
+)
 from talka_protocols.events.undoing import (
     ExecutionRestarted,
     ExecutionRolledBack,
@@ -140,7 +152,7 @@ from talka_protocols.events.waiting import (
     TaskWaiting,
 )
 
-Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | ScheduleEvent
+Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | ScheduleEvent | TriggerEvent
 
 __all__ = [
     "AllocationFreed",
@@ -182,10 +194,13 @@ __all__ = [
     "ExtensionRequested",
     "Fact",
     "FailFastBegan",
+    "FiringRefused",
+    "FiringSettled",
     "HandOnSettled",
     "Holder",
     "LogsClosed",
     "LogsOpened",
+    "Occurrence",
     "Origin",
     "OwnershipTaken",
     "Parent",
@@ -248,6 +263,13 @@ __all__ = [
     "TasksAdded",
     "TimeLimitResumed",
     "TimeLimitStopped",
+    "TriggerCreated",
+    "TriggerDeleted",
+    "TriggerEvent",
+    "TriggerFailed",
+    "TriggerFired",
+    "TriggerPaused",
+    "TriggerResumed",
     "ViolationKind",
     "WorkerDraining",
     "WorkerEvent",

@@ -10,7 +10,7 @@ from talka_protocols.workflow import ClaimCheck, Dependency, Workflow
 class PlanAccepted(Fact, frozen=True, gc=False):
     """The workflow can run; the figures say what was found out about it (seconds).
 
-    ``schedule`` names the schedule that asked for the execution. ``order`` are
+    ``schedule`` or ``trigger`` names what asked for the execution. ``order`` are
     the tasks' positions in the order in which they should start, where one was
     planned for all of them.
     """
@@ -25,6 +25,7 @@ class PlanAccepted(Fact, frozen=True, gc=False):
     schedule: str = ""
     origin: Origin | None = None
     order: tuple[int, ...] = ()
+    trigger: str = ""
 
 
 class PlanRejected(Fact, frozen=True, gc=False):
@@ -35,6 +36,7 @@ class PlanRejected(Fact, frozen=True, gc=False):
     name: str = ""
     parent: Parent | None = None
     schedule: str = ""
+    trigger: str = ""
 
 
 class PlanHandedOver(Fact, frozen=True, gc=False):

@@ -28,6 +28,7 @@ class SignalReceived(Fact, frozen=True, gc=False):
     name: str
     signal_id: str
     data: Raw = Raw(b"null")
+    trigger: str = ""
 
 
 class SignalTaken(Fact, frozen=True, gc=False):

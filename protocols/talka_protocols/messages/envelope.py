@@ -11,9 +11,18 @@ from talka_protocols.messages.client import ClientMessage
 from talka_protocols.messages.execution import PlannerMessage, SchedulerMessage
 from talka_protocols.messages.pool import ResourceMessage
 from talka_protocols.messages.schedule import StarterMessage
+from talka_protocols.messages.trigger import TriggerMessage
 from talka_protocols.messages.worker import WorkerMessage
 
-Message = PlannerMessage | SchedulerMessage | ResourceMessage | WorkerMessage | ClientMessage | StarterMessage
+Message = (
+    PlannerMessage
+    | SchedulerMessage
+    | ResourceMessage
+    | WorkerMessage
+    | ClientMessage
+    | StarterMessage
+    | TriggerMessage
+)
 
 
 class Letter(Struct, frozen=True, array_like=True, gc=False):

@@ -15,10 +15,11 @@ from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
-    """A client asks for an execution under an id of its choice, or a task or a ``schedule`` for theirs.
+    """A client asks for an execution under an id of its choice.
 
-    ``origin`` is what it is forked from. ``capacity`` is what the pool has in
-    all by resource, as far as the sender knows; an order is planned for it.
+    So do a task, a ``schedule`` and a ``trigger`` for theirs. ``origin`` is what it is forked from.
+    ``capacity`` is what the pool has in all by resource, as far as the sender knows; an order is
+    planned for it.
     """
 
     workflow: Workflow | None = None
@@ -27,6 +28,7 @@ class SubmitWorkflow(ToExecution, frozen=True, gc=False):
     schedule: str = ""
     origin: Origin | None = None
     capacity: dict[str, float] = {}
+    trigger: str = ""
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -147,11 +149,15 @@ class SettleChild(ToExecution, frozen=True, gc=False):
 
 
 class SignalExecution(ToExecution, frozen=True, gc=False):
-    """The outside tells a task of the execution something; the same ``signal_id`` counts once."""
+    """The outside tells a task of the execution something; the same ``signal_id`` counts once.
+
+    ``trigger`` names the trigger that says it and is told what became of it.
+    """
 
     name: str
     signal_id: str
     data: Raw = Raw(b"null")
+    trigger: str = ""
 
 
 class AnswerApproval(ToExecution, frozen=True, gc=False):

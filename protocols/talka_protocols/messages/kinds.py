@@ -16,12 +16,13 @@ class Recipient(StrEnum):
     PLANNER = "planner"
     SCHEDULER = "scheduler"
     STARTER = "starter"
+    TRIGGER = "trigger"
     RESOURCE = "resource"
     WORKER = "worker"
     CLIENT = "client"
 
 
-SHARDED = frozenset({Recipient.PLANNER, Recipient.SCHEDULER, Recipient.STARTER})
+SHARDED = frozenset({Recipient.PLANNER, Recipient.SCHEDULER, Recipient.STARTER, Recipient.TRIGGER})
 """Those that share their work by the hash of the key."""
 
 
@@ -48,6 +49,17 @@ class ToSchedule(Say, frozen=True, gc=False):
     @property
     def key(self) -> str:
         """Return the schedule's name."""
+        return self.name
+
+
+class ToTrigger(Say, frozen=True, gc=False):
+    """For one trigger."""
+
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Return the trigger's name."""
         return self.name
 
 

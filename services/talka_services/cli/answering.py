@@ -46,7 +46,7 @@ def signal(
     target: Target, execution_id: ExecutionId, name: Name, data: Data = None, signal_id: SignalId = None
 ) -> None:
     """Send a signal to an execution: the task that waits for its name ends with the data."""
-    value = None if data is None else _read(data)
+    value = None if data is None else read_data(data)
     is_new = run_loop(_signal(target, execution_id, name, value, signal_id))
     if target.is_json:
         print_json(
@@ -90,7 +90,12 @@ def _say_on_file(execution_id: str) -> None:
     console().print(f"{execution_id}: the request is on file; no scheduler runs now, so it waits for one")
 
 
-def _read(data: str) -> Any:
+def read_data(data: str) -> Any:
+    """Return what ``--data`` says.
+
+    Raises:
+        UsageError: it is no JSON, or its file cannot be read.
+    """
     text = data
     if data.startswith("@"):
         try:

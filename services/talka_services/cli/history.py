@@ -24,7 +24,7 @@ LogId = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="An execution id, plan:ID, pool:NAME, schedule:NAME, or an exported FILE (or FILE#ID).",
+        help="An execution id, plan:ID, pool:NAME, schedule:NAME, trigger:NAME, or an exported FILE[#ID].",
     ),
 ]
 From = Annotated[int, typer.Option("--from", min=1, metavar="N", help="Begin at event N.")]
@@ -76,7 +76,7 @@ async def _events(
     follow: bool,
 ) -> None:
     from talka_protocols.errors import UnknownExecutionError
-    from talka_protocols.subjects import POOL, SCHEDULE
+    from talka_protocols.subjects import POOL, SCHEDULE, TRIGGER
     from talka_services.cli.records import open_execution
 
     kind, wanted = _kind_of(log_id)
@@ -84,7 +84,7 @@ async def _events(
         key = records.pool if kind == POOL and not records.is_live else execution_id
         name = _log_name(records, kind, key)
         if not await records.log.read(name):
-            if kind in (POOL, SCHEDULE):
+            if kind in (POOL, SCHEDULE, TRIGGER):
                 raise UsageError(f"There is no {kind} {key!r} here.")
             raise UnknownExecutionError(key)
         is_following = follow and records.is_live
@@ -100,10 +100,12 @@ async def _events(
 
 
 def _kind_of(log_id: str) -> tuple[str, str]:
-    from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE
+    from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER
 
     kind, colon, key = log_id.partition(":")
-    return (kind, key) if colon and kind in (PLAN, POOL, SCHEDULE, EXECUTION) else (EXECUTION, log_id)
+    return (
+        (kind, key) if colon and kind in (PLAN, POOL, SCHEDULE, TRIGGER, EXECUTION) else (EXECUTION, log_id)
+    )
 
 
 def _log_name(records: Records, kind: str, key: str) -> LogName:
@@ -144,7 +146,7 @@ def event_document(
     import msgspec
 
     from talka_protocols.commit import event_id
-    from talka_protocols.subjects import POOL, SCHEDULE
+    from talka_protocols.subjects import POOL, SCHEDULE, TRIGGER
 
     fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
     document: dict[str, Any] = {
@@ -152,7 +154,7 @@ def event_document(
         "version": version,
         "at": at / 1000,
         "type": fields.pop("type"),
-        {POOL: "pool", SCHEDULE: "name"}.get(name.kind, "execution_id"): name.key,
+        {POOL: "pool", SCHEDULE: "name", TRIGGER: "name"}.get(name.kind, "execution_id"): name.key,
         "id": event_id(name, version),
         "cause": cause,
     }

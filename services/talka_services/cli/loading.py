@@ -31,6 +31,8 @@ class Request:
     strategy: str | None = None
     deadline: str | None = None
     deadlines: str = "warn"
+    is_open: bool = False
+    """The inputs of a file are given later."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,11 @@ def load_workflow(request: Request) -> Loaded:
     else:
         source = read_file(request.file)
         workflow = workflow_of_source(
-            source, max_tasks=request.max_tasks, max_seconds=request.max_seconds, inputs=inputs
+            source,
+            max_tasks=request.max_tasks,
+            max_seconds=request.max_seconds,
+            inputs=inputs,
+            is_open=request.is_open,
         )
         offered = machines(source.value) if source.is_wfformat else []
     if request.strategy is not None:

@@ -31,6 +31,7 @@ from talka_services.cli import (
     schedules,
     simulating,
     transfer,
+    triggers,
     validating,
 )
 from talka_services.cli.outcome import ExitCode, complain, describe, error_document, exit_code_of
@@ -65,6 +66,7 @@ for group in (
     auditing,
     answering,
     schedules,
+    triggers,
     benching,
 ):
     group.register(app)

@@ -152,8 +152,10 @@ async def _up(target: Target, options: LocalOptions) -> None:
 
 
 def planner(target: Target) -> None:
-    """Own plans and schedules: is a workflow valid, what follows from it, when does it start by itself."""
-    run_loop(_own(target, (Recipient.PLANNER, Recipient.STARTER), ("default",)))
+    """Own plans, schedules and triggers: is a workflow valid, what follows from it, what starts it."""
+    from talka_services.service.node import PLANNING
+
+    run_loop(_own(target, PLANNING, ("default",)))
 
 
 def scheduler(target: Target) -> None:

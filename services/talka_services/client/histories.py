@@ -12,6 +12,7 @@ from talka_core.planner import PlanRecord
 from talka_core.resource import PoolRecord
 from talka_core.scheduler import ExecutionRecord
 from talka_core.starter import ScheduleRecord
+from talka_core.trigger import TriggerRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError, PlatformError, UnknownExecutionError
 from talka_protocols.events import (
@@ -27,7 +28,7 @@ from talka_protocols.events import (
 )
 from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, LogName, shard_of
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER, LogName, shard_of
 from talka_services.client.backlog import gathered
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded, newest
@@ -109,6 +110,16 @@ class Histories:
         """Return a schedule's state now, and the position of its last commit; both empty if it has none."""
         entry = await newest(self.schedule_name(name), self._log, self._snapshots, self._definitions)
         state: ScheduleRecord = entry.state
+        return state, entry.position
+
+    def trigger_name(self, name: str) -> LogName:
+        """Return the name of a trigger's log."""
+        return LogName(TRIGGER, shard_of(name, self._shards), name)
+
+    async def trigger(self, name: str) -> tuple[TriggerRecord, int]:
+        """Return a trigger's state now, and the position of its last commit; both empty if it has none."""
+        entry = await newest(self.trigger_name(name), self._log, self._snapshots, self._definitions)
+        state: TriggerRecord = entry.state
         return state, entry.position
 
     async def names(self, kind: str) -> list[str]:

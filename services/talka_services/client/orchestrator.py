@@ -28,6 +28,7 @@ from talka_protocols.messages import (
 from talka_protocols.results import ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.schedules import Schedule, ScheduleStatus
 from talka_protocols.subjects import is_token
+from talka_protocols.triggers import Trigger, TriggerStatus
 from talka_protocols.workflow import Dependency, ResourceInventory, Task, Workflow
 from talka_services.client import answering
 from talka_services.client.ceilings import Ceilings
@@ -36,9 +37,11 @@ from talka_services.client.explaining import Explaining
 from talka_services.client.following import Following
 from talka_services.client.forking import beginning, copy_objects, stored
 from talka_services.client.histories import Histories
+from talka_services.client.publishing import SOURCE, PublishedEvent, event_of, publish
 from talka_services.client.requests import Requests
 from talka_services.client.resources import ResourceManager
 from talka_services.client.schedules import Schedules, put_schedule
+from talka_services.client.triggers import Triggers
 from talka_services.service.node import Node
 
 if TYPE_CHECKING:
@@ -73,6 +76,7 @@ class Orchestrator(Controls, Following, Explaining):
         self.resources = ResourceManager(node, self.histories, client_id)
         self._requests = Requests(node.ports, self.histories, client_id)
         self.schedules = Schedules(self._requests, self.histories)
+        self.triggers = Triggers(self._requests, self.histories, node.connection)
 
     # --- running -------------------------------------------------------------------------------
 
@@ -167,6 +171,50 @@ class Orchestrator(Controls, Following, Explaining):
         """
         await self._put(name, workflow, schedule)
         return await self.schedules.get(name)
+
+    async def create_trigger(
+        self, name: str, trigger: Trigger, workflow: Workflow | None = None
+    ) -> TriggerStatus:
+        """Let events start a workflow, whose inputs the trigger gives, or signal an execution.
+
+        It takes up what is published after this returns. ``triggers`` has
+        everything else that can be done with it.
+
+        Raises:
+            TriggerInvalidError: the trigger makes no sense, an expression does not compile, or an input
+                is unknown or missing.
+            WorkflowInvalidError: the workflow cannot run.
+            RequestRefusedError: there is a trigger of this name already.
+        """
+        if workflow is None:
+            return await self.triggers.create(name, trigger)
+        submission = await self._submission(name, await self._ceilings.check(workflow))
+        return await self.triggers.create(name, trigger, submission)
+
+    async def publish(
+        self,
+        kind: str,
+        data: Any = None,
+        *,
+        source: str = SOURCE,
+        event_id: str = "",
+        subject: str = "",
+        time: str = "",
+        extensions: Mapping[str, Any] | None = None,
+    ) -> PublishedEvent:
+        """Publish a CloudEvent of type ``kind`` for triggers to take up, and return it as it is on file.
+
+        The same ``source`` and ``event_id`` lead to one execution or signal for
+        each trigger, however often they are published. Without an id the event is a new one.
+
+        Raises:
+            EventInvalidError: it cannot be an event, or is too large; nothing was published.
+            ServerUnavailableError: the server does not take it; publishing it again is safe under an id.
+        """
+        event = event_of(
+            kind, data, source=source, event_id=event_id, subject=subject, time=time, extensions=extensions
+        )
+        return await publish(self.node.connection, event)
 
     async def fork(
         self, execution_id: str, at: int, *, key: str | None = None, archive: Archive | None = None

@@ -16,7 +16,7 @@ from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Workflow, WorkflowConstraints
 from talka_services.formats.source import Source, read_file, read_text
-from talka_services.formats.talka_file import from_document
+from talka_services.formats.talka_file import from_document, open_document
 from talka_services.formats.wfformat import from_wfformat, original_path
 
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
@@ -65,13 +65,16 @@ def workflow_of(
     max_tasks: int | None = None,
     max_seconds: float | None = None,
     inputs: Mapping[str, Any] | None = None,
+    is_open: bool = False,
 ) -> Workflow:
-    """Return the checked workflow of a parsed source; see ``load``."""
+    """Return the checked workflow of a parsed source; see ``load``. If ``is_open`` it still takes inputs."""
     constraints = _constraints(WorkflowConstraints(), max_tasks, max_seconds)
     source.include()
     try:
         if source.is_wfformat:
             return _imported(source, constraints, inputs)
+        if is_open:
+            return check_with_id(open_document(source.value, constraints))
         return check_with_id(from_document(source.value, constraints, inputs))
     except WorkflowInvalidError as error:
         raise source.located(error) from None

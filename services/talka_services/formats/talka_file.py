@@ -32,6 +32,18 @@ def from_document(
     return _workflow(convert(bind_inputs(document, inputs)), constraints, UNNAMED_ID, {})
 
 
+def open_document(document: Mapping[str, Any], constraints: WorkflowConstraints) -> Workflow:
+    """Return the workflow of a Talka document with its inputs left open, not checked yet.
+
+    Inputs can stand in payloads only then, as in sub-workflows.
+
+    Raises:
+        WorkflowInvalidError: A field is unknown, missing or of the wrong type.
+    """
+    file = convert(document)
+    return _workflow(file, constraints, UNNAMED_ID, file.inputs)
+
+
 def _workflow(
     file: WorkflowFile, constraints: WorkflowConstraints, default_id: str, inputs: dict[str, Any]
 ) -> Workflow:

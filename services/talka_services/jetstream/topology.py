@@ -31,9 +31,13 @@ DUPLICATE_WINDOW_S = 120
 INBOX_AGE_S = 3600
 # The server reserves this much memory for the stream.
 INBOX_BYTES = 128 * 1024 * 1024
-# Dead letters are for people to look at: nobody does after a month, or in a gigabyte of them.
+# Dead letters are for people to look at: nobody does after a month, or in 512 MiB of them.
+# The server sets bounds in bytes aside at once; all of them fit into a store of one gigabyte.
 DEAD_AGE_S = 30 * 24 * 3600
-DEAD_BYTES = 1_000_000_000
+DEAD_BYTES = 512 * 1024 * 1024
+# Outside events are taken up within moments; what lies there longer helps to find out what was published.
+EVENTS_AGE_S = 7 * 24 * 3600
+EVENTS_BYTES = 256 * 1024 * 1024
 LEASE_MARKER_S = 1
 SNAPSHOTS_KEPT = 2
 CHECKED = ("storage", "subjects", "max_msgs_per_subject")
@@ -73,6 +77,7 @@ def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
         stream("snapshot", max_msgs_per_subject=SNAPSHOTS_KEPT),
         inbox_stream(connection, replicas),
         stream("request", allow_msg_schedules=True, allow_rollup_hdrs=True),
+        events_stream(connection, replicas),
         stream("dead", discard="old", max_age=DEAD_AGE_S * SECOND_NS, max_bytes=DEAD_BYTES),
         bucket("leases", allow_msg_ttl=True, subject_delete_marker_ttl=LEASE_MARKER_S * SECOND_NS),
         bucket("settings"),
@@ -101,6 +106,24 @@ def inbox_stream(connection: Connection, replicas: int = 1) -> StreamConfig:
     }
 
 
+def events_stream(connection: Connection, replicas: int = 1) -> StreamConfig:
+    """Return the configuration of the stream that anybody publishes events to.
+
+    Its sequences begin at the time it was made, as those of the inboxes do: triggers remember them.
+    """
+    return {
+        "name": connection.names.stream("events"),
+        "subjects": [f"{connection.names.root}.events.>"],
+        "storage": "file",
+        "discard": "old",
+        "first_seq": time.time_ns() // 1000,
+        "max_age": EVENTS_AGE_S * SECOND_NS,
+        "max_bytes": EVENTS_BYTES,
+        "duplicate_window": DUPLICATE_WINDOW_S * SECOND_NS,
+        "num_replicas": replicas,
+    }
+
+
 async def ensure_topology(connection: Connection, replicas: int = 1) -> None:
     """Make every stream and bucket of the namespace that does not exist yet.
 
@@ -110,7 +133,12 @@ async def ensure_topology(connection: Connection, replicas: int = 1) -> None:
     """
     _check_version(connection)
     await _check_jetstream(connection)
-    await asyncio.gather(*(ensure_stream(connection, config) for config in streams(connection, replicas)))
+    wanted = streams(connection, replicas)
+    bounded = [config for config in wanted if config["storage"] == "file" and "max_bytes" in config]
+    await asyncio.gather(*(ensure_stream(connection, config) for config in wanted if config not in bounded))
+    for config in bounded:
+        # One after the other: at once they could all pass the server's check of its room, and fill it.
+        await ensure_stream(connection, config)
 
     async def renew() -> None:
         await ensure_stream(connection, inbox_stream(connection, replicas))

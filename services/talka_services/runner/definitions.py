@@ -7,13 +7,29 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from talka_protocols.events import ExecutionAccepted, Origin, PlanAccepted, ScheduleSet, TaskAdopted
-from talka_protocols.messages import PutSchedule, StartExecution, SubmitWorkflow
+from talka_protocols.events import (
+    ExecutionAccepted,
+    Origin,
+    PlanAccepted,
+    ScheduleSet,
+    TaskAdopted,
+    TriggerCreated,
+)
+from talka_protocols.messages import CreateTrigger, PutSchedule, StartExecution, SubmitWorkflow
 from talka_protocols.ports import Blobs
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 CACHED = 16
-_HOLDERS = (ExecutionAccepted, PlanAccepted, PutSchedule, ScheduleSet, StartExecution, SubmitWorkflow)
+_HOLDERS = (
+    CreateTrigger,
+    ExecutionAccepted,
+    PlanAccepted,
+    PutSchedule,
+    ScheduleSet,
+    StartExecution,
+    SubmitWorkflow,
+    TriggerCreated,
+)
 _FORKS = (ExecutionAccepted, PlanAccepted, StartExecution, SubmitWorkflow)
 WITH_DEFINITION: frozenset[type] = frozenset(_HOLDERS)
 """The types of messages and events that hold a workflow, or name a stored one."""

@@ -26,6 +26,7 @@ from talka_services.jetstream.topology import ensure_topology
 from talka_services.runner.ports import Ports
 from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.housekeeping import keep_house
+from talka_services.service.intake import take_in_events
 from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
 from talka_services.service.worker import WorkerOptions, WorkerService
@@ -36,7 +37,9 @@ log = get_logger(__name__)
 SHARDS = 4
 SNAPSHOT_EVERY = 5_000
 STOP_S = 2.0
-ALL_SERVICES = (Recipient.PLANNER, Recipient.STARTER, Recipient.SCHEDULER, Recipient.RESOURCE)
+PLANNING = (Recipient.PLANNER, Recipient.STARTER, Recipient.TRIGGER)
+"""What the planner service owns: whatever begins executions."""
+ALL_SERVICES = (*PLANNING, Recipient.SCHEDULER, Recipient.RESOURCE)
 
 
 def jetstream_ports(connection: Connection, shards: int, snapshot_every: int = SNAPSHOT_EVERY) -> Ports:
@@ -119,6 +122,9 @@ class Node:
             owner = Owner(kind, ids, self.ports, self.connection, self.holder, configuration)
             owner.start()
             self._owners.append(owner)
+            if kind is Recipient.TRIGGER:
+                intake = take_in_events(self.ports, self.connection, self.holder)
+                self._watching.add(asyncio.create_task(intake, name="intake of events"))
             if kind is Recipient.RESOURCE:
                 house = keep_house(self.connection, self.ports.leases, self.holder)
                 self._watching.add(asyncio.create_task(house, name="housekeeping"))

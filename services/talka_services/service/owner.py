@@ -11,6 +11,7 @@ from talka_core.planner import PLANNER
 from talka_core.resource import RESOURCE
 from talka_core.scheduler import SCHEDULER
 from talka_core.starter import STARTER
+from talka_core.trigger import TRIGGER_BEHAVIOUR
 from talka_protocols.errors import TalkaError
 from talka_protocols.events import PoolOwnershipTaken
 from talka_protocols.messages import Recipient
@@ -36,6 +37,7 @@ BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
     Recipient.PLANNER: PLANNER,
     Recipient.SCHEDULER: SCHEDULER,
     Recipient.STARTER: STARTER,
+    Recipient.TRIGGER: TRIGGER_BEHAVIOUR,
     Recipient.RESOURCE: RESOURCE,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -191,5 +192,49 @@ def test_schedules_from_the_command_line(shell: Shell, platform: dict[str, Any])
         (("schedule", "pause", "nothing"), "unknown_schedule"),
         (("submit", "good.yaml", "--at", "tomorrow"), "usage"),
         (("submit", "good.yaml", "--debounce", "k", "--key", "k"), "usage"),
+    ):
+        assert shell.json(*words, *here, code=2)["error"]["code"] == code, words
+
+
+def test_triggers_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:
+    """A trigger is created, fires once for an event however often it is published, and is deleted."""
+    here = ("--data-dir", "up")
+    start = ("--on", "order.*", "--when", "data.total > 10", "--start", "good.yaml", "--input", "pause=0.0")
+    status = shell.json("trigger", "create", "orders", *start, *here)
+    assert (status["name"], status["state"], status["workflow"]) == ("orders", "active", "good")
+    order = ("publish", "order.created", "--data", '{"total": 30}', "--source", "shop", "--id", "o-1")
+    published = [shell.json(*order, *here) for _ in range(2)]
+    assert [sent["is_duplicate"] for sent in published] == [False, True]
+    assert "is published" in shell.run("publish", "order.created", "--data", "{}", "--subject", "x", *here)
+    for _ in range(200):
+        if (status := shell.json("trigger", "show", "orders", *here))["failed"]:
+            break
+    assert (status["fired"], status["failed"], status["refused"]) == (1, 1, 0)
+    lines = shell.run("events", "trigger:orders", "--json", *here).splitlines()
+    fired = next(event for event in map(json.loads, lines) if event["type"] == "TriggerFired")
+    assert (fired["name"], fired["occurrence"]["id"]) == ("orders", "o-1")
+    assert shell.json("watch", fired["execution_id"], *here)["status"] == "succeeded"
+    assert "starts good" in shell.run("trigger", "list", *here)
+    assert "when      data.total > 10" in shell.run("trigger", "show", "orders", *here)
+    assert shell.json("trigger", "pause", "orders", *here)["state"] == "paused"
+    assert shell.json("trigger", "resume", "orders", *here)["state"] == "active"
+    again = shell.json("trigger", "create", "orders", *start, *here, code=2)
+    assert again["error"]["code"] == "trigger_exists"
+    assert shell.json("trigger", "delete", "orders", *here)["state"] == "deleted"
+    assert shell.json("trigger", "list", *here) == {"triggers": []}
+    assert [t["name"] for t in shell.json("trigger", "list", "--all", *here)["triggers"]] == ["orders"]
+    new = ("trigger", "create", "x", "--on", "order.*")
+    for words, code in (
+        (new, "usage"),
+        ((*new, "--start", "good.yaml", "--signal", "e", "s"), "usage"),
+        ((*new, "--start", "nowhere.yaml"), "unreadable_file"),
+        ((*new, "--start", "good.yaml", "--when", "data.total >"), "bad_expression"),
+        ((*new, "--start", "good.yaml", "--input", "paus=1"), "unknown_input"),
+        ((*new, "--signal", "data.", "s"), "bad_expression"),
+        (("trigger", "create", "x", "--on", "a..b", "--signal", "e", "s"), "trigger_invalid"),
+        (("trigger", "show", "nothing"), "unknown_trigger"),
+        (("publish", "order created"), "bad_event"),
+        (("publish", "order", "--data", "{"), "usage"),
+        (("publish", "order", "--data", f'"{"x" * 70_000}"'), "event_too_large"),
     ):
         assert shell.json(*words, *here, code=2)["error"]["code"] == code, words

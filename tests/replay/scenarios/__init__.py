@@ -45,6 +45,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         growing.artifacts,
         starting.schedule,
         starting.keys,
+        starting.triggers,
     )
 }
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from tests.replay.scenarios.running import DIAMOND, begun, deliver_all, workflow_of
+from msgspec import Raw
+from tests.replay.scenarios.running import DIAMOND, begun, deliver_all, end, workflow_of
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_protocols import messages as m
-from talka_protocols.messages import Recipient
+from talka_protocols.cloudevents import CloudEvent
+from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import (
     Concurrency,
     Rate,
 )
 from talka_protocols.schedules import CatchUp, Overlap, Schedule
+from talka_protocols.triggers import Trigger
 from talka_protocols.workflow import (
     Task,
     Workflow,
@@ -52,5 +55,42 @@ def keys() -> Model:
     )
     model = begun(Workflow("golden", "golden", tasks), {"w1": 2.0})
     model.crash_worker("w1")
+    deliver_all(model)
+    return model
+
+
+def triggers() -> Model:
+    """One event starts an execution, another signals it; repeats, failures, a refusal, a pause, the end."""
+    model = Model({"w1": 2.0})
+    tasks = (
+        Task("work", AGENT_TYPE, payload={"order": "${input.order}"}),
+        Task("paid", "signal", payload={"name": "payment"}),
+    )
+    starting = Trigger("order.*", "data.total > 10", {"order": "data.id"})
+    signalling = Trigger("paid", execution="data.execution", signal="payment", data="data.sum")
+    workflow = Workflow("order", "order", tasks, inputs={"order": None})
+
+    def tell(name: str, position: int, event_id: str, kind: str, data: bytes) -> None:
+        event = CloudEvent(event_id, "golden", kind, data=Raw(data), extensions={"tenant": "t"})
+        model.tell(Recipient.TRIGGER, m.TakeEvent(name, event, position))
+        deliver_all(model)
+
+    model.tell(Recipient.TRIGGER, m.CreateTrigger("orders", "r1", starting, 2, workflow))
+    model.tell(Recipient.TRIGGER, m.CreateTrigger("payments", "r2", signalling, 2))
+    tell("orders", 2, "0", "order.created", b'{"id": "before", "total": 30}')
+    tell("orders", 3, "1", "order.created", b'{"id": "a1", "total": 30}')
+    tell("orders", 4, "1", "order.created", b'{"id": "a1", "total": 30}')
+    tell("orders", 5, "2", "order.created", b'{"id": "a2", "total": 3}')
+    tell("orders", 6, "3", "order.created", b'{"id": "a3"}')
+    (started,) = [record.execution_id for record in model.executions]
+    told = f'{{"execution": "{started}", "sum": 12}}'.encode()
+    tell("payments", 7, "4", "paid", told)
+    end(model, "work", Outcome.SUCCEEDED)
+    tell("payments", 8, "5", "paid", told)
+    model.tell(Recipient.TRIGGER, m.PauseTrigger("orders", "r3"))
+    tell("orders", 10, "7", "order.created", b'{"id": "a4", "total": 30}')
+    model.tell(Recipient.TRIGGER, m.ResumeTrigger("orders", "r4", 10))
+    model.tell(Recipient.TRIGGER, m.CreateTrigger("orders", "r5", starting, 10, workflow))
+    model.tell(Recipient.TRIGGER, m.DeleteTrigger("orders", "r6"))
     deliver_all(model)
     return model
