@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from talka_chaos import rewinding
 from talka_chaos.branches import with_control_flow
+from talka_chaos.breakers import drawn_breakers
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
@@ -171,7 +172,9 @@ class Simulation:
 
     def _submit(self) -> None:
         random, loop = self.world.random, asyncio.get_running_loop()
-        self._request(Recipient.RESOURCE, POOL_ID, ConfigurePool(POOL_ID, SHARED))
+        self._request(
+            Recipient.RESOURCE, POOL_ID, ConfigurePool(POOL_ID, SHARED, breakers=drawn_breakers(self.seed))
+        )
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
             submission, shard = SubmitWorkflow(workflow.id, workflow), shard_of(workflow.id, SHARDS)

@@ -1,0 +1,78 @@
+"""Circuit breakers of a world's pool, and what its log must say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from msgspec import Struct, field
+
+from talka_chaos.graphs import AGENT_TYPE
+from talka_protocols import events as e
+from talka_protocols.commit import Commit
+from talka_protocols.policies import Breaker
+from talka_protocols.subjects import LogName
+
+
+def drawn_breakers(seed: int) -> dict[str, Breaker]:
+    """Return the breakers of one seed: none, or one that opens easily; nothing else of the seed changes."""
+    random = Random(f"breakers {seed}")  # noqa: S311  (the same for the same seed is the point)
+    if random.random() < 0.5:
+        return {}
+    within_ms, open_ms = random.choice((5_000, 60_000)), random.choice((500, 5_000, 20_000))
+    return {AGENT_TYPE: Breaker(random.choice((1, 1, 2, 3)), within_ms, open_ms, random.choice((1, 1, 2)))}
+
+
+class _Seen(Struct):
+    """What the log has said of one agent type."""
+
+    phase: str = "closed"
+    failures: list[int] = field(default_factory=list[int])
+    opened_at: int = 0
+    probes: int = 0
+
+
+def breaker_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    """K1 nothing of an open type is granted; K2 it opens for its reasons; K3 it half opens in its time.
+
+    A new owner counts the time anew, so that is the least.
+    """
+    rules: dict[str, Breaker] = {}
+    seen: dict[str, _Seen] = {}
+    types: dict[str, str] = {}
+    for commit in commits:
+        for version, _, event in commit.events():
+            match event:
+                case e.PoolConfigured():
+                    rules = event.breakers
+                    seen = {name: known for name, known in seen.items() if name in rules}
+                case e.AllocationGranted():
+                    types[event.allocation_id] = event.agent_type
+                    known = seen.setdefault(event.agent_type, _Seen())
+                    known.probes += known.phase == "half_open"
+                    if known.phase == "open":
+                        yield f"K1 {log}: event {version} grants {event.agent_type}, whose breaker is open"
+                    if known.phase != "closed" and event.hands:
+                        yield f"K1 {log}: event {version} lets a probe be handed on"
+                case e.AllocationFreed() | e.AllocationHolderChanged() if event.failed:
+                    known = seen.setdefault(types[event.allocation_id], _Seen())
+                    known.failures += [commit.at] * event.failed
+                case e.BreakerOpened():
+                    known, rule = seen.setdefault(event.agent_type, _Seen()), rules[event.agent_type]
+                    recent = [at for at in known.failures if known.failures[-1] - at < rule.within_ms]
+                    is_due = len(recent) >= rule.failures or (known.phase == "half_open" and recent)
+                    if not is_due:
+                        yield f"K2 {log}: event {version} opens after {recent}"
+                    seen[event.agent_type] = _Seen("open", opened_at=commit.at)
+                case e.BreakerHalfOpened():
+                    known, rule = seen[event.agent_type], rules[event.agent_type]
+                    if known.phase != "open" or commit.at - known.opened_at < rule.open_ms:
+                        yield f"K3 {log}: event {version} half opens what is {known}"
+                    seen[event.agent_type] = _Seen("half_open")
+                case e.BreakerClosed():
+                    if seen[event.agent_type].probes < rules[event.agent_type].probes:
+                        yield f"K2 {log}: event {version} closes without its probes"
+                    seen[event.agent_type] = _Seen()
+                case _:
+                    pass
