@@ -36,8 +36,10 @@ class _Seen(Struct):
 def breaker_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     """K1 nothing of an open type is granted; K2 it opens for its reasons; K3 it half opens in its time.
 
-    A new owner counts the time anew, so that is the least.
+    A new owner counts the time anew, so that is the least. K4 nothing that was
+    granted before it opened may still be handed on when it half opens.
     """
+    permits: dict[str, tuple[int, int]] = {}
     rules: dict[str, Breaker] = {}
     seen: dict[str, _Seen] = {}
     types: dict[str, str] = {}
@@ -49,15 +51,20 @@ def breaker_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                     seen = {name: known for name, known in seen.items() if name in rules}
                 case e.AllocationGranted():
                     types[event.allocation_id] = event.agent_type
+                    permits[event.allocation_id] = event.fence, event.fence + event.hands
                     known = seen.setdefault(event.agent_type, _Seen())
                     known.probes += known.phase == "half_open"
                     if known.phase == "open":
                         yield f"K1 {log}: event {version} grants {event.agent_type}, whose breaker is open"
                     if known.phase != "closed" and event.hands:
                         yield f"K1 {log}: event {version} lets a probe be handed on"
-                case e.AllocationFreed() | e.AllocationHolderChanged() if event.failed:
-                    known = seen.setdefault(types[event.allocation_id], _Seen())
-                    known.failures += [commit.at] * event.failed
+                case e.AllocationFreed() | e.AllocationHolderChanged():
+                    _end(permits, event)
+                    if event.failed:
+                        known = seen.setdefault(types[event.allocation_id], _Seen())
+                        known.failures += [commit.at] * event.failed
+                case e.AllocationPermitWithdrawn():
+                    permits.pop(event.allocation_id, None)
                 case e.BreakerOpened():
                     known, rule = seen.setdefault(event.agent_type, _Seen()), rules[event.agent_type]
                     recent = [at for at in known.failures if known.failures[-1] - at < rule.within_ms]
@@ -70,9 +77,20 @@ def breaker_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                     if known.phase != "open" or commit.at - known.opened_at < rule.open_ms:
                         yield f"K3 {log}: event {version} half opens what is {known}"
                     seen[event.agent_type] = _Seen("half_open")
+                    for left in [a for a, (now, last) in permits.items() if now < last]:
+                        if types[left] == event.agent_type:
+                            yield f"K4 {log}: {left} may be handed on still when event {version} half opens"
                 case e.BreakerClosed():
                     if seen[event.agent_type].probes < rules[event.agent_type].probes:
                         yield f"K2 {log}: event {version} closes without its probes"
                     seen[event.agent_type] = _Seen()
                 case _:
                     pass
+
+
+def _end(permits: dict[str, tuple[int, int]], event: e.AllocationFreed | e.AllocationHolderChanged) -> None:
+    """Forget the permit of what is gone, and count how often the rest was used."""
+    if isinstance(event, e.AllocationHolderChanged) and event.allocation_id in permits:
+        permits[event.allocation_id] = event.fence, permits[event.allocation_id][1]
+    else:
+        permits.pop(event.allocation_id, None)

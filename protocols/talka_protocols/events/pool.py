@@ -116,7 +116,7 @@ class PoolConfigured(Fact, frozen=True, gc=False):
 
 
 class BreakerOpened(Fact, frozen=True, gc=False):
-    """Too many attempts of the agent type failed by its fault, or a probe did: none starts for ``open_ms``."""
+    """Too many attempts of the agent type failed by its fault, or a probe: none starts for ``open_ms``."""
 
     agent_type: str
     failures: int

@@ -52,8 +52,8 @@ def parse_breakers(pairs: Iterable[str], option: str = "--breaker") -> dict[str,
             rule = None
         if rule is None or not name or len(parts) > 4 or name in breakers:
             raise UsageError(
-                f"{option} {pair!r} is not of the form TYPE=FAILURES/WITHIN_S/OPEN_S[/PROBES], each type once.",
-                hint=f"For example {option} http=5/60/30 : five failures within 60 s open it for 30 s.",
+                f"{option} {pair!r} is not TYPE=FAILURES/WITHIN_S/OPEN_S[/PROBES], each type once.",
+                hint=f"For example {option} http=5/60/30: five failures within 60 s open it for 30 s.",
             )
         breakers[name] = rule
     return breakers

@@ -44,6 +44,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         growing.artifacts,
         starting.schedule,
         starting.keys,
+        starting.breaker,
     )
 }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.replay.scenarios.running import DIAMOND, begun, deliver_all, workflow_of
+from tests.replay.scenarios.running import CORE, DIAMOND, begun, deliver_all, end, workflow_of
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_protocols import messages as m
-from talka_protocols.messages import Recipient
+from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import (
+    Breaker,
     Concurrency,
     Rate,
 )
@@ -16,6 +17,7 @@ from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.workflow import (
     Task,
     Workflow,
+    WorkflowConfig,
 )
 
 
@@ -53,4 +55,20 @@ def keys() -> Model:
     model = begun(Workflow("golden", "golden", tasks), {"w1": 2.0})
     model.crash_worker("w1")
     deliver_all(model)
+    return model
+
+
+def breaker() -> Model:
+    """Two failures, one under an allocation that is handed on, open a breaker; a probe closes it."""
+    model = Model({"w1": 2.0})
+    rule = Breaker(2, 60_000, 5_000)
+    model.tell(Recipient.RESOURCE, m.ConfigurePool("default", breakers={AGENT_TYPE: rule}))
+    tasks = tuple(Task(name, AGENT_TYPE, resources=CORE) for name in "abcdef")
+    model.submit(Workflow("golden", "golden", tasks, config=WorkflowConfig(max_parallel=2)))
+    deliver_all(model)
+    for outcome in (Outcome.FAILED, Outcome.FAILED, Outcome.SUCCEEDED, Outcome.FAILED):
+        end(model, next(iter(model.running))[2], outcome)
+        if not model.running:
+            model.fire((Recipient.RESOURCE, "default", f"breaker/{AGENT_TYPE}"))
+            deliver_all(model)
     return model
