@@ -18,10 +18,17 @@ from talka_protocols.subjects import LogName
 def drawn_breakers(seed: int) -> dict[str, Breaker]:
     """Return the breakers of one seed: none, or one that opens easily; nothing else of the seed changes."""
     random = Random(f"breakers {seed}")  # noqa: S311  (the same for the same seed is the point)
-    if random.random() < 0.5:
+    if random.random() < 0.4:
         return {}
-    within_ms, open_ms = random.choice((5_000, 60_000)), random.choice((500, 5_000, 20_000))
-    return {AGENT_TYPE: Breaker(random.choice((1, 1, 2, 3)), within_ms, open_ms, random.choice((1, 1, 2)))}
+    within_ms, open_ms = random.choice((5_000, 60_000)), random.choice((500, 2_000, 10_000))
+    return {AGENT_TYPE: Breaker(random.choice((1, 1, 2)), within_ms, open_ms, random.choice((1, 1, 2)))}
+
+
+def drawn_outage(seed: int) -> tuple[float, float]:
+    """Return the virtual seconds between which every attempt fails, in worlds that have breakers."""
+    random = Random(f"outage {seed}")  # noqa: S311
+    begins_s = random.uniform(1.0, 5.0)
+    return begins_s, begins_s + (random.uniform(5.0, 25.0) if drawn_breakers(seed) else 0.0)
 
 
 class _Seen(Struct):

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from talka_chaos import rewinding
 from talka_chaos.branches import with_control_flow
-from talka_chaos.breakers import drawn_breakers
+from talka_chaos.breakers import drawn_breakers, drawn_outage
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
@@ -85,6 +85,8 @@ class Simulation:
             [(Recipient.STARTER, str(n)) for n in range(SHARDS if self.schedules else 0)]
         )
         self._requests = 0
+        if workflow is None and faults is None:
+            self.world.outage_s = drawn_outage(seed)
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:

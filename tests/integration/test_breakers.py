@@ -61,8 +61,8 @@ async def test_a_failing_agent_type_is_spared_and_tried_again(tmp_path: Path) ->
     ) as talka:
         execution_id = await talka.submit_workflow(workflow_of(4))
         async with asyncio.timeout(30.0):
-            while (await _turns(talka)).count("Opened") < 3:
-                await asyncio.sleep(0.05)  # noqa: ASYNC110  (only the log says it)
+            while (await _turns(talka)).count("Opened") < 3:  # noqa: ASYNC110  (only the log says it)
+                await asyncio.sleep(0.05)
         assert agent.calls < 15, "four tasks with pauses of 10 ms would have failed a hundred times"
         assert (await talka.resources.get_available_resources()).breakers["ailing"] in ("open", "half_open")
         other = WorkflowBuilder("other").add_task(Task("nap", "sleep", payload={"seconds": 0.01})).build()
