@@ -37,14 +37,17 @@ class _Seen(Struct):
     phase: str = "closed"
     failures: list[int] = field(default_factory=list[int])
     opened_at: int = 0
-    probes: int = 0
+    probes: set[str] = field(default_factory=set[str])
+    has_failed: bool = False
 
 
 def breaker_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
-    """K1 nothing of an open type is granted; K2 it opens for its reasons; K3 it half opens in its time.
+    """Say what is wrong with the breakers of a pool's log.
 
-    A new owner counts the time anew, so that is the least. K4 nothing that was
-    granted before it opened may still be handed on when it half opens.
+    K1 nothing of a type is granted while it is open, or after a probe has
+    failed; K2 it opens and closes for its reasons; K3 it half opens in its time:
+    a new owner counts that anew, so it is the least; K4 nothing that was granted
+    before it opened may still be handed on when it half opens.
     """
     permits: dict[str, tuple[int, int]] = {}
     rules: dict[str, Breaker] = {}
@@ -60,8 +63,9 @@ def breaker_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                     types[event.allocation_id] = event.agent_type
                     permits[event.allocation_id] = event.fence, event.fence + event.hands
                     known = seen.setdefault(event.agent_type, _Seen())
-                    known.probes += known.phase == "half_open"
-                    if known.phase == "open":
+                    if known.phase == "half_open":
+                        known.probes.add(event.allocation_id)
+                    if known.phase == "open" or known.has_failed:
                         yield f"K1 {log}: event {version} grants {event.agent_type}, whose breaker is open"
                     if known.phase != "closed" and event.hands:
                         yield f"K1 {log}: event {version} lets a probe be handed on"
@@ -70,6 +74,7 @@ def breaker_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                     if event.failed:
                         known = seen.setdefault(types[event.allocation_id], _Seen())
                         known.failures += [commit.at] * event.failed
+                        known.has_failed |= event.allocation_id in known.probes
                 case e.AllocationPermitWithdrawn():
                     permits.pop(event.allocation_id, None)
                 case e.BreakerOpened():
@@ -88,7 +93,7 @@ def breaker_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                         if types[left] == event.agent_type:
                             yield f"K4 {log}: {left} may be handed on still when event {version} half opens"
                 case e.BreakerClosed():
-                    if seen[event.agent_type].probes < rules[event.agent_type].probes:
+                    if len(seen[event.agent_type].probes) < rules[event.agent_type].probes:
                         yield f"K2 {log}: event {version} closes without its probes"
                     seen[event.agent_type] = _Seen()
                 case _:

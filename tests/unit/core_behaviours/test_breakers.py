@@ -12,7 +12,8 @@ import pytest
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.laws import Ledger
-from talka_chaos.model import Model, Player
+from talka_chaos.model import Model
+from talka_chaos.players import Player
 from talka_core.behaviour import Alert, Send, SetTimer
 from talka_core.resource.placement import shortage
 from talka_protocols import events as e
