@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from talka_chaos.artifacts import races
+from talka_chaos.breakers import breaker_findings
 from talka_chaos.control import cancellations, failures, pauses
 from talka_chaos.events import Occasions, event_unrest, trigger_findings
 from talka_chaos.invariants import check_pool, check_strays
@@ -75,6 +76,8 @@ def findings(world: World) -> Iterator[str]:
             if log.kind == POOL:
                 yield from rate_findings(log, commits)
                 yield from ranking_findings(log, commits, ranks)
+
+                yield from breaker_findings(log, commits)
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
                 yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))

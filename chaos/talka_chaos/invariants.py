@@ -120,6 +120,7 @@ def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
             f"R3 {allocation_id} stands on a worker that is gone"
         )
     check_shared(state)
+    check_breakers(state, is_whole=is_whole)
     if is_whole:
         check_queue(state)
     assert sorted(place[2] for q in state.queues.values() for place in q) == sorted(state.waiting), (
@@ -161,6 +162,25 @@ def check_shared(state: PoolRecord) -> None:
     assert state.shared_used == +used, f"R4 {state.shared_used} is used, and {dict(used)} is held"
     for name in state.shared:
         assert free_of(state, name) >= 0, f"R4 {free_of(state, name)} thousandths of {name} are free"
+
+
+def check_breakers(state: PoolRecord, *, is_whole: bool) -> None:
+    """R5 what has counted enough is open or closed, and then nothing of it is handed on; probes are few.
+
+    The first two hold once a commit is whole.
+    """
+    for agent_type, circuit in state.circuits.items():
+        rule = state.breakers[agent_type]
+        permitted = [a for a, grant in state.grants.items() if grant.agent_type == agent_type and grant.hands]
+        probes = len(circuit.probes) + circuit.successes
+        if circuit.phase == "half_open":
+            assert probes <= rule.probes, f"R5 {agent_type} is tried {probes} times, not {rule.probes}"
+            is_decided = circuit.has_failed or circuit.successes >= rule.probes
+            assert not (is_whole and is_decided), f"R5 {agent_type} stays half open after its probes"
+        if is_whole and circuit.phase != "closed":
+            assert not permitted, f"R5 {permitted} may be handed on while {agent_type} is {circuit.phase}"
+        is_worn = circuit.phase == "closed" and len(circuit.failures) >= rule.failures
+        assert not (is_whole and is_worn), f"R5 {agent_type} stays closed after {circuit.failures}"
 
 
 def check_roster(roster: RosterRecord | None, key: str) -> None:

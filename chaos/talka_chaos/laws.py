@@ -26,6 +26,7 @@ from talka_core.behaviour import (
     Stop,
     is_owed,
 )
+from talka_core.resource.breaker import BREAKER
 from talka_core.resource.decide import RATE, RESERVATION, SHARED
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.starter.effects import moves_alarm
@@ -103,7 +104,16 @@ def _is_timer_settled(name: str, event: Any) -> bool:
             and name == f"{SHARED}{RATE if event.is_rate else ''}{event.fence}"
         )
         return is_returned or isinstance(event, e.PoolOwnershipTaken)
+    if name.startswith(BREAKER):
+        return _is_half_opening_settled(name.removeprefix(BREAKER), event)
     return isinstance(event, e.ReservationEnded) and name == RESERVATION + event.reservation_id
+
+
+def _is_half_opening_settled(agent_type: str, event: Any) -> bool:
+    if isinstance(event, e.PoolConfigured):
+        return agent_type not in event.breakers
+    is_half_open = isinstance(event, e.BreakerHalfOpened) and event.agent_type == agent_type
+    return is_half_open or isinstance(event, e.PoolOwnershipTaken)
 
 
 def _is_message_settled(message: m.Message, event: Any) -> bool:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from talka_chaos import rewinding
 from talka_chaos.branches import with_control_flow
+from talka_chaos.breakers import drawn_breakers, drawn_outage
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.events import Occasions, at_now, drawn_occasions
 from talka_chaos.graphs import licensed, random_workflow, with_children
@@ -95,6 +96,8 @@ class Simulation:
         )
         self._processes += self._taking_in() if self.occasions.triggers else []
         self._requests = 0
+        if workflow is None and faults is None:
+            self.world.outage_s = drawn_outage(seed)
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:
@@ -193,7 +196,9 @@ class Simulation:
 
     def _submit(self) -> None:
         random, loop = self.world.random, asyncio.get_running_loop()
-        self._request(Recipient.RESOURCE, POOL_ID, ConfigurePool(POOL_ID, SHARED))
+        self._request(
+            Recipient.RESOURCE, POOL_ID, ConfigurePool(POOL_ID, SHARED, breakers=drawn_breakers(self.seed))
+        )
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
             submission, shard = SubmitWorkflow(workflow.id, workflow), shard_of(workflow.id, SHARDS)

@@ -63,7 +63,7 @@ class PassingTime:
             if self._world.is_stormy and self._world.random.random() < SLOW_STOP:
                 await asyncio.sleep(self._world.random.uniform(0.0, SLOW_STOP_S))
             raise
-        if self._world.strikes("task_failure"):
+        if self._world.is_out() or self._world.strikes("task_failure"):
             raise TaskFailedError(failure_of(attempt.attempt))
         if attempt.progress is not None:
             attempt.progress.artifacts.update(dict.fromkeys(attempt.task.payload.get("writes", ())))

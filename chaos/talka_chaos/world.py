@@ -42,6 +42,7 @@ class World:
         self.snapshots = MemorySnapshots()
         self.blobs = MemoryBlobs()
         self.is_stormy = True
+        self.outage_s = (0.0, 0.0)
         self.surprises: list[str] = []
         self.acknowledged: list[tuple[LogName, int, str]] = []
         self.listeners: dict[str, Callable[[bytes], object]] = {}
@@ -62,6 +63,11 @@ class World:
         is_now = self.is_stormy and self.random.random() < getattr(self.faults, chance)
         self.injected[chance] += is_now
         return is_now
+
+    def is_out(self) -> bool:
+        """Tell whether what all tasks need is away."""
+        begins_s, ends_s = self.outage_s
+        return begins_s <= self.now_s() < ends_s
 
     def delay_s(self) -> float:
         """Draw how long something takes: mostly little, sometimes very long."""

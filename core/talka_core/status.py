@@ -101,7 +101,10 @@ def inventory_of(state: PoolRecord) -> ResourceInventory:
         name: SharedResource(capacity, free_of(state, name) / 1000)
         for name, capacity in sorted(state.shared.items())
     }
-    return ResourceInventory(state.pool, workers, len(state.waiting), len(state.reservations), shared)
+    breakers = {name: circuit.phase for name, circuit in sorted(state.circuits.items())}
+    closed = dict.fromkeys(sorted(state.breakers), "closed")
+    waiting, reservations = len(state.waiting), len(state.reservations)
+    return ResourceInventory(state.pool, workers, waiting, reservations, shared, closed | breakers)
 
 
 def whole_of(inventory: ResourceInventory) -> dict[str, float]:

@@ -111,3 +111,17 @@ class Loop(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     until: str
     max_iterations: int = 10
     delay_seconds: float = 0.0
+
+
+class Breaker(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """When a pool stops granting attempts of one agent type, and when it tries that again.
+
+    It opens after ``failures`` attempts within ``within_ms`` that failed by
+    their agent's fault. After ``open_ms`` it lets ``probes`` attempts through at
+    once, and closes when so many have succeeded.
+    """
+
+    failures: int = 5
+    within_ms: int = 60_000
+    open_ms: int = 30_000
+    probes: int = 1

@@ -48,6 +48,15 @@ class ExecutionState(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
+@quick
+class Health(StrEnum):
+    """What the end of an attempt says of its agent type, for circuit breakers; mostly nothing."""
+
+    UNKNOWN = ""
+    GOOD = "good"
+    BAD = "bad"
+
+
 _T = TaskStatus
 _X = ExecutionState
 

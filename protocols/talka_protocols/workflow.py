@@ -251,13 +251,18 @@ class SharedResource(Struct, frozen=True):
 
 
 class ResourceInventory(Struct, frozen=True):
-    """What a pool offers now: per worker, as a whole, and the number of requests that wait."""
+    """What a pool offers now: per worker, as a whole, and the number of requests that wait.
+
+    ``breakers`` say of the agent types that have a circuit breaker whether it is
+    ``closed``, ``open`` or ``half_open``.
+    """
 
     pool: str
     workers: tuple[WorkerResources, ...]
     waiting: int = 0
     reservations: int = 0
     shared: dict[str, SharedResource] = {}
+    breakers: dict[str, str] = {}
 
 
 class ReservationId(Struct, frozen=True):

@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from talka_chaos.graphs import random_workflow
+from talka_chaos.graphs import AGENT_TYPE, random_workflow
 from talka_chaos.model import POOL_NAME, Model
 from talka_protocols import messages as m
 from talka_protocols.events import Holder
 from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.policies import Breaker
 from talka_protocols.workflow import ResourceRequirements, Strategy, Workflow
 
 choice = st.integers(0, 10_000)
 WORKERS = {"w1": 2.0, "w2": 3.3}
+BREAKERS = {AGENT_TYPE: Breaker(2, 60_000, 5_000, 2)}
 LICENCE = {"licence": 1.0}
 """What the pool has as a whole; every third task wants it."""
 
@@ -50,7 +52,7 @@ class ClusterMachine(RuleBasedStateMachine):
     @initialize(seed=choice, sizes=st.lists(st.integers(1, 7), min_size=1, max_size=2))
     def submit(self, seed: int, sizes: list[int]) -> None:
         """Clients submit workflows to a pool with one licence."""
-        self.model.tell(Recipient.RESOURCE, m.ConfigurePool(POOL_NAME, LICENCE))
+        self.model.tell(Recipient.RESOURCE, m.ConfigurePool(POOL_NAME, LICENCE, breakers=BREAKERS))
         for place, size in enumerate(sizes):
             workflow = licensed(random_workflow(Random(seed), f"e{place}", size))
             self.submissions.append(m.SubmitWorkflow(workflow.id, workflow))
@@ -134,7 +136,7 @@ class ClusterMachine(RuleBasedStateMachine):
     def configure(self, licences: float) -> None:
         """The pool's operator buys licences, or says again what there is."""
         known = self.model.players[Recipient.RESOURCE, POOL_NAME].state.shared["licence"]
-        declared = m.ConfigurePool(POOL_NAME, {"licence": max(known, licences)})
+        declared = m.ConfigurePool(POOL_NAME, {"licence": max(known, licences)}, breakers=BREAKERS)
         self.model.tell(Recipient.RESOURCE, declared)
 
     @precondition(lambda self: self.model.timers)

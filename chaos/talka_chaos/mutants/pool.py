@@ -13,6 +13,7 @@ from talka_core.resource.state import Grant, Request, shape_of
 from talka_protocols.events import AllocationFreed, AllocationHolderChanged, AllocationRevoked
 from talka_protocols.messages import RecordHandOn, RequestAllocation
 
+breaker = import_module("talka_core.resource.breaker")
 decide = import_module("talka_core.resource.decide")
 granting = import_module("talka_core.resource.granting")
 placement = import_module("talka_core.resource.placement")
@@ -107,7 +108,40 @@ def arrival_order() -> AbstractContextManager[Any]:
     return patch.object(granting, "_lines", lines)
 
 
+def breaker_lets_hand_on() -> AbstractContextManager[Any]:
+    """A breaker that opens leaves the permits as they are, so allocations are handed on behind its back."""
+
+    def withdraw_permits(_state: PoolRecord, _agent_type: str) -> Iterator[Any]:
+        return iter(())
+
+    return patch.object(breaker, "_withdraw_permits", withdraw_permits)
+
+
+def breaker_never_half_opens() -> AbstractContextManager[Any]:
+    """An open breaker stays open, whatever its timer says."""
+
+    def due(_state: PoolRecord, _agent_type: str, _now_ms: int) -> Iterator[Any]:
+        return iter(())
+
+    return patch.object(breaker, "due", due)
+
+
+def failed_probe_forgotten() -> AbstractContextManager[Any]:
+    """A probe that fails lets the next one start at once."""
+    real = breaker.ended
+
+    def ended(state: PoolRecord, grant: Any, event: Any, at: int) -> None:
+        real(state, grant, event, at)
+        if grant.agent_type in state.circuits:
+            state.circuits[grant.agent_type].has_failed = False
+
+    return patch.object(breaker, "ended", ended)
+
+
 POOL_MUTANTS = (
+    breaker_lets_hand_on,
+    breaker_never_half_opens,
+    failed_probe_forgotten,
     capacity_ignored,
     fence_ignored,
     requests_counted_twice,

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from talka_core.resource import breaker
+from talka_core.resource.breaker import BREAKER
 from talka_core.resource.granting import Asked, grant_best_first, granted
 from talka_core.resource.placement import fits, need_of, place
 from talka_core.resource.state import (
@@ -25,7 +27,8 @@ from talka_protocols.events import (
     AllocationHolderChanged,
     AllocationPermitWithdrawn,
     AllocationRevoked,
-    Holder,
+    BreakerClosed,
+    BreakerHalfOpened,
     PoolConfigured,
     PoolEvent,
     ReservationEnded,
@@ -54,7 +57,15 @@ from talka_protocols.messages import (
 RESERVATION = "reservation/"
 SHARED = "shared/"
 RATE = "rate-"
-OPENINGS = (AllocationFreed, ReservationEnded, SharedReturned, WorkerJoined, PoolConfigured)
+OPENINGS = (
+    AllocationFreed,
+    ReservationEnded,
+    SharedReturned,
+    WorkerJoined,
+    PoolConfigured,
+    BreakerHalfOpened,
+    BreakerClosed,
+)
 """Events after which something may fit that did not before."""
 
 
@@ -118,7 +129,8 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
     match message:
         case ReleaseAllocation():
             if _may_release(state, message):
-                yield from _free(state, message.allocation_id)
+                yield from _free(state, message.allocation_id, message)
+                yield from breaker.settle(state)
         case RecordHandOn():
             yield from _hand_on(state, message)
         case RegisterWorker():
@@ -137,13 +149,15 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
         case EndReservation():
             yield from _end_reservation(state, message.reservation_id, "cancelled")
         case ConfigurePool():
-            configured = PoolConfigured(message.shared, message.ceiling, message.agent_types)
-            if configured != PoolConfigured(state.shared, state.ceiling, state.agent_types):
-                yield configured
+            about = (message.shared, message.ceiling, message.agent_types, message.breakers)
+            if about != (state.shared, state.ceiling, state.agent_types, state.breakers):
+                yield PoolConfigured(*about)
+                yield from breaker.settle(state)
         case TimerFired():
             yield from _timer(state, message.name, now_ms)
         case Advance():
             yield from _revoke_strays(state)
+            yield from breaker.settle(state)
         case _:
             raise AssertionError(f"{type(message).__name__} is decided with its batch")
 
@@ -171,7 +185,9 @@ def _use_reservation(
 def _hand_on(state: PoolRecord, message: RecordHandOn) -> Iterator[PoolEvent]:
     grant = state.grants.get(message.allocation_id)
     if grant is not None and grant.fence < message.fence:
-        yield AllocationHolderChanged(message.allocation_id, message.holder, message.fence)
+        failed = breaker.news(state, grant, message.failed)
+        yield AllocationHolderChanged(message.allocation_id, message.holder, message.fence, failed)
+        yield from breaker.settle(state)
 
 
 def _withdraw_permits_on(state: PoolRecord, worker_id: str) -> Iterator[PoolEvent]:
@@ -180,11 +196,6 @@ def _withdraw_permits_on(state: PoolRecord, worker_id: str) -> Iterator[PoolEven
     for allocation_id in permitted:
         if state.grants[allocation_id].worker_id == worker_id:
             yield AllocationPermitWithdrawn(allocation_id)
-
-
-def _holder(state: PoolRecord, allocation_id: str) -> Holder:
-    held = state.grants.get(allocation_id) or state.waiting[allocation_id]
-    return held.holder
 
 
 def _may_release(state: PoolRecord, message: ReleaseAllocation) -> bool:
@@ -197,13 +208,14 @@ def _may_release(state: PoolRecord, message: ReleaseAllocation) -> bool:
     return not is_of_client or message.fence in (0, grant.fence)
 
 
-def _free(state: PoolRecord, allocation_id: str) -> Iterator[PoolEvent]:
+def _free(
+    state: PoolRecord, allocation_id: str, said: ReleaseAllocation | None = None
+) -> Iterator[PoolEvent]:
     """End an allocation or a request; one whose worker is gone is revoked first, as it was to be."""
-    holder = _holder(state, allocation_id)
     grant = state.grants.get(allocation_id)
     if grant is not None and not grant.is_revoked and not _is_live(state, grant):
         yield _revoked(allocation_id, grant, f"Worker {grant.worker_id}: The worker is gone.")
-    yield AllocationFreed(allocation_id, holder)
+    yield breaker.freed(state, allocation_id, said)
 
 
 def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked:
@@ -211,6 +223,9 @@ def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked
 
 
 def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
+    if name.startswith(BREAKER):
+        yield from breaker.due(state, name.removeprefix(BREAKER), now_ms)
+        return
     if not name.startswith(SHARED):
         yield from _end_reservation(state, name.removeprefix(RESERVATION), "expired")
         return

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.behaviour import Effect, Send, SetTimer
+from talka_core.behaviour import Alert, Effect, Send, SetTimer
+from talka_core.resource.breaker import BREAKER, is_closed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.resource.placement import shortage
 from talka_core.resource.shared import rate_key
@@ -39,12 +40,17 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
         case e.PoolOwnershipTaken():
             for fence in state.held_back:
                 yield _return(state, fence)
+            yield from _breakers(state)
+        case e.BreakerOpened():
+            yield _half_opening(state, event.agent_type)
+            yield Alert("breaker.opened", shortage(state, event.agent_type, {}))
         case e.AllocationHolderChanged():
             yield _confirm_hand_on(event.allocation_id, event.holder, event.fence)
+            if not is_closed(state, state.grants[event.allocation_id].agent_type):
+                # It was handed on although nothing of its type may be: the notice got lost or is late.
+                yield _withdraw_permit(state, event.allocation_id)
         case e.AllocationPermitWithdrawn():
-            holder = state.grants[event.allocation_id].holder
-            message = m.WithdrawPermit(holder.execution_id, event.allocation_id)
-            yield Send(Recipient.SCHEDULER, message, notice=True)
+            yield _withdraw_permit(state, event.allocation_id)
         case e.WorkerJoined():
             yield _admit(event.worker_id, event.incarnation, ())
         case e.WorkerDraining():
@@ -68,6 +74,7 @@ def resume(state: PoolRecord) -> Iterator[Effect]:
         yield _expiry(state, reservation_id, reservation.expires_at)
     for fence in state.held_back:
         yield _return(state, fence)
+    yield from _breakers(state)
 
 
 def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
@@ -92,6 +99,10 @@ def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
             fence = message.name.removeprefix(SHARED)
             if fence in state.held_back:
                 yield _return(state, fence)
+        case m.TimerFired() if message.name.startswith(BREAKER):
+            circuit = state.circuits.get(message.name.removeprefix(BREAKER))
+            if circuit is not None and circuit.phase == "open":
+                yield _half_opening(state, message.name.removeprefix(BREAKER))
         case m.Advance():
             yield from _remind(state)
         case _:
@@ -196,6 +207,21 @@ def _reserved(reservation_id: str, client_id: str, expires_at: int) -> Effect:
 
 def _expiry(state: PoolRecord, reservation_id: str, expires_at: int) -> Effect:
     return SetTimer(state.pool, f"{RESERVATION}{reservation_id}", expires_at)
+
+
+def _withdraw_permit(state: PoolRecord, allocation_id: str) -> Effect:
+    message = m.WithdrawPermit(state.grants[allocation_id].holder.execution_id, allocation_id)
+    return Send(Recipient.SCHEDULER, message, notice=True)
+
+
+def _breakers(state: PoolRecord) -> Iterator[Effect]:
+    for agent_type, circuit in state.circuits.items():
+        if circuit.phase == "open":
+            yield _half_opening(state, agent_type)
+
+
+def _half_opening(state: PoolRecord, agent_type: str) -> Effect:
+    return SetTimer(state.pool, f"{BREAKER}{agent_type}", state.circuits[agent_type].due_at)
 
 
 def _return(state: PoolRecord, fence: str) -> Effect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import assert_never
 
-from talka_core.resource import shared
+from talka_core.resource import breaker, shared
 from talka_core.resource.placement import claim_of, need_of, take
 from talka_core.resource.state import (
     LOST_KEPT,
@@ -30,11 +30,12 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
         case e.AllocationGranted():
             _grant(state, event, at)
         case e.AllocationFreed():
-            _free(state, event.allocation_id)
+            _free(state, event, at)
         case e.AllocationQueued():
             _queue(state, event)
         case e.AllocationHolderChanged():
             grant = state.grants[event.allocation_id]
+            breaker.failed(state, grant.agent_type, event.failed, at)
             hands = grant.hands - (event.fence - grant.fence)
             if grant.hands > 0 >= hands:
                 _end_permit(state, event.allocation_id, grant)
@@ -53,8 +54,13 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
         case e.PoolOwnershipTaken():
             state.epoch = event.epoch
             shared.restart_leases(state, at)
+            breaker.restart(state, at)
         case e.PoolConfigured():
             state.shared, state.ceiling, state.agent_types = event.shared, event.ceiling, event.agent_types
+            state.breakers = event.breakers
+            breaker.configured(state)
+        case e.BreakerOpened() | e.BreakerHalfOpened() | e.BreakerClosed():
+            breaker.moved(state, event, at)
         case e.SharedReturned():
             key = shared.rate_key(event.fence) if event.is_rate else str(event.fence)
             if held := state.held_back.pop(key, None):
@@ -65,6 +71,7 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
 
 def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
     _leave_queue(state, event.allocation_id)
+    breaker.granted(state, event)
     need = need_of(state, event.agent_type, event.amounts)
     state.grants[event.allocation_id] = Grant(
         event.holder,
@@ -94,12 +101,13 @@ def _end_permit(state: PoolRecord, allocation_id: str, grant: Grant) -> None:
     grant.hands = 0
 
 
-def _free(state: PoolRecord, allocation_id: str) -> None:
-    grant = state.grants.pop(allocation_id, None)
+def _free(state: PoolRecord, event: e.AllocationFreed, at: int) -> None:
+    grant = state.grants.pop(event.allocation_id, None)
     if grant is None:
-        _leave_queue(state, allocation_id)
+        _leave_queue(state, event.allocation_id)
         return
-    _end_permit(state, allocation_id, grant)
+    _end_permit(state, event.allocation_id, grant)
+    breaker.ended(state, grant, event, at)
     if not grant.is_revoked:
         shared.take(state, grant.shared, sign=-1)
     entry = state.workers.get(grant.worker_id)

@@ -12,6 +12,7 @@ from heapq import heapify, heappop, heapreplace
 
 from msgspec import Struct
 
+from talka_core.resource import breaker
 from talka_core.resource.placement import Need, need_of, place
 from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request
 from talka_protocols.events import (
@@ -79,12 +80,13 @@ def granted(
     present: Counter[str],
     now_ms: int,
 ) -> AllocationGranted:
-    """Return the grant; an execution may hand it on while nobody else waits.
+    """Return the grant; an execution may hand it on while nobody else waits, unless it is a probe.
 
     ``present`` counts the heads of the queues by execution.
     """
     own = request.holder.execution_id
-    is_alone = bool(own) and present.total() == present[own]
+    is_probe = not breaker.is_closed(state, request.agent_type)
+    is_alone = bool(own) and not is_probe and present.total() == present[own]
     return AllocationGranted(
         allocation_id,
         request.holder,

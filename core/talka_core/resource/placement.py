@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from talka_core.keys import is_keyed
+from talka_core.resource import breaker
 from talka_core.resource.shared import capacity_of, free_of, is_free, own_of, shared_of
 from talka_core.resource.state import SLOTS, Amounts, PoolRecord, WorkerEntry, slot_of, thousandths
 
@@ -61,6 +62,8 @@ def place(state: PoolRecord, need: Need) -> str | None:
     """
     if need.shared and not is_free(state, need.shared):
         return None
+    if state.circuits and not breaker.lets_start(state, need.agent_type):
+        return None
     best: tuple[float, str] | None = None
     for worker_id, entry in state.workers.items():
         if entry.is_draining or (need.agent_type and need.agent_type not in entry.agent_types):
@@ -76,7 +79,9 @@ def fits(state: PoolRecord, worker_id: str, need: Need) -> bool:
     entry = state.workers.get(worker_id)
     if entry is None or (need.agent_type and need.agent_type not in entry.agent_types):
         return False
-    return is_free(state, need.shared) and _load(entry, need) is not None
+    if not is_free(state, need.shared) or not breaker.lets_start(state, need.agent_type):
+        return False
+    return _load(entry, need) is not None
 
 
 def _load(entry: WorkerEntry, need: Need) -> float | None:
@@ -97,7 +102,9 @@ def _load(entry: WorkerEntry, need: Need) -> float | None:
 
 
 def shortage(state: PoolRecord, agent_type: str, amounts: dict[str, float]) -> str:
-    """Say in one sentence which resource keeps a request from fitting now."""
+    """Say in one sentence what keeps a request from being granted now: a breaker, or which resource."""
+    if reason := breaker.shortage(state, agent_type):
+        return reason
     shared = shared_of(state, amounts)
     for name, amount in shared.items():
         if free_of(state, name) < amount:

@@ -5,17 +5,21 @@ years leaves nothing behind. Invariants, checked by the property tests:
 R1 per worker and resource: free + allocated + reserved = capacity, free >= 0;
 R2 fences only grow, and every hand-on uses a fence of its allocation's block;
 R3 every live allocation is on a worker of the inventory, or is revoked;
-R4 pool-wide amounts: allocated + reserved + held back = used <= the pool's own.
+R4 pool-wide amounts: allocated + reserved + held back = used <= the pool's own;
+R5 of an agent type whose circuit breaker is not closed nothing may be handed on,
+   and no more probes are granted than are still wanted.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from math import ceil
+from typing import Literal
 
 from msgspec import Struct, field
 
 from talka_protocols.events import Holder
+from talka_protocols.policies import Breaker
 
 SLOTS = "slots"
 HANDS = 64
@@ -32,6 +36,7 @@ LOST_KEPT = 1_000
 """How many lost incarnations are remembered, so that they are told to rejoin."""
 
 Amounts = dict[str, int]
+Phase = Literal["closed", "open", "half_open"]
 
 
 def thousandths(amounts: dict[str, float]) -> Amounts:
@@ -119,6 +124,26 @@ class HeldBack(Struct, frozen=True):
     due_at: int
 
 
+class Circuit(Struct):
+    """Where the circuit breaker of one agent type stands.
+
+    While it is closed ``failures`` are the instants of the newest failures.
+    While it is open nothing of the type is granted until ``due_at``, ``open_ms``
+    after it opened because of so many ``counted``. While it is half open
+    ``probes`` are the allocations that try it; ``successes`` of them have
+    succeeded, and it ``has_failed`` if one failed.
+    """
+
+    phase: Phase = "closed"
+    failures: list[int] = field(default_factory=list[int])
+    counted: int = 0
+    open_ms: int = 0
+    due_at: int = 0
+    probes: dict[str, None] = field(default_factory=dict[str, None])
+    successes: int = 0
+    has_failed: bool = False
+
+
 Place = tuple[tuple[float, ...], int, str]
 """Rank, order of arrival, allocation id: how a shape's queue is sorted."""
 
@@ -130,6 +155,8 @@ class PoolRecord(Struct):
     versions at which they were, so that the longest lost is forgotten first.
     ``shared`` is what the pool has as a whole, ``shared_used`` what of it is
     not free, and ``held_back`` what of that was lost, by the fence it was lost at.
+    ``breakers`` are the circuit breakers by agent type, and ``circuits`` where
+    those stand that have counted anything.
     """
 
     pool: str
@@ -150,6 +177,8 @@ class PoolRecord(Struct):
     agent_types: tuple[str, ...] | None = None
     shared_used: Amounts = field(default_factory=Amounts)
     held_back: dict[str, HeldBack] = field(default_factory=dict[str, HeldBack])
+    breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
+    circuits: dict[str, Circuit] = field(default_factory=dict[str, Circuit])
 
 
 def initial(pool: str) -> PoolRecord:

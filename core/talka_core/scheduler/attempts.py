@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from talka_core import retry
 from talka_core.scheduler import artifacts, endings, extending, failures, looping
 from talka_core.scheduler.clock import EARLY_MS, start_due_at
 from talka_core.scheduler.dispatch import dispatch, give_up
@@ -26,7 +27,7 @@ from talka_protocols.messages import (
     Outcome,
     RevokeAllocation,
 )
-from talka_protocols.states import FINAL_TASK_STATUSES, TaskStatus
+from talka_protocols.states import FINAL_TASK_STATUSES, Health, TaskStatus
 
 _LIVE = (TaskStatus.SCHEDULED, TaskStatus.RUNNING)
 _HOLDING = (TaskStatus.QUEUED, *_LIVE)
@@ -47,7 +48,7 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
         return
     if record.status is TaskStatus.SCHEDULED and message.started_at:
         yield TaskStarted(message.task_id, message.attempt, message.started_at)
-    held = record.allocation_id
+    held, health = record.allocation_id, _health(state, message)
     match message.outcome:
         case Outcome.SUCCEEDED:
             yield from _succeeded(state, message, now_ms)
@@ -66,9 +67,28 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
                 state, message.task_id, message.finished_at, error, now_ms, is_late=is_late
             )
     if record.allocation_id:
-        yield from give_up(state, message.task_id, now_ms)
+        yield from give_up(state, message.task_id, now_ms, health)
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)
+
+
+def _health(state: ExecutionRecord, message: AttemptFinished) -> Health:
+    """Return what the attempt's end says of its agent type.
+
+    An error that no attempt could mend is the task's own, and what was stopped says nothing.
+    """
+    task = state.index.tasks[message.task_id]
+    match message.outcome:
+        case Outcome.SUCCEEDED:
+            return Health.GOOD
+        case _ if state.tasks[message.task_id].is_stopping:
+            return Health.UNKNOWN
+        case Outcome.TIMED_OUT:
+            return Health.BAD
+        case Outcome.FAILED if retry.may_retry(task.retry, message.error or _UNKNOWN):
+            return Health.BAD
+        case _:
+            return Health.UNKNOWN
 
 
 def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> Iterator[ExecutionEvent]:

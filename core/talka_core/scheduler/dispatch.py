@@ -16,7 +16,7 @@ from talka_protocols.events import (
     TaskReady,
     TaskScheduled,
 )
-from talka_protocols.states import TaskStatus
+from talka_protocols.states import Health, TaskStatus
 
 
 def make_ready(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -42,25 +42,29 @@ def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
             yield from _hand_on(state, source, task_id)
 
 
-def give_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
+def give_up(
+    state: ExecutionRecord, task_id: str, now_ms: int, health: Health = Health.UNKNOWN
+) -> Iterator[ExecutionEvent]:
     """Pass the ended task's allocation to the best ready task, keep it for a moment, or return it.
 
     It stays with the execution only under a live permit and never past a task
-    of ours that waits in the pool's queue. An heir needs exactly the same. A task
-    that fell back is ready again as something else, and will ask for its own.
+    of ours that waits in the pool's queue. An heir needs exactly the same. The
+    pool hears what the attempt says of the ``health`` of its agent type.
     """
     record = state.tasks[task_id]
-    is_permitted = record.hands > 0 and now_ms < record.hands_until and not state.is_rolling_back
-    if is_permitted and record.status is not TaskStatus.READY and state.queued == 0 and state.may_start:
+    # A task that is ready again has fallen back: its definition is no longer what the allocation was for.
+    is_of_its_own = record.status is not TaskStatus.READY and not state.is_rolling_back
+    is_permitted = record.hands > 0 and now_ms < record.hands_until and is_of_its_own
+    if is_permitted and state.queued == 0 and state.may_start:
         heir = state.ready[0][1] if state.ready and _has_room(state) else None
         if heir is not None and _needs_the_same(state, task_id, heir):
-            yield from _hand_on(state, task_id, heir)
+            yield from _hand_on(state, task_id, heir, health)
             return
         may_follow = state.active and state.unfinished > state.active + len(state.ready)
         if may_follow and record.status is not TaskStatus.RETRYING:
-            yield AllocationKept(record.allocation_id, task_id, now_ms + KEEP_MS)
+            yield AllocationKept(record.allocation_id, task_id, now_ms + KEEP_MS, health)
             return
-    yield AllocationReleased(record.allocation_id)
+    yield AllocationReleased(record.allocation_id, health)
 
 
 def release_kept(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
@@ -69,12 +73,14 @@ def release_kept(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
         yield AllocationReleased(allocation_id)
 
 
-def _hand_on(state: ExecutionRecord, task_id: str, heir: str) -> Iterator[ExecutionEvent]:
+def _hand_on(
+    state: ExecutionRecord, task_id: str, heir: str, health: Health = Health.UNKNOWN
+) -> Iterator[ExecutionEvent]:
     record = state.tasks[task_id]
     attempt = state.tasks[heir].attempt + 1
     allocation_id, worker_id, fence = record.allocation_id, record.worker_id, record.fence + 1
     hands, hands_until = record.hands - 1, record.hands_until
-    yield AllocationHandedOn(allocation_id, task_id, heir, attempt, fence)
+    yield AllocationHandedOn(allocation_id, task_id, heir, attempt, fence, health)
     yield TaskScheduled(
         heir,
         attempt,

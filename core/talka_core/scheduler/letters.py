@@ -76,13 +76,15 @@ def settled(worker_id: str, execution_id: str, task_id: str, attempt: int) -> Ef
 
 def release(state: ExecutionRecord, allocation: str, returning: Return, *, notice: bool = False) -> Effect:
     """Give an allocation or a request back to the pool."""
-    message = m.ReleaseAllocation(state.pool, allocation, returning.holder, returning.fence)
+    about = (returning.holder, returning.fence, returning.failed, returning.health)
+    message = m.ReleaseAllocation(state.pool, allocation, *about)
     return Send(Recipient.RESOURCE, message, notice)
 
 
 def record_hand_on(state: ExecutionRecord, allocation: str, handing: Return) -> Effect:
     """Tell the pool who holds an allocation now."""
-    return Send(Recipient.RESOURCE, m.RecordHandOn(state.pool, allocation, handing.holder, handing.fence))
+    message = m.RecordHandOn(state.pool, allocation, handing.holder, handing.fence, handing.failed)
+    return Send(Recipient.RESOURCE, message)
 
 
 def cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:

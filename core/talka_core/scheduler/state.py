@@ -24,7 +24,7 @@ from talka_protocols.events import (
     TasksAdded,
 )
 from talka_protocols.policies import Then
-from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.states import ExecutionState, Health, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 
 KEEP_MS = 20
@@ -136,10 +136,16 @@ class TaskRecord(Struct, gc=False):
 
 
 class Return(Struct, frozen=True):
-    """An allocation, or a request, on its way back to the pool."""
+    """An allocation, or a request, on its way back to the pool, or to its next holder.
+
+    ``failed`` are the fences of its attempts that failed by their agent's fault
+    and that the pool may not know of; ``health`` is what the last one says.
+    """
 
     holder: Holder
     fence: int
+    failed: tuple[int, ...] = ()
+    health: Health = Health.UNKNOWN
 
 
 class Kept(Struct, frozen=True):
@@ -147,6 +153,7 @@ class Kept(Struct, frozen=True):
 
     task_id: str
     until: int
+    health: Health = Health.UNKNOWN
 
 
 class Signal(Struct, frozen=True):

@@ -25,6 +25,7 @@ from talka_protocols.events.waiting import (
     SignalTaken,
     TaskWaiting,
 )
+from talka_protocols.states import Health
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 
@@ -206,27 +207,39 @@ class TaskSkipped(Fact, frozen=True, gc=False):
 
 
 class AllocationHandedOn(Fact, frozen=True, gc=False):
-    """A finished task's allocation passes to a successor without asking the pool again."""
+    """A finished task's allocation passes to a successor without asking the pool again.
+
+    ``health`` is what the attempt that held it says of its agent type.
+    """
 
     allocation_id: str
     from_task: str
     to_task: str
     attempt: int
     fence: int
+    health: Health = Health.UNKNOWN
 
 
 class AllocationKept(Fact, frozen=True, gc=False):
-    """An ended task's allocation waits until ``until`` for a task that becomes ready at the same moment."""
+    """An ended task's allocation waits until ``until`` for a task that becomes ready at the same moment.
+
+    ``health`` is as in ``AllocationHandedOn``.
+    """
 
     allocation_id: str
     task_id: str
     until: int
+    health: Health = Health.UNKNOWN
 
 
 class AllocationReleased(Fact, frozen=True, gc=False):
-    """The execution gives an allocation back; the pool is told until it has recorded it."""
+    """The execution gives an allocation back; the pool is told until it has recorded it.
+
+    ``health`` is as in ``AllocationHandedOn``; one that was kept has said it already.
+    """
 
     allocation_id: str
+    health: Health = Health.UNKNOWN
 
 
 class AllocationRequestWithdrawn(Fact, frozen=True, gc=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from talka_protocols.events.fact import Fact, Holder
+from talka_protocols.policies import Breaker
 
 
 class PoolOwnershipTaken(Fact, frozen=True, gc=False):
@@ -63,24 +64,35 @@ class AllocationGranted(Fact, frozen=True, gc=False):
 
 
 class AllocationHolderChanged(Fact, frozen=True, gc=False):
-    """An execution handed its allocation on to another of its tasks."""
+    """An execution handed its allocation on to another of its tasks.
+
+    ``failed`` attempts since the last such fact failed by their agent's fault.
+    """
 
     allocation_id: str
     holder: Holder
     fence: int
+    failed: int = 0
 
 
 class AllocationPermitWithdrawn(Fact, frozen=True, gc=False):
-    """The allocation may not be handed on any more: a better rank waits."""
+    """The allocation may not be handed on any more: a better rank waits, or a circuit breaker has opened."""
 
     allocation_id: str
 
 
 class AllocationFreed(Fact, frozen=True, gc=False):
-    """The allocation, or the waiting request, is gone and its amounts are free."""
+    """The allocation, or the waiting request, is gone and its amounts are free.
+
+    ``failed`` attempts since the last hand-on failed by their agent's fault, and
+    the last one succeeded if it ``is_success``; both are said only where a
+    circuit breaker counts them.
+    """
 
     allocation_id: str
     holder: Holder
+    failed: int = 0
+    is_success: bool = False
 
 
 class AllocationRevoked(Fact, frozen=True, gc=False):
@@ -100,6 +112,27 @@ class PoolConfigured(Fact, frozen=True, gc=False):
     shared: dict[str, float] = {}
     ceiling: dict[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
+    breakers: dict[str, Breaker] = {}
+
+
+class BreakerOpened(Fact, frozen=True, gc=False):
+    """Too many attempts of the agent type failed by its fault, or a probe: none starts for ``open_ms``."""
+
+    agent_type: str
+    failures: int
+    open_ms: int
+
+
+class BreakerHalfOpened(Fact, frozen=True, gc=False):
+    """The time is over: a few attempts of the agent type may start, as probes."""
+
+    agent_type: str
+
+
+class BreakerClosed(Fact, frozen=True, gc=False):
+    """The probes succeeded: attempts of the agent type start as ever."""
+
+    agent_type: str
 
 
 class SharedReturned(Fact, frozen=True, gc=False):
@@ -144,4 +177,7 @@ PoolEvent = (
     | PoolOwnershipTaken
     | PoolConfigured
     | SharedReturned
+    | BreakerOpened
+    | BreakerHalfOpened
+    | BreakerClosed
 )

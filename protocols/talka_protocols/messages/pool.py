@@ -6,6 +6,8 @@ from msgspec import field
 
 from talka_protocols.events import Holder
 from talka_protocols.messages.kinds import Advance, TimerFired, ToPool
+from talka_protocols.policies import Breaker
+from talka_protocols.states import Health
 
 
 class RequestAllocation(ToPool, frozen=True, gc=False):
@@ -20,19 +22,26 @@ class RequestAllocation(ToPool, frozen=True, gc=False):
 
 
 class ReleaseAllocation(ToPool, frozen=True, gc=False):
-    """The holder gives an allocation back, or no longer wants what it asked for."""
+    """The holder gives an allocation back, or no longer wants what it asked for.
+
+    ``failed`` are the fences of those attempts under it that failed by their
+    agent's fault, as far as the pool may not know; ``health`` is what the last one says.
+    """
 
     allocation_id: str
     holder: Holder = field(default_factory=Holder)
     fence: int = 0
+    failed: tuple[int, ...] = ()
+    health: Health = Health.UNKNOWN
 
 
 class RecordHandOn(ToPool, frozen=True, gc=False):
-    """An execution handed an allocation on."""
+    """An execution handed an allocation on; ``failed`` is as in ``ReleaseAllocation``."""
 
     allocation_id: str
     holder: Holder
     fence: int
+    failed: tuple[int, ...] = ()
 
 
 class RegisterWorker(ToPool, frozen=True, gc=False):
@@ -94,12 +103,13 @@ class ConfigurePool(ToPool, frozen=True, gc=False):
 
     ``shared`` are amounts that the pool has as a whole. ``ceiling`` is the most
     that one worker will ever offer, and ``agent_types`` what will ever be
-    served; None leaves them open.
+    served; None leaves them open. ``breakers`` are the circuit breakers by agent type.
     """
 
     shared: dict[str, float] = {}
     ceiling: dict[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
+    breakers: dict[str, Breaker] = {}
 
 
 ResourceMessage = (

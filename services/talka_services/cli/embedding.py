@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from talka_protocols.policies import Breaker
 from talka_services.cli.command import Target
 from talka_services.cli.outcome import UsageError
 
@@ -31,6 +32,7 @@ class Flags:
     allow_commands: Sequence[str] = ()
     processes: int | None = None
     shared: Mapping[str, float] = field(default_factory=dict[str, float])
+    breakers: Mapping[str, Breaker] = field(default_factory=dict[str, Breaker])
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -53,6 +55,7 @@ class Flags:
             "--workers": self.workers,
             "--capacity": self.capacity,
             "--shared": self.shared,
+            "--breaker": self.breakers,
             "--durability": self.durability,
             "--processes": self.processes,
             "--allow-module": self.allow_modules,
@@ -100,6 +103,7 @@ def local_options(target: Target, flags: Flags, machines: Sequence[Mapping[str, 
         offers=tuple(shapes(flags, machines, machine_capacity())),
         executors=settings,
         shared=dict(flags.shared),
+        breakers=dict(flags.breakers),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from talka_protocols.policies import Breaker
 from talka_services.cli.outcome import UsageError
 
 
@@ -31,6 +32,31 @@ def parse_amounts(pairs: Iterable[str], option: str = "--capacity") -> dict[str,
             raise UsageError(f"{option} {name} is given twice.", hint="Give it once.")
         amounts[name] = amount
     return amounts
+
+
+def parse_breakers(pairs: Iterable[str], option: str = "--breaker") -> dict[str, Breaker]:
+    """Return TYPE=FAILURES/WITHIN_S/OPEN_S[/PROBES] pairs as a dict.
+
+    Raises:
+        UsageError: a pair is malformed or given twice.
+    """
+    breakers: dict[str, Breaker] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        parts = text.split("/")
+        try:
+            failures, probes = int(parts[0]), int(parts[3]) if len(parts) > 3 else 1
+            within_s, open_s = float(parts[1]), float(parts[2])
+            rule = Breaker(failures, round(1000 * within_s), round(1000 * open_s), probes)
+        except (ValueError, IndexError, OverflowError):
+            rule = None
+        if rule is None or not name or len(parts) > 4 or name in breakers:
+            raise UsageError(
+                f"{option} {pair!r} is not TYPE=FAILURES/WITHIN_S/OPEN_S[/PROBES], each type once.",
+                hint=f"For example {option} http=5/60/30: five failures within 60 s open it for 30 s.",
+            )
+        breakers[name] = rule
+    return breakers
 
 
 def parse_objects(pairs: Iterable[str], option: str = "--agent") -> dict[str, str]:

@@ -15,10 +15,11 @@ from talka_protocols.messages import Recipient
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, UsageError
-from talka_services.cli.pairs import parse_amounts, parse_objects
+from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_objects
 from talka_services.cli.running import (
     AllowCommands,
     AllowModules,
+    Breakers,
     Capacity,
     Durability,
     Shared,
@@ -83,6 +84,7 @@ def up(
     workers: Workers = None,
     capacity: Capacity = None,
     shared: Shared = None,
+    breaker: Breakers = None,
     time_scale: TimeScale = 1.0,
     durability: Durability = None,
     allow_module: AllowModules = None,
@@ -110,6 +112,7 @@ def up(
         tuple(allow_command or ()),
         processes,
         parse_amounts(shared or (), "--shared"),
+        parse_breakers(breaker or ()),
     )
     run_loop(_up(target, local_options(target, flags)))
 
@@ -169,11 +172,12 @@ def resource(
     shared: Shared = None,
     ceiling: Ceiling = None,
     agent_type: AgentTypes = None,
+    breaker: Breakers = None,
 ) -> None:
     """Own pools: who gets which resources.
 
-    --shared, --ceiling and --agent-type together declare anew what the pools
-    offer at the most; without any of them the last declaration holds.
+    --shared, --ceiling, --agent-type and --breaker together declare anew what
+    the pools are; without any of them the last declaration holds.
     """
     from talka_services.service.configuration import PoolConfiguration
 
@@ -181,6 +185,7 @@ def resource(
         parse_amounts(shared or (), "--shared"),
         parse_amounts(ceiling, "--ceiling") if ceiling else None,
         tuple(agent_type) if agent_type else None,
+        parse_breakers(breaker or ()),
     )
     run_loop(_own(target, (Recipient.RESOURCE,), tuple(pool or ("default",)), configuration))
 

@@ -212,10 +212,11 @@ def pools(target: Target) -> None:
             plain(_amounts(*_totals(inventory))),
             str(inventory.waiting),
             str(inventory.reservations),
+            plain(", ".join(f"{name} {phase}" for name, phase in inventory.breakers.items())),
         )
         for inventory in inventories
     )
-    columns = ("pool", "workers", "free/offered", "waiting", "reservations")
+    columns = ("pool", "workers", "free/offered", "waiting", "reservations", "circuit breakers")
     print_table(columns, rows, right=("workers", "waiting", "reservations"))
 
 

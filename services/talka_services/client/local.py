@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from talka_protocols.events import WorkerJoined
+from talka_protocols.policies import Breaker
 from talka_protocols.subjects import POOL, LogName
 from talka_services.client.orchestrator import Orchestrator
 from talka_services.embedded import Durability, EmbeddedServer
@@ -40,10 +41,11 @@ class LocalOptions(Struct, frozen=True):
     ``capacity`` is what each worker offers (default: what the machine has);
     ``offers``, one for each worker, takes the place of both ``workers`` and
     ``capacity`` where workers differ. ``shared`` is what the workers have
-    together (licences, mutexes); without it the data directory's last
-    declaration holds. ``drain_s`` is how long, at the end, workers wait for
-    what others still run on them. ``executors`` says what tasks may do,
-    everything by default, because they run as the user who started this process.
+    together (licences, mutexes), and ``breakers`` are the circuit breakers by
+    agent type; without both the data directory's last declaration holds.
+    ``drain_s`` is how long, at the end, workers wait for what others still run
+    on them. ``executors`` says what tasks may do, everything by default, because
+    they run as the user who started this process.
     """
 
     data_dir: Path = Path(".talka")
@@ -54,6 +56,7 @@ class LocalOptions(Struct, frozen=True):
     capacity: dict[str, float] = field(default_factory=machine_capacity)
     offers: tuple[dict[str, float], ...] = ()
     shared: dict[str, float] = field(default_factory=dict[str, float])
+    breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
     snapshot_every: int = SNAPSHOT_EVERY
     drain_s: float = DRAIN_S
     executors: ExecutorSettings = field(
@@ -82,7 +85,7 @@ async def local(
             snapshot_every=chosen.snapshot_every,
         )
         async with node:
-            node.own(configuration=PoolConfiguration(chosen.shared))
+            node.own(configuration=PoolConfiguration(chosen.shared, breakers=chosen.breakers))
             offers = chosen.offers or (chosen.capacity,) * chosen.workers
             served = [await _add_worker(node, chosen, offer, agents or {}) for offer in offers]
             largest = {**largest_offer(offers), "slots": float(chosen.slots), **chosen.shared}

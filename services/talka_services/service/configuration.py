@@ -9,8 +9,11 @@ from msgspec import Struct
 
 from talka_protocols.errors import CallerError
 from talka_protocols.messages import ConfigurePool
+from talka_protocols.policies import Breaker
 from talka_protocols.workflow import ResourceRequirements
 
+FAILURES_MAX = 1_000
+"""How many failures a breaker may count; each of their instants is remembered."""
 _BUILT_IN = frozenset(ResourceRequirements.__struct_fields__) - {"custom_resources"} | {"slots"}
 
 
@@ -20,15 +23,18 @@ class PoolConfiguration(Struct, frozen=True):
     ``shared`` maps custom resources to the amount that the whole pool has.
     ``ceiling`` is the most of each resource that one worker will ever offer;
     what it does not name is left open. ``agent_types`` is all that will ever be
-    served. None leaves ceiling or agent types open.
+    served. None leaves ceiling or agent types open. ``breakers`` are the
+    circuit breakers by agent type.
 
     Raises:
-        CallerError: an amount is no number from 0, or a pool-wide one has the name of a built-in one.
+        CallerError: an amount is no number from 0, a pool-wide one has the name of a built-in one, or a
+            breaker would never open or never close.
     """
 
     shared: Mapping[str, float] = {}
     ceiling: Mapping[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
+    breakers: Mapping[str, Breaker] = {}
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
@@ -41,17 +47,30 @@ class PoolConfiguration(Struct, frozen=True):
         for name, amount in (*self.shared.items(), *(self.ceiling or {}).items()):
             if not math.isfinite(amount) or amount < 0:
                 raise CallerError(f"The amount of {name!r} is {amount!r}.", hint="Give a number from 0.")
+        for name, rule in self.breakers.items():
+            if min(rule.failures, rule.within_ms, rule.open_ms, rule.probes) < 1:
+                raise CallerError(
+                    f"The circuit breaker of agent type {name!r} has a number below 1: {rule}.",
+                    hint="Give at least one failure, one probe, and a millisecond of each duration.",
+                )
+            if rule.failures > FAILURES_MAX:
+                raise CallerError(
+                    f"The circuit breaker of agent type {name!r} counts {rule.failures} failures.",
+                    hint=f"Give 1 to {FAILURES_MAX}.",
+                )
 
     @property
     def is_given(self) -> bool:
         """Tell whether anything is declared; if not, the pool stays as it is."""
-        return bool(self.shared) or self.ceiling is not None or self.agent_types is not None
+        is_bounded = self.ceiling is not None or self.agent_types is not None
+        return bool(self.shared) or bool(self.breakers) or is_bounded
 
     def message(self, pool: str) -> ConfigurePool:
         """Return what tells a pool's actor."""
         ceiling = None if self.ceiling is None else _plain(self.ceiling)
         agent_types = None if self.agent_types is None else tuple(sorted(set(self.agent_types)))
-        return ConfigurePool(pool, _plain(self.shared), ceiling, agent_types)
+        breakers = {name: self.breakers[name] for name in sorted(self.breakers)}
+        return ConfigurePool(pool, _plain(self.shared), ceiling, agent_types, breakers)
 
 
 def _plain(amounts: Mapping[str, float]) -> dict[str, float]:

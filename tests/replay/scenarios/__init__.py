@@ -46,6 +46,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         starting.schedule,
         starting.keys,
         starting.triggers,
+        starting.breaker,
     )
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Raw
-from tests.replay.scenarios.running import DIAMOND, begun, deliver_all, end, workflow_of
+from tests.replay.scenarios.running import CORE, DIAMOND, begun, deliver_all, end, workflow_of
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
@@ -11,6 +11,7 @@ from talka_protocols import messages as m
 from talka_protocols.cloudevents import CloudEvent
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import (
+    Breaker,
     Concurrency,
     Rate,
 )
@@ -19,6 +20,7 @@ from talka_protocols.triggers import Trigger
 from talka_protocols.workflow import (
     Task,
     Workflow,
+    WorkflowConfig,
 )
 
 
@@ -93,4 +95,20 @@ def triggers() -> Model:
     model.tell(Recipient.TRIGGER, m.CreateTrigger("orders", "r5", starting, 10, workflow))
     model.tell(Recipient.TRIGGER, m.DeleteTrigger("orders", "r6"))
     deliver_all(model)
+    return model
+
+
+def breaker() -> Model:
+    """Two failures, one under an allocation that is handed on, open a breaker; a probe closes it."""
+    model = Model({"w1": 2.0})
+    rule = Breaker(2, 60_000, 5_000)
+    model.tell(Recipient.RESOURCE, m.ConfigurePool("default", breakers={AGENT_TYPE: rule}))
+    tasks = tuple(Task(name, AGENT_TYPE, resources=CORE) for name in "abcdef")
+    model.submit(Workflow("golden", "golden", tasks, config=WorkflowConfig(max_parallel=2)))
+    deliver_all(model)
+    for outcome in (Outcome.FAILED, Outcome.FAILED, Outcome.SUCCEEDED, Outcome.FAILED):
+        end(model, next(iter(model.running))[2], outcome)
+        if not model.running:
+            model.fire((Recipient.RESOURCE, "default", f"breaker/{AGENT_TYPE}"))
+            deliver_all(model)
     return model

@@ -5,31 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from talka_core.scheduler.state import ExecutionRecord, Kept, Return, TaskRecord
 from talka_protocols import events as e
 from talka_protocols.events import Holder
+from talka_protocols.states import Health
 
 
 def _handed_on(state: ExecutionRecord, event: e.AllocationHandedOn, _at: int) -> None:
-    state.kept.pop(event.allocation_id, None)
+    kept = state.kept.pop(event.allocation_id, None)
     _let_go(state.tasks[event.from_task])
     holder = Holder(state.execution_id, event.to_task, event.attempt)
-    state.handing[event.allocation_id] = Return(holder, event.fence)
+    before = state.handing.get(event.allocation_id)
+    health = kept.health if kept else event.health
+    failed = _failed(before, event.fence - 1, health)
+    state.handing[event.allocation_id] = Return(holder, event.fence, failed)
+
+
+def _failed(before: Return | None, fence: int, health: Health) -> tuple[int, ...]:
+    """Return the failures that the pool may not know of, with that of the attempt at ``fence``."""
+    earlier = before.failed if before else ()
+    return (*earlier, fence) if health is Health.BAD else earlier
 
 
 def _kept(state: ExecutionRecord, event: e.AllocationKept, _at: int) -> None:
-    state.kept[event.allocation_id] = Kept(event.task_id, event.until)
+    state.kept[event.allocation_id] = Kept(event.task_id, event.until, event.health)
 
 
 def _returned(
     state: ExecutionRecord, event: e.AllocationReleased | e.AllocationRequestWithdrawn, _at: int
 ) -> None:
     allocation = event.allocation_id
-    state.kept.pop(allocation, None)
-    if handing := state.handing.pop(allocation, None):
+    kept, handing = state.kept.pop(allocation, None), state.handing.pop(allocation, None)
+    if handing:
         state.returning[allocation] = handing
+    said = event.health if isinstance(event, e.AllocationReleased) else Health.UNKNOWN
+    health = kept.health if kept else said
     for task_id, record in _holding(state, allocation):
+        failed = _failed(handing, record.fence, health)
         give_back(state, task_id, record)
+        state.returning[allocation] = replace(state.returning[allocation], failed=failed, health=health)
 
 
 def give_back(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
