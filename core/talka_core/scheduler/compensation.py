@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterator, Sequence
 from talka_core.scheduler.index import WorkflowIndex
 from talka_core.scheduler.names import COMPENSATION, undo_id
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols.events import TasksAdded
-from talka_protocols.policies import OnFailure
+from talka_protocols.policies import Action, OnFailure
 from talka_protocols.states import TaskStatus
 from talka_protocols.workflow import Dependency, Task
 
@@ -20,6 +21,9 @@ RETRIES = 10
 """How often a compensation is tried again where its definition does not say."""
 
 TASKS_PER_FACT = 100
+
+_CASCADE = Action(WORKFLOW)
+"""Undoes a sub-workflow, whose own compensations are tried again by it."""
 
 
 def has_acted(record: TaskRecord) -> bool:
@@ -33,12 +37,14 @@ def has_acted(record: TaskRecord) -> bool:
 
 def to_undo(state: ExecutionRecord, task_ids: Collection[str]) -> list[str]:
     """Return, in order of undoing, those of the tasks that have something to undo and a compensation."""
-    wanted = [
-        task_id
-        for task_id in task_ids
-        if has_acted(state.tasks[task_id]) and state.index.tasks[task_id].compensation is not None
-    ]
-    return _last_first(state.index, wanted)
+    return _last_first(state.index, [task_id for task_id in task_ids if _is_undoable(state, task_id)])
+
+
+def _is_undoable(state: ExecutionRecord, task_id: str) -> bool:
+    """Tell whether there is something to undo; what a sub-workflow did, only it knows."""
+    record, task = state.tasks[task_id], state.index.tasks[task_id]
+    is_own = has_acted(record) and task.compensation is not None
+    return is_own or (bool(record.children) and not task.is_irreversible)
 
 
 def missing(state: ExecutionRecord, task_ids: Collection[str]) -> list[str]:
@@ -68,15 +74,14 @@ def add(state: ExecutionRecord, wanted: Sequence[str], among: Collection[str]) -
 
 def _compensation(state: ExecutionRecord, task_id: str) -> Task:
     task = state.index.tasks[task_id]
-    action = task.compensation
-    assert action is not None, "only what has a compensation is undone by one"
+    action = task.compensation or _CASCADE
     return Task(
         undo_id(task_id, state.tasks[task_id].round),
         action.agent_type,
         payload=action.payload,
         priority=task.priority,
         timeout=action.timeout_seconds,
-        retries=action.retries or RETRIES,
+        retries=action.retries or (RETRIES if task.compensation else 0),
         on_failure=OnFailure.SKIP,
     )
 

@@ -14,6 +14,7 @@ from talka_core.scheduler import (
     arrivals,
     attempts,
     cancelling,
+    cascade,
     children,
     endings,
     extending,
@@ -50,6 +51,7 @@ from talka_protocols.messages import (
     CancelExecution,
     CancelSingleTask,
     ChildFinished,
+    ChildRolledBack,
     ConfirmChild,
     ConfirmHandOn,
     ConfirmRelease,
@@ -61,6 +63,7 @@ from talka_protocols.messages import (
     RestartExecution,
     ResumeExecution,
     RevokeAllocation,
+    RollBackChild,
     RollBackExecution,
     SchedulerMessage,
     SettleChild,
@@ -78,7 +81,15 @@ RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
 
-Arrival = SignalExecution | AnswerApproval | AnswerExtension | ConfirmChild | ChildFinished | SettleChild
+Arrival = (
+    SignalExecution
+    | AnswerApproval
+    | AnswerExtension
+    | ConfirmChild
+    | ChildFinished
+    | ChildRolledBack
+    | SettleChild
+)
 
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -105,6 +116,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _cancel(state, message, now_ms)
         case CancelSingleTask():
             yield from cancelling.requested(state, message, now_ms)
+        case RollBackChild():
+            yield from cascade.asked(state, message, now_ms)
         case PauseExecution() | ResumeExecution() | ReleaseTask() | RollBackExecution() | RestartExecution():
             yield from _asked(state, message, now_ms)
         case (
@@ -113,6 +126,7 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             | AnswerExtension()
             | ConfirmChild()
             | ChildFinished()
+            | ChildRolledBack()
             | SettleChild()
         ):
             yield from _arrived(state, message, now_ms)
@@ -201,8 +215,10 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
             yield from children.confirmed(state, message)
         case ChildFinished():
             yield from children.finished(state, message, now_ms)
+        case ChildRolledBack():
+            yield from cascade.answered(state, message, now_ms)
         case SettleChild():
-            if children.owes_report(state):
+            if children.owes_report(state) and message.undo == state.undone_for:
                 yield ParentInformed()
         case AnswerExtension():
             yield from extending.answered(state, message, now_ms)
@@ -272,6 +288,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         yield from waiting.begin_all(state, now_ms)
         yield from arrivals.finish_all(state, now_ms)
         yield from cancelling.finish_all(state, now_ms)
+        yield from cascade.finish_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)
         yield from pausing.hold_back(state)
     yield from attempts.return_strays(state)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from talka_core.scheduler import compensation
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.messages import RestartExecution, RollBackExecution
 from talka_protocols.results import RollbackPlan
 from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState, TaskStatus
+from talka_protocols.workflow import Workflow
+
+BEGINNING = 1
+"""The event to which an undone sub-workflow goes back: it had been accepted, and nothing had been done."""
 
 
 def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
@@ -22,9 +28,7 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
     if not tasks:
         raise RequestRefusedError(f"Nothing has happened after event {to}.", code="nothing_to_undo")
     removed = tuple(t for t in tasks if state.tasks[t].added_at > to)
-    stands = tuple(
-        t for t in tasks if state.index.tasks[t].is_irreversible and compensation.has_acted(state.tasks[t])
-    )
+    stands = tuple(name for t in tasks for name in _irreversible(state, t))
     if stands and not message.accepts_irreversible:
         raise RequestRefusedError(
             f"What {_named(stands)} did cannot be undone.",
@@ -41,6 +45,35 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
         removed=removed,
         irreversible=stands,
     )
+
+
+def planned_for_parent(state: ExecutionRecord) -> RollbackPlan:
+    """Return what a sub-workflow would undo when the task that it belongs to is undone."""
+    tasks = [] if is_undone_by_parent(state) else [t for t, r in state.tasks.items() if not r.undoes]
+    return RollbackPlan(
+        BEGINNING,
+        cancelled=tuple(t for t in tasks if is_begun(state.tasks[t])),
+        compensated=tuple(compensation.to_undo(state, tasks)),
+        irreversible=tuple(name for t in tasks for name in _irreversible(state, t)),
+    )
+
+
+def _irreversible(state: ExecutionRecord, task_id: str) -> Iterator[str]:
+    """Yield what stays of what the task did; only a sub-workflow knows whether its tasks did anything."""
+    record, task = state.tasks[task_id], state.index.tasks[task_id]
+    if task.is_irreversible:
+        if record.children or compensation.has_acted(record):
+            yield task_id
+    elif record.children and task.compensation is None and task.workflow is not None:
+        yield from (f"{task_id}/{name}" for name in _declared(task.workflow))
+
+
+def _declared(workflow: Workflow) -> Iterator[str]:
+    for task in workflow.tasks:
+        if task.is_irreversible:
+            yield task.id
+        elif task.workflow is not None and task.compensation is None:
+            yield from (f"{task.id}/{name}" for name in _declared(task.workflow))
 
 
 def restarted(state: ExecutionRecord, message: RestartExecution) -> tuple[str, ...]:
@@ -104,6 +137,11 @@ def _chosen(state: ExecutionRecord, message: RestartExecution) -> list[str]:
     return [t for t in state.tasks if t in wanted]
 
 
+def is_undone_by_parent(state: ExecutionRecord) -> bool:
+    """Tell whether the sub-workflow has undone everything because what undoes its task asked for that."""
+    return state.undone_for is not None and state.status is ExecutionState.ROLLED_BACK
+
+
 def _check_restful(state: ExecutionRecord) -> None:
     """Refuse while something else is going on, or where there is nothing to go back in."""
     if state.is_rolling_back:
@@ -112,6 +150,12 @@ def _check_restful(state: ExecutionRecord) -> None:
             f"The execution is being rolled back to event {state.rollback.to}.",
             hint="Wait for the end of that, and ask again.",
             code="rolling_back",
+        )
+    if state.undone_for is not None:
+        raise RequestRefusedError(
+            f"It is a sub-workflow of {state.undone_for.execution_id}, which has had everything undone here.",
+            hint="Restart that execution: it begins a new one.",
+            code="undone_by_parent",
         )
     is_open = state.status not in FINAL_EXECUTION_STATES
     if state.workflow is None:

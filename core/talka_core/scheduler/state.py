@@ -68,7 +68,8 @@ class TaskRecord(Struct, gc=False):
     the definition's own; ``iteration`` counts the rounds of a loop that are
     over. ``waiting`` is the kind of what it waits for, ``awaited`` its name,
     ``asked`` what is shown to whoever may end it, and ``answer`` what has come
-    for it once it ``is_answered``. ``steps`` are the results of finished steps
+    for it once it ``is_answered``. ``children`` are the executions of its
+    sub-workflow in this round that nothing has undone. ``steps`` are the results of finished steps
     inside the task, by name. ``is_paused`` keeps it from starting;
     ``is_expired`` says that the execution's time limit cancelled it, and
     ``is_fallback`` that its fallback runs in its place. ``is_unwanted`` says
@@ -117,6 +118,7 @@ class TaskRecord(Struct, gc=False):
     answer: Raw = Raw(b"null")
     is_answered: bool = False
     is_child_started: bool = False
+    children: list[str] = field(default_factory=list[str])
     iteration: int = 0
     checkpoint: Checkpoint | None = None
     steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
@@ -214,7 +216,8 @@ class ExecutionRecord(Struct):
     undone or run again. ``requests`` are the newest ids of requests that must
     not be followed twice.
     ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
-    were recorded. ``parent`` is the task whose sub-workflow it is.
+    were recorded. ``parent`` is the task whose sub-workflow it is,
+    and ``undone_for`` is what undoes that task, once that has asked to have everything here undone.
     ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
     which that stands still, 0 while it goes on. ``is_failing`` says that one failure
     ends everything; ``is_forced`` that what runs is killed instead of asked to end.
@@ -262,6 +265,7 @@ class ExecutionRecord(Struct):
     signal_ids: dict[str, None] = field(default_factory=dict[str, None])
     parent: Parent | None = None
     is_parent_informed: bool = False
+    undone_for: Parent | None = None
     limit_ms: int = 0
     limit_stopped_at: int = 0
     is_failing: bool = False

@@ -124,6 +124,7 @@ from talka_protocols.events.schedule import (
     ScheduleSkipped,
 )
 from talka_protocols.events.undoing import (
+    ChildUndone,
     ExecutionRestarted,
     ExecutionRolledBack,
     RollbackFailed,
@@ -157,6 +158,7 @@ __all__ = [
     "ArtifactRead",
     "ArtifactsWritten",
     "ChildStarted",
+    "ChildUndone",
     "DependencyViolationDetected",
     "Event",
     "ExecutionAccepted",

@@ -13,6 +13,7 @@ from talka_core.scheduler.evolve.undoing import compensated, compensation_begun,
 from talka_core.scheduler.index import MAP, fall_back
 from talka_core.scheduler.joins import is_satisfied, on_failure_of
 from talka_core.scheduler.state import Artifact, ExecutionRecord, MapRecord, TaskRecord, allocation_id
+from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols import events as e
 from talka_protocols.errors import TaskTimeoutError
 from talka_protocols.events import TaskFailure
@@ -70,6 +71,8 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     record.waiting, record.started_at = event.kind, at
     record.awaited, record.asked = event.name, event.data.copy()
     record.answer, record.is_answered, record.is_child_started = Raw(b"null"), False, False
+    if event.kind == WORKFLOW:
+        record.children.append(event.name)
     if event.kind == MAP:
         state.maps[event.task_id] = MapRecord(msgspec.json.decode(event.data, type=int))
 

@@ -51,6 +51,8 @@ def _rollback_started(state: ExecutionRecord, event: e.RollbackStarted, _at: int
     _begin_anew(state, event.request_id)
     state.status = ExecutionState.ROLLING_BACK
     state.rollback = Rollback(event.to, event.tasks, event.then)
+    if event.parent is not None:
+        state.undone_for, state.is_parent_informed = event.parent, False
     again: list[str] = []
     for task_id in event.tasks:
         undo = undo_id(task_id, state.tasks[task_id].round)
@@ -80,6 +82,13 @@ def _rollback_failed(state: ExecutionRecord, event: e.RollbackFailed, at: int) -
     assert state.rollback is not None, "only what was begun fails"
     state.rollback = Rollback(state.rollback.to, state.rollback.tasks, state.rollback.then, has_failed=True)
     state.status, state.finished_at, state.reason = ExecutionState.FAILED, at, event.reason
+
+
+def _child_undone(state: ExecutionRecord, event: e.ChildUndone, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    left = state.tasks[record.undoes].children
+    left.remove(event.child_id)
+    record.awaited = left[-1] if left else ""
 
 
 def _restarted(state: ExecutionRecord, event: e.ExecutionRestarted, at: int) -> None:
@@ -182,5 +191,6 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.RollbackStarted: _rollback_started,
     e.ExecutionRolledBack: _rolled_back,
     e.RollbackFailed: _rollback_failed,
+    e.ChildUndone: _child_undone,
     e.ExecutionRestarted: _restarted,
 }
