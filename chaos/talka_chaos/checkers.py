@@ -130,7 +130,7 @@ def _children(world: World) -> Iterator[str]:
         if isinstance(event, OVER)
     }
     for key, child in executions.items():
-        if child.parent is not None:
+        if child.parent is not None and child.undone_for is None:
             parent = child.parent
             at, end = ends.get((parent.execution_id, parent.task_id, parent.attempt), (0, None))
             if at < child.finished_at or not _is_as_reported(children.report(child), end):

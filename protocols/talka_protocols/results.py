@@ -126,8 +126,8 @@ class RollbackPlan(Struct, frozen=True):
 
 
 class ChildPlan(Struct, frozen=True):
-    """What a sub-workflow of a task undoes with it."""
+    """What a sub-workflow of a task undoes with it; no ``plan`` where its history is not at hand."""
 
     task_id: str
     execution_id: str
-    plan: RollbackPlan
+    plan: RollbackPlan | None = None

@@ -29,6 +29,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         control.retry_rules,
         control.branches,
         undoing.rollback,
+        undoing.rollback_of_sub_workflow,
         undoing.fork,
         undoing.rollback_stopped_and_restarted,
         undoing.restart_from_task,
