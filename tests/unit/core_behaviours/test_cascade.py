@@ -110,7 +110,7 @@ def test_undoes_the_sub_workflow_between_what_needed_it_and_what_it_needed() -> 
     assert undone == ["undo:open:1", "undo:last:1", "undo:two:1", "undo:one:1", "undo:first:1"]
     assert state(model, CHILD).status is X.ROLLED_BACK
     assert state(model, CHILD).is_parent_informed
-    assert {r.status for t, r in state(model, CHILD).tasks.items() if not r.undoes} == {S.COMPENSATED}
+    assert {r.status for r in state(model, CHILD).tasks.values() if not r.undoes} == {S.COMPENSATED}
     assert [type(f).__name__ for f in history(model)].count("ChildUndone") == 1
     model.finish()
     again = state(model).tasks["sub"]
