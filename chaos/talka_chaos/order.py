@@ -46,6 +46,7 @@ class Course:
         self._rounds: Counter[str] = Counter()
         self._unwanted: set[str] = set()
         self._going: tuple[str, ...] = ()
+        self._resumed: tuple[str, ...] = ()
 
     def take(self, event: Any) -> Iterator[str]:
         """Take the next event and yield what is wrong with it."""
@@ -72,22 +73,25 @@ class Course:
             case e.TaskUnwanted():
                 self._unwanted.add(event.task_id)
             case e.RollbackStarted():
-                self._going = event.tasks
+                self._going, self._resumed = event.tasks, event.resumed
             case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
-                self._forget(self._going)
+                self._forget(self._going, self._resumed)
             case e.ExecutionRestarted():
-                self._forget(event.tasks)
+                self._forget(event.tasks, event.resumed)
             case _ if type(event) in _ENDS:
                 yield from self._ended(event)
             case _:
                 pass
 
-    def _forget(self, tasks: Iterable[str]) -> None:
-        """Let tasks that run again stand where they began."""
-        for task_id in tasks:
+    def _forget(self, tasks: Iterable[str], resumed: Iterable[str]) -> None:
+        """Let tasks that run again stand where they began; maps that are resumed keep their other items."""
+        again = frozenset(tasks)
+        kept = {id_: [item for item in self._items.get(id_, []) if item not in again] for id_ in resumed}
+        for task_id in again:
             for known in (self._statuses, self._results, self._errors, self._items, self._rounds):
                 known.pop(task_id, None)
             self._unwanted.discard(task_id)
+        self._items |= kept
 
     def _add(self, edges: Iterable[Dependency]) -> None:
         for edge in edges:
@@ -115,7 +119,8 @@ class Course:
         if missing := self._asked.get(task.id, set()) - self._tasks.keys():
             yield f"E1 {self._log}: {task.id} ended before {sorted(missing)} were added as it asked"
         if task.map is not None:
-            items = [self._results.get(item) for item in self._items.get(task.id, [])]
+            known = sorted(self._items.get(task.id, []), key=_index_of)
+            items = [self._results.get(item) for item in known]
             if items.count(None) > task.map.tolerated_failures:
                 yield f"M2 {self._log}: the map {task.id} succeeded with {items}"
             if result != items or len(items) != len(task.map.over):
@@ -169,3 +174,7 @@ class Course:
             return holds(expression, values)
         except ConditionError:
             return False
+
+
+def _index_of(item: str) -> int:
+    return int(item.rpartition("[")[2].removesuffix("]"))

@@ -112,7 +112,7 @@ class RollbackPlan(Struct, frozen=True):
     ``kept`` stay as they are with their results; ``again`` run again when the
     execution continues; ``removed`` were added to the graph since; ``irreversible``
     did what stays, or may have where ``TASK/TASK`` names one of a sub-workflow.
-    ``children`` are the sub-workflows that are undone.
+    ``children`` are the sub-workflows that are undone; ``resumed`` are maps among ``again`` that keep items.
     """
 
     to: int
@@ -123,6 +123,7 @@ class RollbackPlan(Struct, frozen=True):
     removed: tuple[str, ...] = ()
     irreversible: tuple[str, ...] = ()
     children: tuple[ChildPlan, ...] = ()
+    resumed: tuple[str, ...] = ()
 
 
 class ChildPlan(Struct, frozen=True):

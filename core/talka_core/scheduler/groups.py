@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from talka_core.scheduler import compensation
+from talka_core.scheduler.extent import is_begun
 from talka_core.scheduler.joins import is_satisfied
-from talka_core.scheduler.plans import is_begun
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.states import FINAL_TASK_STATUSES, TaskStatus
 

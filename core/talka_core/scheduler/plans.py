@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler import compensation
+from talka_core.scheduler import compensation, extent
+from talka_core.scheduler.extent import Extent, had_ended, is_begun
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.messages import RestartExecution, RollBackExecution
 from talka_protocols.results import RollbackPlan
-from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState, TaskStatus
+from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState
 from talka_protocols.workflow import Workflow
 
 BEGINNING = 1
@@ -24,7 +25,8 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
     """
     _check_restful(state)
     to = _target(state, message)
-    tasks = _with_additions(state, [t for t, r in state.tasks.items() if not _had_ended(r, to)])
+    reach = extent.since(state, to)
+    tasks = reach.tasks
     if not tasks:
         raise RequestRefusedError(f"Nothing has happened after event {to}.", code="nothing_to_undo")
     removed = tuple(t for t in tasks if state.tasks[t].added_at > to)
@@ -40,10 +42,11 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
         to,
         cancelled=tuple(t for t in tasks if is_begun(state.tasks[t])),
         compensated=tuple(compensation.to_undo(state, tasks)),
-        kept=tuple(t for t, r in state.tasks.items() if _had_ended(r, to) and not r.undoes),
+        kept=tuple(t for t, r in state.tasks.items() if had_ended(r, to) and not r.undoes),
         again=tuple(t for t in tasks if t not in gone),
         removed=removed,
         irreversible=stands,
+        resumed=reach.resumed,
     )
 
 
@@ -76,7 +79,7 @@ def _declared(workflow: Workflow) -> Iterator[str]:
             yield from (f"{task.id}/{name}" for name in _declared(task.workflow))
 
 
-def restarted(state: ExecutionRecord, message: RestartExecution) -> tuple[str, ...]:
+def restarted(state: ExecutionRecord, message: RestartExecution) -> Extent:
     """Return the tasks that a restart would run again.
 
     Raises:
@@ -86,26 +89,26 @@ def restarted(state: ExecutionRecord, message: RestartExecution) -> tuple[str, .
     is_whole = not message.from_task and not message.from_event
     if state.rollback is not None:
         if is_whole:
-            return state.rollback.tasks
+            return Extent(state.rollback.tasks, state.rollback.resumed)
         raise RequestRefusedError(
             f"Its rollback to event {state.rollback.to} has not been completed.",
             hint="Restart it without saying from where: the rollback is then taken up again.",
             code="rollback_unfinished",
         )
-    tasks = _with_additions(state, _chosen(state, message))
-    if not tasks:
+    reach = _chosen(state, message)
+    if not reach.tasks:
         raise RequestRefusedError("Nothing is left to run again.", code="nothing_to_restart")
-    running = [t for t in tasks if is_begun(state.tasks[t])]
+    running = [t for t in reach.tasks if is_begun(state.tasks[t])]
     if running:
         raise RequestRefusedError(
             f"{_named(running)} would have to run again, and still runs.",
             hint="Wait for it, cancel the execution, or roll it back.",
             code="still_running",
         )
-    return tuple(tasks)
+    return reach
 
 
-def _chosen(state: ExecutionRecord, message: RestartExecution) -> list[str]:
+def _chosen(state: ExecutionRecord, message: RestartExecution) -> Extent:
     if message.from_task:
         record = _task(state, message.from_task)
         if message.from_task in state.index.maps:
@@ -120,21 +123,11 @@ def _chosen(state: ExecutionRecord, message: RestartExecution) -> list[str]:
                 hint="Only what has ended can run again.",
                 code="still_running",
             )
-        first = [message.from_task]
-    elif message.from_event:
+        return extent.behind(state, [message.from_task])
+    if message.from_event:
         _check_event(state, message.from_event)
-        return [t for t, r in state.tasks.items() if not _had_ended(r, message.from_event)]
-    else:
-        lost = (TaskStatus.SUCCEEDED, TaskStatus.PENDING)
-        first = [
-            t
-            for t, r in state.tasks.items()
-            if r.status in FINAL_TASK_STATUSES
-            and r.status not in lost
-            and not (r.undoes or r.condition or t in state.index.maps)
-        ]
-    wanted = _downstream(state, first)
-    return [t for t in state.tasks if t in wanted]
+        return extent.since(state, message.from_event)
+    return extent.undone(state)
 
 
 def is_undone_by_parent(state: ExecutionRecord) -> bool:
@@ -205,37 +198,6 @@ def _task(state: ExecutionRecord, task_id: str) -> TaskRecord:
             code="unknown_task",
         )
     return record
-
-
-def _had_ended(record: TaskRecord, event: int) -> bool:
-    """Tell whether the task stays as it is when everything after the event is undone."""
-    is_final = record.status in FINAL_TASK_STATUSES
-    return bool(record.undoes) or (is_final and record.ended_version <= event)
-
-
-def is_begun(record: TaskRecord) -> bool:
-    """Tell whether the task has begun and not ended."""
-    return record.status not in FINAL_TASK_STATUSES and record.status is not TaskStatus.PENDING
-
-
-def _with_additions(state: ExecutionRecord, tasks: list[str]) -> list[str]:
-    """Return the tasks and all that they added to the graph, and what needs that."""
-    wanted = frozenset(tasks)
-    while True:
-        new = [t.id for a in state.added if a.by in wanted for t in a.tasks if t.id not in wanted]
-        if not new:
-            return [task_id for task_id in state.tasks if task_id in wanted]
-        wanted = wanted.union(new)
-
-
-def _downstream(state: ExecutionRecord, first: list[str]) -> frozenset[str]:
-    wanted = dict.fromkeys(first)
-    frontier = list(first)
-    while frontier:
-        new = [s for s in state.index.successors[frontier.pop()] if s not in wanted]
-        wanted |= dict.fromkeys(new)
-        frontier += new
-    return frozenset(wanted)
 
 
 def _named(tasks: list[str] | tuple[str, ...]) -> str:

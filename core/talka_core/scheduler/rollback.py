@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from talka_core.scheduler import compensation
 from talka_core.scheduler.dispatch import dispatch, make_ready, release_kept
 from talka_core.scheduler.endings import cancel_task, conclude, follow_up_all
+from talka_core.scheduler.extent import is_begun
 from talka_core.scheduler.joins import Verdict, verdict
-from talka_core.scheduler.plans import is_begun, planned, restarted
+from talka_core.scheduler.plans import planned, restarted
 from talka_core.scheduler.state import ExecutionRecord, Rollback
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.events import (
@@ -54,20 +55,24 @@ def requested(
 
 def _roll_back(state: ExecutionRecord, message: RollBackExecution, now_ms: int) -> Iterator[ExecutionEvent]:
     plan = planned(state, message)
-    yield RollbackStarted(plan.to, (*plan.again, *plan.removed), message.then, message.request_id)
+    tasks = (*plan.again, *plan.removed)
+    yield RollbackStarted(plan.to, tasks, message.then, message.request_id, resumed=plan.resumed)
     yield from stop(state, now_ms)
 
 
 def _restart(state: ExecutionRecord, message: RestartExecution, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let tasks run again; those with a compensation are undone first."""
-    tasks = restarted(state, message)
+    reach = restarted(state, message)
+    tasks, resumed = reach.tasks, reach.resumed
     failed = state.rollback
     if failed is not None:
-        yield RollbackStarted(failed.to, failed.tasks, failed.then, message.request_id)
+        yield RollbackStarted(
+            failed.to, failed.tasks, failed.then, message.request_id, resumed=failed.resumed
+        )
     elif compensation.to_undo(state, tasks):
-        yield RollbackStarted(state.version, tasks, Then.CONTINUE, message.request_id)
+        yield RollbackStarted(state.version, tasks, Then.CONTINUE, message.request_id, resumed=resumed)
     else:
-        yield ExecutionRestarted(tasks, message.request_id)
+        yield ExecutionRestarted(tasks, message.request_id, resumed)
         yield from follow_up_all(state, now_ms)
         yield from dispatch(state, now_ms)
         yield from conclude(state)

@@ -170,24 +170,30 @@ class OpenExtension(Struct):
 
 
 class MapRecord(Struct):
-    """A map's items: how many there are, are tasks already, have ended, and ended without success."""
+    """A map's items: how many there are, are tasks already, have ended, and ended without success.
+
+    ``since`` is the version at which it began to wait for them.
+    """
 
     items: int
     added: int = 0
     ended: int = 0
     failed: int = 0
+    since: int = 0
 
 
 class Rollback(Struct, frozen=True):
     """On the way back to event ``to``; ``tasks`` had not ended then.
 
-    One that ``has_failed`` stands still until it is asked for again.
+    One that ``has_failed`` stands still until it is asked for again. Maps that
+    are ``resumed`` keep the items that are not among the tasks.
     """
 
     to: int
     tasks: tuple[str, ...]
     then: Then
     has_failed: bool = False
+    resumed: tuple[str, ...] = ()
 
 
 class Retired(Struct, frozen=True):

@@ -11,6 +11,7 @@ class RollbackStarted(Fact, frozen=True, gc=False):
 
     ``request_id`` is that of the request, so that a repeated one is known.
     ``parent`` is what undoes the task whose sub-workflow the execution is, if that asked.
+    ``resumed`` are maps among the tasks that keep those of their items that are not.
     """
 
     to: int
@@ -18,6 +19,7 @@ class RollbackStarted(Fact, frozen=True, gc=False):
     then: Then = Then.CONTINUE
     request_id: str = ""
     parent: Parent | None = None
+    resumed: tuple[str, ...] = ()
 
 
 class ExecutionRolledBack(Fact, frozen=True, gc=False):
@@ -47,7 +49,11 @@ class ChildUndone(Fact, frozen=True, gc=False):
 
 
 class ExecutionRestarted(Fact, frozen=True, gc=False):
-    """``tasks`` run again, and nothing else does; results of all others are kept."""
+    """``tasks`` run again, and nothing else does; results of all others are kept.
+
+    ``resumed`` are maps among the tasks that keep those of their items that are not.
+    """
 
     tasks: tuple[str, ...]
     request_id: str = ""
+    resumed: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         control.branches,
         undoing.rollback,
         undoing.rollback_of_sub_workflow,
+        undoing.rollback_of_map,
         undoing.fork,
         undoing.rollback_stopped_and_restarted,
         undoing.restart_from_task,

@@ -12,6 +12,7 @@ from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import (
     Action,
+    MapOver,
     Then,
 )
 from talka_protocols.workflow import (
@@ -59,6 +60,25 @@ def rollback_of_sub_workflow() -> Model:
     for _ in range(2):
         end(model, "undo:two:1", Outcome.FAILED)
         _retry(model)
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", request_id="two"))
+    return model
+
+
+def rollback_of_map() -> Model:
+    """A map keeps the item that had ended, and after a failed item a restart keeps what succeeded."""
+    undo = Action(AGENT_TYPE, {"undo": True}, retries=1)
+    model = begun(
+        Workflow("golden", "golden", (Task("a", AGENT_TYPE, map=MapOver([1, 2, 3]), compensation=undo),))
+    )
+    end(model, "a[1]", Outcome.SUCCEEDED)
+    to = model.players[Recipient.SCHEDULER, "golden"].state.version
+    end(model, "a[0]", Outcome.SUCCEEDED)
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("golden", to, request_id="one"))
+    deliver_all(model)
+    for task_id in ("a[2]", "undo:a[0]:1", "undo:a[2]:1"):
+        end(model, task_id, Outcome.SUCCEEDED)
+    end(model, "a[0]", Outcome.FAILED)
+    end(model, "a[2]", Outcome.SUCCEEDED)
     model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", request_id="two"))
     return model
 

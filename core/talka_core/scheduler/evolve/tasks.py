@@ -74,7 +74,7 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     if event.kind == WORKFLOW:
         record.children.append(event.name)
     if event.kind == MAP:
-        state.maps[event.task_id] = MapRecord(msgspec.json.decode(event.data, type=int))
+        state.maps[event.task_id] = MapRecord(msgspec.json.decode(event.data, type=int), since=state.version)
 
 
 def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None:
