@@ -62,7 +62,9 @@ FINAL_EXECUTION_STATES = frozenset(
 )
 
 TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
-    _T.PENDING: frozenset({_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.SKIPPED, _T.CANCELLED}),
+    _T.PENDING: frozenset(
+        {_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.SKIPPED, _T.CANCELLED, _T.COMPENSATED}
+    ),
     _T.READY: frozenset(
         {_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED, _T.TIMED_OUT}
     ),

@@ -133,7 +133,7 @@ def _check_count(state: ExecutionRecord, map_id: str, count: int) -> None:
     most = _rule(state, map_id).max_items
     promised = sum(progress.items - progress.added for progress in state.maps.values())
     room = state.workflow.constraints.max_tasks - len(state.tasks) - promised
-    if count > min(most, room):
+    if count > most or count - len(state.index.items.get(map_id, ())) > room:
         limit = f"max_items is {most:,}" if most < room else f"the execution's max_tasks leaves {room:,}"
         raise WorkflowInvalidError(
             f"Task {map_id!r} maps over {count:,} items, and {limit}.",

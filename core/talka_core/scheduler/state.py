@@ -228,7 +228,8 @@ class ExecutionRecord(Struct):
     which that stands still, 0 while it goes on. ``is_failing`` says that one failure
     ends everything; ``is_forced`` that what runs is killed instead of asked to end.
     ``order`` are the tasks of the definition by position, in the order that was planned for them.
-    ``origin`` is what it was forked from, and ``adopting`` what it has still to take over.
+    ``origin`` is what it was forked from, and ``adopting`` what it has still to take over,
+    after the additions to the graph that are ``growing``.
     """
 
     execution_id: str
@@ -279,6 +280,7 @@ class ExecutionRecord(Struct):
     origin: Origin | None = None
     adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
     order: tuple[int, ...] = ()
+    growing: list[TasksAdded] = field(default_factory=list[TasksAdded])
 
     @property
     def is_stopping(self) -> bool:

@@ -91,7 +91,8 @@ def _named_by(event: Event) -> Iterator[Any]:
     for field in ("claim", "definition"):
         yield getattr(event, field, None)
     yield getattr(getattr(event, "saved", None), "claim", None)
-    yield getattr(getattr(event, "origin", None), "claim", None)
+    origin = getattr(event, "origin", None)
+    yield from (getattr(origin, name, None) for name in ("claim", "added_claim"))
     yield from getattr(event, "artifacts", {}).values()
 
 

@@ -32,6 +32,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         undoing.rollback_of_sub_workflow,
         undoing.rollback_of_map,
         undoing.fork,
+        undoing.fork_of_grown_graph,
         undoing.rollback_stopped_and_restarted,
         undoing.restart_from_task,
         waiting.wait,

@@ -17,6 +17,7 @@ from talka_protocols.policies import (
 )
 from talka_protocols.workflow import (
     Dependency,
+    Extension,
     Task,
     Workflow,
 )
@@ -97,6 +98,19 @@ def fork() -> Model:
     kept = origin_of(origin)
     end(model, "b", Outcome.FAILED)
     model.tell(Recipient.PLANNER, m.SubmitWorkflow("forked", origin.workflow, origin=kept))
+    return model
+
+
+def fork_of_grown_graph() -> Model:
+    """A fork keeps one item of a map and what a task added, and runs the others."""
+    more = Extension((Task("x", AGENT_TYPE, resources=CORE),), (Dependency("x", "z"),))
+    tasks = tuple(Task(id_, AGENT_TYPE, resources=CORE) for id_ in ("a", "z"))
+    mapped = Task("m", AGENT_TYPE, map=MapOver([1, 2]), resources=CORE)
+    model = begun(Workflow("golden", "golden", (*tasks, mapped), (Dependency("a", "z"),)))
+    end(model, "a", Outcome.SUCCEEDED, extension=more)
+    end(model, "m[1]", Outcome.SUCCEEDED, b"7")
+    origin = model.players[Recipient.SCHEDULER, "golden"].state
+    model.tell(Recipient.PLANNER, m.SubmitWorkflow("forked", origin.workflow, origin=origin_of(origin)))
     return model
 
 

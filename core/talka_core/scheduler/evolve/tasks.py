@@ -74,7 +74,15 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     if event.kind == WORKFLOW:
         record.children.append(event.name)
     if event.kind == MAP:
-        state.maps[event.task_id] = MapRecord(msgspec.json.decode(event.data, type=int), since=state.version)
+        state.maps[event.task_id] = _map_of(state, event)
+
+
+def _map_of(state: ExecutionRecord, event: e.TaskWaiting) -> MapRecord:
+    """Count what a fork has of the map's items from its beginning; elsewhere there are none yet."""
+    items = [state.tasks[item] for item in state.index.items.get(event.task_id, ())]
+    failed = sum(record.status is not TaskStatus.SUCCEEDED for record in items)
+    count = msgspec.json.decode(event.data, type=int)
+    return MapRecord(count, len(items), len(items), failed, state.version)
 
 
 def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None:
@@ -134,6 +142,7 @@ def _adopted(state: ExecutionRecord, event: e.TaskAdopted, _at: int) -> None:
     record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
     record.because, record.condition = event.because, event.condition
     record.is_tolerated, record.is_fallback = event.is_tolerated, event.is_fallback
+    record.worker_id = event.worker_id
     if event.is_fallback:
         fall_back(state.index, task_id)
     # What was stopped with everything else is not taken over, so this one was cancelled alone.
@@ -142,7 +151,7 @@ def _adopted(state: ExecutionRecord, event: e.TaskAdopted, _at: int) -> None:
         state.failed.append(task_id)
     if is_satisfied(record):
         _satisfy(state, task_id)
-    if event.status is not TaskStatus.SUCCEEDED:
+    if event.status not in (TaskStatus.SUCCEEDED, TaskStatus.COMPENSATED):
         _break_group(state, task_id, record)
     for name, claim in event.artifacts.items():
         state.artifacts[name] = Artifact(task_id, event.attempt, claim)
