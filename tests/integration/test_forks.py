@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from talka import Orchestrator, Task, WorkflowBuilder, local
 from talka_core.scheduler import ExecutionRecord
+from talka_core.scheduler.waiting import child_id
 from talka_protocols.errors import RequestRefusedError, UnknownExecutionError
-from talka_protocols.policies import MapOver
+from talka_protocols.policies import Action, MapOver, Then
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow
 from talka_services.cli.records import Records
 from talka_services.cli.verification import verify_execution
-from talka_services.exports import Archive, export_execution
+from talka_services.client.rewinding import plan_rollback, rollback_request
+from talka_services.exports import Archive, export_execution, import_execution
 from talka_services.formats import load
 
 OPTIONS: dict[str, Any] = {
@@ -135,6 +138,47 @@ async def test_an_exported_execution_is_forked_where_its_origin_is_gone(tmp_path
         await verify(talka, forked)
         with pytest.raises(UnknownExecutionError):
             await talka.histories.execution(origin.execution_id)
+
+
+@pytest.mark.asyncio
+async def test_sub_workflows_come_along_in_an_exported_file(tmp_path: Path) -> None:
+    """Both levels are read, forked and imported where their origin is gone, and there rolled back."""
+    ledger, file = tmp_path / "ledger", tmp_path / "e.talka.sqlite"
+    undo = Action("command", {"argv": ["sh", "-c", f'echo "undone $TALKA_IDEMPOTENCY_KEY" >> {ledger}']})
+    inner = chain(Task("deep", "workflow", workflow=chain(replace(step(ledger, "x"), compensation=undo))))
+    async with local(data_dir=tmp_path / "first", **OPTIONS) as talka:
+        origin = await talka.execute_workflow(
+            chain(step(ledger, "a"), Task("sub", "workflow", workflow=inner), step(ledger, "b"))
+        )
+        parent = origin.execution_id
+        event = await end_of(talka, parent, "sub")
+        await export(talka, parent, file)
+    (tmp_path / "first").rename(tmp_path / "gone")
+    child = child_id(parent, "sub", 1)
+    grandchild = child_id(child, "deep", 1)
+    ledger.write_text("")
+    with Archive(file) as archive:
+        assert archive.manifest.children == (child, grandchild)
+        plan = await plan_rollback(archive.histories, rollback_request(parent, "a"))
+        inner_plan = plan.children[0].plan
+        assert inner_plan is not None
+        assert [(c.execution_id, c.plan and c.plan.compensated) for c in inner_plan.children] == [
+            (grandchild, ("x",))
+        ]
+        async with local(data_dir=tmp_path / "second", **OPTIONS) as talka:
+            forked = await talka.fork(parent, event, archive=archive)
+            assert (await talka.wait(forked)).tasks["sub"] == origin.tasks["sub"]
+            again = await talka.fork(grandchild, 1, archive=archive)
+            assert (await talka.wait(again)).status is ExecutionState.SUCCEEDED
+            assert ledger.read_text().splitlines() == [f"{forked}/b", f"{again}/x"]
+            ports = talka.node.ports
+            await import_execution(archive, log=ports.log, blobs=ports.blobs, shards=ports.shards)
+            assert (await talka.get_execution_status(grandchild)).status is ExecutionState.SUCCEEDED
+            ledger.write_text("")
+            await talka.rollback(parent, "a", then=Then.STOP)
+            assert (await talka.wait(parent)).status is ExecutionState.ROLLED_BACK
+            assert ledger.read_text().splitlines() == [f"undone {grandchild}/x/undo"]
+            await verify(talka, grandchild)
 
 
 @pytest.mark.asyncio
