@@ -69,6 +69,9 @@ def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                     started = commit.at
                 case e.ExecutionPaused() | e.TaskPaused():
                     paused.add(getattr(event, "task_id", ""))
+                case e.RollbackStarted() | e.ExecutionRestarted():
+                    # Both let the execution go on, and the tasks begin as if nobody had paused them.
+                    paused.difference_update(("", *event.tasks))
                 case e.ExecutionResumed() | e.TaskResumed():
                     paused.discard(getattr(event, "task_id", ""))
                     if isinstance(event, e.ExecutionResumed) and event.limit_ms:

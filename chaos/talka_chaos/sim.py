@@ -18,7 +18,7 @@ from talka_chaos.interference import interference, lone_cancellations, relief
 from talka_chaos.keyed import with_keys
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
-from talka_chaos.rewinding import undoable
+from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.swarm import Faults
 from talka_chaos.timetable import drawn_schedules
 from talka_chaos.virtual_loop import StillnessError, run_virtually
@@ -75,7 +75,9 @@ class Simulation:
         self.seed = seed
         self.world = World(seed, faults)
         random = self.world.random
-        self.workflows = [workflow] if workflow else with_keys(seed, self._drawn(random))
+        self.workflows = (
+            [workflow] if workflow else with_more_undoable(seed, with_keys(seed, self._drawn(random)))
+        )
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
@@ -184,7 +186,7 @@ class Simulation:
             requests: list[tuple[float, Message]] = []
             if random.random() < 0.2:
                 requests += interference(random, workflow, at_s)
-            if any(task.compensation for task in workflow.tasks):
+            if rewinding.can_go_back(workflow):
                 requests += rewinding.requests(random, workflow, at_s)
             requests += lone_cancellations(self.seed, workflow, at_s)
             requests += arrivals(random, workflow, at_s, self.world.faults.storm_s)

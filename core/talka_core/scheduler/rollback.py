@@ -16,6 +16,7 @@ from talka_core.scheduler.extent import is_begun
 from talka_core.scheduler.joins import Verdict, verdict
 from talka_core.scheduler.plans import planned, restarted
 from talka_core.scheduler.state import ExecutionRecord, Rollback
+from talka_core.scheduler.waiting import begin_all
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.events import (
     ExecutionEvent,
@@ -73,6 +74,8 @@ def _restart(state: ExecutionRecord, message: RestartExecution, now_ms: int) -> 
         yield RollbackStarted(state.version, tasks, Then.CONTINUE, message.request_id, resumed=resumed)
     else:
         yield ExecutionRestarted(tasks, message.request_id, resumed)
+        # It may have been paused, which is over now.
+        yield from begin_all(state, now_ms)
         yield from follow_up_all(state, now_ms)
         yield from dispatch(state, now_ms)
         yield from conclude(state)
@@ -98,6 +101,7 @@ def proceed(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         return
     missing = compensation.missing(state, going.tasks)
     yield from compensation.add(state, missing, going.tasks)
+    yield from begin_all(state, now_ms)
     yield from follow_up_all(state, now_ms)
     yield from dispatch(state, now_ms)
     undone = [state.tasks[name] for name in compensation.added(state, going.tasks)]
@@ -122,6 +126,7 @@ def _go_on(state: ExecutionRecord, done: Rollback, now_ms: int) -> Iterator[Exec
     """Run again, first of all what held something at the event that was gone back to."""
     if state.status is not ExecutionState.RUNNING:
         return
+    yield from begin_all(state, now_ms)
     for task_id in [task_id for task_id in done.tasks if _held_something(state, task_id, done.to)]:
         if verdict(state, task_id) is Verdict.START:
             yield from make_ready(state, task_id, now_ms)

@@ -54,12 +54,13 @@ UNDOING = "undoing"
 def begin(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let a ready task begin to wait, if it is of a kind that waits."""
     task = state.index.tasks[task_id]
-    if not state.may_start or state.tasks[task_id].is_paused:
+    record = state.tasks[task_id]
+    if not state.may_start or record.is_paused or state.holds_back(record):
         return
     if task.map is not None:
         yield mapping.begun(state, task_id, now_ms)
         return
-    is_cascade = state.tasks[task_id].undoes and task.agent_type == WORKFLOW
+    is_cascade = record.undoes and task.agent_type == WORKFLOW
     kind = _undoing if is_cascade else _KINDS.get(task.agent_type)
     if kind is None:
         return
