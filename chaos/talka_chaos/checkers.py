@@ -8,6 +8,7 @@ from typing import Any
 
 from talka_chaos.artifacts import races
 from talka_chaos.control import cancellations, failures, pauses
+from talka_chaos.forks import cascade_findings, fork_findings
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
@@ -83,6 +84,8 @@ def findings(world: World) -> Iterator[str]:
         except AssertionError as error:
             yield str(error)
     yield from _children(world)
+    yield from fork_findings(world.book.commits)
+    yield from cascade_findings(world.book.commits)
     yield from _acknowledged(world)
     yield from world.saves.findings(world.book.commits)
     for subject in world.post.subjects():

@@ -62,12 +62,12 @@ def relief(state: ExecutionRecord) -> Iterator[SchedulerMessage]:
         yield ReleaseTask(key, f"{request_id}-{task_id}-parked", task_id)
     for task_id in status.paused:
         yield ResumeExecution(key, f"{request_id}-{task_id}", task_id)
-    if state.lost_spans:
+    if state.lost_spans or state.origin is not None:
         yield from _answers(state)
 
 
 def _answers(state: ExecutionRecord) -> Iterator[SchedulerMessage]:
-    """Yield what tasks wait for once more, as they do after they were undone."""
+    """Yield what tasks wait for once more, as they do after they were undone, or in a fork."""
     for task_id, task in state.tasks.items():
         if task.status is TaskStatus.WAITING and task.waiting == SIGNAL:
             signal_id = f"relief-{state.version}-{task_id}"

@@ -50,7 +50,10 @@ def check_execution(state: ExecutionRecord) -> None:
     for task_id, record in state.tasks.items():
         # A join that needs but some may have begun before one of them was undone.
         is_shaken = task_id in state.index.joins and not undone.isdisjoint(state.index.predecessors[task_id])
-        if record.status not in _UNTOUCHED and task_id not in undone and not is_shaken:
+        # A fork takes over one task after the other, in the order of the definition.
+        if state.adopting or is_shaken:
+            continue
+        if record.status not in _UNTOUCHED and task_id not in undone:
             needed = [state.tasks[need].status for need in state.index.predecessors[task_id]]
             is_met = verdict(state, task_id) is Verdict.START
             assert is_met, f"S1 {task_id} is {record.status} while what it needs is {needed}"

@@ -18,6 +18,7 @@ import msgspec
 from talka_core.conditions import TASKS, ConditionError, holds, parse
 from talka_protocols import events as e
 from talka_protocols.policies import Join, OnFailure, Then
+from talka_protocols.states import TaskStatus
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Dependency, Task
 
@@ -72,6 +73,8 @@ class Course:
                 yield from self._scheduled(event.task_id)
             case e.TaskUnwanted():
                 self._unwanted.add(event.task_id)
+            case e.TaskAdopted():
+                self._adopted(event)
             case e.RollbackStarted():
                 self._going, self._resumed = event.tasks, event.resumed
             case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
@@ -92,6 +95,13 @@ class Course:
                 known.pop(task_id, None)
             self._unwanted.discard(task_id)
         self._items |= kept
+
+    def _adopted(self, event: e.TaskAdopted) -> None:
+        self._statuses[event.task_id] = event.status.value
+        if event.error is not None and event.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT):
+            self._errors[event.task_id] = event.error.code
+        if event.status is TaskStatus.SUCCEEDED:
+            self._results[event.task_id] = msgspec.json.decode(event.result)
 
     def _add(self, edges: Iterable[Dependency]) -> None:
         for edge in edges:

@@ -21,7 +21,7 @@ from talka_protocols.workflow import Task, Workflow
 SHARE = 0.4
 """The share of workflows of other kinds that can be undone."""
 
-OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
+OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped, e.TaskAdopted)
 
 
 def undoable(random: Random, workflow: Workflow) -> Workflow:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from talka_chaos import rewinding
 from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
+from talka_chaos.forks import fork, moments
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.interference import interference, lone_cancellations, relief
@@ -86,6 +87,7 @@ class Simulation:
             [(Recipient.STARTER, str(n)) for n in range(SHARDS if self.schedules else 0)]
         )
         self._requests = 0
+        self._forks: list[str] = []
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:
@@ -160,7 +162,8 @@ class Simulation:
 
     async def _rest(self) -> str:
         end_s, round_ = self.world.now_s() + CALM_S, 0
-        while complaint := unrest(self.world, len(self.workflows), len(self.schedules)):
+        count = len(self.workflows), len(self.schedules)
+        while complaint := self._missing() or unrest(self.world, *count):
             if self.world.now_s() > end_s:
                 return complaint
             if not round_ % 20:
@@ -192,8 +195,21 @@ class Simulation:
             requests += arrivals(random, workflow, at_s, self.world.faults.storm_s)
             for moment, message in requests:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
+        for number, moment in enumerate(moments(self.seed, self.world.faults.storm_s)):
+            loop.call_later(moment, self._fork, f"fork-{number}")
         for put in self.schedules:
             loop.call_later(1.0, self._request, Recipient.STARTER, shard_of(put.name, SHARDS), put)
+
+    def _fork(self, name: str) -> None:
+        submission = fork(Random(f"{self.seed} {name}"), self.world.book.commits, name)  # noqa: S311
+        if submission is not None:
+            self._forks.append(name)
+            self._request(Recipient.PLANNER, shard_of(name, SHARDS), submission)
+
+    def _missing(self) -> str:
+        """L1 say which fork has not begun yet."""
+        begun = self.world.book.of_kind(EXECUTION)
+        return next((f"L1 {name} has not begun" for name in self._forks if name not in begun), "")
 
     def _let_go_on(self) -> None:
         """Resume what is still paused, and release what is parked: nobody else will."""

@@ -5,6 +5,7 @@ Where two safeguards stand behind each other, the mutant removes both.
 
 from talka_chaos.mutants.planting import Mutant, seeds_needed
 from talka_chaos.mutants.pool import POOL_MUTANTS
+from talka_chaos.mutants.rewinding import REWINDING_MUTANTS
 from talka_chaos.mutants.runner import RUNNER_MUTANTS
 from talka_chaos.mutants.scheduler import SCHEDULER_MUTANTS
 from talka_chaos.mutants.starter import STARTER_MUTANTS
@@ -12,7 +13,14 @@ from talka_chaos.mutants.worker import WORKER_MUTANTS
 
 MUTANTS: dict[str, Mutant] = {
     mutant.__name__: mutant
-    for mutant in (*SCHEDULER_MUTANTS, *STARTER_MUTANTS, *POOL_MUTANTS, *WORKER_MUTANTS, *RUNNER_MUTANTS)
+    for mutant in (
+        *SCHEDULER_MUTANTS,
+        *REWINDING_MUTANTS,
+        *STARTER_MUTANTS,
+        *POOL_MUTANTS,
+        *WORKER_MUTANTS,
+        *RUNNER_MUTANTS,
+    )
 }
 
 __all__ = ["MUTANTS", "Mutant", "seeds_needed"]
