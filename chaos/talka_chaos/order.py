@@ -46,6 +46,7 @@ class Course:
         self._asked: dict[str, set[str]] = {}
         self._rounds: Counter[str] = Counter()
         self._unwanted: set[str] = set()
+        self._is_started = False
         self._going: tuple[str, ...] = ()
         self._resumed: tuple[str, ...] = ()
 
@@ -73,6 +74,8 @@ class Course:
                 yield from self._scheduled(event.task_id)
             case e.TaskUnwanted():
                 self._unwanted.add(event.task_id)
+            case e.ExecutionStarted():
+                self._is_started = True
             case e.TaskAdopted():
                 self._adopted(event)
             case e.RollbackStarted():
@@ -142,6 +145,9 @@ class Course:
 
     def _added(self, map_id: str) -> Iterator[str]:
         rule = self._tasks[map_id].map
+        if not self._is_started:
+            # A fork has them from the beginning, and takes them over next.
+            return
         live = [item for item in self._items[map_id] if item not in self._statuses]
         if rule is not None and rule.max_parallel is not None and len(live) > rule.max_parallel:
             yield f"M1 {self._log}: {live} are under way at once, and {rule.max_parallel} may be"
