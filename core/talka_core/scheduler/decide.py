@@ -205,7 +205,7 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
 
 def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[ExecutionEvent]:
     """Take what has come for a task that waits, and start what that has made ready."""
-    before = state.unfinished
+    before = state.version
     match message:
         case SignalExecution():
             yield from arrivals.signalled(state, message, now_ms)
@@ -222,8 +222,7 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
                 yield ParentInformed()
         case AnswerExtension():
             yield from extending.answered(state, message, now_ms)
-    # An extension may end one task and add as many.
-    if state.unfinished != before or isinstance(message, AnswerExtension):
+    if state.version != before:
         yield from dispatch(state, now_ms)
         yield from endings.conclude(state)
 
