@@ -149,7 +149,7 @@ class Rewinding:
         if not event.task_id.startswith(UNDO) or self._graph is None:
             return
         behind = self._graph.downstream(_known(self._graph, undone_by(event.task_id)))
-        if early := [name for name in self._waiting if undone_by(name) in behind]:
+        if early := [n for n in self._waiting if undone_by(n).partition("[")[0] in behind]:
             yield f"U1 {self._log}: {event.task_id} was scheduled before {early}"
 
 

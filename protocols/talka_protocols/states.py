@@ -81,7 +81,7 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _T.TIMED_OUT: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
     _T.CANCELLED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.WAITING}),
     _T.SKIPPED: frozenset({_T.PENDING, _T.CANCELLED}),
-    _T.COMPENSATED: frozenset({_T.PENDING}),
+    _T.COMPENSATED: frozenset({_T.PENDING, _T.WAITING}),
 }
 """Which status may follow which.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from talka_core.scheduler import compensation, extent
 from talka_core.scheduler.extent import Extent, had_ended, is_begun
@@ -41,7 +41,7 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
     return RollbackPlan(
         to,
         cancelled=tuple(t for t in tasks if is_begun(state.tasks[t])),
-        compensated=tuple(compensation.to_undo(state, tasks)),
+        compensated=_compensated(state, tasks),
         kept=tuple(t for t, r in state.tasks.items() if had_ended(r, to) and not r.undoes),
         again=tuple(t for t in tasks if t not in gone),
         removed=removed,
@@ -50,13 +50,18 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
     )
 
 
+def _compensated(state: ExecutionRecord, tasks: Collection[str]) -> tuple[str, ...]:
+    """Return what is undone, in this order; of a map that is its items."""
+    return tuple(t for t in compensation.to_undo(state, tasks) if state.index.tasks[t].map is None)
+
+
 def planned_for_parent(state: ExecutionRecord) -> RollbackPlan:
     """Return what a sub-workflow would undo when the task that it belongs to is undone."""
     tasks = [] if is_undone_by_parent(state) else [t for t, r in state.tasks.items() if not r.undoes]
     return RollbackPlan(
         BEGINNING,
         cancelled=tuple(t for t in tasks if is_begun(state.tasks[t])),
-        compensated=tuple(compensation.to_undo(state, tasks)),
+        compensated=_compensated(state, tasks),
         irreversible=tuple(name for t in tasks for name in _irreversible(state, t)),
     )
 

@@ -155,7 +155,7 @@ def test_stopped_there_and_restarted_keeps_them_too() -> None:
     to = state(model).version
     end(model, 0)
     back(model, to, Then.STOP)
-    assert state(model).tasks["rows"].status is S.CANCELLED
+    assert state(model).tasks["rows"].status is S.COMPENSATED
     assert state(model).tasks["rows[1]"].status is S.SUCCEEDED
     model.tell(Recipient.SCHEDULER, m.RestartExecution("e", request_id="again"))
     deliver_all(model)
@@ -220,6 +220,33 @@ def test_second_rollback_to_the_same_event() -> None:
         end(model, 0)
         back(model, to)
         assert running(model) == ["rows[0]", "rows[1]", "rows[3]", "rows[4]"]
+        assert f"undo:rows:{state(model).tasks['rows'].round - 1}" in state(model).tasks
     model.finish()
     assert state(model).tasks["rows[2]"].attempt == 1
     assert state(model).tasks["rows[0]"].round == 3
+
+
+def test_items_are_undone_between_what_needed_the_map_and_what_that_needed() -> None:
+    """All items go after what came behind the map, and before what it needed."""
+    model = Model({"w1": 16.0})
+    rows = Task("rows", AGENT_TYPE, map=MapOver([0, 1]), compensation=UNDO, dependencies=("before",))
+    before = Task("before", AGENT_TYPE, compensation=UNDO)
+    behind = Task("behind", AGENT_TYPE, compensation=UNDO, dependencies=("rows",))
+    model.submit(check(Workflow("e", "e", (before, rows, behind))))
+    model.finish()
+    assert planned(state(model), m.RollBackExecution("e", 1)).compensated == (
+        "behind",
+        "rows[0]",
+        "rows[1]",
+        "before",
+    )
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("e", 1, then=Then.STOP, request_id="r"))
+    deliver_all(model)
+    for expected in (["undo:behind:1"], ["undo:rows[0]:1", "undo:rows[1]:1"], ["undo:before:1"]):
+        assert running(model) == expected
+        for run in list(model.running):
+            model.begin(run)
+            model.end(run, Outcome.SUCCEEDED)
+            deliver_all(model)
+    assert state(model).status is X.ROLLED_BACK
+    assert state(model).tasks["rows"].status is S.COMPENSATED

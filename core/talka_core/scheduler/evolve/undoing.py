@@ -155,6 +155,7 @@ def _waiting_on(state: ExecutionRecord, map_id: str) -> TaskRecord:
     again = _fresh(record)
     again.status, again.waiting, again.asked = TaskStatus.WAITING, MAP, record.asked
     again.started_at = record.started_at
+    again.round += record.status is TaskStatus.COMPENSATED
     return again
 
 
