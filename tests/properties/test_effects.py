@@ -239,10 +239,6 @@ def _always(_task_id: str) -> bool:
     return True
 
 
-def _stands(state: Any, task_id: str) -> bool:
-    return bool(state.index.tasks[task_id].is_irreversible)
-
-
 def _succeeded(_task_id: str, record: Any) -> bool:
     return record.status is TaskStatus.SUCCEEDED
 
@@ -308,13 +304,14 @@ def _go_back_and_on(random: Random, workflow: Workflow, before: int, *, is_stopp
 
 
 def _irreversible(model: Acting) -> set[str]:
-    """Return the keys of everything irreversible that any execution may have done."""
-    return {
-        key
-        for state in model.executions
-        if state.workflow is not None
-        for key in keys(state, lambda task_id, _record, state=state: _stands(state, task_id))
-    }
+    """Return the keys of all effects that cannot be undone, also of items that have left the graph."""
+    tasks = {state.execution_id: state.index.tasks for state in model.executions}
+    found: set[str] = set()
+    for key, name in model.sink.effects.items():
+        execution_id, task_id = name.split("/")
+        if tasks[execution_id][task_id.partition("[")[0]].is_irreversible:
+            found.add(key)
+    return found
 
 
 def _check_effects(model: Acting, to: int, tasks: frozenset[str]) -> None:
@@ -327,7 +324,7 @@ def _check_effects(model: Acting, to: int, tasks: frozenset[str]) -> None:
         return task_id not in tasks and _unclear(task_id, record)
 
     wanted = keys_with_children(model, then, _succeeded, is_kept)
-    stands = keys(then, lambda task_id, _record: _stands(then, task_id)) | _irreversible(model)
+    stands = _irreversible(model)
     assert wanted <= left, f"gone: {wanted - left}"
     left -= keys_with_children(model, then, may_stand, is_kept)
     assert left - wanted <= stands, f"left: {left - wanted}"
