@@ -24,6 +24,8 @@ def races(commits: list[Commit[Any]], successors: Mapping[str, Sequence[str]]) -
         match event:
             case e.RollbackStarted() | e.ExecutionRestarted():
                 return
+            case e.TaskAdopted():
+                writers |= dict.fromkeys(event.artifacts, event.task_id)
             case e.ArtifactsWritten():
                 for name in event.artifacts:
                     first = writers.get(name, event.task_id)

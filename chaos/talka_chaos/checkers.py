@@ -10,6 +10,7 @@ from talka_chaos.artifacts import races
 from talka_chaos.breakers import breaker_findings
 from talka_chaos.control import cancellations, failures, pauses
 from talka_chaos.events import Occasions, event_unrest, trigger_findings
+from talka_chaos.forks import cascade_findings, fork_findings
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
@@ -93,6 +94,8 @@ def findings(world: World) -> Iterator[str]:
         except AssertionError as error:
             yield str(error)
     yield from _children(world)
+    yield from fork_findings(world.book.commits)
+    yield from cascade_findings(world.book.commits)
     yield from _acknowledged(world)
     yield from world.saves.findings(world.book.commits)
     for subject in world.post.subjects():
@@ -146,7 +149,7 @@ def _children(world: World) -> Iterator[str]:
         if isinstance(event, OVER)
     }
     for key, child in executions.items():
-        if child.parent is not None:
+        if child.parent is not None and child.undone_for is None:
             parent = child.parent
             at, end = ends.get((parent.execution_id, parent.task_id, parent.attempt), (0, None))
             if at < child.finished_at or not _is_as_reported(children.report(child), end):

@@ -10,6 +10,7 @@ from talka_core.scheduler.clock import EARLY_MS
 from talka_protocols import events as e
 from talka_protocols.commit import Commit
 from talka_protocols.policies import OnFailure
+from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import LogName
 
 
@@ -19,7 +20,8 @@ def failures(log: LogName, state: Any) -> Iterator[str]:
         return
     faults = [task_id for task_id in state.failed if not state.tasks[task_id].is_tolerated]
     config = state.workflow.config
-    if config.on_failure is OnFailure.FAIL_FAST and len(faults) > config.tolerated_failures:
+    is_going_on = state.status is not ExecutionState.ROLLED_BACK
+    if is_going_on and config.on_failure is OnFailure.FAIL_FAST and len(faults) > config.tolerated_failures:
         yield f"H3 {log}: {faults} failed, and the execution went on"
     for task in state.workflow.tasks:
         has_fallback = task.fallback is not None and task.map is None and task.agent_type == AGENT_TYPE
@@ -69,6 +71,9 @@ def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                     started = commit.at
                 case e.ExecutionPaused() | e.TaskPaused():
                     paused.add(getattr(event, "task_id", ""))
+                case e.RollbackStarted() | e.ExecutionRestarted():
+                    # Both let the execution go on, and the tasks begin as if nobody had paused them.
+                    paused.difference_update(("", *event.tasks))
                 case e.ExecutionResumed() | e.TaskResumed():
                     paused.discard(getattr(event, "task_id", ""))
                     if isinstance(event, e.ExecutionResumed) and event.limit_ms:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
+from msgspec import Raw
+
 from talka_core.scheduler import ExecutionRecord
+from talka_core.scheduler.waiting import APPROVAL, SIGNAL
 from talka_core.status import status_of
 from talka_protocols.messages import (
+    AnswerApproval,
     CancelExecution,
     CancelSingleTask,
     PauseExecution,
@@ -15,8 +19,9 @@ from talka_protocols.messages import (
     ReprioritizeExecution,
     ResumeExecution,
     SchedulerMessage,
+    SignalExecution,
 )
-from talka_protocols.states import ExecutionState
+from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Strategy, Workflow
 
 
@@ -76,3 +81,15 @@ def relief(state: ExecutionRecord) -> Iterator[SchedulerMessage]:
         yield ReleaseTask(key, f"{request_id}-{task_id}-parked", task_id)
     for task_id in status.paused:
         yield ResumeExecution(key, f"{request_id}-{task_id}", task_id)
+    if state.lost_spans or state.origin is not None:
+        yield from _answers(state)
+
+
+def _answers(state: ExecutionRecord) -> Iterator[SchedulerMessage]:
+    """Yield what tasks wait for once more, as they do after they were undone, or in a fork."""
+    for task_id, task in state.tasks.items():
+        if task.status is TaskStatus.WAITING and task.waiting == SIGNAL:
+            signal_id = f"relief-{state.version}-{task_id}"
+            yield SignalExecution(state.execution_id, task.awaited, signal_id, Raw(f'"{task_id}"'.encode()))
+        if task.status is TaskStatus.WAITING and task.waiting == APPROVAL:
+            yield AnswerApproval(state.execution_id, task_id, "approve")

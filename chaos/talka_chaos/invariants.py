@@ -49,6 +49,11 @@ def check_execution(state: ExecutionRecord) -> None:
         *(state.index.groups[group] for group in state.broken)
     )
     for task_id, record in state.tasks.items():
+        # A join that needs but some may have begun before one of them was undone.
+        is_shaken = task_id in state.index.joins and not undone.isdisjoint(state.index.predecessors[task_id])
+        # A fork takes over one task after the other, in the order of the definition.
+        if state.adopting or is_shaken:
+            continue
         if record.status not in _UNTOUCHED and task_id not in undone:
             needed = [state.tasks[need].status for need in state.index.predecessors[task_id]]
             is_met = verdict(state, task_id) is Verdict.START

@@ -145,7 +145,14 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
             return (is_judged and event.task_id == message.task_id) or _is_over(event, message.task_id)
         case m.StartExecution():
             return isinstance(event, e.PlanHandedOver)
-        case m.SubmitWorkflow() | m.CancelExecution() | m.ChildFinished() | m.ReportEnd():
+        case (
+            m.SubmitWorkflow()
+            | m.CancelExecution()
+            | m.ChildFinished()
+            | m.RollBackChild()
+            | m.ChildRolledBack()
+            | m.ReportEnd()
+        ):
             return _is_kin_settled(message, event)
         case m.SignalExecution():
             return _is_firing(event, message.signal_id)
@@ -168,10 +175,13 @@ def _is_kin_settled(message: m.Message, event: Any) -> bool:
         case m.CancelExecution(parent=e.Parent() as parent):
             is_again = isinstance(event, e.TaskCancelRequested) and event.task_id == parent.task_id
             return is_again or _is_over(event, parent.task_id)
-        case m.ChildFinished():
-            return isinstance(event, e.ParentInformed)
         case m.SubmitWorkflow(trigger=str() as trigger) if trigger:
             return _is_firing(event, message.execution_id)
+        case m.ChildFinished() | m.ChildRolledBack():
+            return isinstance(event, e.ParentInformed | e.RollbackStarted | e.ExecutionRestarted)
+        case m.RollBackChild():
+            is_undone = isinstance(event, e.ChildUndone) and event.child_id == message.execution_id
+            return is_undone or _is_over(event, message.undo.task_id)
         case m.SubmitWorkflow():
             return _is_run(event, e.RunRecorded | e.RunEnded, message.execution_id)
         case m.ReportEnd() | m.CancelExecution():

@@ -18,6 +18,7 @@ import msgspec
 from talka_core.conditions import TASKS, ConditionError, holds, parse
 from talka_protocols import events as e
 from talka_protocols.policies import Join, OnFailure, Then
+from talka_protocols.states import TaskStatus
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Dependency, Task
 
@@ -45,7 +46,9 @@ class Course:
         self._asked: dict[str, set[str]] = {}
         self._rounds: Counter[str] = Counter()
         self._unwanted: set[str] = set()
+        self._is_started = False
         self._going: tuple[str, ...] = ()
+        self._resumed: tuple[str, ...] = ()
 
     def take(self, event: Any) -> Iterator[str]:
         """Take the next event and yield what is wrong with it."""
@@ -71,23 +74,37 @@ class Course:
                 yield from self._scheduled(event.task_id)
             case e.TaskUnwanted():
                 self._unwanted.add(event.task_id)
+            case e.ExecutionStarted():
+                self._is_started = True
+            case e.TaskAdopted():
+                self._adopted(event)
             case e.RollbackStarted():
-                self._going = event.tasks
+                self._going, self._resumed = event.tasks, event.resumed
             case e.ExecutionRolledBack() if event.then is Then.CONTINUE:
-                self._forget(self._going)
+                self._forget(self._going, self._resumed)
             case e.ExecutionRestarted():
-                self._forget(event.tasks)
+                self._forget(event.tasks, event.resumed)
             case _ if type(event) in _ENDS:
                 yield from self._ended(event)
             case _:
                 pass
 
-    def _forget(self, tasks: Iterable[str]) -> None:
-        """Let tasks that run again stand where they began."""
-        for task_id in tasks:
+    def _forget(self, tasks: Iterable[str], resumed: Iterable[str]) -> None:
+        """Let tasks that run again stand where they began; maps that are resumed keep their other items."""
+        again = frozenset(tasks)
+        kept = {id_: [item for item in self._items.get(id_, []) if item not in again] for id_ in resumed}
+        for task_id in again:
             for known in (self._statuses, self._results, self._errors, self._items, self._rounds):
                 known.pop(task_id, None)
             self._unwanted.discard(task_id)
+        self._items |= kept
+
+    def _adopted(self, event: e.TaskAdopted) -> None:
+        self._statuses[event.task_id] = event.status.value
+        if event.error is not None and event.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT):
+            self._errors[event.task_id] = event.error.code
+        if event.status is TaskStatus.SUCCEEDED:
+            self._results[event.task_id] = msgspec.json.decode(event.result)
 
     def _add(self, edges: Iterable[Dependency]) -> None:
         for edge in edges:
@@ -115,7 +132,8 @@ class Course:
         if missing := self._asked.get(task.id, set()) - self._tasks.keys():
             yield f"E1 {self._log}: {task.id} ended before {sorted(missing)} were added as it asked"
         if task.map is not None:
-            items = [self._results.get(item) for item in self._items.get(task.id, [])]
+            known = sorted(self._items.get(task.id, []), key=_index_of)
+            items = [self._results.get(item) for item in known]
             if items.count(None) > task.map.tolerated_failures:
                 yield f"M2 {self._log}: the map {task.id} succeeded with {items}"
             if result != items or len(items) != len(task.map.over):
@@ -127,6 +145,9 @@ class Course:
 
     def _added(self, map_id: str) -> Iterator[str]:
         rule = self._tasks[map_id].map
+        if not self._is_started:
+            # A fork has them from the beginning, and takes them over next.
+            return
         live = [item for item in self._items[map_id] if item not in self._statuses]
         if rule is not None and rule.max_parallel is not None and len(live) > rule.max_parallel:
             yield f"M1 {self._log}: {live} are under way at once, and {rule.max_parallel} may be"
@@ -169,3 +190,7 @@ class Course:
             return holds(expression, values)
         except ConditionError:
             return False
+
+
+def _index_of(item: str) -> int:
+    return int(item.rpartition("[")[2].removesuffix("]"))

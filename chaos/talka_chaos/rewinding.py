@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -18,7 +18,10 @@ from talka_protocols.policies import Action, Then
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Task, Workflow
 
-OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped)
+SHARE = 0.4
+"""The share of workflows of other kinds that can be undone."""
+
+OUTCOMES = (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut, e.TaskCancelled, e.TaskSkipped, e.TaskAdopted)
 
 
 def undoable(random: Random, workflow: Workflow) -> Workflow:
@@ -27,8 +30,38 @@ def undoable(random: Random, workflow: Workflow) -> Workflow:
     return replace(workflow, tasks=tuple(_undoable(random, task, is_grouping) for task in workflow.tasks))
 
 
+def with_more_undoable(seed: int, workflows: Sequence[Workflow]) -> list[Workflow]:
+    """Let some workflows of every kind be undoable, with their sub-workflows; no other draw depends on it."""
+    random = Random(f"undo {seed}")  # noqa: S311  (the same for the same seed is the point)
+    return [
+        _all_undoable(random, workflow) if random.random() < SHARE and not can_go_back(workflow) else workflow
+        for workflow in workflows
+    ]
+
+
+def can_go_back(workflow: Workflow) -> bool:
+    """Tell whether anything in the workflow or in its sub-workflows can be undone."""
+    return any(
+        task.compensation is not None or (task.workflow is not None and can_go_back(task.workflow))
+        for task in workflow.tasks
+    )
+
+
+def _all_undoable(random: Random, workflow: Workflow) -> Workflow:
+    is_grouping = random.random() < 0.2
+    tasks = [_undoable(random, task, is_grouping) for task in workflow.tasks]
+    return replace(
+        workflow,
+        tasks=tuple(
+            task if task.workflow is None else replace(task, workflow=_all_undoable(random, task.workflow))
+            for task in tasks
+        ),
+    )
+
+
 def _undoable(random: Random, task: Task, is_grouping: bool) -> Task:
-    task = replace(task, payload={}, fallback=None)
+    payload = {name: value for name, value in task.payload.items() if name not in ("saves", "writes")}
+    task = replace(task, payload=payload, fallback=None)
     drawn = random.random()
     if task.agent_type != AGENT_TYPE or drawn < 0.2:
         return task
@@ -115,6 +148,11 @@ class Rewinding:
         self._newest[event.task_id] = event.attempt
         if not event.task_id.startswith(UNDO) or self._graph is None:
             return
-        behind = self._graph.downstream([undone_by(event.task_id)])
-        if early := [name for name in self._waiting if undone_by(name) in behind]:
+        behind = self._graph.downstream(_known(self._graph, undone_by(event.task_id)))
+        if early := [n for n in self._waiting if undone_by(n).partition("[")[0] in behind]:
             yield f"U1 {self._log}: {event.task_id} was scheduled before {early}"
+
+
+def _known(graph: TaskGraph, task_id: str) -> list[str]:
+    """Return the task of the definition that a task is an item of, or itself; none for one that was added."""
+    return [name for name in (task_id.partition("[")[0],) if name in graph.index]

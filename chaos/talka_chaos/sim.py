@@ -14,6 +14,7 @@ from talka_chaos.branches import with_control_flow
 from talka_chaos.breakers import drawn_breakers, drawn_outage
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.events import Occasions, at_now, drawn_occasions
+from talka_chaos.forks import fork, moments
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.intake import IntakeProcess
@@ -21,7 +22,7 @@ from talka_chaos.interference import interference, lone_cancellations, other_ord
 from talka_chaos.keyed import with_keys
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
-from talka_chaos.rewinding import undoable
+from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.swarm import Faults
 from talka_chaos.timetable import drawn_schedules
 from talka_chaos.virtual_loop import StillnessError, run_virtually
@@ -81,7 +82,9 @@ class Simulation:
         self.seed = seed
         self.world = World(seed, faults)
         random = self.world.random
-        self.workflows = [workflow] if workflow else with_keys(seed, self._drawn(random))
+        self.workflows = (
+            [workflow] if workflow else with_more_undoable(seed, with_keys(seed, self._drawn(random)))
+        )
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
@@ -98,6 +101,7 @@ class Simulation:
         self._requests = 0
         if workflow is None and faults is None:
             self.world.outage_s = drawn_outage(seed)
+        self._forks: list[str] = []
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:
@@ -183,7 +187,8 @@ class Simulation:
 
     async def _rest(self) -> str:
         end_s, round_ = self.world.now_s() + CALM_S, 0
-        while complaint := unrest(self.world, len(self.workflows), len(self.schedules), self.occasions):
+        count = len(self.workflows), len(self.schedules)
+        while complaint := self._missing() or unrest(self.world, *count, self.occasions):
             if self.world.now_s() > end_s:
                 return complaint
             if not round_ % 20:
@@ -211,13 +216,15 @@ class Simulation:
             requests: list[tuple[float, Message]] = []
             if random.random() < 0.2:
                 requests += interference(random, workflow, at_s)
-            if any(task.compensation for task in workflow.tasks):
+            if rewinding.can_go_back(workflow):
                 requests += rewinding.requests(random, workflow, at_s)
             requests += lone_cancellations(self.seed, workflow, at_s)
             requests += other_orders(self.seed, workflow, at_s)
             requests += arrivals(random, workflow, at_s, self.world.faults.storm_s)
             for moment, message in requests:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
+        for number, moment in enumerate(moments(self.seed, self.world.faults.storm_s)):
+            loop.call_later(moment, self._fork, f"fork-{number}")
         for put in self.schedules:
             loop.call_later(1.0, self._request, Recipient.STARTER, shard_of(put.name, SHARDS), put)
 
@@ -229,6 +236,17 @@ class Simulation:
     def _of_trigger(self, message: TriggerMessage) -> None:
         now = at_now(message, len(self.world.events.published))
         self._request(Recipient.TRIGGER, shard_of(now.key, SHARDS), now)
+
+    def _fork(self, name: str) -> None:
+        submission = fork(Random(f"{self.seed} {name}"), self.world.book.commits, name)  # noqa: S311
+        if submission is not None:
+            self._forks.append(name)
+            self._request(Recipient.PLANNER, shard_of(name, SHARDS), submission)
+
+    def _missing(self) -> str:
+        """L1 say which fork has not begun yet."""
+        begun = self.world.book.of_kind(EXECUTION)
+        return next((f"L1 {name} has not begun" for name in self._forks if name not in begun), "")
 
     def _let_go_on(self) -> None:
         """Resume what is still paused, and release what is parked: nobody else will."""

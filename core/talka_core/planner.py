@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
 from msgspec import Struct, field
 
 from talka_core.behaviour import Behaviour, Effect, Send
 from talka_core.extension import judge
-from talka_core.graph import analyse, lower_bound
+from talka_core.graph import CyclicGraphError, TaskGraph, analyse, lower_bound
 from talka_core.inputs import check_bound
 from talka_core.strategies import planned_order
 from talka_core.validation import check
@@ -39,7 +39,7 @@ from talka_protocols.messages import (
 )
 from talka_protocols.states import FINAL_TASK_STATUSES
 from talka_protocols.subjects import PLAN
-from talka_protocols.workflow import ClaimCheck, Workflow
+from talka_protocols.workflow import ClaimCheck, Task, Workflow
 
 
 class PlanRecord(Struct):
@@ -116,9 +116,24 @@ def _rejected(message: SubmitWorkflow, name: str, code: str, reason: str) -> Pla
 
 def _fits(origin: Origin, workflow: Workflow) -> bool:
     ids = [adopted.task_id for adopted in origin.tasks]
-    is_known = set(ids) <= {task.id for task in workflow.tasks}
+    grown = [*workflow.tasks, *(task for addition in origin.added for task in addition.tasks)]
+    known = {task.id for task in grown}
+    is_known = set(ids) <= known and len(grown) == len(known) and len(ids) == len(set(ids))
     are_ended = all(adopted.status in FINAL_TASK_STATUSES for adopted in origin.tasks)
-    return is_known and are_ended and len(ids) == len(set(ids))
+    return is_known and are_ended and _is_graph(origin, workflow, grown)
+
+
+def _is_graph(origin: Origin, workflow: Workflow, grown: Sequence[Task]) -> bool:
+    """Tell whether the graph is still one without cycles, and knows all that it names."""
+    edges = (*workflow.dependencies, *(edge for added in origin.added for edge in added.dependencies))
+    ids = [task.id for task in grown]
+    if not all({edge.from_task, edge.to_task} <= set(ids) for edge in edges):
+        return False
+    try:
+        TaskGraph(ids, ((edge.from_task, edge.to_task) for edge in edges)).levels()
+    except CyclicGraphError:
+        return False
+    return True
 
 
 def _judge_extension(message: ExtendPlan) -> ExtensionJudged:

@@ -111,7 +111,8 @@ class RollbackPlan(Struct, frozen=True):
     ``cancelled`` are active now; ``compensated`` are undone, in this order;
     ``kept`` stay as they are with their results; ``again`` run again when the
     execution continues; ``removed`` were added to the graph since; ``irreversible``
-    did what stays.
+    did what stays, or may have where ``TASK/TASK`` names one of a sub-workflow.
+    ``children`` are the sub-workflows that are undone; ``resumed`` are maps among ``again`` that keep items.
     """
 
     to: int
@@ -121,3 +122,13 @@ class RollbackPlan(Struct, frozen=True):
     again: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     irreversible: tuple[str, ...] = ()
+    children: tuple[ChildPlan, ...] = ()
+    resumed: tuple[str, ...] = ()
+
+
+class ChildPlan(Struct, frozen=True):
+    """What a sub-workflow of a task undoes with it; no ``plan`` where its history is not at hand."""
+
+    task_id: str
+    execution_id: str
+    plan: RollbackPlan | None = None

@@ -71,7 +71,9 @@ FINAL_EXECUTION_STATES = frozenset(
 )
 
 TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
-    _T.PENDING: frozenset({_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.SKIPPED, _T.CANCELLED}),
+    _T.PENDING: frozenset(
+        {_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.SKIPPED, _T.CANCELLED, _T.COMPENSATED}
+    ),
     _T.READY: frozenset(
         {_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED, _T.TIMED_OUT}
     ),
@@ -83,12 +85,12 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _T.WAITING: frozenset({_T.READY, _T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.CANCELLED}),
     _T.RETRYING: frozenset({_T.READY, _T.CANCELLED}),
     _T.COMPENSATING: frozenset({_T.COMPENSATED, _T.FAILED}),
-    _T.SUCCEEDED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
-    _T.FAILED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
+    _T.SUCCEEDED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.WAITING, _T.CANCELLED}),
+    _T.FAILED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.WAITING, _T.CANCELLED}),
     _T.TIMED_OUT: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.CANCELLED}),
     _T.CANCELLED: frozenset({_T.COMPENSATING, _T.COMPENSATED, _T.PENDING, _T.WAITING}),
     _T.SKIPPED: frozenset({_T.PENDING, _T.CANCELLED}),
-    _T.COMPENSATED: frozenset({_T.PENDING}),
+    _T.COMPENSATED: frozenset({_T.PENDING, _T.WAITING}),
 }
 """Which status may follow which.
 
@@ -102,8 +104,8 @@ to WAITING is a task that returned and has asked to add to the graph, or one tha
 is parked, as from QUEUED or SCHEDULED; WAITING to READY is one that is released.
 What has ended becomes something else only by a rollback, a restart, a broken
 group, or the resume of an execution that its time limit had stopped:
-COMPENSATING while it is undone, PENDING (or WAITING, if it is a map) when it is
-to run again.
+COMPENSATING while it is undone, PENDING when it is to run again, or WAITING if it
+is a map some of whose items are kept.
 """
 
 EXECUTION_TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from talka import Orchestrator, Task, WorkflowBuilder, local
 from talka_core.scheduler import ExecutionRecord
+from talka_core.scheduler.waiting import child_id
 from talka_protocols.errors import RequestRefusedError, UnknownExecutionError
+from talka_protocols.policies import Action, MapOver, Then
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow
 from talka_services.cli.records import Records
 from talka_services.cli.verification import verify_execution
-from talka_services.exports import Archive, export_execution
+from talka_services.client.rewinding import plan_rollback, rollback_request
+from talka_services.exports import Archive, export_execution, import_execution
 from talka_services.formats import load
 
 OPTIONS: dict[str, Any] = {
@@ -85,7 +89,7 @@ async def test_a_fork_never_runs_what_it_keeps(tmp_path: Path) -> None:
         assert await talka.fork(failed.execution_id, event, key="again") == forked
         result = await talka.wait(forked)
         assert (result.status, forked != failed.execution_id) == (ExecutionState.SUCCEEDED, True)
-        assert result.tasks["a"].result == failed.tasks["a"].result
+        assert result.tasks["a"] == failed.tasks["a"]
         assert ledger.read_text().splitlines() == [f"{forked}/b", f"{forked}/c"]
         at_origin = await talka.histories.execution(failed.execution_id, event)
         state = await talka.histories.execution(forked)
@@ -137,6 +141,47 @@ async def test_an_exported_execution_is_forked_where_its_origin_is_gone(tmp_path
 
 
 @pytest.mark.asyncio
+async def test_sub_workflows_come_along_in_an_exported_file(tmp_path: Path) -> None:
+    """Both levels are read, forked and imported where their origin is gone, and there rolled back."""
+    ledger, file = tmp_path / "ledger", tmp_path / "e.talka.sqlite"
+    undo = Action("command", {"argv": ["sh", "-c", f'echo "undone $TALKA_IDEMPOTENCY_KEY" >> {ledger}']})
+    inner = chain(Task("deep", "workflow", workflow=chain(replace(step(ledger, "x"), compensation=undo))))
+    async with local(data_dir=tmp_path / "first", **OPTIONS) as talka:
+        origin = await talka.execute_workflow(
+            chain(step(ledger, "a"), Task("sub", "workflow", workflow=inner), step(ledger, "b"))
+        )
+        parent = origin.execution_id
+        event = await end_of(talka, parent, "sub")
+        await export(talka, parent, file)
+    (tmp_path / "first").rename(tmp_path / "gone")
+    child = child_id(parent, "sub", 1)
+    grandchild = child_id(child, "deep", 1)
+    ledger.write_text("")
+    with Archive(file) as archive:
+        assert archive.manifest.children == (child, grandchild)
+        plan = await plan_rollback(archive.histories, rollback_request(parent, "a"))
+        inner_plan = plan.children[0].plan
+        assert inner_plan is not None
+        assert [(c.execution_id, c.plan and c.plan.compensated) for c in inner_plan.children] == [
+            (grandchild, ("x",))
+        ]
+        async with local(data_dir=tmp_path / "second", **OPTIONS) as talka:
+            forked = await talka.fork(parent, event, archive=archive)
+            assert (await talka.wait(forked)).tasks["sub"] == origin.tasks["sub"]
+            again = await talka.fork(grandchild, 1, archive=archive)
+            assert (await talka.wait(again)).status is ExecutionState.SUCCEEDED
+            assert ledger.read_text().splitlines() == [f"{forked}/b", f"{again}/x"]
+            ports = talka.node.ports
+            await import_execution(archive, log=ports.log, blobs=ports.blobs, shards=ports.shards)
+            assert (await talka.get_execution_status(grandchild)).status is ExecutionState.SUCCEEDED
+            ledger.write_text("")
+            await talka.rollback(parent, "a", then=Then.STOP)
+            assert (await talka.wait(parent)).status is ExecutionState.ROLLED_BACK
+            assert ledger.read_text().splitlines() == [f"undone {grandchild}/x/undo"]
+            await verify(talka, grandchild)
+
+
+@pytest.mark.asyncio
 async def test_much_that_is_kept_travels_by_claim_check(tmp_path: Path) -> None:
     """Hundreds of kept results are stored once, split into commits, and survive a restart of the platform."""
     builder = WorkflowBuilder("many")
@@ -156,7 +201,38 @@ async def test_much_that_is_kept_travels_by_claim_check(tmp_path: Path) -> None:
         assert live.origin is not None
         assert (live.origin.claim is not None, live.origin.tasks, live.adopting) == (True, (), {})
         assert all(result.tasks[t].result == origin.tasks[t].result for t in state.tasks)
-        assert sum(record.attempt == 1 and bool(record.worker_id) for record in live.tasks.values()) == 1
+        assert sum(bool(record.spans) for record in live.tasks.values()) == 1
+        await verify(talka, forked)
+    async with local(data_dir=tmp_path / "talka", **OPTIONS) as talka:
+        assert (await talka.wait(forked)).status is ExecutionState.SUCCEEDED
+        await verify(talka, forked)
+
+
+@pytest.mark.asyncio
+async def test_items_of_a_map_are_kept_and_travel_by_claim_check(tmp_path: Path) -> None:
+    """Hundreds of items that had ended are never run again, here or after a restart of the platform."""
+    ledger = tmp_path / "ledger"
+    script = f'echo "$TALKA_IDEMPOTENCY_KEY" >> {ledger}; test ${{item}} -lt 149 -o -f {tmp_path}/mended'
+    payload = {"argv": ["sh", "-c", script, "x" * 12_000]}
+    mapped = Task("m", "command", payload=payload, map=MapOver(list(range(150)), max_parallel=8))
+    async with local(data_dir=tmp_path / "talka", **OPTIONS) as talka:
+        origin = await talka.execute_workflow(chain(mapped))
+        assert origin.status is ExecutionState.FAILED
+        event = await end_of(talka, origin.execution_id, "m[149]") - 1
+        then = await talka.histories.execution(origin.execution_id, event)
+        kept = {t for t, record in then.tasks.items() if record.status is TaskStatus.SUCCEEDED}
+        assert len(kept) > 130
+        ledger.write_text("")
+        (tmp_path / "mended").touch()
+        forked = await talka.fork(origin.execution_id, event)
+        result = await talka.wait(forked)
+        assert result.status is ExecutionState.SUCCEEDED
+        assert all(result.tasks[task_id] == origin.tasks[task_id] for task_id in kept)
+        expected = {f"{forked}/m[{index}]" for index in range(150) if f"m[{index}]" not in kept}
+        assert sorted(ledger.read_text().splitlines()) == sorted(expected)
+        live = await talka.histories.execution(forked)
+        assert live.origin is not None
+        assert (live.origin.added_claim is not None, live.origin.added, live.growing) == (True, (), [])
         await verify(talka, forked)
     async with local(data_dir=tmp_path / "talka", **OPTIONS) as talka:
         assert (await talka.wait(forked)).status is ExecutionState.SUCCEEDED

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from talka import Orchestrator, Task, WorkflowBuilder, local
+from talka_core.scheduler.waiting import child_id
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.policies import Action, Then
 from talka_protocols.states import ExecutionState, TaskStatus
@@ -169,6 +170,34 @@ async def test_running_execution_goes_back(talka: Orchestrator, ledger: Ledger) 
     assert (await talka.wait(id_)).status is ExecutionState.SUCCEEDED
     done = [line for line in ledger.lines(id_) if line != "+ b"]
     assert done == ["+ a", "- b/undo", "+ b/2"]
+
+
+async def test_rollback_undoes_the_effects_of_sub_workflows(talka: Orchestrator, ledger: Ledger) -> None:
+    """The plan names what the child undoes; its effects go in reverse order, and a new child runs."""
+    inner = chain(*map(ledger.step, "xy"))
+    sub = Task("sub", "workflow", workflow=inner)
+    result = await talka.execute_workflow(chain(ledger.step("a"), sub, ledger.step("c")))
+    parent = result.execution_id
+    child = child_id(parent, "sub", 1)
+    assert (await talka.get_execution_status(child)).status is ExecutionState.SUCCEEDED
+    ledger.clear()
+    plan = await talka.plan_rollback(parent, "a")
+    assert plan.compensated == ("c", "sub")
+    assert [(c.task_id, c.execution_id, c.plan.compensated) for c in plan.children if c.plan] == [
+        ("sub", child, ("y", "x"))
+    ]
+    await talka.rollback(parent, "a")
+    assert (await talka.wait(parent)).status is ExecutionState.SUCCEEDED
+    assert (await talka.get_execution_status(child)).status is ExecutionState.ROLLED_BACK
+    again = child_id(parent, "sub", 2)
+    assert ledger.path.read_text().splitlines() == [
+        f"- {parent}/c/undo",
+        f"- {child}/y/undo",
+        f"- {child}/x/undo",
+        f"+ {again}/x",
+        f"+ {again}/y",
+        f"+ {parent}/c/2",
+    ]
 
 
 async def test_group_is_undone_when_a_member_fails(talka: Orchestrator, ledger: Ledger) -> None:

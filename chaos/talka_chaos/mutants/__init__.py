@@ -6,6 +6,7 @@ Where two safeguards stand behind each other, the mutant removes both.
 from talka_chaos.mutants.ordering import ORDERING_MUTANTS
 from talka_chaos.mutants.planting import Mutant, seeds_needed
 from talka_chaos.mutants.pool import POOL_MUTANTS
+from talka_chaos.mutants.rewinding import REWINDING_MUTANTS
 from talka_chaos.mutants.runner import RUNNER_MUTANTS
 from talka_chaos.mutants.scheduler import SCHEDULER_MUTANTS
 from talka_chaos.mutants.starter import STARTER_MUTANTS
@@ -17,6 +18,7 @@ MUTANTS: dict[str, Mutant] = {
     for mutant in (
         *SCHEDULER_MUTANTS,
         *ORDERING_MUTANTS,
+        *REWINDING_MUTANTS,
         *STARTER_MUTANTS,
         *TRIGGER_MUTANTS,
         *POOL_MUTANTS,

@@ -14,6 +14,7 @@ from talka_core.scheduler import (
     arrivals,
     attempts,
     cancelling,
+    cascade,
     children,
     endings,
     extending,
@@ -51,6 +52,7 @@ from talka_protocols.messages import (
     CancelExecution,
     CancelSingleTask,
     ChildFinished,
+    ChildRolledBack,
     ConfirmChild,
     ConfirmHandOn,
     ConfirmRelease,
@@ -63,6 +65,7 @@ from talka_protocols.messages import (
     RestartExecution,
     ResumeExecution,
     RevokeAllocation,
+    RollBackChild,
     RollBackExecution,
     SchedulerMessage,
     SettleChild,
@@ -80,7 +83,15 @@ RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
 
-Arrival = SignalExecution | AnswerApproval | AnswerExtension | ConfirmChild | ChildFinished | SettleChild
+Arrival = (
+    SignalExecution
+    | AnswerApproval
+    | AnswerExtension
+    | ConfirmChild
+    | ChildFinished
+    | ChildRolledBack
+    | SettleChild
+)
 
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -107,6 +118,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             yield from _cancel(state, message, now_ms)
         case CancelSingleTask():
             yield from cancelling.requested(state, message, now_ms)
+        case RollBackChild():
+            yield from cascade.asked(state, message, now_ms)
         case (
             PauseExecution()
             | ResumeExecution()
@@ -122,6 +135,7 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             | AnswerExtension()
             | ConfirmChild()
             | ChildFinished()
+            | ChildRolledBack()
             | SettleChild()
         ):
             yield from _arrived(state, message, now_ms)
@@ -204,7 +218,7 @@ def _granted(state: ExecutionRecord, message: GrantAllocation) -> Iterator[Execu
 
 def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[ExecutionEvent]:
     """Take what has come for a task that waits, and start what that has made ready."""
-    before = state.unfinished
+    before = state.version
     match message:
         case SignalExecution():
             yield from arrivals.signalled(state, message, now_ms)
@@ -214,13 +228,14 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
             yield from children.confirmed(state, message)
         case ChildFinished():
             yield from children.finished(state, message, now_ms)
+        case ChildRolledBack():
+            yield from cascade.answered(state, message, now_ms)
         case SettleChild():
-            if children.owes_report(state):
+            if children.owes_report(state) and message.undo == state.undone_for:
                 yield ParentInformed()
         case AnswerExtension():
             yield from extending.answered(state, message, now_ms)
-    # An extension may end one task and add as many.
-    if state.unfinished != before or isinstance(message, AnswerExtension):
+    if state.version != before:
         yield from dispatch(state, now_ms)
         yield from endings.conclude(state)
 
@@ -285,6 +300,7 @@ def _advance(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         yield from waiting.begin_all(state, now_ms)
         yield from arrivals.finish_all(state, now_ms)
         yield from cancelling.finish_all(state, now_ms)
+        yield from cascade.finish_all(state, now_ms)
         yield from endings.follow_up_all(state, now_ms)
         yield from pausing.hold_back(state)
         yield from reprioritizing.withdraw_stale(state)

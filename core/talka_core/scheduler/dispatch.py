@@ -33,13 +33,23 @@ def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
 
     A task gets an allocation that is kept, or else the pool is asked.
     """
-    while state.ready and state.may_start and _has_room(state):
-        task_id = state.ready[0][1]
+    while state.may_start and _has_room(state):
+        task_id = _next(state)
+        if task_id is None:
+            return
         source = _kept_for(state, task_id, now_ms)
         if source is None:
             yield TaskQueued(task_id, state.tasks[task_id].attempt + 1)
         else:
             yield from _hand_on(state, source, task_id)
+
+
+def _next(state: ExecutionRecord) -> str | None:
+    """Return the ready task of the best rank; while the execution goes back, only what undoes others."""
+    if not state.is_rolling_back:
+        return state.ready[0][1] if state.ready else None
+    undoing = [entry for entry in state.ready if state.tasks[entry[1]].undoes]
+    return min(undoing)[1] if undoing else None
 
 
 def give_up(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Effect, Send
-from talka_core.scheduler import arrivals, children, letters, progress
+from talka_core.scheduler import arrivals, cascade, children, letters, progress
 from talka_core.scheduler.decide import RETRY, WAIT
 from talka_core.scheduler.state import ExecutionRecord, Return
-from talka_core.scheduler.waiting import WORKFLOW
+from talka_core.scheduler.waiting import UNDOING, WORKFLOW
 from talka_protocols import messages as m
-from talka_protocols.events import Holder
+from talka_protocols.events import Holder, Parent
 from talka_protocols.messages import Recipient
 from talka_protocols.states import FINAL_EXECUTION_STATES, TaskStatus
 
@@ -32,6 +32,8 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
                 yield letters.timer(state, RETRY, task_id)
             case TaskStatus.WAITING if record.waiting == WORKFLOW and not record.is_child_started:
                 yield Send(Recipient.PLANNER, children.submission(state, task_id))
+            case TaskStatus.WAITING if record.waiting == UNDOING:
+                yield from letters.undo_child(state, task_id)
             case TaskStatus.WAITING if record.due_at:
                 yield letters.timer(state, WAIT, task_id)
             case _:
@@ -79,6 +81,12 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield Send(Recipient.SCHEDULER, m.SettleChild(message.child_id), notice=True)
         case m.SignalExecution():
             yield from arrivals.told(state, message)
+        case m.ChildRolledBack():
+            undo = Parent(message.execution_id, message.task_id, message.attempt)
+            yield Send(Recipient.SCHEDULER, m.SettleChild(message.child_id, undo), notice=True)
+        case m.RollBackChild():
+            if (undone := cascade.report(state, message.undo)) is not None:
+                yield Send(Recipient.SCHEDULER, undone, notice=True)
         case m.ReportEnd():
             yield from letters.ended(state, message.schedule)
         case _:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from talka_core.scheduler import compensation
+from talka_core.scheduler.extent import is_begun
 from talka_core.scheduler.joins import is_satisfied
-from talka_core.scheduler.plans import is_begun
 from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.states import FINAL_TASK_STATUSES, TaskStatus
 
@@ -31,9 +31,10 @@ def begun(state: ExecutionRecord, group: str) -> list[str]:
 def undoable(state: ExecutionRecord, group: str, culprit: str) -> list[str]:
     """Return the members whose compensation is still to be added, in order of undoing.
 
-    The one that failed stays what it is.
+    The one that failed stays what it is, unless it is a sub-workflow, which may have done a part of its work.
     """
-    return compensation.missing(state, [t for t in state.index.groups[group] if t != culprit])
+    members = state.index.groups[group]
+    return compensation.missing(state, [t for t in members if t != culprit or state.tasks[t].children])
 
 
 def _is_lost(state: ExecutionRecord, culprit: str) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from talka_core.behaviour import Effect, Send, SetTimer
-from talka_core.scheduler import children
+from talka_core.scheduler import cascade, children
 from talka_core.scheduler.clock import start_due_at
 from talka_core.scheduler.decide import KEPT, START, TIMEOUT
 from talka_core.scheduler.extending import question_of
 from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.names import effect_key
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
-from talka_core.scheduler.waiting import WORKFLOW
+from talka_core.scheduler.waiting import UNDOING, WORKFLOW
 from talka_protocols import messages as m
 from talka_protocols.events import Holder
 from talka_protocols.messages import Recipient
@@ -20,9 +20,24 @@ from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState
 
 
 def report(state: ExecutionRecord) -> Iterator[Effect]:
-    """Tell the task whose sub-workflow this is how it ended, if that is owed."""
-    if children.owes_report(state):
+    """Tell the task whose sub-workflow this is how it ended, or what undoes that; if that is owed."""
+    if not children.owes_report(state):
+        return
+    if state.undone_for is None:
         yield Send(Recipient.SCHEDULER, children.report(state))
+    elif (undone := cascade.report(state, state.undone_for)) is not None:
+        yield Send(Recipient.SCHEDULER, undone)
+
+
+def undo_child(state: ExecutionRecord, task_id: str) -> Iterator[Effect]:
+    """Ask the next sub-workflow of a compensation to undo what it did."""
+    if cascade.is_asking(state.tasks[task_id]):
+        yield Send(Recipient.SCHEDULER, cascade.request(state, task_id))
+
+
+def settle_child(state: ExecutionRecord, task_id: str, child_id: str) -> Effect:
+    """Tell a sub-workflow that its answer to what undoes it is recorded."""
+    return Send(Recipient.SCHEDULER, cascade.settlement(state, task_id, child_id), notice=True)
 
 
 def request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
@@ -65,6 +80,8 @@ def settle(state: ExecutionRecord, task_id: str, attempt: int) -> Iterator[Effec
     record = state.tasks[task_id]
     if record.waiting == WORKFLOW and attempt:
         yield Send(Recipient.SCHEDULER, m.SettleChild(record.awaited), notice=True)
+    elif record.waiting == UNDOING and attempt and record.awaited:
+        yield settle_child(state, task_id, record.awaited)
     elif record.worker_id and attempt:
         yield settled(record.worker_id, state.execution_id, task_id, attempt)
 

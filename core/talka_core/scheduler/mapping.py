@@ -52,7 +52,21 @@ def next_items(state: ExecutionRecord, map_id: str) -> Sequence[Task]:
     if progress.added >= most:
         return ()
     items = _items(state, map_id)
-    return [_item(state, map_id, items, index) for index in range(progress.added, most)]
+    # Where a map keeps items of an earlier run, those that it lacks may stand anywhere.
+    known = state.tasks
+    missing = [index for index in range(progress.items) if item_id(map_id, index) not in known]
+    return [_item(state, map_id, items, index) for index in missing[: most - progress.added]]
+
+
+def item_id(map_id: str, index: int) -> str:
+    """Name the task of one item."""
+    return f"{map_id}[{index}]"
+
+
+def ordered(state: ExecutionRecord, map_id: str) -> list[str]:
+    """Return the items that are tasks, as they stand in the list."""
+    ids = (item_id(map_id, index) for index in range(state.maps[map_id].items))
+    return [id_ for id_ in ids if id_ in state.tasks]
 
 
 def added(map_id: str, tasks: Sequence[Task]) -> Iterator[TasksAdded]:
@@ -119,7 +133,7 @@ def _check_count(state: ExecutionRecord, map_id: str, count: int) -> None:
     most = _rule(state, map_id).max_items
     promised = sum(progress.items - progress.added for progress in state.maps.values())
     room = state.workflow.constraints.max_tasks - len(state.tasks) - promised
-    if count > min(most, room):
+    if count > most or count - len(state.index.items.get(map_id, ())) > room:
         limit = f"max_items is {most:,}" if most < room else f"the execution's max_tasks leaves {room:,}"
         raise WorkflowInvalidError(
             f"Task {map_id!r} maps over {count:,} items, and {limit}.",
@@ -148,7 +162,7 @@ def _item(state: ExecutionRecord, map_id: str, items: list[Any], index: int) -> 
         fallback = replace(fallback, payload=bind(fallback.payload, values))
     return replace(
         task,
-        id=f"{map_id}[{index}]",
+        id=item_id(map_id, index),
         fallback=fallback,
         payload=_payload(state, map_id, items, index),
         map=None,
@@ -164,7 +178,7 @@ def _item(state: ExecutionRecord, map_id: str, items: list[Any], index: int) -> 
 
 def _failure(state: ExecutionRecord, map_id: str) -> TaskFailure:
     progress, rule = state.maps[map_id], _rule(state, map_id)
-    failed = [item for item in state.index.items[map_id] if state.tasks[item].error is not None]
+    failed = [item for item in ordered(state, map_id) if state.tasks[item].error is not None]
     shown = "; ".join(f"{item}: {_reason(state, item)}" for item in failed[:SHOWN_MAX])
     more = "; ..." if len(failed) > SHOWN_MAX else ""
     sentence = (
@@ -184,7 +198,7 @@ def _result(state: ExecutionRecord, map_id: str) -> Raw:
     A result that is not inline is named by its task and size, and so are all
     of them where they would be too large together.
     """
-    items = state.index.items.get(map_id, [])
+    items = ordered(state, map_id)
     records = [state.tasks[item] for item in items]
     inline = sum(len(bytes(record.result)) + 1 for record in records if record.claim is None)
     is_large = inline > INLINE_BYTES_MAX

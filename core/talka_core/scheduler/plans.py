@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from talka_core.scheduler import compensation
+from collections.abc import Collection, Iterator
+
+from talka_core.scheduler import compensation, extent
+from talka_core.scheduler.extent import Extent, had_ended, is_begun
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.messages import RestartExecution, RollBackExecution
 from talka_protocols.results import RollbackPlan
-from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState, TaskStatus
+from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState
+from talka_protocols.workflow import Workflow
+
+BEGINNING = 1
+"""The event to which an undone sub-workflow goes back: it had been accepted, and nothing had been done."""
 
 
 def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
@@ -18,13 +25,12 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
     """
     _check_restful(state)
     to = _target(state, message)
-    tasks = _with_additions(state, [t for t, r in state.tasks.items() if not _had_ended(r, to)])
+    reach = extent.since(state, to)
+    tasks = reach.tasks
     if not tasks:
         raise RequestRefusedError(f"Nothing has happened after event {to}.", code="nothing_to_undo")
     removed = tuple(t for t in tasks if state.tasks[t].added_at > to)
-    stands = tuple(
-        t for t in tasks if state.index.tasks[t].is_irreversible and compensation.has_acted(state.tasks[t])
-    )
+    stands = tuple(name for t in tasks for name in _irreversible(state, t))
     if stands and not message.accepts_irreversible:
         raise RequestRefusedError(
             f"What {_named(stands)} did cannot be undone.",
@@ -35,15 +41,50 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
     return RollbackPlan(
         to,
         cancelled=tuple(t for t in tasks if is_begun(state.tasks[t])),
-        compensated=tuple(compensation.to_undo(state, tasks)),
-        kept=tuple(t for t, r in state.tasks.items() if _had_ended(r, to) and not r.undoes),
+        compensated=_compensated(state, tasks),
+        kept=tuple(t for t, r in state.tasks.items() if had_ended(r, to) and not r.undoes),
         again=tuple(t for t in tasks if t not in gone),
         removed=removed,
         irreversible=stands,
+        resumed=reach.resumed,
     )
 
 
-def restarted(state: ExecutionRecord, message: RestartExecution) -> tuple[str, ...]:
+def _compensated(state: ExecutionRecord, tasks: Collection[str]) -> tuple[str, ...]:
+    """Return what is undone, in this order; of a map that is its items."""
+    return tuple(t for t in compensation.to_undo(state, tasks) if state.index.tasks[t].map is None)
+
+
+def planned_for_parent(state: ExecutionRecord) -> RollbackPlan:
+    """Return what a sub-workflow would undo when the task that it belongs to is undone."""
+    tasks = [] if is_undone_by_parent(state) else [t for t, r in state.tasks.items() if not r.undoes]
+    return RollbackPlan(
+        BEGINNING,
+        cancelled=tuple(t for t in tasks if is_begun(state.tasks[t])),
+        compensated=_compensated(state, tasks),
+        irreversible=tuple(name for t in tasks for name in _irreversible(state, t)),
+    )
+
+
+def _irreversible(state: ExecutionRecord, task_id: str) -> Iterator[str]:
+    """Yield what stays of what the task did; only a sub-workflow knows whether its tasks did anything."""
+    record, task = state.tasks[task_id], state.index.tasks[task_id]
+    if task.is_irreversible:
+        if record.children or compensation.has_acted(record):
+            yield task_id
+    elif record.children and task.compensation is None and task.workflow is not None:
+        yield from (f"{task_id}/{name}" for name in _declared(task.workflow))
+
+
+def _declared(workflow: Workflow) -> Iterator[str]:
+    for task in workflow.tasks:
+        if task.is_irreversible:
+            yield task.id
+        elif task.workflow is not None and task.compensation is None:
+            yield from (f"{task.id}/{name}" for name in _declared(task.workflow))
+
+
+def restarted(state: ExecutionRecord, message: RestartExecution) -> Extent:
     """Return the tasks that a restart would run again.
 
     Raises:
@@ -53,26 +94,26 @@ def restarted(state: ExecutionRecord, message: RestartExecution) -> tuple[str, .
     is_whole = not message.from_task and not message.from_event
     if state.rollback is not None:
         if is_whole:
-            return state.rollback.tasks
+            return Extent(state.rollback.tasks, state.rollback.resumed)
         raise RequestRefusedError(
             f"Its rollback to event {state.rollback.to} has not been completed.",
             hint="Restart it without saying from where: the rollback is then taken up again.",
             code="rollback_unfinished",
         )
-    tasks = _with_additions(state, _chosen(state, message))
-    if not tasks:
+    reach = _chosen(state, message)
+    if not reach.tasks:
         raise RequestRefusedError("Nothing is left to run again.", code="nothing_to_restart")
-    running = [t for t in tasks if is_begun(state.tasks[t])]
+    running = [t for t in reach.tasks if is_begun(state.tasks[t])]
     if running:
         raise RequestRefusedError(
             f"{_named(running)} would have to run again, and still runs.",
             hint="Wait for it, cancel the execution, or roll it back.",
             code="still_running",
         )
-    return tuple(tasks)
+    return reach
 
 
-def _chosen(state: ExecutionRecord, message: RestartExecution) -> list[str]:
+def _chosen(state: ExecutionRecord, message: RestartExecution) -> Extent:
     if message.from_task:
         record = _task(state, message.from_task)
         if message.from_task in state.index.maps:
@@ -87,21 +128,16 @@ def _chosen(state: ExecutionRecord, message: RestartExecution) -> list[str]:
                 hint="Only what has ended can run again.",
                 code="still_running",
             )
-        first = [message.from_task]
-    elif message.from_event:
+        return extent.behind(state, [message.from_task])
+    if message.from_event:
         _check_event(state, message.from_event)
-        return [t for t, r in state.tasks.items() if not _had_ended(r, message.from_event)]
-    else:
-        lost = (TaskStatus.SUCCEEDED, TaskStatus.PENDING)
-        first = [
-            t
-            for t, r in state.tasks.items()
-            if r.status in FINAL_TASK_STATUSES
-            and r.status not in lost
-            and not (r.undoes or r.condition or t in state.index.maps)
-        ]
-    wanted = _downstream(state, first)
-    return [t for t in state.tasks if t in wanted]
+        return extent.since(state, message.from_event)
+    return extent.undone(state)
+
+
+def is_undone_by_parent(state: ExecutionRecord) -> bool:
+    """Tell whether the sub-workflow has undone everything because what undoes its task asked for that."""
+    return state.undone_for is not None and state.status is ExecutionState.ROLLED_BACK
 
 
 def _check_restful(state: ExecutionRecord) -> None:
@@ -112,6 +148,12 @@ def _check_restful(state: ExecutionRecord) -> None:
             f"The execution is being rolled back to event {state.rollback.to}.",
             hint="Wait for the end of that, and ask again.",
             code="rolling_back",
+        )
+    if state.undone_for is not None:
+        raise RequestRefusedError(
+            f"It is a sub-workflow of {state.undone_for.execution_id}, which has had everything undone here.",
+            hint="Restart that execution: it begins a new one.",
+            code="undone_by_parent",
         )
     is_open = state.status not in FINAL_EXECUTION_STATES
     if state.workflow is None:
@@ -161,37 +203,6 @@ def _task(state: ExecutionRecord, task_id: str) -> TaskRecord:
             code="unknown_task",
         )
     return record
-
-
-def _had_ended(record: TaskRecord, event: int) -> bool:
-    """Tell whether the task stays as it is when everything after the event is undone."""
-    is_final = record.status in FINAL_TASK_STATUSES
-    return bool(record.undoes) or (is_final and record.ended_version <= event)
-
-
-def is_begun(record: TaskRecord) -> bool:
-    """Tell whether the task has begun and not ended."""
-    return record.status not in FINAL_TASK_STATUSES and record.status is not TaskStatus.PENDING
-
-
-def _with_additions(state: ExecutionRecord, tasks: list[str]) -> list[str]:
-    """Return the tasks and all that they added to the graph, and what needs that."""
-    wanted = frozenset(tasks)
-    while True:
-        new = [t.id for a in state.added if a.by in wanted for t in a.tasks if t.id not in wanted]
-        if not new:
-            return [task_id for task_id in state.tasks if task_id in wanted]
-        wanted = wanted.union(new)
-
-
-def _downstream(state: ExecutionRecord, first: list[str]) -> frozenset[str]:
-    wanted = dict.fromkeys(first)
-    frontier = list(first)
-    while frontier:
-        new = [s for s in state.index.successors[frontier.pop()] if s not in wanted]
-        wanted |= dict.fromkeys(new)
-        frontier += new
-    return frozenset(wanted)
 
 
 def _named(tasks: list[str] | tuple[str, ...]) -> str:

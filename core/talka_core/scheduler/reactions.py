@@ -60,6 +60,12 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting) -> Iterator[Effect]:
         yield Send(Recipient.PLANNER, children.submission(state, event.task_id))
     elif event.due_at:
         yield letters.timer(state, WAIT, event.task_id)
+    yield from letters.undo_child(state, event.task_id)
+
+
+def _child_undone(state: ExecutionRecord, event: e.ChildUndone) -> Iterator[Effect]:
+    yield letters.settle_child(state, event.task_id, event.child_id)
+    yield from letters.undo_child(state, event.task_id)
 
 
 def _extending(state: ExecutionRecord, event: e.ExtensionRequested) -> Iterator[Effect]:
@@ -147,6 +153,7 @@ REACTIONS: dict[type, Callable[[ExecutionRecord, Any], Iterable[Effect]]] = {
     **dict.fromkeys((e.TaskReady, e.TaskResumed, e.TaskReleased), _ready),
     **dict.fromkeys((e.TaskRetrying, e.TaskIterated), _retrying),
     e.TaskWaiting: _waiting,
+    e.ChildUndone: _child_undone,
     e.ExtensionRequested: _extending,
     e.SignalReceived: _signalled,
     e.DependencyViolationDetected: _violated,

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from talka_core.scheduler import compensation
 from talka_core.scheduler.dispatch import dispatch, make_ready, release_kept
 from talka_core.scheduler.endings import cancel_task, conclude, follow_up_all
+from talka_core.scheduler.extent import is_begun
 from talka_core.scheduler.joins import Verdict, verdict
-from talka_core.scheduler.plans import is_begun, planned, restarted
+from talka_core.scheduler.plans import planned, restarted
 from talka_core.scheduler.state import ExecutionRecord, Rollback
+from talka_core.scheduler.waiting import begin_all
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.events import (
     ExecutionEvent,
@@ -54,20 +56,26 @@ def requested(
 
 def _roll_back(state: ExecutionRecord, message: RollBackExecution, now_ms: int) -> Iterator[ExecutionEvent]:
     plan = planned(state, message)
-    yield RollbackStarted(plan.to, (*plan.again, *plan.removed), message.then, message.request_id)
+    tasks = (*plan.again, *plan.removed)
+    yield RollbackStarted(plan.to, tasks, message.then, message.request_id, resumed=plan.resumed)
     yield from stop(state, now_ms)
 
 
 def _restart(state: ExecutionRecord, message: RestartExecution, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let tasks run again; those with a compensation are undone first."""
-    tasks = restarted(state, message)
+    reach = restarted(state, message)
+    tasks, resumed = reach.tasks, reach.resumed
     failed = state.rollback
     if failed is not None:
-        yield RollbackStarted(failed.to, failed.tasks, failed.then, message.request_id)
+        yield RollbackStarted(
+            failed.to, failed.tasks, failed.then, message.request_id, resumed=failed.resumed
+        )
     elif compensation.to_undo(state, tasks):
-        yield RollbackStarted(state.version, tasks, Then.CONTINUE, message.request_id)
+        yield RollbackStarted(state.version, tasks, Then.CONTINUE, message.request_id, resumed=resumed)
     else:
-        yield ExecutionRestarted(tasks, message.request_id)
+        yield ExecutionRestarted(tasks, message.request_id, resumed)
+        # It may have been paused, which is over now.
+        yield from begin_all(state, now_ms)
         yield from follow_up_all(state, now_ms)
         yield from dispatch(state, now_ms)
         yield from conclude(state)
@@ -93,6 +101,7 @@ def proceed(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
         return
     missing = compensation.missing(state, going.tasks)
     yield from compensation.add(state, missing, going.tasks)
+    yield from begin_all(state, now_ms)
     yield from follow_up_all(state, now_ms)
     yield from dispatch(state, now_ms)
     undone = [state.tasks[name] for name in compensation.added(state, going.tasks)]
@@ -117,6 +126,7 @@ def _go_on(state: ExecutionRecord, done: Rollback, now_ms: int) -> Iterator[Exec
     """Run again, first of all what held something at the event that was gone back to."""
     if state.status is not ExecutionState.RUNNING:
         return
+    yield from begin_all(state, now_ms)
     for task_id in [task_id for task_id in done.tasks if _held_something(state, task_id, done.to)]:
         if verdict(state, task_id) is Verdict.START:
             yield from make_ready(state, task_id, now_ms)

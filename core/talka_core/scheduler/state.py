@@ -68,7 +68,8 @@ class TaskRecord(Struct, gc=False):
     the definition's own; ``iteration`` counts the rounds of a loop that are
     over. ``waiting`` is the kind of what it waits for, ``awaited`` its name,
     ``asked`` what is shown to whoever may end it, and ``answer`` what has come
-    for it once it ``is_answered``. ``steps`` are the results of finished steps
+    for it once it ``is_answered``. ``children`` are the executions of its
+    sub-workflow in this round that nothing has undone. ``steps`` are the results of finished steps
     inside the task, by name. ``is_paused`` keeps it from starting;
     ``is_expired`` says that the execution's time limit cancelled it, and
     ``is_fallback`` that its fallback runs in its place. ``is_unwanted`` says
@@ -117,6 +118,7 @@ class TaskRecord(Struct, gc=False):
     answer: Raw = Raw(b"null")
     is_answered: bool = False
     is_child_started: bool = False
+    children: list[str] = field(default_factory=list[str])
     iteration: int = 0
     checkpoint: Checkpoint | None = None
     steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
@@ -175,24 +177,30 @@ class OpenExtension(Struct):
 
 
 class MapRecord(Struct):
-    """A map's items: how many there are, are tasks already, have ended, and ended without success."""
+    """A map's items: how many there are, are tasks already, have ended, and ended without success.
+
+    ``since`` is the version at which it began to wait for them.
+    """
 
     items: int
     added: int = 0
     ended: int = 0
     failed: int = 0
+    since: int = 0
 
 
 class Rollback(Struct, frozen=True):
     """On the way back to event ``to``; ``tasks`` had not ended then.
 
-    One that ``has_failed`` stands still until it is asked for again.
+    One that ``has_failed`` stands still until it is asked for again. Maps that
+    are ``resumed`` keep the items that are not among the tasks.
     """
 
     to: int
     tasks: tuple[str, ...]
     then: Then
     has_failed: bool = False
+    resumed: tuple[str, ...] = ()
 
 
 class Retired(Struct, frozen=True):
@@ -221,13 +229,15 @@ class ExecutionRecord(Struct):
     undone or run again. ``requests`` are the newest ids of requests that must
     not be followed twice.
     ``signals`` are those kept for tasks to come, ``signal_ids`` the newest that
-    were recorded. ``parent`` is the task whose sub-workflow it is.
+    were recorded. ``parent`` is the task whose sub-workflow it is,
+    and ``undone_for`` is what undoes that task, once that has asked to have everything here undone.
     ``limit_ms`` is its time limit and ``limit_stopped_at`` the instant since
     which that stands still, 0 while it goes on. ``is_failing`` says that one failure
     ends everything; ``is_forced`` that what runs is killed instead of asked to end.
     ``order`` are the tasks of the definition by position, in the order that was planned for them;
     ``strategy`` and ``priority`` are what somebody chose since, in place of the definition's.
-    ``origin`` is what it was forked from, and ``adopting`` what it has still to take over.
+    ``origin`` is what it was forked from, and ``adopting`` what it has still to take over,
+    after the additions to the graph that are ``growing``.
     """
 
     execution_id: str
@@ -270,6 +280,7 @@ class ExecutionRecord(Struct):
     signal_ids: dict[str, None] = field(default_factory=dict[str, None])
     parent: Parent | None = None
     is_parent_informed: bool = False
+    undone_for: Parent | None = None
     limit_ms: int = 0
     limit_stopped_at: int = 0
     is_failing: bool = False
@@ -277,6 +288,7 @@ class ExecutionRecord(Struct):
     origin: Origin | None = None
     adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
     order: tuple[int, ...] = ()
+    growing: list[TasksAdded] = field(default_factory=list[TasksAdded])
     strategy: str = ""
     priority: int | None = None
 

@@ -47,17 +47,21 @@ WAIT = "wait"
 SIGNAL = "signal"
 APPROVAL = "approval"
 WORKFLOW = "workflow"
+UNDOING = "undoing"
+"""What a compensation waits for that undoes sub-workflows."""
 
 
 def begin(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let a ready task begin to wait, if it is of a kind that waits."""
     task = state.index.tasks[task_id]
-    if not state.may_start or state.tasks[task_id].is_paused:
+    record = state.tasks[task_id]
+    if not state.may_start or record.is_paused or state.holds_back(record):
         return
     if task.map is not None:
         yield mapping.begun(state, task_id, now_ms)
         return
-    kind = _KINDS.get(task.agent_type)
+    is_cascade = record.undoes and task.agent_type == WORKFLOW
+    kind = _undoing if is_cascade else _KINDS.get(task.agent_type)
     if kind is None:
         return
     attempt = state.tasks[task_id].attempt + 1
@@ -67,6 +71,8 @@ def begin(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Executi
         yield _failed(task_id, attempt, now_ms, error)
         return
     yield awaited
+    if awaited.kind == UNDOING and not awaited.name:
+        yield TaskSucceeded(task_id, attempt, now_ms)
     if awaited.kind == SIGNAL:
         yield from take_signal(state, task_id)
         if state.tasks[task_id].is_answered:
@@ -132,6 +138,11 @@ def _workflow(state: ExecutionRecord, task_id: str, attempt: int, _now_ms: int) 
     definition = state.index.tasks[task_id].workflow
     check_names(definition.inputs if definition else {}, payload.inputs)
     return TaskWaiting(task_id, attempt, WORKFLOW, child_id(state.execution_id, task_id, attempt))
+
+
+def _undoing(state: ExecutionRecord, task_id: str, attempt: int, _now_ms: int) -> TaskWaiting:
+    children = state.tasks[state.tasks[task_id].undoes].children
+    return TaskWaiting(task_id, attempt, UNDOING, children[-1] if children else "")
 
 
 def _deadline(seconds: float | UnsetType, now_ms: int) -> int:

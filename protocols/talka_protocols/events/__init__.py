@@ -140,6 +140,7 @@ from talka_protocols.events.trigger import (
     TriggerResumed,
 )
 from talka_protocols.events.undoing import (
+    ChildUndone,
     ExecutionRestarted,
     ExecutionRolledBack,
     RollbackFailed,
@@ -176,6 +177,7 @@ __all__ = [
     "BreakerHalfOpened",
     "BreakerOpened",
     "ChildStarted",
+    "ChildUndone",
     "DependencyViolationDetected",
     "Event",
     "ExecutionAccepted",

@@ -11,6 +11,7 @@ from talka_protocols.events.fact import Fact, Parent, TaskFailure
 from talka_protocols.events.growth import ExtensionAccepted, ExtensionRefused, ExtensionRequested, TasksAdded
 from talka_protocols.events.progress import TaskCheckpointed, TaskStepFinished
 from talka_protocols.events.undoing import (
+    ChildUndone,
     ExecutionRestarted,
     ExecutionRolledBack,
     RollbackFailed,
@@ -355,6 +356,7 @@ ExecutionEvent = (
     | RollbackStarted
     | ExecutionRolledBack
     | RollbackFailed
+    | ChildUndone
     | ExecutionRestarted
     | TaskAdopted
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from talka_protocols.events.fact import Fact
+from talka_protocols.events.fact import Fact, Parent
 from talka_protocols.policies import Then
 
 
@@ -10,12 +10,16 @@ class RollbackStarted(Fact, frozen=True, gc=False):
     """The execution goes back to event ``to``: ``tasks`` had not ended then, and what they did is undone.
 
     ``request_id`` is that of the request, so that a repeated one is known.
+    ``parent`` is what undoes the task whose sub-workflow the execution is, if that asked.
+    ``resumed`` are maps among the tasks that keep those of their items that are not.
     """
 
     to: int
     tasks: tuple[str, ...]
     then: Then = Then.CONTINUE
     request_id: str = ""
+    parent: Parent | None = None
+    resumed: tuple[str, ...] = ()
 
 
 class ExecutionRolledBack(Fact, frozen=True, gc=False):
@@ -36,8 +40,20 @@ class RollbackFailed(Fact, frozen=True, gc=False):
     reason: str
 
 
+class ChildUndone(Fact, frozen=True, gc=False):
+    """Nothing is left of what a sub-workflow did that the task's attempt had to undo."""
+
+    task_id: str
+    attempt: int
+    child_id: str
+
+
 class ExecutionRestarted(Fact, frozen=True, gc=False):
-    """``tasks`` run again, and nothing else does; results of all others are kept."""
+    """``tasks`` run again, and nothing else does; results of all others are kept.
+
+    ``resumed`` are maps among the tasks that keep those of their items that are not.
+    """
 
     tasks: tuple[str, ...]
     request_id: str = ""
+    resumed: tuple[str, ...] = ()

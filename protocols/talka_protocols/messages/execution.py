@@ -145,7 +145,24 @@ class ChildFinished(ToExecution, frozen=True, gc=False):
 
 
 class SettleChild(ToExecution, frozen=True, gc=False):
-    """Whoever asked for the sub-workflow knows how it ended."""
+    """Whoever asked for the sub-workflow knows how it ended, or that it was undone for ``undo``."""
+
+    undo: Parent | None = None
+
+
+class RollBackChild(ToExecution, frozen=True, gc=False):
+    """What undoes a task wants all that its sub-workflow did undone; re-sent until it has heard of it."""
+
+    undo: Parent
+
+
+class ChildRolledBack(ToExecution, frozen=True, gc=False):
+    """All that a sub-workflow did is undone, or cannot be (``error`` says why); re-sent until settled."""
+
+    task_id: str
+    attempt: int
+    child_id: str
+    error: TaskFailure | None = None
 
 
 class SignalExecution(ToExecution, frozen=True, gc=False):
@@ -356,6 +373,8 @@ SchedulerMessage = (
     | ConfirmChild
     | ChildFinished
     | SettleChild
+    | RollBackChild
+    | ChildRolledBack
     | ReportEnd
     | RevokeAllocation
     | AnswerExtension

@@ -11,7 +11,7 @@ import typer
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.pairs import parse_amounts
-from talka_services.cli.records import open_archive
+from talka_services.cli.records import named_in, open_archive
 from talka_services.cli.screen import print_json
 from talka_services.loop import run as run_loop
 
@@ -74,7 +74,7 @@ async def _fork(
 
     archive = open_archive(wanted)
     with archive or nullcontext(), interrupts() as taken:
-        origin = archive.manifest.execution_id if archive else wanted
+        origin = named_in(archive, wanted) if archive else wanted
         is_new = archive is not None
         async with platform_for(target, flags, is_detached=is_detached, create=is_new) as orchestrator:
             forked = await orchestrator.fork(origin, at, key=key, archive=archive)

@@ -83,7 +83,12 @@ async def open_execution(target: Target, wanted: str) -> AsyncGenerator[tuple[Re
             held.pool,
             is_live=False,
         )
-        yield records, held.execution_id
+        yield records, named_in(archive, wanted)
+
+
+def named_in(archive: Archive, wanted: str) -> str:
+    """Return the id that is meant: the one behind ``#``, or that of the execution that was exported."""
+    return _exported(wanted)[1] or archive.manifest.execution_id
 
 
 def open_archive(wanted: str) -> Archive | None:
@@ -99,7 +104,7 @@ def open_archive(wanted: str) -> Archive | None:
     from talka_services.exports import Archive
 
     archive = Archive(file)
-    if name not in ("", archive.manifest.execution_id):
+    if name and not archive.holds(name):
         archive.close()
         raise UnknownExecutionError(name)
     return archive

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +18,7 @@ from talka_services.cli.screen import console, plain, print_json, print_table
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
-    from talka_protocols.results import RollbackPlan, WorkflowResult
+    from talka_protocols.results import ChildPlan, RollbackPlan, WorkflowResult
     from talka_services.client import Orchestrator
 
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="An execution id.")]
@@ -162,6 +162,25 @@ def _show_plan(target: Target, plan: RollbackPlan) -> None:
     if target.is_json:
         print_json(msgspec.to_builtins(plan))
         return
+    console().print(f"back to event {plan.to}")
+    _print_plan(plan)
+    for whose, child in _children(plan, ""):
+        if child.plan is None:
+            console().print(f"with {whose}, sub-workflow {child.execution_id}: its history is not here")
+        else:
+            console().print(f"with {whose}, sub-workflow {child.execution_id}, all that it did")
+            _print_plan(child.plan)
+
+
+def _children(plan: RollbackPlan, within: str) -> Iterator[tuple[str, ChildPlan]]:
+    for child in plan.children:
+        whose = f"{within}{child.task_id}"
+        yield whose, child
+        if child.plan is not None:
+            yield from _children(child.plan, f"{whose}/")
+
+
+def _print_plan(plan: RollbackPlan) -> None:
     rows = [
         ("cancelled", plan.cancelled),
         ("compensated, in this order", plan.compensated),
@@ -170,6 +189,5 @@ def _show_plan(target: Target, plan: RollbackPlan) -> None:
         ("removed from the graph", plan.removed),
         ("irreversible: needs --accept-irreversible", plan.irreversible),
     ]
-    console().print(f"back to event {plan.to}")
     shown = ((what, str(len(tasks)), plain(", ".join(tasks))) for what, tasks in rows if tasks)
     print_table(("what", "tasks", "which"), shown, right=("tasks",))

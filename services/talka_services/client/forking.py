@@ -37,8 +37,12 @@ async def beginning(histories: Histories, execution_id: str, at: int) -> tuple[W
 
 async def stored(origin: Origin, blobs: Blobs, max_bytes: int) -> Origin:
     """Return the origin as it can travel: what is larger than ``max_bytes`` is kept and named."""
-    encoded = msgspec.json.encode(origin.tasks)
-    return origin if len(encoded) <= max_bytes else replace(origin, claim=await blobs.put(encoded))
+    tasks, added = msgspec.json.encode(origin.tasks), msgspec.json.encode(origin.added)
+    if len(tasks) > max_bytes:
+        origin = replace(origin, claim=await blobs.put(tasks))
+    if len(added) > max_bytes:
+        origin = replace(origin, added_claim=await blobs.put(added))
+    return origin
 
 
 async def copy_objects(tasks: Sequence[TaskAdopted], source: Blobs, target: Blobs) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
-from talka_core.scheduler.plans import planned
+from msgspec.structs import replace
+
+from talka_core.scheduler import ExecutionRecord
+from talka_core.scheduler.plans import planned, planned_for_parent
+from talka_protocols.errors import UnknownExecutionError
 from talka_protocols.messages import RestartExecution, RollBackExecution
 from talka_protocols.policies import Then
-from talka_protocols.results import RollbackPlan
+from talka_protocols.results import ChildPlan, RollbackPlan
 from talka_services.client.histories import Histories
 
 
@@ -26,7 +31,29 @@ async def plan_rollback(histories: Histories, request: RollBackExecution) -> Rol
         UnknownExecutionError: there is no such execution.
         RequestRefusedError: it cannot be done.
     """
-    return planned(await histories.execution(request.execution_id), request)
+    state = await histories.execution(request.execution_id)
+    plan = planned(state, request)
+    children = [child async for child in _child_plans(histories, state, plan)]
+    return replace(plan, children=tuple(children))
+
+
+async def _child_plans(
+    histories: Histories, state: ExecutionRecord, plan: RollbackPlan
+) -> AsyncIterator[ChildPlan]:
+    """Yield what is undone with the tasks, in this order; the newest sub-workflow of each comes first."""
+    for task_id in plan.compensated:
+        if state.index.tasks[task_id].compensation is not None:
+            continue
+        for child_id in reversed(state.tasks[task_id].children):
+            try:
+                child = await histories.execution(child_id)
+            except UnknownExecutionError:
+                # An export of an older version holds no sub-workflows.
+                yield ChildPlan(task_id, child_id)
+                continue
+            its = planned_for_parent(child)
+            inner = [grandchild async for grandchild in _child_plans(histories, child, its)]
+            yield ChildPlan(task_id, child_id, replace(its, children=tuple(inner)))
 
 
 def restart_request(execution_id: str, from_task: str = "", from_event: int = 0) -> RestartExecution:

@@ -14,10 +14,11 @@ originator id                     originator version   topic                    
 ``object.-.<sha256>``             1                    ``talka.object``                the value's bytes
 ================================  ===================  ==============================  ====================
 
-Commits keep their bytes, ids and positions. The execution's log and its plan
-are complete; of the pool's log only those commits are there that concern the
-execution, whole, so its versions have gaps and it is shown, not folded. A
-reader opens the file as immutable and writes nothing beside it.
+Its sub-workflows, and theirs, are in it in the same way. Commits keep their
+bytes, ids and positions. The logs of executions and plans are complete; of a
+pool's log only those commits are there that concern the executions, whole, so
+its versions have gaps and it is shown, not folded. A reader opens the file as
+immutable and writes nothing beside it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ SNAPSHOT_TOPIC = "talka.snapshot:"
 
 
 class Manifest(Struct, frozen=True):
-    """What a file holds: the execution, where it ran, and the format; times are Unix seconds."""
+    """What a file holds: the execution, where it ran, and the format; times are Unix seconds.
+
+    ``children`` are its sub-workflows and theirs, which older files do not hold.
+    """
 
     execution_id: str
     namespace: str
@@ -63,6 +67,7 @@ class Manifest(Struct, frozen=True):
     exported_at: float
     talka: str
     format: int = FORMAT
+    children: tuple[str, ...] = ()
 
 
 class ArchiveError(CallerError):
@@ -111,7 +116,7 @@ class Archive:
         return manifest
 
     def names(self) -> list[LogName]:
-        """Return the logs that an import brings back: the execution's and its plan's."""
+        """Return the logs that an import brings back: the executions' and their plans'."""
         found = self._datastore_originators((EXECUTION, PLAN))
         return sorted(found, key=str)
 
@@ -123,6 +128,10 @@ class Archive:
             ids = [str(row["originator_id"]) for row in cursor.fetchall()]
         names = [LogName(*text.split(".", 2)) for text in ids]
         return [name for name in names if name.kind in kinds]
+
+    def holds(self, execution_id: str) -> bool:
+        """Tell whether the execution is the exported one, or one of its sub-workflows."""
+        return execution_id in (self.manifest.execution_id, *self.manifest.children)
 
     @property
     def histories(self) -> Histories:

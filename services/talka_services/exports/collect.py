@@ -1,4 +1,4 @@
-"""Finds everything that belongs to one execution, and writes it to a file."""
+"""Finds everything that belongs to one execution and its sub-workflows, and writes it to a file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 from eventsourcing.persistence import StoredEvent
 
+from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols.commit import Commit, decode_commit
 from talka_protocols.errors import UnknownExecutionError
-from talka_protocols.events import Event, PoolConfigured, TaskScheduled
+from talka_protocols.events import Event, PoolConfigured, TaskScheduled, TaskWaiting
 from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName, shard_of
 from talka_protocols.workflow import ClaimCheck
@@ -38,32 +39,57 @@ async def export_execution(
     namespace: str,
     shards: int,
 ) -> Manifest:
-    """Write an execution with its plan, its pool's commits and its values to one file.
+    """Write an execution with its sub-workflows, their plans, pools' commits and values to one file.
 
     Raises:
         UnknownExecutionError: there is no such execution.
         BrokenHistoryError: its history or one of its values cannot be read.
         CallerError: the file cannot be written.
     """
-    shard = shard_of(execution_id, shards)
-    name = LogName(EXECUTION, shard, execution_id)
-    stored = list(await log.read(name))
-    if not stored:
-        raise UnknownExecutionError(execution_id)
-    state = await Histories(log, blobs, shards).execution(execution_id)
-    manifest = Manifest(execution_id, namespace, shards, state.pool, time.time(), version("talka"))
+    histories = Histories(log, blobs, shards)
+    family = await _family(log, execution_id, shards)
+    pools = {id_: (await histories.execution(id_)).pool for id_ in family}
+    children = tuple(id_ for id_ in family if id_ != execution_id)
+    manifest = Manifest(
+        execution_id, namespace, shards, pools[execution_id], time.time(), version("talka"), children=children
+    )
+    stored = [commit for commits in family.values() for commit in commits]
     workers = set(_workers(stored))
-    stored += await log.read(LogName(PLAN, shard, execution_id))
+    for id_ in family:
+        stored += await log.read(LogName(PLAN, shard_of(id_, shards), id_))
     claims = claims_of(stored)
-    pool = await log.read(LogName(POOL, "-", state.pool))
-    stored += [commit for commit in pool if _concerns(commit, execution_id, workers)]
+    for pool in sorted(set(pools.values())):
+        commits = await log.read(LogName(POOL, "-", pool))
+        stored += [commit for commit in commits if _concerns(commit, frozenset(family), workers)]
     events: list[StoredEvent] = [manifest_event(manifest), *map(commit_event, stored)]
-    snapshot = await snapshots.load(name)
-    if snapshot is not None:
-        events.append(snapshot_event(name, snapshot))
+    for name in (LogName(EXECUTION, shard_of(id_, shards), id_) for id_ in family):
+        snapshot = await snapshots.load(name)
+        events += [snapshot_event(name, snapshot)] if snapshot is not None else []
     events += [object_event(claim, await blobs.get(claim)) for claim in claims]
     await asyncio.to_thread(write_archive, path, events)
     return manifest
+
+
+async def _family(log: Log, execution_id: str, shards: int) -> dict[str, Sequence[StoredCommit]]:
+    """Return the logs of an execution and of all sub-workflows that it ever had, those of these included."""
+    found: dict[str, Sequence[StoredCommit]] = {}
+    wanted = [execution_id]
+    for id_ in wanted:
+        stored = await log.read(LogName(EXECUTION, shard_of(id_, shards), id_))
+        if not stored and id_ == execution_id:
+            raise UnknownExecutionError(execution_id)
+        if stored:
+            # One that the planner has not handed over yet has no log.
+            found[id_] = stored
+            wanted += [child for child in _children(stored) if child not in wanted]
+    return found
+
+
+def _children(stored: Iterable[StoredCommit]) -> Iterator[str]:
+    for commit in _decoded(stored):
+        for _version, _cause, event in commit.events():
+            if isinstance(event, TaskWaiting) and event.kind == WORKFLOW:
+                yield event.name
 
 
 def _decoded(stored: Iterable[StoredCommit]) -> Iterator[Commit[Event]]:
@@ -91,19 +117,19 @@ def _named_by(event: Event) -> Iterator[Any]:
     for field in ("claim", "definition"):
         yield getattr(event, field, None)
     yield getattr(getattr(event, "saved", None), "claim", None)
-    yield getattr(getattr(event, "origin", None), "claim", None)
+    origin = getattr(event, "origin", None)
+    yield from (getattr(origin, name, None) for name in ("claim", "added_claim"))
     yield from getattr(event, "artifacts", {}).values()
 
 
-def _concerns(stored: StoredCommit, execution_id: str, workers: set[str]) -> bool:
-    """Tell whether a pool's commit is about the execution's allocations, a worker that ran it, or all."""
-    prefix = f"{execution_id}/"
+def _concerns(stored: StoredCommit, family: frozenset[str], workers: set[str]) -> bool:
+    """Tell whether a pool's commit is about the executions' allocations, a worker that ran them, or all."""
     for _version, _cause, event in decode_commit(stored.log, stored.body).events():
         holder: Any = getattr(event, "holder", None)
-        if isinstance(event, PoolConfigured) or getattr(holder, "execution_id", "") == execution_id:
+        if isinstance(event, PoolConfigured) or getattr(holder, "execution_id", "") in family:
             return True
         if (
-            getattr(event, "allocation_id", "").startswith(prefix)
+            getattr(event, "allocation_id", "").partition("/")[0] in family
             or getattr(event, "worker_id", "") in workers
         ):
             return True

@@ -30,10 +30,10 @@ class Move(NamedTuple):
 
 
 async def import_execution(archive: Archive, *, log: Log, blobs: Blobs, shards: int) -> ExecutionRecord:
-    """Append the execution's log and its plan's, after their values; the pool's commits stay in the file.
+    """Append the logs of executions and plans, after their values; the pool's commits stay in the file.
 
-    Only finished executions come in: an unfinished one would wait for ever
-    for allocations that its pool no longer knows.
+    Only finished executions come in, with finished sub-workflows: others would
+    wait for ever for allocations that their pool no longer knows.
 
     Raises:
         ExecutionExistsError: the namespace has an execution with this id.
@@ -41,12 +41,15 @@ async def import_execution(archive: Archive, *, log: Log, blobs: Blobs, shards: 
         BrokenHistoryError: the file is damaged.
     """
     execution_id = archive.manifest.execution_id
-    state = await Histories(archive.log, archive.blobs, archive.manifest.shards).execution(execution_id)
-    if state.status not in FINAL_EXECUTION_STATES:
-        raise ArchiveError(
-            f"Execution {execution_id!r} was {state.status} when it was exported; it cannot go on here.",
-            hint=f"Read it where it is: talka status {archive.path}.",
-        )
+    histories = Histories(archive.log, archive.blobs, archive.manifest.shards)
+    state = await histories.execution(execution_id)
+    for id_ in (execution_id, *archive.manifest.children):
+        status = (await histories.execution(id_)).status
+        if status not in FINAL_EXECUTION_STATES:
+            raise ArchiveError(
+                f"Execution {id_!r} was {status} when it was exported; it cannot go on here.",
+                hint=f"Read it where it is: talka status {archive.path}#{id_}.",
+            )
     moves = [await _move(archive, name, log, shards) for name in archive.names()]
     if not any(move.missing for move in moves):
         raise ExecutionExistsError(

@@ -13,6 +13,7 @@ from talka_protocols.events import (
     PlanAccepted,
     ScheduleSet,
     TaskAdopted,
+    TasksAdded,
     TriggerCreated,
 )
 from talka_protocols.messages import CreateTrigger, PutSchedule, StartExecution, SubmitWorkflow
@@ -37,6 +38,7 @@ WITH_DEFINITION: frozenset[type] = frozenset(_HOLDERS)
 T = TypeVar("T")
 _decoder = msgspec.json.Decoder(Workflow)
 _adoptions = msgspec.json.Decoder(tuple[TaskAdopted, ...])
+_additions = msgspec.json.Decoder(tuple[TasksAdded, ...])
 
 
 class Definitions:
@@ -62,24 +64,32 @@ class Definitions:
 
     async def complete(self, item: T) -> T:
         """Return the event or message with its workflow, and what a fork takes over, in place."""
-        if isinstance(item, _FORKS) and item.origin is not None and item.origin.claim is not None:
-            item = replace(item, origin=await self._origin(item.origin, item.origin.claim))
+        if isinstance(item, _FORKS) and item.origin is not None:
+            item = replace(item, origin=await self._origin(item.origin))
         if isinstance(item, _HOLDERS) and item.definition is not None and item.workflow is None:
             return replace(item, workflow=await self.load(item.definition))
         return item
 
-    async def _origin(self, origin: Origin, claim: ClaimCheck) -> Origin:
-        if origin.tasks:
-            return origin
-        return replace(origin, tasks=_adoptions.decode(await self._blobs.get(claim)))
+    async def _origin(self, origin: Origin) -> Origin:
+        if origin.claim is not None and not origin.tasks:
+            origin = replace(origin, tasks=_adoptions.decode(await self._blobs.get(origin.claim)))
+        if origin.added_claim is not None and not origin.added:
+            origin = replace(origin, added=_additions.decode(await self._blobs.get(origin.added_claim)))
+        return origin
 
 
 def stored_form(item: T) -> T:
     """Return the event or message as it travels: a stored definition is only named."""
     if type(item) not in WITH_DEFINITION:
         return item
-    if isinstance(item, _FORKS) and item.origin is not None and item.origin.claim is not None:
-        item = replace(item, origin=replace(item.origin, tasks=()))
+    if isinstance(item, _FORKS) and item.origin is not None:
+        item = replace(item, origin=_named(item.origin))
     if isinstance(item, _HOLDERS) and item.definition is not None and item.workflow is not None:
         return replace(item, workflow=None)
     return item
+
+
+def _named(origin: Origin) -> Origin:
+    tasks = origin.tasks if origin.claim is None else ()
+    added = origin.added if origin.added_claim is None else ()
+    return replace(origin, tasks=tasks, added=added)

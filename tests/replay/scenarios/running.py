@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Raw
 
 from talka_chaos.graphs import AGENT_TYPE
@@ -43,11 +45,11 @@ def deliver_all(model: Model) -> None:
     model.now_ms += 7
 
 
-def end(model: Model, task_id: str, outcome: Outcome, result: bytes = b"null") -> None:
-    """Let the attempt of a task begin and end."""
+def end(model: Model, task_id: str, outcome: Outcome, result: bytes = b"null", **more: Any) -> None:
+    """Let the attempt of a task begin and end; ``more`` are further fields of its report."""
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
-    model.end(run, outcome, Raw(result))
+    model.end(run, outcome, Raw(result), **more)
     deliver_all(model)
 
 

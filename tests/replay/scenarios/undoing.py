@@ -7,14 +7,17 @@ from tests.replay.scenarios.running import CORE, DIAMOND, begun, deliver_all, en
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_core.scheduler.forking import origin_of
+from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import (
     Action,
+    MapOver,
     Then,
 )
 from talka_protocols.workflow import (
     Dependency,
+    Extension,
     Task,
     Workflow,
 )
@@ -38,6 +41,55 @@ def rollback() -> Model:
     return model
 
 
+def rollback_of_sub_workflow() -> Model:
+    """Sub-workflows of two attempts are undone, one of them only when asked again; then a third runs."""
+    undo = Action(AGENT_TYPE, {"undo": True}, retries=1)
+    tasks = (
+        Task("one", AGENT_TYPE, resources=CORE, compensation=undo),
+        Task("two", AGENT_TYPE, resources=CORE, compensation=undo, dependencies=("one",)),
+    )
+    sub = Task("sub", "workflow", workflow=Workflow("child", "child", tasks), retries=1)
+    model = begun(check(Workflow("golden", "golden", (sub, Task("open", AGENT_TYPE, dependencies=("sub",))))))
+    end(model, "one", Outcome.SUCCEEDED)
+    end(model, "two", Outcome.FAILED)
+    _retry(model)
+    end(model, "one", Outcome.SUCCEEDED)
+    end(model, "two", Outcome.SUCCEEDED)
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("golden", 1, request_id="one"))
+    deliver_all(model)
+    end(model, "open", Outcome.SUCCEEDED)
+    for _ in range(2):
+        end(model, "undo:two:1", Outcome.FAILED)
+        _retry(model)
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", request_id="two"))
+    return model
+
+
+def rollback_of_map() -> Model:
+    """A map keeps the item that had ended, and after a failed item a restart keeps what succeeded."""
+    undo = Action(AGENT_TYPE, {"undo": True}, retries=1)
+    model = begun(
+        Workflow("golden", "golden", (Task("a", AGENT_TYPE, map=MapOver([1, 2, 3]), compensation=undo),))
+    )
+    end(model, "a[1]", Outcome.SUCCEEDED)
+    to = model.players[Recipient.SCHEDULER, "golden"].state.version
+    end(model, "a[0]", Outcome.SUCCEEDED)
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("golden", to, request_id="one"))
+    deliver_all(model)
+    for task_id in ("a[2]", "undo:a[0]:1", "undo:a[2]:1"):
+        end(model, task_id, Outcome.SUCCEEDED)
+    end(model, "a[0]", Outcome.FAILED)
+    end(model, "a[2]", Outcome.SUCCEEDED)
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", request_id="two"))
+    return model
+
+
+def _retry(model: Model) -> None:
+    for timer in [timer for timer in model.timers if timer[2].startswith("retry/")]:
+        model.fire(timer)
+    deliver_all(model)
+
+
 def fork() -> Model:
     """A new execution begins with what had ended at an event of a failed one, and runs the rest."""
     model = begun(workflow_of(*DIAMOND))
@@ -46,6 +98,19 @@ def fork() -> Model:
     kept = origin_of(origin)
     end(model, "b", Outcome.FAILED)
     model.tell(Recipient.PLANNER, m.SubmitWorkflow("forked", origin.workflow, origin=kept))
+    return model
+
+
+def fork_of_grown_graph() -> Model:
+    """A fork keeps one item of a map and what a task added, and runs the others."""
+    more = Extension((Task("x", AGENT_TYPE, resources=CORE),), (Dependency("x", "z"),))
+    tasks = tuple(Task(id_, AGENT_TYPE, resources=CORE) for id_ in ("a", "z"))
+    mapped = Task("m", AGENT_TYPE, map=MapOver([1, 2]), resources=CORE)
+    model = begun(Workflow("golden", "golden", (*tasks, mapped), (Dependency("a", "z"),)))
+    end(model, "a", Outcome.SUCCEEDED, extension=more)
+    end(model, "m[1]", Outcome.SUCCEEDED, b"7")
+    origin = model.players[Recipient.SCHEDULER, "golden"].state
+    model.tell(Recipient.PLANNER, m.SubmitWorkflow("forked", origin.workflow, origin=origin_of(origin)))
     return model
 
 
@@ -59,9 +124,7 @@ def rollback_stopped_and_restarted() -> Model:
         end(model, task_id, Outcome.SUCCEEDED)
     for _ in range(2):
         end(model, "undo:b:1", Outcome.FAILED)
-        for timer in [timer for timer in model.timers if timer[2].startswith("retry/")]:
-            model.fire(timer)
-        deliver_all(model)
+        _retry(model)
     for request_id in ("two", "three"):
         model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", request_id=request_id))
         model.finish()

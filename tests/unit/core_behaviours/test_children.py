@@ -216,7 +216,7 @@ def test_rollback_stops_the_sub_workflow_first_and_starts_another() -> None:
     assert _state(model).is_rolling_back
     model.finish()
     again = child_id("e", "sub", _state(model).tasks["sub"].attempt)
-    assert _state(model, CHILD).status is ExecutionState.CANCELLED
+    assert _state(model, CHILD).status is ExecutionState.ROLLED_BACK
     assert again != CHILD
     assert _state(model, again).status is ExecutionState.SUCCEEDED
     assert _state(model).status is ExecutionState.SUCCEEDED

@@ -11,20 +11,23 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from talka_chaos.graphs import AGENT_TYPE, random_workflow
+from talka_chaos.branches import with_control_flow
+from talka_chaos.graphs import AGENT_TYPE, random_workflow, with_children
 from talka_chaos.model import Model
 from talka_core.history import FOLDS, apply
 from talka_core.scheduler import ExecutionRecord
 from talka_core.scheduler.forking import origin_of
+from talka_core.status import task_result
+from talka_core.validation import check
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.commit import decode_commit
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Action, MapOver, OnFailure
+from talka_protocols.policies import Action, MapOver, OnFailure, Then
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 from talka_protocols.subjects import EXECUTION
-from talka_protocols.workflow import ClaimCheck, Dependency, Task, Workflow, WorkflowConfig
+from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Task, Workflow, WorkflowConfig
 
 S = TaskStatus
 
@@ -93,8 +96,7 @@ def assert_adopted(forked: ExecutionRecord, origin: ExecutionRecord) -> None:
     kept = [t.task_id for t in origin_of(origin).tasks]
     for task_id in kept:
         mine, theirs = forked.tasks[task_id], origin.tasks[task_id]
-        assert (mine.status, mine.attempt, mine.error) == (theirs.status, theirs.attempt, theirs.error)
-        assert bytes(mine.result) == bytes(theirs.result)
+        assert task_result(task_id, mine) == task_result(task_id, theirs)
         assert (mine.claim, mine.extracts) == (theirs.claim, theirs.extracts)
 
 
@@ -219,20 +221,133 @@ def test_what_the_origin_did_is_never_undone_by_the_fork() -> None:
     assert [name for name in forked.tasks if name.startswith("undo:")] == ["undo:b:1"]
 
 
-def test_added_tasks_and_rollbacks_are_refused() -> None:
-    """Where the graph had grown, or was going back, the refusal says why and what to do."""
+def mapped() -> Model:
+    """Return an execution in which a map over a result has ended the second of its three items."""
     model = begun(task("list"), task("each", map=MapOver("${list}")), edges=(("list", "each"),))
-    end(model, "list", result=b"[1,2]")
-    with pytest.raises(RequestRefusedError, match="added to the graph by 'each'") as refusal:
-        origin_of(at(model))
-    assert refusal.value.code == "has_added_tasks"
-    before = next(event for event in range(1, at(model).version + 1) if at(model, event).added)
-    forked = fork(model, at(model, before - 1))
+    end(model, "list", result=b"[1,2,3]", extracts={"list": Raw(b"[1,2,3]")})
+    end(model, "each[1]", result=b'"kept"')
+    return model
+
+
+@pytest.mark.parametrize("cut", [None, *range(1, 6)])
+def test_items_of_maps_that_had_ended_are_kept(cut: int | None) -> None:
+    """The map begins anew over the same list, and lacks the item that is there already."""
+    model = mapped()
+    origin = at(model)
+    forked = fork(model, origin, cut=cut)
+    assert_adopted(forked, origin)
     model.finish()
-    assert (forked.status, "list" in launched(model)) == (ExecutionState.SUCCEEDED, False)
+    assert launched(model) == ["each[0]", "each[2]"]
+    assert bytes(forked.tasks["each"].result) == b'[null,"kept",null]'
+    assert forked.status is ExecutionState.SUCCEEDED
+
+
+def test_a_map_that_had_ended_is_kept_with_its_items() -> None:
+    """Nothing of it runs, and what needs it gets its result; restarted, it runs as a whole."""
+    model = mapped()
+    model.finish()
+    origin = at(model)
+    forked = fork(model, origin)
+    assert forked.status is ExecutionState.SUCCEEDED
+    assert launched(model) == []
+    assert [task_result(t, r) for t, r in forked.tasks.items()] == [
+        task_result(t, r) for t, r in origin.tasks.items()
+    ]
+    model.ask(m.RestartExecution("f", "each", request_id="r"))
+    model.finish()
+    assert launched(model) == ["each[0]", "each[1]", "each[2]"]
+
+
+def grown() -> Model:
+    """Return an execution whose first task added two in front of its last, one of which has ended."""
+    model = begun(task("a"), task("z"), edges=(("a", "z"),))
+    more = Extension((task("x"), task("y")), (Dependency("x", "y"), Dependency("y", "z")))
+    end(model, "a", extension=more)
+    end(model, "x", result=b'"kept"')
+    return model
+
+
+@pytest.mark.parametrize("cut", [None, *range(1, 6)])
+def test_what_kept_tasks_added_is_there_from_the_beginning(cut: int | None) -> None:
+    """Added tasks that had ended are kept, others run, and what was to wait for them does."""
+    model = grown()
+    origin = at(model)
+    forked = fork(model, origin, cut=cut)
+    assert_adopted(forked, origin)
+    assert forked.index.predecessors["z"] == ["a", "y"]
+    model.finish()
+    assert launched(model) == ["y", "z"]
+    assert forked.status is ExecutionState.SUCCEEDED
+
+
+def test_what_others_added_comes_anew() -> None:
+    """The task that added to the graph had not ended, so it runs again and may add something else."""
+    model = grown()
+    first = next(v for v in range(1, at(model).version + 1) if at(model, v).added)
+    forked = fork(model, at(model, first))
+    assert "x" not in forked.tasks
+    model.finish()
+    assert launched(model) == ["a", "z"]
+
+
+def test_what_a_rollback_undid_runs_anew() -> None:
+    """Compensations stay behind, and their tasks had come to nothing."""
+    undo = Action(AGENT_TYPE, {"undo": True})
+    model = begun(task("a", compensation=undo), task("b", compensation=undo), edges=(("a", "b"),))
+    model.finish()
+    model.ask(m.RollBackExecution("e", task_id="a", then=Then.STOP, request_id="r"))
+    model.finish()
+    forked = fork(model, at(model))
+    model.finish()
+    assert launched(model) == ["b"]
+    assert list(forked.tasks) == ["a", "b"]
+
+
+def test_a_group_that_was_undone_stays_so() -> None:
+    """Its members had come to an end, none of them by success."""
+    undo = Action(AGENT_TYPE, {"undo": True})
+    model = begun(task("a", group="g", compensation=undo), task("b", group="g"), task("c"))
+    end(model, "a")
+    end(model, "b", Outcome.FAILED)
+    end(model, "undo:a:1")
+    origin = at(model)
+    forked = fork(model, origin)
+    assert_adopted(forked, origin)
+    assert forked.tasks["a"].status is S.COMPENSATED
+    assert forked.broken == origin.broken
+    model.finish()
+    assert launched(model) == ["c"]
+    assert forked.status is ExecutionState.FAILED
+
+
+def test_what_cannot_be_forked_is_refused() -> None:
+    """Where it was going back, or never began, the refusal says why and what to do."""
+    model = begun(task("a"), task("b"), edges=(("a", "b"),))
+    end(model, "a")
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("e", 1, request_id="r"))
+    with pytest.raises(RequestRefusedError) as going:
+        origin_of(at(model))
+    assert going.value.code == "rolling_back"
     with pytest.raises(RequestRefusedError) as unbegun:
         origin_of(ExecutionRecord("x"))
     assert unbegun.value.code == "not_begun"
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        (e.TasksAdded((task("a"),), by="a"),),
+        (e.TasksAdded((task("x"),), (Dependency("x", "z"),), "a"),),
+        (e.TasksAdded((task("x"),), (Dependency("x", "a"), Dependency("a", "x")), "a"),),
+    ],
+)
+def test_additions_that_do_not_fit_are_rejected(added: tuple[e.TasksAdded, ...]) -> None:
+    """A cycle, a task that is there already and an unknown end are refused by the planner."""
+    model = Model({"w1": 1.0})
+    origin = e.Origin("e", 3, added=added)
+    model.tell(Recipient.PLANNER, m.SubmitWorkflow("f", Workflow("w", "w", (task("a"),)), origin=origin))
+    deliver_all(model)
+    assert model.players[Recipient.SCHEDULER, "f"].state.status is ExecutionState.REJECTED
 
 
 @pytest.mark.parametrize(
@@ -255,10 +370,12 @@ def test_an_origin_that_does_not_fit_is_rejected(adopted: tuple[e.TaskAdopted, .
 def test_every_event_of_random_executions_can_be_forked() -> None:
     """At any event the fork begins with exactly what had ended there, or is refused; none of it runs."""
     forks = 0
-    for seed in range(12):
+    for seed in range(24):
         rng = Random(seed)
         model = Model({"w1": 8.0, "w2": 8.0})
         workflow = random_workflow(rng, "e", 6)
+        grown = (with_control_flow, with_children, None)[seed % 3]
+        workflow = check(grown(rng, workflow)) if grown else workflow
         model.submit(workflow)
         model.finish()
         version = at(model).version
@@ -273,6 +390,7 @@ def test_every_event_of_random_executions_can_be_forked() -> None:
             assert_adopted(forked, origin)
             kept = {adopted.task_id for adopted in origin_of(origin).tasks}
             assert all(origin.tasks[task_id].status in FINAL_TASK_STATUSES for task_id in kept)
+            again.finish()
             assert kept.isdisjoint(launched(again))
             forks += 1
-    assert forks > 20
+    assert forks > 60

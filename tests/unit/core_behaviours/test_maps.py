@@ -16,7 +16,7 @@ from talka_chaos.model import Model
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.events import TaskFailure
-from talka_protocols.messages import CancelExecution, Outcome, Recipient, StartTask
+from talka_protocols.messages import CancelExecution, Outcome, Recipient, SignalExecution, StartTask
 from talka_protocols.policies import Join, MapOver, OnFailure
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Task, Workflow, WorkflowConfig, WorkflowConstraints
@@ -290,3 +290,17 @@ def test_mapping_over_a_result_is_a_dependency() -> None:
     """``over`` is looked at like a payload; ``item`` and ``index`` are no tasks there."""
     tasks = (Task("split", AGENT_TYPE), _map("${split.parts}", payload={"x": "${item} ${index}"}))
     assert [edge.from_task for edge in check(Workflow("w", "w", tasks)).dependencies] == ["split"]
+
+
+def test_map_of_one_item_behind_a_wait_is_begun() -> None:
+    """What comes for one task ends it and adds another, which is as many as before and has to start."""
+    model = Model({"w1": 8.0})
+    first = Task("first", "signal", payload={"name": "go"})
+    one = Task("one", AGENT_TYPE, map=MapOver([1]), dependencies=("first",))
+    model.submit(check(Workflow("e", "e", (first, one))))
+    while model.soup:
+        model.deliver(0)
+    model.tell(Recipient.SCHEDULER, SignalExecution("e", "go", "s1"))
+    while model.soup:
+        model.deliver(0)
+    assert [run[2] for run in model.running] == ["one[0]"]

@@ -288,3 +288,24 @@ def test_takeover_in_the_middle_goes_on() -> None:
         model.finish()
         assert state(model).status is ExecutionState.SUCCEEDED
         assert state(model).tasks["b"].round == 2
+
+
+@pytest.mark.parametrize("is_undoing", [False, True])
+def test_restart_ends_a_pause_also_for_what_waits(is_undoing: bool) -> None:
+    """What became ready during the pause begins to wait, and is never asked of the pool."""
+    again = task("again", compensation=UNDO if is_undoing else None)
+    wait = Task("wait", "wait", payload={"seconds": 1})
+    model = begun(again, task("first"), wait, edges=(("first", "wait"),))
+    end(model, "again")
+    model.tell(Recipient.SCHEDULER, m.PauseExecution("e", "pause"))
+    end(model, "first")
+    assert statuses(model)["wait"] is S.READY
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("e", "again", request_id="again"))
+    deliver_all(model)
+    if is_undoing:
+        assert state(model).is_rolling_back
+        assert statuses(model)["wait"] is S.READY
+        end(model, "undo:again:1")
+    assert statuses(model)["wait"] is S.WAITING
+    model.finish()
+    assert state(model).status is ExecutionState.SUCCEEDED

@@ -21,7 +21,8 @@ def _accepted(state: ExecutionRecord, event: e.ExecutionAccepted, at: int) -> No
     state.workflow, state.definition, state.name = workflow, event.definition, workflow.name
     state.parent, state.schedule = event.parent, event.schedule
     if event.origin is not None:
-        state.origin = replace(event.origin, tasks=())
+        state.origin = replace(event.origin, tasks=(), added=())
+        state.growing = list(event.origin.added)
         state.adopting = {adopted.task_id: adopted for adopted in event.origin.tasks}
     state.order = event.order
     state.index = index_of(workflow, ranking_of(state))

@@ -16,6 +16,8 @@ from talka_protocols.states import TaskStatus
 
 def _added(state: ExecutionRecord, event: e.TasksAdded, _at: int) -> None:
     assert state.workflow is not None, "only what was accepted grows"
+    # What a fork takes over is added first of all, in this order.
+    del state.growing[:1]
     state.added.append(event)
     extend(state.index, state.workflow, event)
     state.added_versions.append(state.version)
@@ -29,7 +31,7 @@ def _added(state: ExecutionRecord, event: e.TasksAdded, _at: int) -> None:
             undoes=undone_by(task.id) if event.reason == COMPENSATION else "",
         )
     state.unfinished += len(event.tasks)
-    if event.reason == MAP:
+    if event.reason == MAP and event.by in state.maps:
         state.maps[event.by].added += len(event.tasks)
     for edge in event.dependencies:
         if not is_satisfied(state.tasks[edge.from_task]):

@@ -14,6 +14,7 @@ from talka_core.scheduler.index import MAP, fall_back
 from talka_core.scheduler.joins import is_satisfied, on_failure_of
 from talka_core.scheduler.ranking import rank_of
 from talka_core.scheduler.state import Artifact, ExecutionRecord, MapRecord, TaskRecord, allocation_id
+from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols import events as e
 from talka_protocols.errors import TaskTimeoutError
 from talka_protocols.events import TaskFailure
@@ -71,8 +72,18 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     record.waiting, record.started_at = event.kind, at
     record.awaited, record.asked = event.name, event.data.copy()
     record.answer, record.is_answered, record.is_child_started = Raw(b"null"), False, False
+    if event.kind == WORKFLOW:
+        record.children.append(event.name)
     if event.kind == MAP:
-        state.maps[event.task_id] = MapRecord(msgspec.json.decode(event.data, type=int))
+        state.maps[event.task_id] = _map_of(state, event)
+
+
+def _map_of(state: ExecutionRecord, event: e.TaskWaiting) -> MapRecord:
+    """Count what a fork has of the map's items from its beginning; elsewhere there are none yet."""
+    items = [state.tasks[item] for item in state.index.items.get(event.task_id, ())]
+    failed = sum(record.status is not TaskStatus.SUCCEEDED for record in items)
+    count = msgspec.json.decode(event.data, type=int)
+    return MapRecord(count, len(items), len(items), failed, state.version)
 
 
 def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None:
@@ -132,6 +143,7 @@ def _adopted(state: ExecutionRecord, event: e.TaskAdopted, _at: int) -> None:
     record.result, record.claim, record.extracts = event.result.copy(), event.claim, event.extracts
     record.because, record.condition = event.because, event.condition
     record.is_tolerated, record.is_fallback = event.is_tolerated, event.is_fallback
+    record.worker_id = event.worker_id
     if event.is_fallback:
         fall_back(state.index, task_id)
     # What was stopped with everything else is not taken over, so this one was cancelled alone.
@@ -140,7 +152,7 @@ def _adopted(state: ExecutionRecord, event: e.TaskAdopted, _at: int) -> None:
         state.failed.append(task_id)
     if is_satisfied(record):
         _satisfy(state, task_id)
-    if event.status is not TaskStatus.SUCCEEDED:
+    if event.status not in (TaskStatus.SUCCEEDED, TaskStatus.COMPENSATED):
         _break_group(state, task_id, record)
     for name, claim in event.artifacts.items():
         state.artifacts[name] = Artifact(task_id, event.attempt, claim)

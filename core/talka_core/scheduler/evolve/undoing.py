@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from msgspec.structs import replace
+
 from talka_core.scheduler.evolve.execution import hear, restart_clock, restore
-from talka_core.scheduler.index import take_back
+from talka_core.scheduler.index import MAP, take_back
 from talka_core.scheduler.joins import is_satisfied
 from talka_core.scheduler.names import COMPENSATION, undo_id
-from talka_core.scheduler.state import ExecutionRecord, Retired, Rollback, TaskRecord
+from talka_core.scheduler.state import ExecutionRecord, MapRecord, Retired, Rollback, TaskRecord
 from talka_protocols import events as e
 from talka_protocols.events import TaskFailure
 from talka_protocols.policies import Then
@@ -50,7 +52,9 @@ def _undone(state: ExecutionRecord, record: TaskRecord) -> None:
 def _rollback_started(state: ExecutionRecord, event: e.RollbackStarted, _at: int) -> None:
     _begin_anew(state, event.request_id)
     state.status = ExecutionState.ROLLING_BACK
-    state.rollback = Rollback(event.to, event.tasks, event.then)
+    state.rollback = Rollback(event.to, event.tasks, event.then, resumed=event.resumed)
+    if event.parent is not None:
+        state.undone_for, state.is_parent_informed = event.parent, False
     again: list[str] = []
     for task_id in event.tasks:
         undo = undo_id(task_id, state.tasks[task_id].round)
@@ -64,10 +68,10 @@ def _rollback_started(state: ExecutionRecord, event: e.RollbackStarted, _at: int
 
 def _rolled_back(state: ExecutionRecord, event: e.ExecutionRolledBack, at: int) -> None:
     assert state.rollback is not None, "only what was begun ends"
-    tasks, state.rollback = state.rollback.tasks, None
+    tasks, resumed, state.rollback = state.rollback.tasks, state.rollback.resumed, None
     state.lost_spans.append((event.to + 1, state.version))
     if event.then is Then.CONTINUE:
-        _run_again(state, tasks, event.to, at)
+        _run_again(state, tasks, resumed, event.to, at)
         return
     state.status, state.finished_at = ExecutionState.ROLLED_BACK, at
     state.reason = f"It was rolled back to event {event.to}."
@@ -78,27 +82,39 @@ def _rolled_back(state: ExecutionRecord, event: e.ExecutionRolledBack, at: int) 
 
 def _rollback_failed(state: ExecutionRecord, event: e.RollbackFailed, at: int) -> None:
     assert state.rollback is not None, "only what was begun fails"
-    state.rollback = Rollback(state.rollback.to, state.rollback.tasks, state.rollback.then, has_failed=True)
+    state.rollback = replace(state.rollback, has_failed=True)
     state.status, state.finished_at, state.reason = ExecutionState.FAILED, at, event.reason
+
+
+def _child_undone(state: ExecutionRecord, event: e.ChildUndone, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    left = state.tasks[record.undoes].children
+    left.remove(event.child_id)
+    record.awaited = left[-1] if left else ""
 
 
 def _restarted(state: ExecutionRecord, event: e.ExecutionRestarted, at: int) -> None:
     _begin_anew(state, event.request_id)
-    _run_again(state, event.tasks, state.version, at)
+    _run_again(state, event.tasks, event.resumed, state.version, at)
 
 
-def _run_again(state: ExecutionRecord, tasks: Collection[str], to: int, at: int) -> None:
+def _run_again(
+    state: ExecutionRecord, tasks: Collection[str], resumed: Collection[str], to: int, at: int
+) -> None:
     """Put the tasks back to where they were before their first attempts; what they added leaves the graph."""
     ended = [state.tasks[task_id].ended_version for task_id in tasks if state.tasks[task_id].ended_version]
     if ended:
         state.lost_spans.append((min(ended), state.version))
     restart_clock(state, at)
+    progress = {task_id: state.maps.pop(task_id) for task_id in tasks if task_id in state.maps}
     for task_id in tasks:
-        state.maps.pop(task_id, None)
-        state.tasks[task_id] = _again(state, task_id, to)
+        is_resumed = task_id in resumed
+        state.tasks[task_id] = _waiting_on(state, task_id) if is_resumed else _again(state, task_id, to)
     again = frozenset(tasks)
     state.broken = {group: culprit for group, culprit in state.broken.items() if culprit not in again}
-    _forget_additions(state, again, to)
+    _forget_additions(state, again, frozenset(resumed), to)
+    for map_id in resumed:
+        state.maps[map_id] = _kept_items(state, map_id, progress[map_id])
     _await(state, [task_id for task_id in tasks if task_id in state.tasks])
     _count(state)
 
@@ -133,6 +149,22 @@ def _again(state: ExecutionRecord, task_id: str, to: int) -> TaskRecord:
     return again
 
 
+def _waiting_on(state: ExecutionRecord, map_id: str) -> TaskRecord:
+    """Return a map as it was while it waited for its items."""
+    record = state.tasks[map_id]
+    again = _fresh(record)
+    again.status, again.waiting, again.asked = TaskStatus.WAITING, MAP, record.asked
+    again.started_at = record.started_at
+    again.round += record.status is TaskStatus.COMPENSATED
+    return again
+
+
+def _kept_items(state: ExecutionRecord, map_id: str, progress: MapRecord) -> MapRecord:
+    kept = [state.tasks[item] for item in state.index.items.get(map_id, ())]
+    failed = sum(record.status is not TaskStatus.SUCCEEDED for record in kept)
+    return MapRecord(progress.items, len(kept), len(kept), failed, progress.since)
+
+
 def _fresh(record: TaskRecord) -> TaskRecord:
     return TaskRecord(
         attempt=record.attempt,
@@ -154,14 +186,21 @@ def _end_undone(state: ExecutionRecord, task_id: str, at: int) -> None:
     record.is_unwanted = False
 
 
-def _forget_additions(state: ExecutionRecord, by: frozenset[str], to: int) -> None:
-    """Take out of the graph what was added after event ``to``, or by tasks that run again."""
-    kept = [
-        (addition, version)
-        for addition, version in zip(state.added, state.added_versions, strict=True)
-        if addition.reason == COMPENSATION or (version <= to and addition.by not in by)
-    ]
-    if len(kept) == len(state.added):
+def _forget_additions(
+    state: ExecutionRecord, again: frozenset[str], resumed: frozenset[str], to: int
+) -> None:
+    """Take out of the graph what was added after event ``to``, or by tasks that run again.
+
+    A map that is resumed keeps the items that do not.
+    """
+    kept: list[tuple[e.TasksAdded, int]] = []
+    for addition, version in zip(state.added, state.added_versions, strict=True):
+        if addition.by in resumed:
+            items = tuple(task for task in addition.tasks if task.id not in again)
+            kept += [(replace(addition, tasks=items), version)] if items else []
+        elif addition.reason == COMPENSATION or (version <= to and addition.by not in again):
+            kept.append((addition, version))
+    if len(kept) == len(state.added) and not resumed:
         return
     state.added, state.added_versions = [a for a, _ in kept], [v for _, v in kept]
     restore(state)
@@ -182,5 +221,6 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.RollbackStarted: _rollback_started,
     e.ExecutionRolledBack: _rolled_back,
     e.RollbackFailed: _rollback_failed,
+    e.ChildUndone: _child_undone,
     e.ExecutionRestarted: _restarted,
 }
