@@ -10,7 +10,12 @@ from unittest.mock import patch
 
 from talka_core.resource import PoolRecord
 from talka_core.resource.state import Grant, Request, shape_of
-from talka_protocols.events import AllocationFreed, AllocationHolderChanged, AllocationRevoked
+from talka_protocols.events import (
+    AllocationFreed,
+    AllocationHolderChanged,
+    AllocationRevoked,
+    BreakerClosed,
+)
 from talka_protocols.messages import RecordHandOn, RequestAllocation
 
 breaker = import_module("talka_core.resource.breaker")
@@ -117,13 +122,14 @@ def breaker_lets_hand_on() -> AbstractContextManager[Any]:
     return patch.object(breaker, "_withdraw_permits", withdraw_permits)
 
 
-def breaker_never_half_opens() -> AbstractContextManager[Any]:
-    """An open breaker stays open, whatever its timer says."""
+def breaker_never_closes() -> AbstractContextManager[Any]:
+    """A breaker stays half open although its probes have succeeded."""
+    real = breaker.settle
 
-    def due(_state: PoolRecord, _agent_type: str, _now_ms: int) -> Iterator[Any]:
-        return iter(())
+    def settle(state: PoolRecord) -> Iterator[Any]:
+        return (event for event in real(state) if not isinstance(event, BreakerClosed))
 
-    return patch.object(breaker, "due", due)
+    return patch.object(breaker, "settle", settle)
 
 
 def failed_probe_forgotten() -> AbstractContextManager[Any]:
@@ -140,7 +146,7 @@ def failed_probe_forgotten() -> AbstractContextManager[Any]:
 
 POOL_MUTANTS = (
     breaker_lets_hand_on,
-    breaker_never_half_opens,
+    breaker_never_closes,
     failed_probe_forgotten,
     capacity_ignored,
     fence_ignored,
