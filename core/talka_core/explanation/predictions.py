@@ -18,7 +18,8 @@ from talka_core.explanation.picture import Picture, Subject, span
 from talka_core.explanation.requests import asking_of, obstacles
 from talka_core.explanation.turns import ready
 from talka_core.graph import duration_of
-from talka_core.scheduler import ExecutionRecord
+from talka_core.scheduler import ExecutionRecord, TaskRecord
+from talka_core.scheduler.joins import is_satisfied
 from talka_core.scheduler.waiting import WAIT, WORKFLOW
 from talka_protocols.explanations import Cause, CauseKind, Holding
 from talka_protocols.policies import Join
@@ -127,7 +128,7 @@ class _Forecast:
             known = [end for end in ends if end is not None]
             return max(known, default=Instant(self._picture.now_ms)) if len(known) == len(ends) else None
         least = 1 if isinstance(join, Join) else join
-        needs = state.index.predecessors[task_id]
+        needs = [n for n in state.index.predecessors[task_id] if not _is_lost(state.tasks[n])]
         known = sorted(end for need in needs if (end := self.end(state, need, depth)) is not None)
         return known[least - 1] if len(known) >= least else None
 
@@ -173,6 +174,10 @@ class _Forecast:
         ends = [self.end(child, name, depth + 1) for name in child.tasks]
         known = [end for end in ends if end is not None]
         return max(known) if len(known) == len(ends) else None
+
+
+def _is_lost(record: TaskRecord) -> bool:
+    return record.status in FINAL_TASK_STATUSES and not is_satisfied(record)
 
 
 def _in_order(state: ExecutionRecord, task_id: str) -> list[str]:

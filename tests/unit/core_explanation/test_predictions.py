@@ -46,6 +46,13 @@ def test_a_join_starts_with_the_soonest_that_suffice(stage: Stage) -> None:
     assert _in(stage, "d") == 20
 
 
+def test_what_failed_does_not_count_for_a_join(stage: Stage) -> None:
+    """The one that is left decides."""
+    stage.submit(task("a"), task("b", estimated_seconds=9.0), task("c", "a", "b", join=Join.ANY))
+    stage.end("a", Outcome.FAILED)
+    assert _in(stage, "c") == 9
+
+
 def test_a_resource_comes_with_the_end_of_its_holders(stage: Stage) -> None:
     """So many of them must end as give enough together."""
     stage.submit(
