@@ -17,13 +17,18 @@ _WITHIN_A_ROUND = (e.AllocationGranted, e.AllocationQueued, e.AllocationPermitWi
 
 
 def ranks_of(histories: Iterable[tuple[LogName, list[Commit[Any]]]]) -> Ranks:
-    """Return the rank of each task by execution and task, but of none that ever had two."""
+    """Return the rank of each task by execution and task, but of none that ever had two.
+
+    Of an execution that somebody gave another order, what waits has had two.
+    """
     seen: dict[tuple[str, str], set[Rank]] = {}
     for log, commits in histories:
-        for commit in commits:
-            for _, _, event in commit.events():
-                if isinstance(event, e.TaskReady):
-                    seen.setdefault((log.key, event.task_id), set()).add(event.rank)
+        events = [event for commit in commits for _, _, event in commit.events()]
+        if any(isinstance(event, e.ExecutionReprioritized) for event in events):
+            continue
+        for event in events:
+            if isinstance(event, e.TaskReady):
+                seen.setdefault((log.key, event.task_id), set()).add(event.rank)
     return {task: next(iter(ranks)) for task, ranks in seen.items() if len(ranks) == 1}
 
 

@@ -43,6 +43,8 @@ def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Find
             yield from _returned(pool, event, where)
         case e.AllocationPermitWithdrawn() | e.WorkerDraining() | e.PoolOwnershipTaken():
             pass
+        case e.BreakerOpened() | e.BreakerHalfOpened() | e.BreakerClosed():
+            pass
 
 
 def _granted(
