@@ -11,8 +11,10 @@ from talka_core.behaviour import Behaviour, Effect, Send
 from talka_core.extension import judge
 from talka_core.graph import analyse, lower_bound
 from talka_core.inputs import check_bound
+from talka_core.search import fault_of, ruled
 from talka_core.strategies import planned_order
 from talka_core.validation import check
+from talka_protocols.baseline import Baseline
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.events import (
     ExtensionJudged,
@@ -38,7 +40,7 @@ from talka_protocols.messages import (
 )
 from talka_protocols.states import FINAL_TASK_STATUSES
 from talka_protocols.subjects import PLAN
-from talka_protocols.workflow import ClaimCheck, Workflow
+from talka_protocols.workflow import ClaimCheck, Strategy, Workflow
 
 
 class PlanRecord(Struct):
@@ -53,6 +55,7 @@ class PlanRecord(Struct):
     schedule: str = ""
     origin: Origin | None = None
     order: tuple[int, ...] = ()
+    baseline: Baseline | None = None
     is_handed_over: bool = False
     parent: Parent | None = None
     judged: dict[str, ExtensionJudged] = field(default_factory=dict[str, ExtensionJudged])
@@ -93,6 +96,11 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     if message.origin is not None and not _fits(message.origin, workflow):
         reason = "A fork can only take over tasks of its own workflow, each once and ended."
         return PlanRejected("bad_origin", reason, submitted.name, parent, message.schedule)
+    baseline = message.baseline
+    if baseline is not None and (reason := fault_of(workflow, baseline)):
+        return PlanRejected("bad_baseline", reason, submitted.name, parent, message.schedule)
+    if baseline is None and workflow.config.strategy is Strategy.RESOURCE_OPTIMIZED:
+        baseline = ruled(workflow, message.capacity)
     found = analyse(workflow)
     return PlanAccepted(
         workflow,
@@ -100,11 +108,12 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         found.critical_path,
         len(found.stages),
         found.critical_seconds,
-        lower_bound(workflow, found),
+        lower_bound(workflow, found, message.capacity),
         parent,
         message.schedule,
         message.origin,
         planned_order(workflow, message.capacity),
+        baseline,
     )
 
 
@@ -136,6 +145,7 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
             state.workflow, state.definition = event.workflow, event.definition
             state.name, state.parent = event.workflow.name, event.parent
             state.schedule, state.origin, state.order = event.schedule, event.origin, event.order
+            state.baseline = event.baseline
         case PlanRejected():
             state.refusal, state.name = Refusal(event.code, event.message), event.name
             state.parent, state.schedule = event.parent, event.schedule
@@ -201,6 +211,7 @@ def _hand_over(state: PlanRecord) -> Effect:
         state.schedule,
         state.origin,
         state.order,
+        state.baseline,
     )
     return Send(Recipient.SCHEDULER, message)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
+from talka_protocols.baseline import Baseline
 from talka_protocols.events import (
     DependencyViolationDetected,
     Holder,
@@ -220,6 +221,7 @@ class ExecutionRecord(Struct):
     ends everything; ``is_forced`` that what runs is killed instead of asked to end.
     ``order`` are the tasks of the definition by position, in the order that was planned for them.
     ``origin`` is what it was forked from, and ``adopting`` what it has still to take over.
+    ``is_off_baseline`` says that something went otherwise than the baseline schedule knows.
     """
 
     execution_id: str
@@ -269,6 +271,8 @@ class ExecutionRecord(Struct):
     origin: Origin | None = None
     adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
     order: tuple[int, ...] = ()
+    baseline: Baseline | None = None
+    is_off_baseline: bool = False
 
     @property
     def is_stopping(self) -> bool:

@@ -3,7 +3,7 @@
 from talka_core.simulation.assumptions import hastened
 from talka_core.simulation.recorded import NothingRecordedError, Recorded, recorded
 from talka_core.simulation.result import SimulatedRun, SimulatedTask
-from talka_core.simulation.world import Offer, SimulationStuckError, simulate
+from talka_core.simulation.world import Offer, SimulationStuckError, simulate, whole_of
 
 __all__ = [
     "NothingRecordedError",
@@ -15,4 +15,5 @@ __all__ = [
     "hastened",
     "recorded",
     "simulate",
+    "whole_of",
 ]

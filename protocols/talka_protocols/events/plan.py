@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from talka_protocols.baseline import Baseline
 from talka_protocols.events.adoption import Origin
 from talka_protocols.events.fact import Fact, Parent
 from talka_protocols.workflow import ClaimCheck, Dependency, Workflow
@@ -25,6 +26,7 @@ class PlanAccepted(Fact, frozen=True, gc=False):
     schedule: str = ""
     origin: Origin | None = None
     order: tuple[int, ...] = ()
+    baseline: Baseline | None = None
 
 
 class PlanRejected(Fact, frozen=True, gc=False):

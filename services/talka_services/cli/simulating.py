@@ -33,6 +33,15 @@ Faster = Annotated[
     list[str] | None,
     typer.Option("--faster", metavar="TASK=X", help="Multiplies one task's run time: 0.5 halves it."),
 ]
+Improve = Annotated[
+    float,
+    typer.Option(
+        "--improve",
+        metavar="SECONDS",
+        min=0.0,
+        help="CPU time to search a better schedule for resource_optimized, which then is followed.",
+    ),
+]
 AsTasks = Annotated[bool, typer.Option("--tasks", help="With --json, say of each task when it would run.")]
 
 
@@ -52,6 +61,7 @@ def simulate(
     max_parallel: MaxParallel = None,
     time_scale: TimeScale = 1.0,
     faster: Faster = None,
+    improve: Improve = 0.0,
     max_tasks: MaxTasks = None,
     max_seconds: MaxSeconds = None,
     show_tasks: AsTasks = False,
@@ -74,7 +84,7 @@ def simulate(
 
     pooled = parse_amounts(shared or (), "--shared")
     flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled)
-    changes = Changes(flags, max_parallel, parse_amounts(faster or (), "--faster"))
+    changes = Changes(flags, max_parallel, parse_amounts(faster or (), "--faster"), improve)
     rows: list[dict[str, Any]] = []
     for word in (each for named in what for each in instances_in(named)):
         request = Request(word, tuple(inputs or ()), max_tasks, max_seconds)
