@@ -10,6 +10,7 @@ from random import Random
 from msgspec import Struct
 
 from talka_chaos import rewinding
+from talka_chaos.baselines import submission_of
 from talka_chaos.branches import with_control_flow
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.graphs import licensed, random_workflow, with_children
@@ -32,7 +33,6 @@ from talka_protocols.messages import (
     Message,
     Parcel,
     Recipient,
-    SubmitWorkflow,
     encode_envelope,
 )
 from talka_protocols.subjects import EXECUTION, shard_of
@@ -174,7 +174,7 @@ class Simulation:
         self._request(Recipient.RESOURCE, POOL_ID, ConfigurePool(POOL_ID, SHARED))
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
-            submission, shard = SubmitWorkflow(workflow.id, workflow), shard_of(workflow.id, SHARDS)
+            submission, shard = submission_of(workflow), shard_of(workflow.id, SHARDS)
             loop.call_later(at_s, self._request, Recipient.PLANNER, shard, submission)
             if random.random() < 0.15:
                 cancel = CancelExecution(workflow.id, "drawn")
