@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from talka_chaos.baselines import submission_of
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.invariants import (
     check_execution,
@@ -81,7 +82,7 @@ class Model:
 
     def submit(self, workflow: Workflow) -> None:
         """Ask for an execution under the workflow's id."""
-        self._post(Recipient.PLANNER, m.SubmitWorkflow(workflow.id, workflow))
+        self._post(Recipient.PLANNER, submission_of(workflow))
 
     def ask(self, request: m.SchedulerMessage) -> None:
         """Let a client ask something of an execution."""

@@ -10,6 +10,7 @@ from random import Random
 from msgspec import Struct
 
 from talka_chaos import rewinding
+from talka_chaos.baselines import submission_of
 from talka_chaos.branches import with_control_flow
 from talka_chaos.breakers import drawn_breakers, drawn_outage
 from talka_chaos.checkers import findings, unrest
@@ -36,7 +37,6 @@ from talka_protocols.messages import (
     Message,
     Parcel,
     Recipient,
-    SubmitWorkflow,
     TriggerMessage,
     encode_envelope,
 )
@@ -206,7 +206,7 @@ class Simulation:
         )
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
-            submission, shard = SubmitWorkflow(workflow.id, workflow), shard_of(workflow.id, SHARDS)
+            submission, shard = submission_of(workflow), shard_of(workflow.id, SHARDS)
             loop.call_later(at_s, self._request, Recipient.PLANNER, shard, submission)
             if random.random() < 0.15:
                 cancel = CancelExecution(workflow.id, "drawn")

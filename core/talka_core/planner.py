@@ -11,8 +11,10 @@ from talka_core.behaviour import Behaviour, Effect, Send
 from talka_core.extension import judge
 from talka_core.graph import CyclicGraphError, TaskGraph, analyse, lower_bound
 from talka_core.inputs import check_bound
+from talka_core.search import fault_of, ruled
 from talka_core.strategies import planned_order
 from talka_core.validation import check
+from talka_protocols.baseline import Baseline
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.events import (
     ExtensionJudged,
@@ -39,7 +41,7 @@ from talka_protocols.messages import (
 )
 from talka_protocols.states import FINAL_TASK_STATUSES
 from talka_protocols.subjects import PLAN
-from talka_protocols.workflow import ClaimCheck, Task, Workflow
+from talka_protocols.workflow import ClaimCheck, Strategy, Task, Workflow
 
 
 class PlanRecord(Struct):
@@ -55,6 +57,7 @@ class PlanRecord(Struct):
     trigger: str = ""
     origin: Origin | None = None
     order: tuple[int, ...] = ()
+    baseline: Baseline | None = None
     is_handed_over: bool = False
     parent: Parent | None = None
     judged: dict[str, ExtensionJudged] = field(default_factory=dict[str, ExtensionJudged])
@@ -94,6 +97,11 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     if message.origin is not None and not _fits(message.origin, workflow):
         reason = "A fork can only take over tasks of its own workflow, each once and ended."
         return _rejected(message, submitted.name, "bad_origin", reason)
+    baseline = message.baseline
+    if baseline is not None and (reason := fault_of(workflow, baseline)):
+        return _rejected(message, submitted.name, "bad_baseline", reason)
+    if baseline is None and workflow.config.strategy is Strategy.RESOURCE_OPTIMIZED:
+        baseline = ruled(workflow, message.capacity)
     found = analyse(workflow)
     return PlanAccepted(
         workflow,
@@ -101,12 +109,13 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         found.critical_path,
         len(found.stages),
         found.critical_seconds,
-        lower_bound(workflow, found),
+        lower_bound(workflow, found, message.capacity),
         message.parent,
         message.schedule,
         message.origin,
         planned_order(workflow, message.capacity),
         message.trigger,
+        baseline,
     )
 
 
@@ -158,6 +167,7 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
             state.name, state.parent = event.workflow.name, event.parent
             state.schedule, state.origin, state.order = event.schedule, event.origin, event.order
             state.trigger = event.trigger
+            state.baseline = event.baseline
         case PlanRejected():
             state.refusal, state.name = Refusal(event.code, event.message), event.name
             state.parent, state.schedule = event.parent, event.schedule
@@ -224,6 +234,7 @@ def _hand_over(state: PlanRecord) -> Effect:
         state.schedule,
         state.origin,
         state.order,
+        state.baseline,
     )
     return Send(Recipient.SCHEDULER, message)
 

@@ -30,8 +30,8 @@ class Position(Struct, frozen=True):
     """Where a task stands in its graph.
 
     ``level`` counts from the roots, ``remaining`` is the seconds from its start
-    to the end of the longest path behind it, ``slack`` is seconds too, and
-    ``index`` is its place in the file.
+    to the end of its baseline schedule or, without one, of the longest path
+    behind it, ``slack`` is seconds too, and ``index`` is its place in the file.
     """
 
     level: int

@@ -192,6 +192,7 @@ def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iter
         message.schedule,
         message.origin,
         message.order,
+        message.baseline,
     )
     yield from _advance(state, now_ms)
 

@@ -16,7 +16,7 @@ from talka_protocols.events import (
     TaskReady,
     TaskScheduled,
 )
-from talka_protocols.states import Health, TaskStatus
+from talka_protocols.states import FINAL_TASK_STATUSES, Health, TaskStatus
 
 
 def make_ready(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -31,25 +31,17 @@ def make_ready(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Ex
 def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     """Start as many ready tasks as the workflow's limit allows, best rank first.
 
-    A task gets an allocation that is kept, or else the pool is asked.
+    A task gets an allocation that is kept, or else the pool is asked; then what is still kept
+    goes back, as the task may be waiting for just that.
     """
-    while state.may_start and _has_room(state):
-        task_id = _next(state)
-        if task_id is None:
-            return
+    while state.may_start and _has_room(state) and (task_id := _next(state)):
         source = _kept_for(state, task_id, now_ms)
         if source is None:
             yield TaskQueued(task_id, state.tasks[task_id].attempt + 1)
         else:
             yield from _hand_on(state, source, task_id)
-
-
-def _next(state: ExecutionRecord) -> str | None:
-    """Return the ready task of the best rank; while the execution goes back, only what undoes others."""
-    if not state.is_rolling_back:
-        return state.ready[0][1] if state.ready else None
-    undoing = [entry for entry in state.ready if state.tasks[entry[1]].undoes]
-    return min(undoing)[1] if undoing else None
+    if state.queued and state.kept:
+        yield from release_kept(state)
 
 
 def give_up(
@@ -66,15 +58,39 @@ def give_up(
     is_of_its_own = record.status is not TaskStatus.READY and not state.is_rolling_back
     is_permitted = record.hands > 0 and now_ms < record.hands_until and is_of_its_own
     if is_permitted and state.queued == 0 and state.may_start:
-        heir = state.ready[0][1] if state.ready and _has_room(state) else None
-        if heir is not None and _needs_the_same(state, task_id, heir):
+        heir = _next(state) if _has_room(state) else ""
+        if heir and _needs_the_same(state, task_id, heir):
             yield from _hand_on(state, task_id, heir, health)
             return
-        may_follow = state.active and state.unfinished > state.active + len(state.ready)
+        may_follow = not heir and state.active and state.unfinished > state.active + len(state.ready)
         if may_follow and record.status is not TaskStatus.RETRYING:
             yield AllocationKept(record.allocation_id, task_id, now_ms + KEEP_MS, health)
             return
     yield AllocationReleased(record.allocation_id, health)
+
+
+def is_held(state: ExecutionRecord, task_id: str) -> bool:
+    """Tell whether a ready task is to leave the resources to those that have them first by the baseline.
+
+    That counts only while all goes as the baseline knows, and never keeps the execution from going on.
+    """
+    if state.is_off_baseline or not state.active:
+        return False
+    links = state.index.links.get(task_id, ())
+    return any(state.tasks[linked].status not in FINAL_TASK_STATUSES for linked in links)
+
+
+def _next(state: ExecutionRecord) -> str:
+    """Return the best ready task that nothing holds, or an empty string.
+
+    While the execution goes back, only what undoes others may start.
+    """
+    if state.is_rolling_back:
+        undoing = [entry for entry in state.ready if state.tasks[entry[1]].undoes]
+        return min(undoing)[1] if undoing else ""
+    if not state.index.links:
+        return state.ready[0][1] if state.ready else ""
+    return next((task_id for _, task_id in state.ready if not is_held(state, task_id)), "")
 
 
 def release_kept(state: ExecutionRecord) -> Iterator[ExecutionEvent]:

@@ -13,6 +13,7 @@ from talka_core.graph import TaskGraph, analyse, duration_of
 from talka_core.keys import amounts_of
 from talka_core.references import Reference
 from talka_core.strategies import Position, Rank, Ranking, rank_beside, ranks_of
+from talka_protocols.baseline import Baseline
 from talka_protocols.events import TasksAdded
 from talka_protocols.policies import Join
 from talka_protocols.workflow import Strategy, Task, Workflow
@@ -30,7 +31,8 @@ class WorkflowIndex(Struct):
     ``joins`` holds only those that are not ``all``, ``conditions`` those of
     tasks that have one. ``items`` are the tasks that a map became, and ``maps``
     where each of them came from. ``originals`` are tasks in whose place their
-    fallbacks stand.
+    fallbacks stand. ``links`` are the tasks whose resources a task takes over by
+    the baseline schedule.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
@@ -45,6 +47,7 @@ class WorkflowIndex(Struct):
     items: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     maps: dict[str, str] = field(default_factory=dict[str, str])
     groups: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    links: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     amounts: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     references: dict[str, Sequence[Reference]] = field(default_factory=dict[str, Sequence[Reference]])
     extracts: dict[str, dict[str, tuple[str, ...]]] = field(
@@ -52,15 +55,18 @@ class WorkflowIndex(Struct):
     )
 
 
-def index_of(workflow: Workflow, ranking: Ranking | None = None) -> WorkflowIndex:
+def index_of(
+    workflow: Workflow, ranking: Ranking | None = None, baseline: Baseline | None = None
+) -> WorkflowIndex:
     """Derive the index of a workflow that has been checked, so its graph has no cycle.
 
-    Its tasks are ranked as it says itself, unless another ``ranking`` holds.
+    Its tasks are ranked as it says itself, unless another ``ranking`` holds, and by the leads of
+    its ``baseline`` in place of the ways to the end.
     """
     ranking = ranking or Ranking(workflow.config.strategy)
     graph = TaskGraph.of(workflow)
     ids = graph.ids
-    positions = _positions(workflow)
+    positions = _positions(workflow, baseline)
     index = WorkflowIndex(
         tasks={task.id: task for task in workflow.tasks},
         successors={ids[i]: [ids[j] for j in found] for i, found in enumerate(graph.successors)},
@@ -71,6 +77,8 @@ def index_of(workflow: Workflow, ranking: Ranking | None = None) -> WorkflowInde
         joins={task.id: task.join for task in workflow.tasks if task.join is not Join.ALL},
         amounts={task.id: amounts_of(task) for task in workflow.tasks},
     )
+    for before, after in baseline.links if baseline else ():
+        index.links.setdefault(ids[after], []).append(ids[before])
     for task in workflow.tasks:
         if task.group:
             index.groups.setdefault(task.group, []).append(task.id)
@@ -140,11 +148,14 @@ def take_back(index: WorkflowIndex, task_id: str) -> None:
     index.references[task_id] = _own_references(index, index.tasks[task_id])
 
 
-def _positions(workflow: Workflow) -> dict[str, Position]:
+def _positions(workflow: Workflow, baseline: Baseline | None) -> dict[str, Position]:
     analysis = analyse(workflow)
+    remaining = analysis.remaining
+    if baseline is not None:
+        remaining = dict(zip(remaining, baseline.leads, strict=True))
     levels = {task_id: level for level, stage in enumerate(analysis.stages) for task_id in stage}
     return {
-        task.id: Position(levels[task.id], analysis.remaining[task.id], analysis.slack[task.id], i)
+        task.id: Position(levels[task.id], remaining[task.id], analysis.slack[task.id], i)
         for i, task in enumerate(workflow.tasks)
     }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from talka_core.scheduler.index import WorkflowIndex
+from talka_protocols.baseline import Baseline
 from talka_protocols.events import (
     DependencyViolationDetected,
     Holder,
@@ -238,6 +239,7 @@ class ExecutionRecord(Struct):
     ``strategy`` and ``priority`` are what somebody chose since, in place of the definition's.
     ``origin`` is what it was forked from, and ``adopting`` what it has still to take over,
     after the additions to the graph that are ``growing``.
+    ``is_off_baseline`` says that something went otherwise than the baseline schedule knows.
     """
 
     execution_id: str
@@ -288,6 +290,8 @@ class ExecutionRecord(Struct):
     origin: Origin | None = None
     adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
     order: tuple[int, ...] = ()
+    baseline: Baseline | None = None
+    is_off_baseline: bool = False
     growing: list[TasksAdded] = field(default_factory=list[TasksAdded])
     strategy: str = ""
     priority: int | None = None

@@ -5,7 +5,7 @@ from talka_core.simulation.cost import cost_of
 from talka_core.simulation.feasibility import Feasibility, feasibility
 from talka_core.simulation.recorded import NothingRecordedError, Recorded, grown, recorded
 from talka_core.simulation.result import SimulatedRun, SimulatedTask
-from talka_core.simulation.world import Offer, SimulationStuckError, simulate
+from talka_core.simulation.world import Offer, SimulationStuckError, simulate, whole_of
 
 __all__ = [
     "Feasibility",
@@ -21,4 +21,5 @@ __all__ = [
     "hastened",
     "recorded",
     "simulate",
+    "whole_of",
 ]

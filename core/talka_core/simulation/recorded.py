@@ -18,6 +18,7 @@ from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_core.simulation.assumptions import real_milliseconds, taken_s
 from talka_core.simulation.result import SimulatedRun, summed_up
 from talka_core.simulation.world import Offer, bound_of, whole_of
+from talka_protocols.baseline import Baseline
 from talka_protocols.errors import CallerError
 from talka_protocols.events import (
     Event,
@@ -45,7 +46,8 @@ class NothingRecordedError(CallerError):
 class Recorded(Struct, frozen=True):
     """What a recorded execution was: ``seconds`` is how long each task took, by id.
 
-    ``run`` is how it went, and None while it is not over.
+    ``run`` is how it went, and None while it is not over. ``baseline`` is the schedule
+    that it followed, unless its graph has grown since.
     """
 
     workflow: Workflow
@@ -53,6 +55,7 @@ class Recorded(Struct, frozen=True):
     offers: tuple[Offer, ...]
     shared: dict[str, float]
     run: SimulatedRun | None
+    baseline: Baseline | None = None
 
 
 def recorded(
@@ -81,7 +84,9 @@ def recorded(
     looped = _looped_ms(events)
     seconds = {task.id: measured_s(state, task.id, now_ms, looped.get(task.id, 0)) for task in workflow.tasks}
     offers, shared = staff(pool_history, state.started_at, state.finished_at or now_ms)
-    return Recorded(workflow, seconds, offers, shared, _as_it_went(state, workflow, seconds, offers, shared))
+    run = _as_it_went(state, workflow, seconds, offers, shared)
+    is_same = [task.id for task in workflow.tasks] == [task.id for task in state.workflow.tasks]
+    return Recorded(workflow, seconds, offers, shared, run, state.baseline if is_same else None)
 
 
 def grown(state: ExecutionRecord) -> Workflow:

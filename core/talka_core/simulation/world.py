@@ -25,6 +25,7 @@ from talka_core.scheduler.decide import TIMEOUT
 from talka_core.simulation.assumptions import assumed, real_milliseconds
 from talka_core.simulation.result import SimulatedRun, summed_up
 from talka_protocols import messages as m
+from talka_protocols.baseline import Baseline
 from talka_protocols.errors import CallerError, WorkflowInvalidError
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
@@ -70,6 +71,7 @@ def simulate(
     offers: Sequence[Offer],
     shared: Mapping[str, float] | None = None,
     seconds: Mapping[str, float] | None = None,
+    baseline: Baseline | bool = True,
 ) -> SimulatedRun:
     """Run a checked workflow on modelled workers, each task as long as its estimate.
 
@@ -81,6 +83,8 @@ def simulate(
         offers: The workers.
         shared: Amounts that the pool has as a whole.
         seconds: How long tasks really take, by id; whoever decides knows the estimates only.
+        baseline: A schedule to be followed; True lets the planner make its own, where the strategy
+            is one that has one, and False does without.
 
     Raises:
         WorkflowInvalidError: the planner refuses it.
@@ -95,7 +99,13 @@ def simulate(
     for number, offer in enumerate(offers, 1):
         world.employ(f"w{number}", offer, agent_types)
     whole = whole_of(offers, shared or {})
-    world.post(Recipient.PLANNER, m.SubmitWorkflow(EXECUTION_ID, simulated, capacity=whole))
+    submission = m.SubmitWorkflow(
+        EXECUTION_ID,
+        simulated,
+        capacity=whole if baseline is True else {},
+        baseline=None if isinstance(baseline, bool) else baseline,
+    )
+    world.post(Recipient.PLANNER, submission)
     record = world.run()
     return summed_up(record, bound_of(simulated, durations, whole), whole, world.began)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from talka_protocols.baseline import Baseline
 from talka_protocols.events.adoption import Origin, TaskAdopted
 from talka_protocols.events.artifacts import ArtifactRead, ArtifactsWritten, DependencyViolationDetected
 from talka_protocols.events.control import ControlEvent
@@ -43,6 +44,7 @@ class ExecutionAccepted(Fact, frozen=True, gc=False):
     schedule: str = ""
     origin: Origin | None = None
     order: tuple[int, ...] = ()
+    baseline: Baseline | None = None
 
 
 class ExecutionRejected(Fact, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from talka_protocols.baseline import Baseline
 from talka_protocols.events.adoption import Origin
 from talka_protocols.events.fact import Fact, Parent
 from talka_protocols.workflow import ClaimCheck, Dependency, Workflow
@@ -26,6 +27,7 @@ class PlanAccepted(Fact, frozen=True, gc=False):
     origin: Origin | None = None
     order: tuple[int, ...] = ()
     trigger: str = ""
+    baseline: Baseline | None = None
 
 
 class PlanRejected(Fact, frozen=True, gc=False):

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Raw, Struct
 
+from talka_protocols.baseline import Baseline
 from talka_protocols.enums import quick
 from talka_protocols.events import Origin, Parent, Saved, TaskFailure
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
@@ -19,7 +20,7 @@ class SubmitWorkflow(ToExecution, frozen=True, gc=False):
 
     So do a task, a ``schedule`` and a ``trigger`` for theirs. ``origin`` is what it is forked from.
     ``capacity`` is what the pool has in all by resource, as far as the sender knows; an order is
-    planned for it.
+    planned for it. ``baseline`` is a schedule that was made already.
     """
 
     workflow: Workflow | None = None
@@ -29,6 +30,7 @@ class SubmitWorkflow(ToExecution, frozen=True, gc=False):
     origin: Origin | None = None
     capacity: dict[str, float] = {}
     trigger: str = ""
+    baseline: Baseline | None = None
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -53,6 +55,7 @@ class StartExecution(ToExecution, frozen=True, gc=False):
     schedule: str = ""
     origin: Origin | None = None
     order: tuple[int, ...] = ()
+    baseline: Baseline | None = None
 
 
 class ReportEnd(ToExecution, frozen=True, gc=False):

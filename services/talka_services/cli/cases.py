@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as with_fields
 
-from talka_core.simulation import Offer, Recorded, SimulatedRun, cost_of, hastened
+from talka_core.simulation import Offer, Recorded, SimulatedRun, cost_of, hastened, whole_of
 from talka_core.simulation import simulate as run_virtually
 from talka_core.spelling import did_you_mean
+from talka_protocols.baseline import Baseline
 from talka_protocols.workflow import Strategy, Workflow
 from talka_services.cli.command import Target
 from talka_services.cli.embedding import Flags, shapes
@@ -17,6 +18,7 @@ from talka_services.cli.loading import Request, load_workflow, strategy_named
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.recollection import names_execution, read_recorded
 from talka_services.loop import run as run_loop
+from talka_services.planning import improved
 from talka_services.service.worker import machine_capacity
 
 
@@ -25,11 +27,13 @@ class Changes:
     """What is to be other than it is: the workers, the most tasks at once, and run times by task id.
 
     ``prices`` are by resource, for a unit and an hour.
+    ``improve_s`` is the CPU time for which a shorter schedule is searched.
     """
 
     flags: Flags
     max_parallel: int | None = None
     faster: Mapping[str, float] = field(default_factory=dict[str, float])
+    improve_s: float = 0.0
     prices: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def cost(self, offers: Iterable[Offer], shared: Mapping[str, float], run: SimulatedRun) -> float | None:
@@ -78,8 +82,10 @@ def cases(
         every = dict.fromkeys(seconds, changes.flags.time_scale)
         workflow, seconds = hastened(workflow, seconds, every)
     offers, shared = _employed(found, changes.flags), {**found.shared, **changes.flags.shared}
+    is_as_it_was = changes.flags.workers is None and not changes.flags.capacity
     for name in strategies:
-        yield _case(request.file, _ordered(workflow, name), seconds, offers, shared, changes)
+        followed = (found.baseline or False) if name is None and is_as_it_was else True
+        yield _case(request.file, _ordered(workflow, name), seconds, offers, shared, changes, followed)
 
 
 def _case(
@@ -89,6 +95,7 @@ def _case(
     offers: Sequence[Offer],
     shared: Mapping[str, float],
     changes: Changes,
+    followed: Baseline | bool = True,
 ) -> Case:
     known = {task.id for task in workflow.tasks}
     for task_id in changes.faster:
@@ -101,7 +108,14 @@ def _case(
         config = with_fields(workflow.config, max_parallel=changes.max_parallel)
         workflow = with_fields(workflow, config=config)
     workflow, real = hastened(workflow, seconds, changes.faster)
-    run = run_virtually(workflow, offers, shared, real)
+    if changes.improve_s:
+        if workflow.config.strategy is not Strategy.RESOURCE_OPTIMIZED:
+            raise UsageError(
+                f"--improve searches for a schedule, and {workflow.config.strategy} would not follow it.",
+                hint="Add --strategy resource_optimized.",
+            )
+        followed = improved(workflow, whole_of(offers, shared), changes.improve_s) or followed
+    run = run_virtually(workflow, offers, shared, real, followed)
     return Case(word, workflow, run, changes.cost(offers, shared, run))
 
 

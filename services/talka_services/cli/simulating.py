@@ -37,6 +37,15 @@ Prices = Annotated[
     list[str] | None,
     typer.Option("--price", metavar="K=V", help="For a unit and an hour, e.g. cpu_cores=0.04 or worker=1.2."),
 ]
+Improve = Annotated[
+    float,
+    typer.Option(
+        "--improve",
+        metavar="SECONDS",
+        min=0.0,
+        help="CPU time to search a better schedule for resource_optimized, which then is followed.",
+    ),
+]
 AsTasks = Annotated[bool, typer.Option("--tasks", help="With --json, say of each task when it would run.")]
 
 
@@ -57,6 +66,7 @@ def simulate(
     time_scale: TimeScale = 1.0,
     faster: Faster = None,
     price: Prices = None,
+    improve: Improve = 0.0,
     max_tasks: MaxTasks = None,
     max_seconds: MaxSeconds = None,
     show_tasks: AsTasks = False,
@@ -80,7 +90,11 @@ def simulate(
     pooled = parse_amounts(shared or (), "--shared")
     flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled)
     changes = Changes(
-        flags, max_parallel, parse_amounts(faster or (), "--faster"), parse_amounts(price or (), "--price")
+        flags,
+        max_parallel,
+        parse_amounts(faster or (), "--faster"),
+        improve,
+        parse_amounts(price or (), "--price"),
     )
     rows: list[dict[str, Any]] = []
     for word in (each for named in what for each in instances_in(named)):

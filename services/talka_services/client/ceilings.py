@@ -12,7 +12,7 @@ from talka_core.status import inventory_of, whole_of
 from talka_core.strategies import is_planned
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.workflow import Workflow
+from talka_protocols.workflow import Strategy, Workflow
 from talka_services.client.histories import Histories
 
 IMPOSSIBLE = "impossible_resources"
@@ -72,11 +72,12 @@ class Ceilings:
         return check(checked, agent_types=declared.agent_types, ceiling=bounds, shared=declared.shared)
 
     async def capacity_for(self, workflow: Workflow) -> dict[str, float]:
-        """Return what the workflow's pool has in all, where its order is planned for that.
+        """Return what the workflow's pool has in all, where its strategy plans for that.
 
         Before the first worker has joined it is what one of this process is known to offer.
         """
-        if not is_planned(workflow):
+        is_packed = workflow.config.strategy is Strategy.RESOURCE_OPTIMIZED
+        if not is_packed and not is_planned(workflow):
             return {}
         state = await self._histories.pool(workflow.config.pool)
         return whole_of(inventory_of(state)) or dict(self._ceiling or {})

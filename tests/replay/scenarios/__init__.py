@@ -15,6 +15,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         plain.cancel,
         plain.time_limit,
         plain.hand_on,
+        plain.baseline,
         plain.worker_lost,
         plain.commit_cut_short,
         control.pause_and_resume,

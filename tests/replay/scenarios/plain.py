@@ -7,6 +7,7 @@ from tests.replay.scenarios.running import DIAMOND, begun, end, workflow_of
 from talka_chaos.model import Model
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.workflow import Strategy, WorkflowConfig
 
 
 def success() -> Model:
@@ -41,6 +42,15 @@ def time_limit() -> Model:
     model = begun(workflow_of())
     end(model, "a", Outcome.TIMED_OUT)
     model.fire((Recipient.SCHEDULER, "golden", "timeout"))
+    return model
+
+
+def baseline() -> Model:
+    """A schedule with links is followed until a task fails; then what was held goes on."""
+    config = WorkflowConfig(strategy=Strategy.RESOURCE_OPTIMIZED)
+    model = begun(workflow_of(("a", "b"), config=config, retries=1), {"w1": 4.0})
+    end(model, "a", Outcome.SUCCEEDED)
+    end(model, next(iter(model.running))[2], Outcome.FAILED)
     return model
 
 

@@ -34,7 +34,8 @@ POOL = [
 
 def again(found: Recorded) -> float:
     """Return the makespan of an execution that is simulated as it was."""
-    return simulate(found.workflow, found.offers, found.shared, found.seconds).makespan_s
+    followed = found.baseline or False
+    return simulate(found.workflow, found.offers, found.shared, found.seconds, followed).makespan_s
 
 
 def ran(workflow: Workflow, seconds: dict[str, float]) -> ExecutionRecord:

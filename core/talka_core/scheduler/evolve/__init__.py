@@ -21,6 +21,7 @@ from talka_core.scheduler.evolve import (
 )
 from talka_core.scheduler.evolve.execution import restore
 from talka_core.scheduler.state import ExecutionRecord
+from talka_protocols import events as e
 from talka_protocols.events import ExecutionEvent
 
 HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
@@ -35,11 +36,30 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **undoing.HANDLERS,
 }
 
+_UNPLANNED = (
+    e.ExecutionPaused,
+    e.TaskPaused,
+    e.TaskParked,
+    e.TaskFailed,
+    e.TaskTimedOut,
+    e.TaskRetrying,
+    e.TaskIterated,
+    e.TaskAttemptLost,
+    e.TaskWaiting,
+    e.TasksAdded,
+    e.RollbackStarted,
+    e.ExecutionRestarted,
+    e.ExecutionReprioritized,
+)
+"""Facts after which the links of a baseline schedule would hold up what they were not made for."""
+
 
 def evolve(state: ExecutionRecord, event: ExecutionEvent, at: int) -> None:
     """Remember one event that happened at ``at`` (milliseconds since the epoch)."""
     state.version += 1
     HANDLERS[type(event)](state, event, at)
+    if state.baseline is not None and type(event) in _UNPLANNED:
+        state.is_off_baseline = True
 
 
 __all__ = ["HANDLERS", "evolve", "restore"]

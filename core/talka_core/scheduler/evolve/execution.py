@@ -24,8 +24,8 @@ def _accepted(state: ExecutionRecord, event: e.ExecutionAccepted, at: int) -> No
         state.origin = replace(event.origin, tasks=(), added=())
         state.growing = list(event.origin.added)
         state.adopting = {adopted.task_id: adopted for adopted in event.origin.tasks}
-    state.order = event.order
-    state.index = index_of(workflow, ranking_of(state))
+    state.order, state.baseline = event.order, event.baseline
+    state.index = index_of(workflow, ranking_of(state), event.baseline)
     needs = state.index.predecessors
     state.tasks = {task.id: TaskRecord(waits_for=len(needs[task.id])) for task in workflow.tasks}
     state.unfinished = len(state.tasks)
@@ -99,7 +99,7 @@ def limit_ms_of(state: ExecutionRecord) -> int:
 def restore(state: ExecutionRecord) -> None:
     """Derive again what snapshots leave out."""
     if state.workflow is not None:
-        state.index = index_of(state.workflow, ranking_of(state))
+        state.index = index_of(state.workflow, ranking_of(state), state.baseline)
         for addition in state.added:
             extend(state.index, state.workflow, addition)
         for task_id, record in state.tasks.items():
