@@ -85,6 +85,7 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     parent = message.parent
     try:
         workflow = check_bound(check(submitted))
+        order = planned_order(workflow, message.capacity)
     except WorkflowInvalidError as error:
         return PlanRejected(error.code, str(error), submitted.name, parent, message.schedule)
     if message.definition is not None and workflow != submitted:
@@ -104,7 +105,7 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         parent,
         message.schedule,
         message.origin,
-        planned_order(workflow, message.capacity),
+        order,
     )
 
 

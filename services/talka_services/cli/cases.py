@@ -10,10 +10,10 @@ from msgspec.structs import replace as with_fields
 from talka_core.simulation import Offer, Recorded, SimulatedRun, hastened
 from talka_core.simulation import simulate as run_virtually
 from talka_core.spelling import did_you_mean
-from talka_protocols.workflow import Strategy, Workflow
+from talka_protocols.workflow import Workflow
 from talka_services.cli.command import Target
 from talka_services.cli.embedding import Flags, shapes
-from talka_services.cli.loading import Request, load_workflow, strategy_named
+from talka_services.cli.loading import Request, load_workflow, with_strategy
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.recollection import names_execution, read_recorded
 from talka_services.loop import run as run_loop
@@ -104,5 +104,6 @@ def _employed(found: Recorded, flags: Flags) -> Sequence[Offer]:
 
 
 def _ordered(workflow: Workflow, name: str | None) -> Workflow:
-    strategy: Strategy = workflow.config.strategy if name is None else strategy_named(name)
-    return with_fields(workflow, config=with_fields(workflow.config, strategy=strategy))
+    if name is None:
+        return workflow
+    return with_fields(workflow, config=with_strategy(workflow.config, name))
