@@ -19,17 +19,23 @@ _WITHIN_A_ROUND = (e.AllocationGranted, e.AllocationQueued, e.AllocationPermitWi
 def ranks_of(histories: Iterable[tuple[LogName, list[Commit[Any]]]]) -> Ranks:
     """Return the rank of each task by execution and task, but of none that ever had two.
 
-    Of an execution that somebody gave another order, what waits has had two.
+    Those of an execution that was told another order are left out: what it says when a task
+    gets ready may not be the rank at which it asks.
     """
     seen: dict[tuple[str, str], set[Rank]] = {}
+    reordered: set[str] = set()
     for log, commits in histories:
-        events = [event for commit in commits for _, _, event in commit.events()]
-        if any(isinstance(event, e.ExecutionReprioritized) for event in events):
-            continue
-        for event in events:
-            if isinstance(event, e.TaskReady):
-                seen.setdefault((log.key, event.task_id), set()).add(event.rank)
-    return {task: next(iter(ranks)) for task, ranks in seen.items() if len(ranks) == 1}
+        for commit in commits:
+            for _, _, event in commit.events():
+                if isinstance(event, e.TaskReady):
+                    seen.setdefault((log.key, event.task_id), set()).add(event.rank)
+                elif isinstance(event, e.ExecutionReprioritized):
+                    reordered.add(log.key)
+    return {
+        task: next(iter(ranks))
+        for task, ranks in seen.items()
+        if len(ranks) == 1 and task[0] not in reordered
+    }
 
 
 def ranking_findings(log: LogName, commits: list[Commit[Any]], ranks: Ranks) -> Iterator[str]:

@@ -89,6 +89,7 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     assert submitted is not None, "the shell loads a definition before it delivers SubmitWorkflow"
     try:
         workflow = check_bound(check(submitted))
+        order = planned_order(workflow, message.capacity)
     except WorkflowInvalidError as error:
         return _rejected(message, submitted.name, error.code, str(error))
     if message.definition is not None and workflow != submitted:
@@ -113,7 +114,7 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         message.parent,
         message.schedule,
         message.origin,
-        planned_order(workflow, message.capacity),
+        order,
         message.trigger,
         baseline,
     )

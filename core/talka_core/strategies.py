@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from talka_core.ageing import POINT_S
+from talka_core.custom_strategies import custom_order
 from talka_core.deadlines import (
     TASKS_ORDERED_MAX,
     dues_of,
@@ -48,12 +49,14 @@ class Ranking(Struct, frozen=True):
     """How an execution ranks its tasks now: by which strategy, priority and planned order.
 
     A ``priority`` of None leaves each task its own, where the strategy looks at it, and is
-    the default one elsewhere. ``order`` is that of the definition's tasks, by position.
+    the default one elsewhere. ``order`` is that of the definition's tasks, by position. What
+    ``is_custom`` goes by the order alone.
     """
 
     strategy: Strategy
     priority: int | None = None
     order: tuple[int, ...] = ()
+    is_custom: bool = False
 
 
 def _breadth_first(position: Position) -> float:
@@ -82,15 +85,22 @@ _KEYS: dict[Strategy, Callable[[Position], float]] = {
 
 
 def is_planned(workflow: Workflow) -> bool:
-    """Tell whether deadlines decide the order of the tasks, so that one is planned for all of them."""
+    """Tell whether an order is planned for all tasks: by a custom strategy, or where deadlines decide."""
+    if workflow.config.custom_strategy:
+        return True
     return workflow.config.strategy is Strategy.DEADLINE and has_deadlines(workflow)
 
 
 def planned_order(workflow: Workflow, capacity: Mapping[str, float]) -> tuple[int, ...]:
-    """Return the positions of a checked workflow's tasks in the order that suits its deadlines best.
+    """Return the positions of a checked workflow's tasks in the order that its strategy plans.
 
-    Empty where the strategy is another, nothing is due, or the tasks are too many to try orders.
+    Empty where the strategy plans none, nothing is due, or the tasks are too many to try orders.
+
+    Raises:
+        WorkflowInvalidError: a custom strategy is not known here, or returned no order.
     """
+    if workflow.config.custom_strategy:
+        return custom_order(workflow, capacity)
     if not is_planned(workflow) or len(workflow.tasks) > TASKS_ORDERED_MAX:
         return ()
     return order_of(workflow, capacity)
@@ -102,6 +112,12 @@ def ranks_of(workflow: Workflow, positions: Mapping[str, Position], ranking: Ran
     Where the strategy is ``deadline`` and something is due, they follow the
     order, or the latest starts if none was planned.
     """
+    if ranking.is_custom and len(ranking.order) == len(workflow.tasks):
+        first = float(-(DEFAULT_PRIORITY if ranking.priority is None else ranking.priority))
+        return {
+            workflow.tasks[position].id: (first, float(place), float(position))
+            for place, position in enumerate(ranking.order)
+        }
     if ranking.strategy is Strategy.DEADLINE and has_deadlines(workflow):
         return _deadline_ranks(workflow, ranking)
     return {task.id: rank(ranking, task, positions[task.id]) for task in workflow.tasks}
@@ -135,7 +151,8 @@ def rank_beside(
     workflow: Workflow, task: Task, position: Position, ranking: Ranking, origin: Rank | None
 ) -> Rank:
     """Return the rank of a task that was added while the workflow ran; it goes with the one it came from."""
-    if origin is not None and ranking.strategy is Strategy.DEADLINE and has_deadlines(workflow):
+    is_planned_for = ranking.strategy is Strategy.DEADLINE and has_deadlines(workflow)
+    if origin is not None and (is_planned_for or ranking.is_custom):
         return (*origin[:3], float(position.index))
     return rank(ranking, task, position)
 

@@ -149,7 +149,8 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     execution is then ``partial`` and not ``failed``. With
     ``fails_on_violation`` a task fails whose artifacts show that a dependency
     is missing; otherwise that is only told. All should be over ``deadline``
-    seconds after the execution began.
+    seconds after the execution began. ``custom_strategy`` names one that an
+    entry point brings, in place of ``strategy``.
     """
 
     max_parallel: int | None = None
@@ -162,6 +163,7 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     is_wall_time: bool = False
     fails_on_violation: bool = False
     deadline: float | None = None
+    custom_strategy: str = ""
 
 
 class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

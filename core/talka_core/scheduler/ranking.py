@@ -11,8 +11,10 @@ from talka_protocols.workflow import Strategy
 def ranking_of(state: ExecutionRecord) -> Ranking:
     """Return how the execution ranks its tasks: as it was told last, or else as its definition says."""
     assert state.workflow is not None, "only what was accepted ranks tasks"
-    strategy = Strategy(state.strategy) if state.strategy else state.workflow.config.strategy
-    return Ranking(strategy, state.priority, state.order)
+    config = state.workflow.config
+    if state.strategy:
+        return Ranking(Strategy(state.strategy), state.priority, state.order)
+    return Ranking(config.strategy, state.priority, state.order, bool(config.custom_strategy))
 
 
 def rank_of(state: ExecutionRecord, task_id: str) -> Rank:

@@ -14,7 +14,7 @@ from talka_protocols.baseline import Baseline
 from talka_protocols.workflow import Strategy, Workflow
 from talka_services.cli.command import Target
 from talka_services.cli.embedding import Flags, shapes
-from talka_services.cli.loading import Request, load_workflow, strategy_named
+from talka_services.cli.loading import Request, load_workflow, with_strategy
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.recollection import names_execution, read_recorded
 from talka_services.loop import run as run_loop
@@ -129,5 +129,6 @@ def _employed(found: Recorded, flags: Flags) -> Sequence[Offer]:
 
 
 def _ordered(workflow: Workflow, name: str | None) -> Workflow:
-    strategy: Strategy = workflow.config.strategy if name is None else strategy_named(name)
-    return with_fields(workflow, config=with_fields(workflow.config, strategy=strategy))
+    if name is None:
+        return workflow
+    return with_fields(workflow, config=with_strategy(workflow.config, name))

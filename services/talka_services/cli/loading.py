@@ -9,15 +9,17 @@ from typing import Any
 
 import msgspec
 
+from talka_core.custom_strategies import PLUGGED_IN
 from talka_core.spelling import did_you_mean
 from talka_core.validation import check
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
-from talka_protocols.workflow import Strategy, Task, Workflow
+from talka_protocols.workflow import Strategy, Task, Workflow, WorkflowConfig
 from talka_services.cli.admission import check_mode, with_deadline
 from talka_services.cli.outcome import UsageError
 from talka_services.formats import Source, is_function, load_function, machines, parse_inputs, read_file
 from talka_services.formats import workflow_of as workflow_of_source
 from talka_services.formats.instances import is_instance, read_instance
+from talka_services.strategies import is_custom
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def load_workflow(request: Request) -> Loaded:
         )
         offered = machines(source.value) if source.is_wfformat else []
     if request.strategy is not None:
-        config = msgspec.structs.replace(workflow.config, strategy=strategy_named(request.strategy))
+        config = with_strategy(workflow.config, request.strategy)
         workflow = msgspec.structs.replace(workflow, config=config)
     workflow = with_deadline(workflow, request.deadline)
     return Loaded(workflow, offered, source, check_mode(request.deadlines))
@@ -115,16 +117,27 @@ def _call(request: Request, inputs: Mapping[str, Any]) -> Workflow:
         ) from error
 
 
-def strategy_named(name: str) -> Strategy:
-    """Return a strategy by its name.
+def with_strategy(config: WorkflowConfig, name: str) -> WorkflowConfig:
+    """Return the settings with another strategy: a built-in one, or one that a package brings.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is no such strategy.
+    """
+    if name not in tuple(Strategy) and is_custom(name):
+        return msgspec.structs.replace(config, strategy=Strategy.PRIORITY, custom_strategy=name)
+    return msgspec.structs.replace(config, strategy=strategy_named(name), custom_strategy="")
+
+
+def strategy_named(name: str) -> Strategy:
+    """Return a built-in strategy.
+
+    Raises:
+        UsageError: there is no such strategy.
     """
     try:
         return Strategy(name)
     except ValueError:
-        hint = did_you_mean(name, [strategy.value for strategy in Strategy], label="Strategies")
+        hint = did_you_mean(name, [*Strategy, *sorted(PLUGGED_IN)], label="Strategies")
         raise UsageError(f"There is no strategy {name!r}.", hint=hint) from None
 
 

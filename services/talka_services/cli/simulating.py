@@ -117,7 +117,7 @@ def _row(case: Case, went_s: float | None, *, with_tasks: bool) -> dict[str, Any
     row = {
         "file": case.word,
         "name": case.workflow.name,
-        "strategy": str(case.workflow.config.strategy),
+        "strategy": case.workflow.config.custom_strategy or str(case.workflow.config.strategy),
         "is_recorded": case.is_recorded,
         "over_recorded": round(case.run.makespan_s / went_s - 1, 9) if went_s else None,
         "cost": case.cost,

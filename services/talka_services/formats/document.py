@@ -189,6 +189,9 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
             extra_json_schema={"minimum": 0},
         ),
     ] = None
+    custom_strategy: Annotated[
+        str, Meta(description="One that an installed package brings, in place of strategy.")
+    ] = ""
     metadata: Annotated[
         dict[str, Any], Meta(description="Kept with the workflow, never read by the platform.")
     ] = {}

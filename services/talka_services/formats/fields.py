@@ -18,8 +18,9 @@ from talka_core.limits import TASKS_MAX, check_count
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.policies import Action, Concurrency, Loop, MapOver, Rate, RetryPolicy
-from talka_protocols.workflow import ResourceRequirements
+from talka_protocols.workflow import ResourceRequirements, Strategy
 from talka_services.formats.document import FORMAT_VERSION, DependencyEntry, TaskEntry, WorkflowFile
+from talka_services.strategies import is_custom
 
 _NESTED: dict[str, type[Struct]] = {
     "retry": RetryPolicy,
@@ -52,6 +53,7 @@ def convert(value: Mapping[str, Any]) -> WorkflowFile:
     Raises:
         WorkflowInvalidError: A field is unknown, missing or of the wrong type; with its path.
     """
+    value = _with_custom_strategy(value)
     _check_version(value)
     _check_fields(value, WorkflowFile, (), "A workflow")
     tasks = value.get("tasks")
@@ -67,6 +69,14 @@ def convert(value: Mapping[str, Any]) -> WorkflowFile:
         return msgspec.convert(value, WorkflowFile)
     except msgspec.ValidationError as error:
         raise _in_words(str(error), value) from None
+
+
+def _with_custom_strategy(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the document with a strategy that a package brings in a field of its own."""
+    name: object = value.get("strategy")
+    if not isinstance(name, str) or name in tuple(Strategy) or not is_custom(name):
+        return value
+    return {key: each for key, each in value.items() if key != "strategy"} | {"custom_strategy": name}
 
 
 def path_of(place: str) -> tuple[str | int, ...]:

@@ -25,6 +25,7 @@ from talka_services.runner.roster import Roster
 from talka_services.runner.states import LeaseLostError
 from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.liveness import PoolWatch
+from talka_services.strategies import plug_in
 from talka_services.telemetry import get_logger
 
 BACKOFF_S = 0.2
@@ -69,6 +70,8 @@ class Owner:
 
     def start(self) -> None:
         """Begin to compete for the addresses."""
+        if self.kind is Recipient.PLANNER:
+            plug_in()
         addresses = [Address(self.kind, id_) for id_ in self._ids]
         self._tasks = {
             address: asyncio.create_task(self._keep(address), name=f"own {address}") for address in addresses
