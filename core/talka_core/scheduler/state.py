@@ -22,6 +22,7 @@ from talka_protocols.events import (
     TaskAdopted,
     TaskFailure,
     TasksAdded,
+    TaskUsageMeasured,
 )
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState, TaskStatus
@@ -269,6 +270,7 @@ class ExecutionRecord(Struct):
     origin: Origin | None = None
     adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
     order: tuple[int, ...] = ()
+    usage: dict[str, TaskUsageMeasured] = field(default_factory=dict[str, TaskUsageMeasured])
 
     @property
     def is_stopping(self) -> bool:

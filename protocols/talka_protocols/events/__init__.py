@@ -129,6 +129,7 @@ from talka_protocols.events.undoing import (
     RollbackFailed,
     RollbackStarted,
 )
+from talka_protocols.events.usage import Overuse, TaskUsageMeasured, Usage
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -185,6 +186,7 @@ __all__ = [
     "LogsClosed",
     "LogsOpened",
     "Origin",
+    "Overuse",
     "OwnershipTaken",
     "Parent",
     "ParentInformed",
@@ -241,11 +243,13 @@ __all__ = [
     "TaskSucceeded",
     "TaskTimedOut",
     "TaskUnwanted",
+    "TaskUsageMeasured",
     "TaskWaiting",
     "TaskWithdrawn",
     "TasksAdded",
     "TimeLimitResumed",
     "TimeLimitStopped",
+    "Usage",
     "ViolationKind",
     "WorkerDraining",
     "WorkerEvent",

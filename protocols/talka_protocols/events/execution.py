@@ -16,6 +16,7 @@ from talka_protocols.events.undoing import (
     RollbackFailed,
     RollbackStarted,
 )
+from talka_protocols.events.usage import TaskUsageMeasured
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -344,4 +345,5 @@ ExecutionEvent = (
     | RollbackFailed
     | ExecutionRestarted
     | TaskAdopted
+    | TaskUsageMeasured
 )
