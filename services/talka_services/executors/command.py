@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -105,13 +104,12 @@ class CommandExecutor:
 
     async def _run(self, launch: Launch, attempt: Attempt) -> Ended:
         """Run the program beside the file through which it may save its progress."""
-        watching = partial(self._sampler.watch, attempt=attempt)
         if attempt.progress is None:
-            return await run_process(launch, self._guardian, watching)
+            return await run_process(launch, attempt, self._guardian, self._sampler)
         file = CheckpointFile(attempt.progress)
         launch = replace(launch, env={**launch.env, f"{OWN_PREFIX}CHECKPOINT": file.path})
         try:
-            ended = await run_process(launch, self._guardian, watching)
+            ended = await run_process(launch, attempt, self._guardian, self._sampler)
         except BaseException:
             await uninterrupted(file.rescue())
             raise

@@ -62,11 +62,15 @@ class Ready(Struct, frozen=True, array_like=True, tag="ready"):
 
 
 class Returned(Struct, frozen=True, array_like=True, tag="returned"):
-    """The function returned; from the child the result comes already encoded."""
+    """The function returned; from the child the result comes already encoded.
+
+    ``cpu_s`` is the processor time it used, None where that cannot be told from others'.
+    """
 
     number: int
     result: Any
     extension: Extension | None = None
+    cpu_s: float | None = None
 
 
 class Raised(Struct, frozen=True, array_like=True, tag="raised"):
@@ -76,6 +80,7 @@ class Raised(Struct, frozen=True, array_like=True, tag="raised"):
     text: str
     hint: str = ""
     kinds: tuple[str, ...] = ()
+    cpu_s: float | None = None
 
 
 class Refused(Struct, frozen=True, array_like=True, tag="refused"):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import uuid
-from collections.abc import Callable
 from typing import cast
 
 from msgspec import Struct
 
 from talka_protocols.errors import TaskFailedError
+from talka_protocols.ports import Attempt
 from talka_services.executors import families
 from talka_services.executors.capture import Capture
 from talka_services.executors.environment import RUN_VARIABLE
 from talka_services.executors.guardian import Guardian
-from talka_services.executors.sampling import Watch
+from talka_services.executors.sampling import CommandWatch, Sampler
 from talka_services.executors.stopping import uninterrupted
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
@@ -44,7 +44,7 @@ class Ended(Struct, frozen=True):
     is_truncated: bool
 
 
-async def run_process(launch: Launch, guardian: Guardian, watching: Callable[..., Watch]) -> Ended:
+async def run_process(launch: Launch, attempt: Attempt, guardian: Guardian, sampler: Sampler) -> Ended:
     """Run a process to its end; when cancelled, end it and everything it started first.
 
     Raises:
@@ -53,7 +53,8 @@ async def run_process(launch: Launch, guardian: Guardian, watching: Callable[...
     """
     process = _Process(launch, guardian)
     is_cancelled = await uninterrupted(_start(process, launch))
-    watch = watching(process.pid, on_excess=process.kill, is_fresh=True)
+    watch = CommandWatch(process.pid, attempt, process.kill)
+    sampler.watch(watch)
     try:
         if is_cancelled:
             # It came while the process was being started, which has happened now.
@@ -66,7 +67,7 @@ async def run_process(launch: Launch, guardian: Guardian, watching: Callable[...
         await uninterrupted(process.stop(launch.stop_grace_s), process.kill)
         raise
     finally:
-        watch.sampler.forget(watch)
+        sampler.forget(watch)
         process.close()
     if watch.is_exceeded:
         raise watch.error()

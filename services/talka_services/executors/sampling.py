@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import psutil
 
@@ -23,101 +24,116 @@ PERIOD_S = 0.1
 MEBIBYTE = 2**20
 
 
-class Watch:
-    """One attempt whose processes are looked at; times count from the first look at its leader.
+class Watched(Protocol):
+    """A session of processes that is looked at while it ``is_active``; ``limit_mb`` is 0 without a limit."""
 
-    ``on_excess`` is called once, in the loop, when they hold more than the limit.
-    """
+    @property
+    def leader(self) -> int:
+        """The process id that leads the session."""
+        ...
 
-    def __init__(
-        self, sampler: Sampler, leader: int, attempt: Attempt, on_excess: Callable[[], None]
-    ) -> None:
-        self.sampler = sampler
+    @property
+    def is_active(self) -> bool:
+        """Tell whether it is to be looked at now."""
+        ...
+
+    @property
+    def limit_mb(self) -> float:
+        """The most MiB that its processes may hold together."""
+        ...
+
+    def saw(self, cpu_s: float, memory_mb: float) -> None:
+        """Take what was seen: all its processor time so far, and what it holds now."""
+        ...
+
+
+class CommandWatch:
+    """The session of one command; ``on_excess`` is called once, when it holds more than it may."""
+
+    is_active = True
+
+    def __init__(self, leader: int, attempt: Attempt, on_excess: Callable[[], None]) -> None:
         self.leader = leader
-        self.attempt = attempt
-        self.on_excess = on_excess
         self.limit_mb = attempt.task.resources.memory_mb
         self.held_mb = 0.0
-        """What they held when it was too much, else 0."""
-        self.began_s: float | None = None
-        self.cpu_s = 0.0
-        self.is_fresh = False
-        """Whether the leader has run for nobody else, so that all its time is this attempt's."""
+        """What it held when that was too much, else 0."""
+        self._attempt = attempt
+        self._on_excess = on_excess
+        self._cpu_s = 0.0
 
     @property
     def is_exceeded(self) -> bool:
-        """Tell whether they were seen to hold more than the limit."""
+        """Tell whether it was seen to hold more than it may."""
         return self.held_mb > 0
 
     def error(self) -> MemoryExceededError:
-        """Return why the attempt was stopped."""
-        return MemoryExceededError(
-            f"The task {self.attempt.task.id!r} held {self.held_mb:.0f} MiB of memory; it asks for "
-            f"{self.limit_mb:g} and was stopped.",
-            hint="Raise its memory_mb, or let it hold less at a time.",
-        )
+        """Return why it was stopped."""
+        return memory_exceeded(self._attempt, self.held_mb)
 
     def saw(self, cpu_s: float, memory_mb: float) -> None:
-        """Note one look at all its processes together; processor time that ended with one is not lost."""
-        if self.began_s is None:
-            self.began_s = 0.0 if self.is_fresh else cpu_s
-        used_s = max(self.cpu_s, cpu_s - self.began_s)
-        meter = self.attempt.meter
+        """Count what was used, and call out once if it is too much memory."""
+        meter = self._attempt.meter
         if meter is not None:
-            meter.add_cpu(used_s - self.cpu_s)
-            if memory_mb:
-                meter.see_memory(memory_mb)
-        self.cpu_s = used_s
+            meter.add_cpu(max(0.0, cpu_s - self._cpu_s))
+            meter.see_memory(memory_mb)
+        # What a process used that nobody waited for leaves the sum; it has been counted.
+        self._cpu_s = max(cpu_s, self._cpu_s)
+        if self.limit_mb and memory_mb > self.limit_mb and not self.is_exceeded:
+            self.held_mb = memory_mb
+            self._on_excess()
+
+
+def memory_exceeded(attempt: Attempt, held_mb: float) -> MemoryExceededError:
+    """Return why an attempt was stopped that held so many MiB."""
+    return MemoryExceededError(
+        f"The processes of the task {attempt.task.id!r} held {held_mb:.0f} MiB of memory, more than the "
+        f"{attempt.task.resources.memory_mb:g} that it asks for, and were stopped.",
+        hint="Raise its memory_mb, or let it hold less at a time.",
+    )
 
 
 class Sampler:
-    """Looks at what is watched while anything is."""
+    """Looks at what is watched while any of it is active."""
 
     def __init__(self, period_s: float = PERIOD_S) -> None:
         self._period_s = period_s
-        self._watches: dict[int, Watch] = {}
+        self._watched: dict[int, Watched] = {}
         self._looking: asyncio.Task[None] | None = None
 
-    def watch(
-        self, leader: int, attempt: Attempt, on_excess: Callable[[], None], *, is_fresh: bool = False
-    ) -> Watch:
-        """Begin to look at the session that the process ``leader`` leads."""
-        watch = self._watches[leader] = Watch(self, leader, attempt, on_excess)
-        watch.is_fresh = is_fresh
+    def watch(self, watched: Watched) -> None:
+        """Look at it from now on, whenever it is active."""
+        self._watched[watched.leader] = watched
+        self.wake()
+
+    def wake(self) -> None:
+        """Begin to look again, because something has become active."""
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
-        return watch
 
-    def forget(self, watch: Watch) -> None:
+    def forget(self, watched: Watched) -> None:
         """Look at it no more."""
-        if self._watches.get(watch.leader) is watch:
-            del self._watches[watch.leader]
+        self._watched.pop(watched.leader, None)
 
     async def close(self) -> None:
         """Look at nothing any more."""
-        self._watches.clear()
+        self._watched.clear()
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
             self._looking = None
 
     async def _look(self) -> None:
-        while self._watches:
-            await asyncio.sleep(self._period_s)
-            watches = list(self._watches.values())
-            limits = {watch.leader: watch.limit_mb for watch in watches}
-            seen = await asyncio.to_thread(sample, limits)
-            for watch in watches:
-                if watch.leader in seen and self._watches.get(watch.leader) is watch:
-                    self._saw(watch, *seen[watch.leader])
-        self._looking = None
-
-    @staticmethod
-    def _saw(watch: Watch, cpu_s: float, memory_mb: float) -> None:
-        watch.saw(cpu_s, memory_mb)
-        if watch.limit_mb and memory_mb > watch.limit_mb and not watch.is_exceeded:
-            watch.held_mb = memory_mb
-            watch.on_excess()
+        try:
+            while active := [watched for watched in self._watched.values() if watched.is_active]:
+                await asyncio.sleep(self._period_s)
+                limits = {watched.leader: watched.limit_mb for watched in active}
+                seen = await asyncio.to_thread(sample, limits)
+                for watched in active:
+                    is_still = self._watched.get(watched.leader) is watched
+                    if is_still and watched.leader in seen:
+                        watched.saw(*seen[watched.leader])
+        finally:
+            self._looking = None
 
 
 def sample(limits: dict[int, float]) -> dict[int, tuple[float, float]]:
