@@ -63,6 +63,8 @@ class PassingTime:
             if self._world.is_stormy and self._world.random.random() < SLOW_STOP:
                 await asyncio.sleep(self._world.random.uniform(0.0, SLOW_STOP_S))
             raise
+        if attempt.meter is not None:
+            attempt.meter.add_cpu(attempt.task.estimated_seconds or 0.0)
         if self._world.strikes("task_failure"):
             raise TaskFailedError(failure_of(attempt.attempt))
         if attempt.progress is not None:

@@ -26,6 +26,7 @@ from talka_services.cli import (
     schedules,
     simulating,
     transfer,
+    usage,
     validating,
 )
 from talka_services.cli.outcome import ExitCode, complain, describe, error_document, exit_code_of
@@ -56,6 +57,7 @@ for group in (
     answering,
     schedules,
     benching,
+    usage,
 ):
     group.register(app)
 

@@ -118,12 +118,14 @@ async def _executions(target: Target) -> list[ExecutionRecord]:
 def status(target: Target, execution_id: ExecutionId) -> None:
     """Show where an execution stands, with every task."""
     from talka_core.status import result_of, status_of
-    from talka_services.cli.report import reason_of, task_document
+    from talka_services.cli.report import reason_of, task_document, usage_document
 
     state = run_loop(_execution(target, execution_id))
     current, result = status_of(state), result_of(state)
     if target.is_json:
-        tasks = {task_id: task_document(task) for task_id, task in result.tasks.items()}
+        tasks = {
+            task_id: task_document(task) | usage_document(task) for task_id, task in result.tasks.items()
+        }
         print_json(status_document(current) | {"makespan_s": result.makespan_s, "tasks": tasks})
         return
     console().print(

@@ -80,9 +80,8 @@ class Host(asyncio.Protocol):
     def _begin(self, hello: frames.Hello) -> None:
         sys.path.extend(place for place in hello.path if place not in sys.path)
         self._allow = hello.allow_modules
-        # With one thread all that this process does is the one task's.
-        self._used = _process_s if hello.threads == 1 else time.thread_time
-        self._is_alone = hello.threads == 1
+        self._is_alone = hello.is_alone
+        self._used = _process_s if hello.is_alone else time.thread_time
         self._threads = ThreadPoolExecutor(hello.threads, thread_name_prefix="task")
         self._answer(frames.Ready())
 

@@ -21,11 +21,15 @@ _HEADER = 4
 
 
 class Hello(Struct, frozen=True, array_like=True, tag="hello"):
-    """First message to a child: where to find modules, which are allowed, how many threads."""
+    """First message to a child: where to find modules, which are allowed, how many threads.
+
+    ``is_alone`` says that it never has more than one task at a time.
+    """
 
     path: list[str]
     allow_modules: tuple[str, ...]
     threads: int
+    is_alone: bool = False
 
 
 class Run(Struct, frozen=True, array_like=True, tag="run"):

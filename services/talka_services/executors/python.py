@@ -38,7 +38,7 @@ from talka_protocols.errors import (
     TaskFailedError,
 )
 from talka_protocols.ports import Attempt
-from talka_protocols.workflow import TaskType
+from talka_protocols.workflow import Task, TaskType
 from talka_services.executors import frames
 from talka_services.executors.child import Child, ChildLaunch, Job, work_directory
 from talka_services.executors.child_watch import ChildWatch
@@ -57,7 +57,7 @@ from talka_services.executors.stopping import is_cancelling, uninterrupted
 SHARED_CAPACITY = 256
 """Tasks in one shared child at most; so many would be run again should it die."""
 _SHARED_CROWD = 16
-_ALONE_CHILDREN_MIN = 4
+_SEVERAL_CHILDREN_MIN = 4
 
 
 class PythonPayload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,8 +83,11 @@ class PythonExecutor:
         self._shared = self._lane(
             LaneLimits(processes, SHARED_CAPACITY, _SHARED_CROWD, processes), settings.threads
         )
+        several = max(_SEVERAL_CHILDREN_MIN, processes)
+        self._limited = self._lane(LaneLimits(several, SHARED_CAPACITY, 1, 1), settings.threads)
         self._compute = self._lane(LaneLimits(processes, 1, 1, processes), 1)
-        self._alone = self._lane(LaneLimits(max(_ALONE_CHILDREN_MIN, processes), 1, 1, 0), 1)
+        self._alone = self._lane(LaneLimits(several, 1, 1, 0), 1)
+        self._lanes = (self._shared, self._limited, self._compute, self._alone)
 
     async def execute(self, attempt: Attempt) -> Any:
         """Run the function to its end.
@@ -99,7 +102,7 @@ class PythonExecutor:
         payload = self._payload(attempt)
         if payload.isolation == "none":
             return await self._run_here(payload, attempt)
-        lane = self._compute if attempt.task.type is TaskType.COMPUTE else self._shared
+        lane = self._lane_of(attempt.task)
         job = self._job(payload, attempt)
         lane.submit(job)
         try:
@@ -112,7 +115,7 @@ class PythonExecutor:
         """End all child processes and the guardian."""
         for task in self._background:
             task.cancel()
-        for lane in (self._shared, self._compute, self._alone):
+        for lane in self._lanes:
             await lane.close(self._settings.stop_grace_s)
         await self._sampler.close()
         self._guardian.close()
@@ -120,13 +123,20 @@ class PythonExecutor:
     @property
     def child_ids(self) -> tuple[int, ...]:
         """The process ids of the children that take tasks now."""
-        lanes = (self._shared, self._compute, self._alone)
-        return tuple(child.pid for lane in lanes for child in lane.children)
+        return tuple(child.pid for lane in self._lanes for child in lane.children)
+
+    def _lane_of(self, task: Task) -> Lane:
+        """Tasks with a limit of memory share children with their like only, where the limits hold."""
+        if task.type is TaskType.COMPUTE:
+            return self._compute
+        return self._limited if task.resources.memory_mb else self._shared
 
     def _lane(self, limits: LaneLimits, threads: int) -> Lane:
         settings = self._settings
         launch = ChildLaunch(
-            hello=frames.Hello([place for place in sys.path if place], settings.allow_modules, threads),
+            hello=frames.Hello(
+                [place for place in sys.path if place], settings.allow_modules, threads, limits.capacity == 1
+            ),
             env=passed_through(settings.environment),
             cwd=work_directory(settings.work_dir),
             passes_output=settings.child_output == "stderr",
@@ -198,7 +208,7 @@ class PythonExecutor:
 
     async def _stop(self, job: Job) -> None:
         """Return when the job has ended, by itself within the grace or with its child."""
-        if any(lane.withdraw(job) for lane in (self._shared, self._compute, self._alone)):
+        if any(lane.withdraw(job) for lane in self._lanes):
             return
         child = job.child
         if child is None or job.number not in child.jobs:
@@ -227,7 +237,7 @@ class PythonExecutor:
 
     @staticmethod
     def _crowd(child: Child) -> None:
-        """End a child that holds too much; each of its jobs is run again in one of its own, which tells whose."""
+        """End a child that holds too much; each of its jobs is run again alone, which tells whose it was."""
         child.holds_too_much = True
         child.kill()
 
@@ -269,7 +279,7 @@ class PythonExecutor:
         elif is_compute:
             self._compute.submit(job)
         elif child.is_condemned and job.reruns == 1:
-            self._shared.submit(job)
+            self._lane_of(job.attempt.task).submit(job)
         else:
             self._alone.submit(job)
 

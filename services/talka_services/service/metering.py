@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from talka_protocols.events import Usage
 
+CPU_S_MIN = 0.01
+"""Less processor time than that, and no memory seen, is not worth an event."""
+
 
 class AttemptMeter:
     """Collects what an executor sees; most attempts show nothing, and then it costs nothing."""
@@ -23,8 +26,8 @@ class AttemptMeter:
         self._memory_mb = max(self._memory_mb or 0.0, megabytes)
 
     def usage(self, wall_ms: int) -> Usage | None:
-        """Return what was seen, or None if that is nothing."""
-        if self._cpu_s is None and self._memory_mb is None:
+        """Return what was seen, or None if that is next to nothing."""
+        if self._memory_mb is None and (self._cpu_s or 0.0) < CPU_S_MIN:
             return None
         cpu_ms = None if self._cpu_s is None else round(self._cpu_s * 1000)
         memory_mb = None if self._memory_mb is None else round(self._memory_mb, 1)

@@ -42,6 +42,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         growing.checkpoints,
         growing.extension,
         growing.artifacts,
+        plain.usage,
         starting.schedule,
         starting.keys,
     )

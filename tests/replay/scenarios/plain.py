@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from tests.replay.scenarios.running import DIAMOND, begun, end, workflow_of
+from tests.replay.scenarios.running import DIAMOND, begun, deliver_all, end, workflow_of
 
+from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_protocols import messages as m
+from talka_protocols.events import TaskFailure, Usage
 from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.workflow import ResourceRequirements, Task, Workflow
 
 
 def success() -> Model:
@@ -63,4 +66,17 @@ def commit_cut_short() -> Model:
     run = next(iter(model.running))
     model.end(run, Outcome.SUCCEEDED)
     model.deliver(0, cut=1)
+    return model
+
+
+def usage() -> Model:
+    """One attempt is measured and fails because of its memory, and the next one is measured too."""
+    hog = Task("hog", AGENT_TYPE, retries=1, resources=ResourceRequirements(cpu_cores=0.5))
+    model = begun(Workflow("golden", "golden", (hog,)), {"w1": 1.0})
+    error = TaskFailure("memory_exceeded", "It held more than it asks for.")
+    model.end(next(iter(model.running)), Outcome.FAILED, error=error, usage=Usage(400, 300, 160.0))
+    deliver_all(model)
+    model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+    deliver_all(model)
+    model.end(next(iter(model.running)), Outcome.SUCCEEDED, usage=Usage(2_000, 1_900, 90.0))
     return model
