@@ -16,6 +16,7 @@ from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.interference import interference, lone_cancellations, relief
 from talka_chaos.keyed import with_keys
+from talka_chaos.labelled import with_labels
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.rewinding import undoable
@@ -75,7 +76,7 @@ class Simulation:
         self.seed = seed
         self.world = World(seed, faults)
         random = self.world.random
-        self.workflows = [workflow] if workflow else with_keys(seed, self._drawn(random))
+        self.workflows = [workflow] if workflow else with_labels(seed, with_keys(seed, self._drawn(random)))
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)

@@ -129,6 +129,7 @@ def _worker(worker_id: str, entry: WorkerEntry) -> WorkerResources:
         _amounts(entry.capacity),
         _amounts(entry.free),
         entry.is_draining,
+        entry.labels,
     )
 
 

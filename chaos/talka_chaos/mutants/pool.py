@@ -107,7 +107,17 @@ def arrival_order() -> AbstractContextManager[Any]:
     return patch.object(granting, "_lines", lines)
 
 
+def labels_ignored() -> AbstractContextManager[Any]:
+    """A worker need not have the labels that a task requires."""
+
+    def admits(_entry: Any, _affinity: Any) -> bool:
+        return True
+
+    return patch.object(import_module("talka_core.resource.labels"), "admits", admits)
+
+
 POOL_MUTANTS = (
+    labels_ignored,
     capacity_ignored,
     fence_ignored,
     requests_counted_twice,

@@ -152,8 +152,9 @@ def _new(state: PoolRecord, message: RequestAllocation) -> Request | None:
     allocation_id = message.allocation_id
     if allocation_id in state.grants or allocation_id in state.waiting:
         return None
-    shape = shape_of(message.agent_type, message.amounts)
-    return Request(message.holder, message.agent_type, message.amounts, message.rank, shape)
+    affinity = message.affinity
+    shape = shape_of(message.agent_type, message.amounts, affinity)
+    return Request(message.holder, message.agent_type, message.amounts, message.rank, shape, affinity)
 
 
 def _use_reservation(
@@ -164,7 +165,8 @@ def _use_reservation(
     if reservation.client_id != message.holder.client_id:
         return
     yield ReservationEnded(message.reservation_id, "used")
-    if fits(state, reservation.worker_id, need_of(state, message.agent_type, message.amounts)):
+    need = need_of(state, message.agent_type, message.amounts)
+    if fits(state, reservation.worker_id, need, message.affinity):
         yield granted(state, message.allocation_id, request, reservation.worker_id, Counter(), now_ms)
 
 
@@ -235,6 +237,7 @@ def _register(state: PoolRecord, message: RegisterWorker) -> Iterator[PoolEvent]
         message.slots,
         message.capacity,
         message.slots_by_agent,
+        message.labels,
     )
     if message.is_draining:
         yield WorkerDraining(message.worker_id, message.incarnation)

@@ -134,9 +134,9 @@ def _take(
 
 
 def _queue(state: PoolRecord, event: e.AllocationQueued) -> None:
-    shape = shape_of(event.agent_type, event.amounts)
+    shape = shape_of(event.agent_type, event.amounts, event.affinity)
     state.waiting[event.allocation_id] = Request(
-        event.holder, event.agent_type, event.amounts, event.rank, shape
+        event.holder, event.agent_type, event.amounts, event.rank, shape, event.affinity
     )
     state.arrivals += 1
     queue, place = state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id)
@@ -166,7 +166,7 @@ def _worker(state: PoolRecord, event: e.WorkerJoined | e.WorkerDraining | e.Work
             for agent_type, slots in event.slots_by_agent.items():
                 capacity[slot_of(agent_type)] = slots * 1000
             state.workers[event.worker_id] = WorkerEntry(
-                event.incarnation, event.agent_types, capacity, dict(capacity)
+                event.incarnation, event.agent_types, capacity, dict(capacity), labels=event.labels
             )
             state.lost.pop(event.worker_id, None)
             state.lost_since.pop(event.worker_id, None)

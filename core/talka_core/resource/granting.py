@@ -50,15 +50,16 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     while heads:
         (_, is_fresh, _, allocation_id), number = heads[0]
         line = lines[number]
-        worker_id = place(state, line.need)
+        request = asked[allocation_id][1] if is_fresh else state.waiting[allocation_id]
+        worker_id = place(state, line.need, request.affinity)
         if worker_id is None:
             heappop(heads)
             continue
         if is_fresh:
-            by, request = asked.pop(allocation_id)
+            by, _ = asked.pop(allocation_id)
             line.fresh.pop()
         else:
-            by, request = cause or 0, state.waiting[allocation_id]
+            by = cause or 0
         yield by, granted(state, allocation_id, request, worker_id, present, now_ms)
         if not is_fresh:
             _move_up(present, request, _queue_head(state, line.shape))
@@ -140,7 +141,14 @@ def _move_up(present: Counter[str], left: Request, following: Request | None) ->
 
 def _queue(state: PoolRecord, allocation_id: str, request: Request) -> Iterator[PoolEvent]:
     """Let a request wait, and call back what other executions may hand on among themselves meanwhile."""
-    yield AllocationQueued(allocation_id, request.holder, request.agent_type, request.amounts, request.rank)
+    yield AllocationQueued(
+        allocation_id,
+        request.holder,
+        request.agent_type,
+        request.amounts,
+        request.rank,
+        request.affinity,
+    )
     own = request.holder.execution_id
     others = [permits for owner, permits in state.permits.items() if owner != own]
     for permitted in [permitted for permits in others for permitted in permits]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from talka_core.keys import is_keyed
+from talka_core.resource import labels
 from talka_core.resource.shared import capacity_of, free_of, is_free, own_of, shared_of
 from talka_core.resource.state import SLOTS, Amounts, PoolRecord, WorkerEntry, slot_of, thousandths
+from talka_protocols.events import ANYWHERE, Affinity
 
 
 def claim_of(entry: WorkerEntry, agent_type: str, amounts: dict[str, float]) -> Amounts:
@@ -52,8 +54,8 @@ def take(entry: WorkerEntry, need: Need) -> None:
         free[need.own_slot] -= 1000
 
 
-def place(state: PoolRecord, need: Need) -> str | None:
-    """Return the worker that stays least loaded, or None when it fits nowhere now.
+def place(state: PoolRecord, need: Need, affinity: Affinity = ANYWHERE) -> str | None:
+    """Return the worker that suits best and stays least loaded, or None when it fits nowhere now.
 
     The load is the largest share in use of any resource that the request
     needs; ties go to the smaller worker id, so the choice is deterministic.
@@ -61,6 +63,8 @@ def place(state: PoolRecord, need: Need) -> str | None:
     """
     if need.shared and not is_free(state, need.shared):
         return None
+    if affinity is not ANYWHERE and affinity != ANYWHERE:
+        return _place_where(state, need, affinity)
     best: tuple[float, str] | None = None
     for worker_id, entry in state.workers.items():
         if entry.is_draining or (need.agent_type and need.agent_type not in entry.agent_types):
@@ -71,12 +75,29 @@ def place(state: PoolRecord, need: Need) -> str | None:
     return best[1] if best else None
 
 
-def fits(state: PoolRecord, worker_id: str, need: Need) -> bool:
+def _place_where(state: PoolRecord, need: Need, affinity: Affinity) -> str | None:
+    """Return the worker that suits the labels best; among alike ones the load decides."""
+    fitting = (
+        (labels.distance(worker_id, entry, affinity), load, worker_id)
+        for worker_id, entry in state.workers.items()
+        if _may_run(entry, need)
+        and labels.admits(entry, affinity)
+        and (load := _load(entry, need)) is not None
+    )
+    return min(fitting, default=(0, 0.0, None))[2]
+
+
+def _may_run(entry: WorkerEntry, need: Need) -> bool:
+    return not entry.is_draining and (not need.agent_type or need.agent_type in entry.agent_types)
+
+
+def fits(state: PoolRecord, worker_id: str, need: Need, affinity: Affinity = ANYWHERE) -> bool:
     """Tell whether one worker can take the request now, draining or not."""
     entry = state.workers.get(worker_id)
     if entry is None or (need.agent_type and need.agent_type not in entry.agent_types):
         return False
-    return is_free(state, need.shared) and _load(entry, need) is not None
+    is_admitted = labels.admits(entry, affinity)
+    return is_admitted and is_free(state, need.shared) and _load(entry, need) is not None
 
 
 def _load(entry: WorkerEntry, need: Need) -> float | None:
@@ -96,7 +117,9 @@ def _load(entry: WorkerEntry, need: Need) -> float | None:
     return load
 
 
-def shortage(state: PoolRecord, agent_type: str, amounts: dict[str, float]) -> str:
+def shortage(
+    state: PoolRecord, agent_type: str, amounts: dict[str, float], affinity: Affinity = ANYWHERE
+) -> str:
     """Say in one sentence which resource keeps a request from fitting now."""
     shared = shared_of(state, amounts)
     for name, amount in shared.items():
@@ -106,6 +129,9 @@ def shortage(state: PoolRecord, agent_type: str, amounts: dict[str, float]) -> s
     if not able:
         what = f"runs agent type {agent_type!r}" if agent_type else "is there"
         return f"No worker of pool {state.pool!r} {what}."
+    if missing := labels.missing(able, affinity):
+        return missing
+    able = [entry for entry in able if labels.admits(entry, affinity)]
     for name, amount in thousandths(own_of(amounts, shared)).items():
         most = max(entry.capacity.get(name, 0) for entry in able)
         free = max(entry.free.get(name, 0) for entry in able)

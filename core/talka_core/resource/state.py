@@ -15,7 +15,7 @@ from math import ceil
 
 from msgspec import Struct, field
 
-from talka_protocols.events import Holder
+from talka_protocols.events import ANYWHERE, Affinity, Holder
 
 SLOTS = "slots"
 HANDS = 64
@@ -65,6 +65,7 @@ class WorkerEntry(Struct):
     capacity: Amounts
     free: Amounts
     is_draining: bool = False
+    labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class Grant(Struct, gc=False):
@@ -99,6 +100,7 @@ class Request(Struct, frozen=True, gc=False):
     amounts: dict[str, float]
     rank: tuple[float, ...]
     shape: str
+    affinity: Affinity = ANYWHERE
 
 
 class Reservation(Struct):
@@ -157,9 +159,12 @@ def initial(pool: str) -> PoolRecord:
     return PoolRecord(pool)
 
 
-def shape_of(agent_type: str, amounts: dict[str, float]) -> str:
+def shape_of(agent_type: str, amounts: dict[str, float], affinity: Affinity = ANYWHERE) -> str:
     """Name what decides where a request fits, so that equal requests share one queue."""
-    return _shape(agent_type, tuple(amounts.items()))
+    shape = _shape(agent_type, tuple(amounts.items()))
+    if not affinity.requires:
+        return shape
+    return shape + "".join(f"|@{name}={value!r}" for name, value in sorted(affinity.requires.items()))
 
 
 @lru_cache(maxsize=4_096)

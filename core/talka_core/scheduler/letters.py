@@ -10,6 +10,7 @@ from talka_core.scheduler.clock import start_due_at
 from talka_core.scheduler.decide import KEPT, START, TIMEOUT
 from talka_core.scheduler.extending import question_of
 from talka_core.scheduler.inputs import inputs_of
+from talka_core.scheduler.locality import affinity_of
 from talka_core.scheduler.names import effect_key
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
 from talka_core.scheduler.waiting import WORKFLOW
@@ -34,6 +35,7 @@ def request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         state.index.tasks[task_id].agent_type,
         state.index.amounts[task_id],
         record.rank,
+        affinity=affinity_of(state, task_id),
     )
     return Send(Recipient.RESOURCE, message)
 

@@ -71,6 +71,7 @@ class TaskRecord(Struct, gc=False):
     ``asked`` what is shown to whoever may end it, and ``answer`` what has come
     for it once it ``is_answered``. ``steps`` are the results of finished steps
     inside the task, by name. ``is_paused`` keeps it from starting;
+    ``near`` is the worker that holds what it takes in;
     ``is_expired`` says that the execution's time limit cancelled it, and
     ``is_fallback`` that its fallback runs in its place. ``is_unwanted`` says
     that somebody cancelled it alone, ``is_forced_out`` that this was by force, and
@@ -125,6 +126,7 @@ class TaskRecord(Struct, gc=False):
     is_expired: bool = False
     is_fallback: bool = False
     is_forced: bool = False
+    near: str = ""
     is_unwanted: bool = False
     is_forced_out: bool = False
     unwanted_reason: str = ""

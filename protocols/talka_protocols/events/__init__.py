@@ -64,6 +64,8 @@ from talka_protocols.events.execution import (
     TaskTimedOut,
 )
 from talka_protocols.events.fact import (
+    ANYWHERE,
+    Affinity,
     Fact,
     Holder,
     Parent,
@@ -143,6 +145,8 @@ from talka_protocols.events.waiting import (
 Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | ScheduleEvent
 
 __all__ = [
+    "ANYWHERE",
+    "Affinity",
     "AllocationFreed",
     "AllocationGranted",
     "AllocationHandedOn",

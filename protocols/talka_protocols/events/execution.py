@@ -66,10 +66,11 @@ class TaskReady(Fact, frozen=True, gc=False):
 
 
 class TaskQueued(Fact, frozen=True, gc=False):
-    """The pool is asked for the task's resources."""
+    """The pool is asked for the task's resources, rather on the worker ``near`` what it takes in."""
 
     task_id: str
     attempt: int
+    near: str = ""
 
 
 class TaskScheduled(Fact, frozen=True, gc=False):

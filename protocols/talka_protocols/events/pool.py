@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from talka_protocols.events.fact import Fact, Holder
+from talka_protocols.events.fact import ANYWHERE, Affinity, Fact, Holder
 
 
 class PoolOwnershipTaken(Fact, frozen=True, gc=False):
@@ -21,6 +21,7 @@ class WorkerJoined(Fact, frozen=True, gc=False):
     slots: int
     capacity: dict[str, float]
     slots_by_agent: dict[str, int] = {}
+    labels: dict[str, str] = {}
 
 
 class WorkerDraining(Fact, frozen=True, gc=False):
@@ -46,6 +47,7 @@ class AllocationQueued(Fact, frozen=True, gc=False):
     agent_type: str
     amounts: dict[str, float] = {}
     rank: tuple[float, ...] = ()
+    affinity: Affinity = ANYWHERE
 
 
 class AllocationGranted(Fact, frozen=True, gc=False):

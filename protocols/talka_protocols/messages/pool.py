@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import field
 
-from talka_protocols.events import Holder
+from talka_protocols.events import ANYWHERE, Affinity, Holder
 from talka_protocols.messages.kinds import Advance, TimerFired, ToPool
 
 
@@ -17,6 +17,7 @@ class RequestAllocation(ToPool, frozen=True, gc=False):
     amounts: dict[str, float] = {}
     rank: tuple[float, ...] = ()
     reservation_id: str = ""
+    affinity: Affinity = ANYWHERE
 
 
 class ReleaseAllocation(ToPool, frozen=True, gc=False):
@@ -49,6 +50,7 @@ class RegisterWorker(ToPool, frozen=True, gc=False):
     slots_by_agent: dict[str, int] = {}
     running: tuple[str, ...] = ()
     is_draining: bool = False
+    labels: dict[str, str] = {}
 
 
 class DrainWorker(ToPool, frozen=True, gc=False):

@@ -192,12 +192,13 @@ def workers(target: Target, pool: Pool = None) -> None:
             f"{worker.slots_free}/{worker.slots}",
             plain(_amounts(worker.free, worker.capacity)),
             plain(", ".join(worker.agent_types)),
+            plain(", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items()))),
             "draining" if worker.is_draining else "",
         )
         for inventory in inventories
         for worker in inventory.workers
     )
-    columns = ("worker", "pool", "slots free", "free/offered", "agent types", "")
+    columns = ("worker", "pool", "slots free", "free/offered", "agent types", "labels", "")
     print_table(columns, rows, right=("slots free",))
 
 

@@ -78,6 +78,7 @@ class WorkerOptions(Struct, frozen=True):
     capacity: dict[str, float] = field(default_factory=machine_capacity)
     slots_by_agent: dict[str, int] = field(default_factory=dict[str, int])
     drain_s: float = DRAIN_S
+    labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class WorkerService:
@@ -108,6 +109,7 @@ class WorkerService:
             options.slots,
             options.capacity,
             options.slots_by_agent,
+            labels=options.labels,
         )
         self._state, self._actor = self._born()
         self._launcher = Launcher(options.worker_id, executors, ports.blobs, ports.clock, self._tell)

@@ -43,6 +43,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         growing.extension,
         growing.artifacts,
         plain.usage,
+        plain.labels,
         starting.schedule,
         starting.keys,
     )

@@ -9,7 +9,7 @@ from talka_chaos.model import Model
 from talka_protocols import messages as m
 from talka_protocols.events import TaskFailure, Usage
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.workflow import ResourceRequirements, Task, Workflow
+from talka_protocols.workflow import ClaimCheck, Dependency, ResourceRequirements, Task, Workflow
 
 
 def success() -> Model:
@@ -66,6 +66,20 @@ def commit_cut_short() -> Model:
     run = next(iter(model.running))
     model.end(run, Outcome.SUCCEEDED)
     model.deliver(0, cut=1)
+    return model
+
+
+def labels() -> Model:
+    """One task runs where its label is, and the next near its large input."""
+    half, less = ResourceRequirements(cpu_cores=0.5), ResourceRequirements(cpu_cores=0.25)
+    tasks = (
+        Task("a", AGENT_TYPE, resources=half, requires={"zone": "a"}),
+        Task("b", AGENT_TYPE, resources=less, prefers={"zone": "a"}),
+    )
+    model = begun(Workflow("golden", "golden", tasks, (Dependency("a", "b"),)), {"w0": 1.0, "w1": 1.0})
+    run = next(iter(model.running))
+    model.end(run, Outcome.SUCCEEDED, claim=ClaimCheck("r", 1_000_000, "0" * 64))
+    deliver_all(model)
     return model
 
 
