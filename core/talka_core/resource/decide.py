@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from talka_core.resource import soundness
 from talka_core.resource.granting import Asked, grant_best_first, granted
 from talka_core.resource.placement import fits, need_of, place
 from talka_core.resource.state import (
@@ -75,6 +76,8 @@ def decide_batch(
     asked: Asked = {}
     cause: int | None = None
     for position, message in enumerate(messages):
+        if soundness.fault(message):
+            continue
         if asked and _depends_on(message, asked):
             yield from grant_best_first(state, asked, cause, now_ms)
             asked, cause = {}, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from talka_core.keys import is_keyed
-from talka_core.resource import labels
+from talka_core.resource import labels, nearest
 from talka_core.resource.shared import capacity_of, free_of, is_free, own_of, shared_of
 from talka_core.resource.state import SLOTS, Amounts, PoolRecord, WorkerEntry, slot_of, thousandths
 from talka_protocols.events import ANYWHERE, Affinity
@@ -132,11 +132,11 @@ def shortage(
     if missing := labels.missing(able, affinity):
         return missing
     able = [entry for entry in able if labels.admits(entry, affinity)]
-    for name, amount in thousandths(own_of(amounts, shared)).items():
-        most = max(entry.capacity.get(name, 0) for entry in able)
+    own = own_of(amounts, shared)
+    if impossible := nearest.lacking(state, able, thousandths(own)):
+        return impossible
+    for name, amount in thousandths(own).items():
         free = max(entry.free.get(name, 0) for entry in able)
-        if most < amount:
-            return f"{name}: {amount / 1000:g} asked, the largest worker has {most / 1000:g}."
         if free < amount:
             return f"{name}: {amount / 1000:g} asked, at most {free / 1000:g} free on one worker."
     return f"No worker of pool {state.pool!r} has all of it free at once."
