@@ -79,3 +79,9 @@ def test_what_is_only_busy_is_no_impossibility() -> None:
     pool.ask("a", cpu_cores=2.0)
     pool.ask("b", cpu_cores=2.0)
     assert shortage(pool.state, "work", {"cpu_cores": 1.0}).startswith("cpu_cores: 1 asked, at most 0 free")
+
+
+def test_an_amount_beyond_all_bounds_is_senseless() -> None:
+    """What would overflow in thousandths is refused like what is no number."""
+    pool = Pool()
+    assert pool.tell(m.RequestAllocation("p", "a", HOLDER, "work", {"cpu_cores": 1e308})) == []
