@@ -157,7 +157,15 @@ def _new(state: PoolRecord, message: RequestAllocation) -> Request | None:
         return None
     affinity = message.affinity
     shape = shape_of(message.agent_type, message.amounts, affinity)
-    return Request(message.holder, message.agent_type, message.amounts, message.rank, shape, affinity)
+    return Request(
+        message.holder,
+        message.agent_type,
+        message.amounts,
+        message.rank,
+        shape,
+        affinity,
+        message.estimate_ms,
+    )
 
 
 def _use_reservation(

@@ -32,14 +32,14 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
         case e.AllocationFreed():
             _free(state, event.allocation_id)
         case e.AllocationQueued():
-            _queue(state, event)
+            _queue(state, event, at)
         case e.AllocationHolderChanged():
             grant = state.grants[event.allocation_id]
             hands = grant.hands - (event.fence - grant.fence)
             if grant.hands > 0 >= hands:
                 _end_permit(state, event.allocation_id, grant)
             grant.hands = max(0, hands)
-            grant.holder, grant.fence = event.holder, event.fence
+            grant.holder, grant.fence, grant.ends_at = event.holder, event.fence, 0
         case e.AllocationPermitWithdrawn():
             _end_permit(state, event.allocation_id, state.grants[event.allocation_id])
         case e.AllocationRevoked():
@@ -77,6 +77,7 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
         event.hands_until,
         granted_at=at,
         shared=shared.start(state, event.fence, need.shared, at),
+        ends_at=at + event.estimate_ms if event.estimate_ms else 0,
     )
     if event.hands:
         state.permits.setdefault(event.holder.execution_id, {})[event.allocation_id] = None
@@ -133,10 +134,17 @@ def _take(
             entry.free[name] = entry.free.get(name, 0) - sign * amount
 
 
-def _queue(state: PoolRecord, event: e.AllocationQueued) -> None:
+def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
     shape = shape_of(event.agent_type, event.amounts, event.affinity)
     state.waiting[event.allocation_id] = Request(
-        event.holder, event.agent_type, event.amounts, event.rank, shape, event.affinity
+        event.holder,
+        event.agent_type,
+        event.amounts,
+        event.rank,
+        shape,
+        event.affinity,
+        event.estimate_ms,
+        at,
     )
     state.arrivals += 1
     queue, place = state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id)

@@ -1,7 +1,8 @@
 """One round of granting: who among those that wait, and those that have just asked, gets what is free.
 
 The best rank goes first, whoever asked first. A request that does not fit holds
-up only those of its own shape, which would not fit either.
+up those of its own shape, which would not fit either, and of others those that
+would make it wait longer; see ``backfill``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from heapq import heapify, heappop, heapreplace
 
 from msgspec import Struct
 
+from talka_core.resource.backfill import Backfill
 from talka_core.resource.placement import Need, need_of, place
 from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request
 from talka_protocols.events import (
@@ -47,14 +49,20 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     lines = _lines(state, asked, is_opened=cause is not None)
     heads = [(_head(state, line), number) for number, line in enumerate(lines)]
     heapify(heads)
+    backfill = Backfill(state, now_ms)
+    if cause is None and state.queues and asked:
+        backfill.blocked(*_best_waiting(state))
     while heads:
         (_, is_fresh, _, allocation_id), number = heads[0]
         line = lines[number]
         request = asked[allocation_id][1] if is_fresh else state.waiting[allocation_id]
-        worker_id = place(state, line.need, request.affinity)
+        avoided = backfill.avoided(request, line.need)
+        worker_id = place(state, line.need, request.affinity, avoided)
         if worker_id is None:
+            backfill.blocked(request, line.need)
             heappop(heads)
             continue
+        backfill.granted(request, line.need, worker_id)
         if is_fresh:
             by, _ = asked.pop(allocation_id)
             line.fresh.pop()
@@ -70,6 +78,13 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     for allocation_id, (by, request) in asked.items():
         for event in _queue(state, allocation_id, request):
             yield by, event
+
+
+def _best_waiting(state: PoolRecord) -> tuple[Request, Need]:
+    """Return the best of those that wait, which does not fit as long as nothing was freed."""
+    _, _, allocation_id = min(queue[0] for queue in state.queues.values())
+    request = state.waiting[allocation_id]
+    return request, need_of(state, request.agent_type, request.amounts)
 
 
 def granted(
@@ -96,6 +111,7 @@ def granted(
         request.amounts,
         HANDS if is_alone else 0,
         now_ms + HANDS_MS if is_alone else 0,
+        request.estimate_ms,
     )
 
 
@@ -148,6 +164,7 @@ def _queue(state: PoolRecord, allocation_id: str, request: Request) -> Iterator[
         request.amounts,
         request.rank,
         request.affinity,
+        request.estimate_ms,
     )
     own = request.holder.execution_id
     others = [permits for owner, permits in state.permits.items() if owner != own]

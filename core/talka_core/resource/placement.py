@@ -54,17 +54,18 @@ def take(entry: WorkerEntry, need: Need) -> None:
         free[need.own_slot] -= 1000
 
 
-def place(state: PoolRecord, need: Need, affinity: Affinity = ANYWHERE) -> str | None:
+def place(state: PoolRecord, need: Need, affinity: Affinity = ANYWHERE, avoided: str = "") -> str | None:
     """Return the worker that suits best and stays least loaded, or None when it fits nowhere now.
 
     The load is the largest share in use of any resource that the request
     needs; ties go to the smaller worker id, so the choice is deterministic.
     What the pool has as a whole must be free there, and asks nothing of the worker.
+    ``avoided`` is held for a better request.
     """
     if need.shared and not is_free(state, need.shared):
         return None
-    if affinity is not ANYWHERE and affinity != ANYWHERE:
-        return _place_where(state, need, affinity)
+    if avoided or (affinity is not ANYWHERE and affinity != ANYWHERE):
+        return _place_where(state, need, affinity, avoided)
     best: tuple[float, str] | None = None
     for worker_id, entry in state.workers.items():
         if entry.is_draining or (need.agent_type and need.agent_type not in entry.agent_types):
@@ -75,19 +76,21 @@ def place(state: PoolRecord, need: Need, affinity: Affinity = ANYWHERE) -> str |
     return best[1] if best else None
 
 
-def _place_where(state: PoolRecord, need: Need, affinity: Affinity) -> str | None:
-    """Return the worker that suits the labels best; among alike ones the load decides."""
+def _place_where(state: PoolRecord, need: Need, affinity: Affinity, avoided: str) -> str | None:
+    """Return the worker, but for the avoided one, that suits the labels best; then the load decides."""
     fitting = (
         (labels.distance(worker_id, entry, affinity), load, worker_id)
         for worker_id, entry in state.workers.items()
-        if _may_run(entry, need)
+        if worker_id != avoided
+        and may_run(entry, need)
         and labels.admits(entry, affinity)
         and (load := _load(entry, need)) is not None
     )
     return min(fitting, default=(0, 0.0, None))[2]
 
 
-def _may_run(entry: WorkerEntry, need: Need) -> bool:
+def may_run(entry: WorkerEntry, need: Need) -> bool:
+    """Tell whether the worker takes what is new, and serves the agent type."""
     return not entry.is_draining and (not need.agent_type or need.agent_type in entry.agent_types)
 
 

@@ -71,7 +71,8 @@ class WorkerEntry(Struct):
 class Grant(Struct, gc=False):
     """One live allocation; a revoked one waits only for its holder to let go.
 
-    ``shared`` is the part of ``amounts`` that is the pool's and not the worker's.
+    ``shared`` is the part of ``amounts`` that is the pool's and not the worker's;
+    ``ends_at`` is when it probably ends, 0 if nobody knows.
     """
 
     holder: Holder
@@ -85,6 +86,7 @@ class Grant(Struct, gc=False):
     granted_at: int = 0
     revoked: str = ""
     shared: Amounts = field(default_factory=Amounts)
+    ends_at: int = 0
 
     @property
     def is_revoked(self) -> bool:
@@ -101,6 +103,8 @@ class Request(Struct, frozen=True, gc=False):
     rank: tuple[float, ...]
     shape: str
     affinity: Affinity = ANYWHERE
+    estimate_ms: int = 0
+    queued_at: int = 0
 
 
 class Reservation(Struct):

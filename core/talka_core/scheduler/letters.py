@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 
 from talka_core.behaviour import Effect, Send, SetTimer
 from talka_core.scheduler import children
@@ -36,6 +37,7 @@ def request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         state.index.amounts[task_id],
         record.rank,
         affinity=affinity_of(state, task_id),
+        estimate_ms=ceil(1000 * (state.index.tasks[task_id].estimated_seconds or 0)),
     )
     return Send(Recipient.RESOURCE, message)
 

@@ -48,6 +48,7 @@ class AllocationQueued(Fact, frozen=True, gc=False):
     amounts: dict[str, float] = {}
     rank: tuple[float, ...] = ()
     affinity: Affinity = ANYWHERE
+    estimate_ms: int = 0
 
 
 class AllocationGranted(Fact, frozen=True, gc=False):
@@ -62,6 +63,7 @@ class AllocationGranted(Fact, frozen=True, gc=False):
     amounts: dict[str, float] = {}
     hands: int = 0
     hands_until: int = 0
+    estimate_ms: int = 0
 
 
 class AllocationHolderChanged(Fact, frozen=True, gc=False):

@@ -9,7 +9,7 @@ from talka_protocols.messages.kinds import Advance, TimerFired, ToPool
 
 
 class RequestAllocation(ToPool, frozen=True, gc=False):
-    """Somebody wants amounts on one worker that can run ``agent_type``."""
+    """Somebody wants amounts on one worker that can run ``agent_type``, probably for ``estimate_ms``."""
 
     allocation_id: str
     holder: Holder
@@ -18,6 +18,7 @@ class RequestAllocation(ToPool, frozen=True, gc=False):
     rank: tuple[float, ...] = ()
     reservation_id: str = ""
     affinity: Affinity = ANYWHERE
+    estimate_ms: int = 0
 
 
 class ReleaseAllocation(ToPool, frozen=True, gc=False):
