@@ -11,7 +11,8 @@ held in phases of twice the length of the one before, with pauses as long: so
 others get half of the time, and tasks of any bounded length leave a phase that
 is long enough.
 
-Tasks of its own execution pass a request freely: their order is the strategy's.
+Tasks of its own execution pass a request freely, as their order is the strategy's,
+unless a better one of another execution was held up by it.
 """
 
 from __future__ import annotations
@@ -47,10 +48,13 @@ class Backfill:
         self._need: Need | None = None
         self._hold: Hold | None = None
         self._is_known = False
+        self._is_other_blocked = False
 
     def blocked(self, request: Request, need: Need) -> None:
         """Note that a request does not fit; the best that could ever fit a worker gets one held."""
-        if self._head is None and _could_fit(self._state, request, need):
+        if self._head is not None:
+            self._is_other_blocked |= not self._is_own(request)
+        elif _could_fit(self._state, request, need):
             self._head, self._need = request, need
 
     def avoided(self, request: Request, need: Need) -> str:
@@ -58,14 +62,17 @@ class Backfill:
         head = self._head
         if head is None or request.rank < head.rank:
             return ""
-        own = head.holder.execution_id
-        if own and request.holder.execution_id == own:
+        if self._is_own(request) and not self._is_other_blocked:
             return ""
         hold = self._known()
         if hold is None or self._is_over_in_time(request, hold):
             return ""
         is_enough = all(hold.spare[name] >= amount for name, amount in need.own if name in hold.spare)
         return "" if is_enough else hold.worker_id
+
+    def _is_own(self, request: Request) -> bool:
+        own = self._head.holder.execution_id if self._head is not None else ""
+        return bool(own) and request.holder.execution_id == own
 
     def granted(self, request: Request, need: Need, worker_id: str) -> None:
         """Count what a request that passed takes of what the head leaves."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.replay.scenarios import plain
 from tests.replay.scenarios.running import deliver_all
 
-from talka_chaos.model import Player
+from talka_chaos.players import Player
 from talka_core.scheduler.usage import measured, proposals
 from talka_core.status import result_of, status_of
 from talka_protocols.events import Overuse, TaskUsageMeasured, Usage
