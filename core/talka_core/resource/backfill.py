@@ -27,7 +27,9 @@ from talka_core.resource.shared import is_free, own_of
 from talka_core.resource.state import Amounts, Grant, PoolRecord, Request, WorkerEntry
 
 PATIENCE_MS = 10_000
-"""How long a request waits before a worker is held for it although nobody knows how long that takes."""
+"""How long a request waits before a worker is held for it although nobody knows how long that takes.
+
+What runs is also believed to end any moment for so long after it should have ended."""
 
 
 class Hold(Struct):
@@ -124,16 +126,21 @@ def _could_fit(state: PoolRecord, request: Request, need: Need) -> bool:
 def _holds(worker_id: str, entry: WorkerEntry, need: Need, running: list[Grant], now_ms: int) -> list[Hold]:
     """Return how the worker would be held, if what runs on it ends some time and leaves enough."""
     free = dict(entry.free)
-    estimated = sorted((g for g in running if g.ends_at > now_ms), key=lambda grant: grant.ends_at)
+    estimated = sorted((g for g in running if not _is_unknown(g, now_ms)), key=lambda grant: grant.ends_at)
     for grant in estimated:
         _release(free, entry, grant)
         if _leaves(free, need):
-            return [Hold(worker_id, grant.ends_at, _spare(free, need))]
+            return [Hold(worker_id, max(now_ms, grant.ends_at), _spare(free, need))]
     for grant in running:
         # A client may keep what it holds for ever; a task ends, and then the next round begins.
-        if grant.ends_at <= now_ms and grant.holder.execution_id:
+        if _is_unknown(grant, now_ms) and grant.holder.execution_id:
             _release(free, entry, grant)
     return [Hold(worker_id, 0, _spare(entry.free, need))] if _leaves(free, need) else []
+
+
+def _is_unknown(grant: Grant, now_ms: int) -> bool:
+    """Tell whether nobody knows when it ends, or it should have ended long ago."""
+    return grant.ends_at + PATIENCE_MS < now_ms if grant.ends_at else True
 
 
 def _release(free: Amounts, entry: WorkerEntry, grant: Grant) -> None:
