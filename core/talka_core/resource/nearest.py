@@ -18,10 +18,10 @@ def lacking(state: PoolRecord, able: Sequence[WorkerEntry], claim: Amounts) -> s
     lack, entry = min(lacks, key=lambda found: sum(amount / claim[name] for name, amount in found[0].items()))
     worker_id = next(worker_id for worker_id, one in state.workers.items() if one is entry)
     missing = ", ".join(
-        f"{amount / 1000:g} {name} ({claim[name] / 1000:g} asked, {(claim[name] - amount) / 1000:g} there)"
+        f"{name}: {claim[name] / 1000:g} asked, {(claim[name] - amount) / 1000:g} there, {amount / 1000:g} short"
         for name, amount in sorted(lack.items())
     )
-    return f"No worker of pool {state.pool!r} can ever meet it; the nearest, {worker_id!r}, lacks {missing}."
+    return f"{missing}. No worker of pool {state.pool!r} can ever meet it; {worker_id!r} comes nearest."
 
 
 def _lack(entry: WorkerEntry, claim: Amounts) -> Amounts:

@@ -68,9 +68,9 @@ def test_what_nobody_can_ever_meet_names_the_nearest_worker() -> None:
     pool = Pool()
     pool.tell(m.RegisterWorker("p", "big", 1, ("work",), 4, {"cpu_cores": 8.0, "gpu_count": 1.0}))
     assert shortage(pool.state, "work", {"cpu_cores": 10.0, "gpu_count": 1.0}) == (
-        "No worker of pool 'p' can ever meet it; the nearest, 'big', lacks 2 cpu_cores (10 asked, 8 there)."
+        "cpu_cores: 10 asked, 8 there, 2 short. No worker of pool 'p' can ever meet it; 'big' comes nearest."
     )
-    assert "lacks 1 unheard_of (1 asked, 0 there)" in shortage(pool.state, "work", {"unheard_of": 1.0})
+    assert "unheard_of: 1 asked, 0 there, 1 short." in shortage(pool.state, "work", {"unheard_of": 1.0})
 
 
 def test_what_is_only_busy_is_no_impossibility() -> None:
