@@ -17,9 +17,10 @@ def lacking(state: PoolRecord, able: Sequence[WorkerEntry], claim: Amounts) -> s
         return ""
     lack, entry = min(lacks, key=lambda found: sum(amount / claim[name] for name, amount in found[0].items()))
     worker_id = next(worker_id for worker_id, one in state.workers.items() if one is entry)
+    asked = {name: (claim[name] / 1000, amount / 1000) for name, amount in sorted(lack.items())}
     missing = ", ".join(
-        f"{name}: {claim[name] / 1000:g} asked, {(claim[name] - amount) / 1000:g} there, {amount / 1000:g} short"
-        for name, amount in sorted(lack.items())
+        f"{name}: {wanted:g} asked, {wanted - short:g} there, {short:g} short"
+        for name, (wanted, short) in asked.items()
     )
     return f"{missing}. No worker of pool {state.pool!r} can ever meet it; {worker_id!r} comes nearest."
 
