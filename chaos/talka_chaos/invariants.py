@@ -138,7 +138,7 @@ def check_queue(state: PoolRecord) -> None:
     if state.queues:
         _, _, allocation_id = min(queue[0] for queue in state.queues.values())
         request = state.waiting[allocation_id]
-        worker_id = place(state, need_of(state, request.agent_type, request.amounts))
+        worker_id = place(state, need_of(state, request.agent_type, request.amounts), request.affinity)
         assert worker_id is None, f"R6 {allocation_id} waits at the head, and {worker_id} could take it"
 
 

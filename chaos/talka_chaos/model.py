@@ -15,13 +15,13 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from talka_chaos.baselines import submission_of
-from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.invariants import (
     check_execution,
     check_held,
     check_pool,
     check_strays,
 )
+from talka_chaos.labelled import offer_of
 from talka_chaos.players import Player
 from talka_core.behaviour import (
     Alert,
@@ -69,8 +69,7 @@ class Model:
 
     def start_worker(self, worker_id: str, cores: float) -> None:
         """Start a worker's process, or start it again after a crash: it remembers nothing."""
-        offer = m.RegisterWorker(POOL_NAME, worker_id, 0, (AGENT_TYPE,), 4, {"cpu_cores": cores})
-        state = WorkerRecord(worker_id, offer=offer)
+        state = WorkerRecord(worker_id, offer=offer_of(POOL_NAME, worker_id, 4, cores))
         self.players[Recipient.WORKER, worker_id] = Player(Recipient.WORKER, worker_id, state)
         self.running = {run: stopping for run, stopping in self.running.items() if run[0] != worker_id}
         self._enlist(worker_id)

@@ -48,7 +48,8 @@ def ranking_findings(log: LogName, commits: list[Commit[Any]], ranks: Ranks) -> 
             if not isinstance(event, e.AllocationGranted | e.AllocationQueued):
                 continue
             rank = ranks.get((event.holder.execution_id, event.holder.task_id))
-            if rank is None:
+            needs_a_label = isinstance(event, e.AllocationQueued) and event.affinity.requires
+            if rank is None or needs_a_label:
                 continue
             shape = shape_of(event.agent_type, event.amounts)
             if isinstance(event, e.AllocationGranted):

@@ -21,6 +21,7 @@ from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.intake import IntakeProcess
 from talka_chaos.interference import interference, lone_cancellations, other_orders, relief
 from talka_chaos.keyed import with_keys
+from talka_chaos.labelled import with_labels
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.rewinding import undoable, with_more_undoable
@@ -83,7 +84,9 @@ class Simulation:
         self.world = World(seed, faults)
         random = self.world.random
         self.workflows = (
-            [workflow] if workflow else with_more_undoable(seed, with_keys(seed, self._drawn(random)))
+            [workflow]
+            if workflow
+            else with_more_undoable(seed, with_labels(seed, with_keys(seed, self._drawn(random))))
         )
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from talka_chaos.branches import added_by
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.hosts import BEHAVIOURS, POOL_ID, Process
+from talka_chaos.labelled import label_faults, offer_of
 from talka_chaos.ports import SimLeases
 from talka_chaos.runs import failure_of
 from talka_chaos.world import World
@@ -51,6 +52,7 @@ class PassingTime:
     async def execute(self, attempt: Attempt) -> Any:
         """Let the time pass and return the attempt's number; stopping takes a while too."""
         use = self._world.runs.begin(attempt, self._capacity)
+        self._world.runs.faults.extend(label_faults(attempt))
         try:
             return await self._pass(attempt)
         finally:
@@ -63,6 +65,8 @@ class PassingTime:
             if self._world.is_stormy and self._world.random.random() < SLOW_STOP:
                 await asyncio.sleep(self._world.random.uniform(0.0, SLOW_STOP_S))
             raise
+        if attempt.meter is not None:
+            attempt.meter.add_cpu(attempt.task.estimated_seconds or 0.0)
         if self._world.is_out() or self._world.strikes("task_failure"):
             raise TaskFailedError(failure_of(attempt.attempt))
         if attempt.progress is not None:
@@ -127,7 +131,7 @@ class WorkerProcess(Process):
         self, worker_id: str, cores: float, world: World, leases: SimLeases, sizes: tuple[int, int]
     ) -> None:
         super().__init__(worker_id, world, leases, sizes)
-        self._offer = RegisterWorker(POOL_ID, worker_id, 0, (AGENT_TYPE,), 8, {"cpu_cores": cores})
+        self._offer = offer_of(POOL_ID, worker_id, 8, cores)
 
     async def live(self) -> None:
         """Live one process's life."""

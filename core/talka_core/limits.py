@@ -189,7 +189,7 @@ def _check_task(task: object, position: int) -> None:
         if not (bound.admits(value) or (is_optional and value is None)):
             raise _bad_number(value, bound, (*path, _WRITTEN.get(name, name)), f"Task {task.id!r}: ")
     if task.resources != _NOTHING:
-        _check_resources(task.resources, (*path, "resources"), f"Task {task.id!r}: ")
+        check_resources(task.resources, (*path, "resources"), f"Task {task.id!r}: ")
     if task.payload != {}:
         check_payload(task.payload, (*path, "payload"), f"The payload of task {task.id!r}")
     if task.agent_type == "sleep":
@@ -212,7 +212,8 @@ _WRITTEN = {name: f"{name}_seconds" for name in ("timeout", "start_timeout", "he
 """How a document writes a field that has another name there."""
 
 
-def _check_resources(resources: object, path: Path, whose: str) -> None:
+def check_resources(resources: object, path: Path, whose: str) -> None:
+    """Refuse requirements that are no numbers from 0, or name a built-in resource as a custom one."""
     if not isinstance(resources, ResourceRequirements):
         raise WorkflowInvalidError(
             f"{whose}resources is of type {type(resources).__name__}, not ResourceRequirements.",

@@ -10,6 +10,8 @@ from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
 from talka_core.scheduler.artifacts import sentence
 from talka_core.scheduler.state import PARKED, ExecutionRecord, TaskRecord
+from talka_core.scheduler.usage import overuse_sentence
+from talka_protocols.events import TaskUsageMeasured
 from talka_protocols.results import Awaited, ExecutionStatus, TaskResult, WorkflowResult
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 from talka_protocols.workflow import ResourceInventory, SharedResource, WorkerResources
@@ -60,7 +62,10 @@ def result_of(state: ExecutionRecord) -> WorkflowResult:
         state.execution_id,
         state.name,
         state.status or ExecutionState.ACCEPTED,
-        {task_id: task_result(task_id, record) for task_id, record in state.tasks.items()},
+        {
+            task_id: task_result(task_id, record, state.usage.get(task_id))
+            for task_id, record in state.tasks.items()
+        },
         (state.finished_at - state.started_at) / 1000 if is_timed else None,
         state.reason,
         _alerts(state),
@@ -68,10 +73,11 @@ def result_of(state: ExecutionRecord) -> WorkflowResult:
 
 
 def _alerts(state: ExecutionRecord) -> tuple[str, ...]:
-    return tuple(sentence(event) for event in state.violations)
+    overused = (overuse_sentence(event) for event in state.usage.values() if event.overuse)
+    return (*(sentence(event) for event in state.violations), *overused)
 
 
-def task_result(task_id: str, record: TaskRecord) -> TaskResult:
+def task_result(task_id: str, record: TaskRecord, measured: TaskUsageMeasured | None = None) -> TaskResult:
     """Return how one task ended; a large result stays a claim check."""
     value: Any = record.claim
     if record.claim is None:
@@ -86,6 +92,7 @@ def task_result(task_id: str, record: TaskRecord) -> TaskResult:
         _seconds(record.finished_at),
         record.worker_id or None,
         _awaited(record) if record.status is TaskStatus.WAITING else None,
+        measured.usage if measured else None,
     )
 
 
@@ -125,6 +132,7 @@ def _worker(worker_id: str, entry: WorkerEntry) -> WorkerResources:
         _amounts(entry.capacity),
         _amounts(entry.free),
         entry.is_draining,
+        entry.labels,
     )
 
 

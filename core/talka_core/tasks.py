@@ -58,6 +58,8 @@ class TaskOptions(TypedDict, total=False):
     compensation: Action
     is_irreversible: bool
     group: str
+    requires: dict[str, str]
+    prefers: dict[str, str]
 
 
 class TaskFunction(Generic[P, R]):

@@ -17,6 +17,7 @@
         TaskFailedError              it raised, exited non-zero or returned nonsense
         TaskTimeoutError             it ran past its time-out
         TaskCrashedError             its process died
+        MemoryExceededError          it held more memory than it asks for
         StaleAttemptError            another attempt has taken its place
       PlatformError                ours, or the world's; a retry may help
         ServerUnavailableError       no NATS server answers
@@ -208,6 +209,12 @@ class TaskCrashedError(TaskError):
     """The process that ran the task died."""
 
     code = "task_crashed"
+
+
+class MemoryExceededError(TaskError):
+    """The task's processes held more memory than it asks for and were killed."""
+
+    code = "memory_exceeded"
 
 
 class StaleAttemptError(TaskError):

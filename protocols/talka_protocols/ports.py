@@ -210,6 +210,18 @@ class Progress(Protocol):
         ...
 
 
+class Meter(Protocol):
+    """What an attempt is seen to use; an executor adds what it can see, and what it cannot stays unknown."""
+
+    def add_cpu(self, seconds: float) -> None:
+        """Count processor time, of user and system, that the attempt used."""
+        ...
+
+    def see_memory(self, megabytes: float) -> None:
+        """Note how many MiB the attempt's own processes hold together now; the most is kept."""
+        ...
+
+
 class Extended(Struct, frozen=True):
     """A result together with what the task adds to its own graph; an executor may return it."""
 
@@ -224,7 +236,8 @@ class Attempt(Struct, frozen=True):
     ``idempotency_key`` is the same for every attempt of the task until its
     effect is undone or it is asked to run again; ``fence`` grows with each, so
     an outside system can refuse an older one. ``progress``
-    is what earlier attempts saved; an attempt made by hand has none.
+    is what earlier attempts saved, and ``meter`` takes what this one is seen to
+    use; an attempt made by hand has neither.
     """
 
     execution_id: str
@@ -234,6 +247,7 @@ class Attempt(Struct, frozen=True):
     worker_id: str
     progress: Progress | None = None
     effect_key: str = ""
+    meter: Meter | None = None
 
     @property
     def idempotency_key(self) -> str:

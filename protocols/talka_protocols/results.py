@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from talka_protocols.events import Parent, TaskFailure
+from talka_protocols.events import Parent, TaskFailure, Usage
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 
 
@@ -25,7 +25,7 @@ class Awaited(Struct, frozen=True):
 class TaskResult(Struct, frozen=True):
     """How one task ended. ``result`` is its value, or a ``ClaimCheck`` where it was not loaded.
 
-    ``waiting`` is None unless the task waits now.
+    ``waiting`` is None unless the task waits now, and ``usage`` where nothing was measured.
     """
 
     task_id: str
@@ -37,6 +37,7 @@ class TaskResult(Struct, frozen=True):
     finished_at: float | None = None
     worker: str | None = None
     waiting: Awaited | None = None
+    usage: Usage | None = None
 
     @property
     def is_success(self) -> bool:

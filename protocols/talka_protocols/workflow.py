@@ -91,6 +91,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     ``concurrency`` and ``rate`` bound the attempts with the same key in a pool.
     The task should have succeeded ``deadline`` seconds after the execution
     began; each second beyond that counts ``weight`` times.
+    It runs only on a worker that has the labels it ``requires``, and rather on
+    one that has those that it ``prefers``.
     """
 
     id: str
@@ -124,6 +126,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     heartbeat_timeout: float | None = None
     deadline: float | None = None
     weight: float = 1.0
+    requires: dict[str, str] = {}
+    prefers: dict[str, str] = {}
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
@@ -243,6 +247,7 @@ class WorkerResources(Struct, frozen=True):
     capacity: dict[str, float]
     free: dict[str, float]
     is_draining: bool = False
+    labels: dict[str, str] = {}
 
 
 class SharedResource(Struct, frozen=True):

@@ -144,10 +144,20 @@ def failed_probe_forgotten() -> AbstractContextManager[Any]:
     return patch.object(breaker, "ended", ended)
 
 
+def labels_ignored() -> AbstractContextManager[Any]:
+    """A worker need not have the labels that a task requires."""
+
+    def admits(_entry: Any, _affinity: Any) -> bool:
+        return True
+
+    return patch.object(import_module("talka_core.resource.labels"), "admits", admits)
+
+
 POOL_MUTANTS = (
     breaker_lets_hand_on,
     breaker_never_closes,
     failed_probe_forgotten,
+    labels_ignored,
     capacity_ignored,
     fence_ignored,
     requests_counted_twice,

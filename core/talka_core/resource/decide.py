@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from talka_core.resource import breaker
+from talka_core.resource import breaker, soundness
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.granting import Asked, grant_best_first, granted
 from talka_core.resource.placement import fits, need_of, place
@@ -86,6 +86,8 @@ def decide_batch(
     asked: Asked = {}
     cause: int | None = None
     for position, message in enumerate(messages):
+        if soundness.fault(message):
+            continue
         if asked and _depends_on(message, asked):
             yield from grant_best_first(state, asked, cause, now_ms)
             asked, cause = {}, None
@@ -166,8 +168,17 @@ def _new(state: PoolRecord, message: RequestAllocation) -> Request | None:
     allocation_id = message.allocation_id
     if allocation_id in state.grants or allocation_id in state.waiting:
         return None
-    shape = shape_of(message.agent_type, message.amounts)
-    return Request(message.holder, message.agent_type, message.amounts, message.rank, shape)
+    affinity = message.affinity
+    shape = shape_of(message.agent_type, message.amounts, affinity)
+    return Request(
+        message.holder,
+        message.agent_type,
+        message.amounts,
+        message.rank,
+        shape,
+        affinity,
+        message.estimate_ms,
+    )
 
 
 def _use_reservation(
@@ -178,7 +189,8 @@ def _use_reservation(
     if reservation.client_id != message.holder.client_id:
         return
     yield ReservationEnded(message.reservation_id, "used")
-    if fits(state, reservation.worker_id, need_of(state, message.agent_type, message.amounts)):
+    need = need_of(state, message.agent_type, message.amounts)
+    if fits(state, reservation.worker_id, need, message.affinity):
         yield granted(state, message.allocation_id, request, reservation.worker_id, Counter(), now_ms)
 
 
@@ -250,6 +262,7 @@ def _register(state: PoolRecord, message: RegisterWorker) -> Iterator[PoolEvent]
         message.slots,
         message.capacity,
         message.slots_by_agent,
+        message.labels,
     )
     if message.is_draining:
         yield WorkerDraining(message.worker_id, message.incarnation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Alert, Effect, Send, SetTimer
+from talka_core.resource import soundness
 from talka_core.resource.breaker import BREAKER, is_closed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.resource.placement import shortage
@@ -79,6 +80,9 @@ def resume(state: PoolRecord) -> Iterator[Effect]:
 
 def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
     """Answer a repeated or refused message from what is recorded."""
+    if soundness.fault(message):
+        yield from soundness.complaints(message)
+        return
     match message:
         case m.RequestAllocation():
             grant = state.grants.get(message.allocation_id)

@@ -32,7 +32,7 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
         case e.AllocationFreed():
             _free(state, event, at)
         case e.AllocationQueued():
-            _queue(state, event)
+            _queue(state, event, at)
         case e.AllocationHolderChanged():
             grant = state.grants[event.allocation_id]
             breaker.failed(state, grant.agent_type, event.failed, at)
@@ -40,7 +40,7 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
             if grant.hands > 0 >= hands:
                 _end_permit(state, event.allocation_id, grant)
             grant.hands = max(0, hands)
-            grant.holder, grant.fence = event.holder, event.fence
+            grant.holder, grant.fence, grant.ends_at = event.holder, event.fence, 0
         case e.AllocationPermitWithdrawn():
             _end_permit(state, event.allocation_id, state.grants[event.allocation_id])
         case e.AllocationRevoked():
@@ -84,6 +84,7 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
         event.hands_until,
         granted_at=at,
         shared=shared.start(state, event.fence, need.shared, at),
+        ends_at=at + event.estimate_ms if event.estimate_ms else 0,
     )
     if event.hands:
         state.permits.setdefault(event.holder.execution_id, {})[event.allocation_id] = None
@@ -141,10 +142,17 @@ def _take(
             entry.free[name] = entry.free.get(name, 0) - sign * amount
 
 
-def _queue(state: PoolRecord, event: e.AllocationQueued) -> None:
-    shape = shape_of(event.agent_type, event.amounts)
+def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
+    shape = shape_of(event.agent_type, event.amounts, event.affinity)
     state.waiting[event.allocation_id] = Request(
-        event.holder, event.agent_type, event.amounts, event.rank, shape
+        event.holder,
+        event.agent_type,
+        event.amounts,
+        event.rank,
+        shape,
+        event.affinity,
+        event.estimate_ms,
+        at,
     )
     state.arrivals += 1
     queue, place = state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id)
@@ -174,7 +182,7 @@ def _worker(state: PoolRecord, event: e.WorkerJoined | e.WorkerDraining | e.Work
             for agent_type, slots in event.slots_by_agent.items():
                 capacity[slot_of(agent_type)] = slots * 1000
             state.workers[event.worker_id] = WorkerEntry(
-                event.incarnation, event.agent_types, capacity, dict(capacity)
+                event.incarnation, event.agent_types, capacity, dict(capacity), labels=event.labels
             )
             state.lost.pop(event.worker_id, None)
             state.lost_since.pop(event.worker_id, None)

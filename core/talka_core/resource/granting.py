@@ -1,7 +1,8 @@
 """One round of granting: who among those that wait, and those that have just asked, gets what is free.
 
 The best rank goes first, whoever asked first. A request that does not fit holds
-up only those of its own shape, which would not fit either.
+up those of its own shape, which would not fit either, and of others those that
+would make it wait longer; see ``backfill``.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from heapq import heapify, heappop, heapreplace
+from operator import itemgetter
 
 from msgspec import Struct
 
 from talka_core.resource import breaker
+from talka_core.resource.backfill import Backfill
 from talka_core.resource.placement import Need, need_of, place
 from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request
 from talka_protocols.events import (
@@ -48,18 +51,26 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     lines = _lines(state, asked, is_opened=cause is not None)
     heads = [(_head(state, line), number) for number, line in enumerate(lines)]
     heapify(heads)
+    backfill = Backfill(state, now_ms)
+    if cause is None and asked and (best := _best_waiting(state)):
+        backfill.blocked(*best)
     while heads:
         (_, is_fresh, _, allocation_id), number = heads[0]
         line = lines[number]
-        worker_id = place(state, line.need)
+        request = asked[allocation_id][1] if is_fresh else state.waiting[allocation_id]
+        avoided = backfill.avoided(request, line.need)
+        worker_id = place(state, line.need, request.affinity, avoided)
         if worker_id is None:
+            if breaker.lets_start(state, request.agent_type):
+                backfill.blocked(request, line.need)
             heappop(heads)
             continue
+        backfill.granted(request, line.need, worker_id)
         if is_fresh:
-            by, request = asked.pop(allocation_id)
+            by, _ = asked.pop(allocation_id)
             line.fresh.pop()
         else:
-            by, request = cause or 0, state.waiting[allocation_id]
+            by = cause or 0
         yield by, granted(state, allocation_id, request, worker_id, present, now_ms)
         if not is_fresh:
             _move_up(present, request, _queue_head(state, line.shape))
@@ -70,6 +81,17 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     for allocation_id, (by, request) in asked.items():
         for event in _queue(state, allocation_id, request):
             yield by, event
+
+
+def _best_waiting(state: PoolRecord) -> tuple[Request, Need] | None:
+    """Return the best of those that wait for resources, which fits nowhere as long as nothing was freed."""
+    places = (queue[0] for queue in state.queues.values())
+    heads = [(place, state.waiting[place[2]]) for place in places]
+    waiting = [entry for entry in heads if breaker.lets_start(state, entry[1].agent_type)]
+    if not waiting:
+        return None
+    _, request = min(waiting, key=itemgetter(0))
+    return request, need_of(state, request.agent_type, request.amounts)
 
 
 def granted(
@@ -97,6 +119,7 @@ def granted(
         request.amounts,
         HANDS if is_alone else 0,
         now_ms + HANDS_MS if is_alone else 0,
+        request.estimate_ms,
     )
 
 
@@ -142,7 +165,15 @@ def _move_up(present: Counter[str], left: Request, following: Request | None) ->
 
 def _queue(state: PoolRecord, allocation_id: str, request: Request) -> Iterator[PoolEvent]:
     """Let a request wait, and call back what other executions may hand on among themselves meanwhile."""
-    yield AllocationQueued(allocation_id, request.holder, request.agent_type, request.amounts, request.rank)
+    yield AllocationQueued(
+        allocation_id,
+        request.holder,
+        request.agent_type,
+        request.amounts,
+        request.rank,
+        request.affinity,
+        request.estimate_ms,
+    )
     own = request.holder.execution_id
     others = [permits for owner, permits in state.permits.items() if owner != own]
     for permitted in [permitted for permits in others for permitted in permits]:

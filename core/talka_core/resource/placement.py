@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from talka_core.keys import is_keyed
-from talka_core.resource import breaker
+from talka_core.resource import breaker, labels, nearest
 from talka_core.resource.shared import capacity_of, free_of, is_free, own_of, shared_of
 from talka_core.resource.state import SLOTS, Amounts, PoolRecord, WorkerEntry, slot_of, thousandths
+from talka_protocols.events import ANYWHERE, Affinity
 
 
 def claim_of(entry: WorkerEntry, agent_type: str, amounts: dict[str, float]) -> Amounts:
@@ -53,17 +54,20 @@ def take(entry: WorkerEntry, need: Need) -> None:
         free[need.own_slot] -= 1000
 
 
-def place(state: PoolRecord, need: Need) -> str | None:
-    """Return the worker that stays least loaded, or None when it fits nowhere now.
+def place(state: PoolRecord, need: Need, affinity: Affinity = ANYWHERE, avoided: str = "") -> str | None:
+    """Return the worker that suits best and stays least loaded, or None when it fits nowhere now.
 
     The load is the largest share in use of any resource that the request
     needs; ties go to the smaller worker id, so the choice is deterministic.
     What the pool has as a whole must be free there, and asks nothing of the worker.
+    ``avoided`` is held for a better request.
     """
     if need.shared and not is_free(state, need.shared):
         return None
     if state.circuits and not breaker.lets_start(state, need.agent_type):
         return None
+    if avoided or (affinity is not ANYWHERE and affinity != ANYWHERE):
+        return _place_where(state, need, affinity, avoided)
     best: tuple[float, str] | None = None
     for worker_id, entry in state.workers.items():
         if entry.is_draining or (need.agent_type and need.agent_type not in entry.agent_types):
@@ -74,14 +78,32 @@ def place(state: PoolRecord, need: Need) -> str | None:
     return best[1] if best else None
 
 
-def fits(state: PoolRecord, worker_id: str, need: Need) -> bool:
+def _place_where(state: PoolRecord, need: Need, affinity: Affinity, avoided: str) -> str | None:
+    """Return the worker, but for the avoided one, that suits the labels best; then the load decides."""
+    fitting = (
+        (labels.distance(worker_id, entry, affinity), load, worker_id)
+        for worker_id, entry in state.workers.items()
+        if worker_id != avoided
+        and may_run(entry, need)
+        and labels.admits(entry, affinity)
+        and (load := _load(entry, need)) is not None
+    )
+    return min(fitting, default=(0, 0.0, None))[2]
+
+
+def may_run(entry: WorkerEntry, need: Need) -> bool:
+    """Tell whether the worker takes what is new, and serves the agent type."""
+    return not entry.is_draining and (not need.agent_type or need.agent_type in entry.agent_types)
+
+
+def fits(state: PoolRecord, worker_id: str, need: Need, affinity: Affinity = ANYWHERE) -> bool:
     """Tell whether one worker can take the request now, draining or not."""
     entry = state.workers.get(worker_id)
     if entry is None or (need.agent_type and need.agent_type not in entry.agent_types):
         return False
-    if not is_free(state, need.shared) or not breaker.lets_start(state, need.agent_type):
+    if not labels.admits(entry, affinity) or not breaker.lets_start(state, need.agent_type):
         return False
-    return _load(entry, need) is not None
+    return is_free(state, need.shared) and _load(entry, need) is not None
 
 
 def _load(entry: WorkerEntry, need: Need) -> float | None:
@@ -101,7 +123,9 @@ def _load(entry: WorkerEntry, need: Need) -> float | None:
     return load
 
 
-def shortage(state: PoolRecord, agent_type: str, amounts: dict[str, float]) -> str:
+def shortage(
+    state: PoolRecord, agent_type: str, amounts: dict[str, float], affinity: Affinity = ANYWHERE
+) -> str:
     """Say in one sentence what keeps a request from being granted now: a breaker, or which resource."""
     if reason := breaker.shortage(state, agent_type):
         return reason
@@ -113,11 +137,14 @@ def shortage(state: PoolRecord, agent_type: str, amounts: dict[str, float]) -> s
     if not able:
         what = f"runs agent type {agent_type!r}" if agent_type else "is there"
         return f"No worker of pool {state.pool!r} {what}."
-    for name, amount in thousandths(own_of(amounts, shared)).items():
-        most = max(entry.capacity.get(name, 0) for entry in able)
+    if missing := labels.missing(able, affinity):
+        return missing
+    able = [entry for entry in able if labels.admits(entry, affinity)]
+    own = own_of(amounts, shared)
+    if impossible := nearest.lacking(state, able, thousandths(own)):
+        return impossible
+    for name, amount in thousandths(own).items():
         free = max(entry.free.get(name, 0) for entry in able)
-        if most < amount:
-            return f"{name}: {amount / 1000:g} asked, the largest worker has {most / 1000:g}."
         if free < amount:
             return f"{name}: {amount / 1000:g} asked, at most {free / 1000:g} free on one worker."
     return f"No worker of pool {state.pool!r} has all of it free at once."

@@ -18,7 +18,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from talka_protocols.events import Holder
+from talka_protocols.events import ANYWHERE, Affinity, Holder
 from talka_protocols.policies import Breaker
 
 SLOTS = "slots"
@@ -70,12 +70,14 @@ class WorkerEntry(Struct):
     capacity: Amounts
     free: Amounts
     is_draining: bool = False
+    labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class Grant(Struct, gc=False):
     """One live allocation; a revoked one waits only for its holder to let go.
 
-    ``shared`` is the part of ``amounts`` that is the pool's and not the worker's.
+    ``shared`` is the part of ``amounts`` that is the pool's and not the worker's;
+    ``ends_at`` is when it probably ends, 0 if nobody knows.
     """
 
     holder: Holder
@@ -89,6 +91,7 @@ class Grant(Struct, gc=False):
     granted_at: int = 0
     revoked: str = ""
     shared: Amounts = field(default_factory=Amounts)
+    ends_at: int = 0
 
     @property
     def is_revoked(self) -> bool:
@@ -104,6 +107,9 @@ class Request(Struct, frozen=True, gc=False):
     amounts: dict[str, float]
     rank: tuple[float, ...]
     shape: str
+    affinity: Affinity = ANYWHERE
+    estimate_ms: int = 0
+    queued_at: int = 0
 
 
 class Reservation(Struct):
@@ -186,9 +192,12 @@ def initial(pool: str) -> PoolRecord:
     return PoolRecord(pool)
 
 
-def shape_of(agent_type: str, amounts: dict[str, float]) -> str:
+def shape_of(agent_type: str, amounts: dict[str, float], affinity: Affinity = ANYWHERE) -> str:
     """Name what decides where a request fits, so that equal requests share one queue."""
-    return _shape(agent_type, tuple(amounts.items()))
+    shape = _shape(agent_type, tuple(amounts.items()))
+    if not affinity.requires:
+        return shape
+    return shape + "".join(f"|@{name}={value!r}" for name, value in sorted(affinity.requires.items()))
 
 
 @lru_cache(maxsize=4_096)

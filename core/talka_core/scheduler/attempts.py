@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from talka_core import retry
-from talka_core.scheduler import artifacts, endings, extending, failures, looping
+from talka_core.scheduler import artifacts, endings, extending, failures, looping, usage
 from talka_core.scheduler.clock import EARLY_MS, start_due_at
 from talka_core.scheduler.dispatch import dispatch, give_up
 from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
@@ -48,6 +48,7 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
         return
     if record.status is TaskStatus.SCHEDULED and message.started_at:
         yield TaskStarted(message.task_id, message.attempt, message.started_at)
+    yield from usage.measured(state, message)
     held, health = record.allocation_id, _health(state, message)
     match message.outcome:
         case Outcome.SUCCEEDED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler import waiting
+from talka_core.scheduler import locality, waiting
 from talka_core.scheduler.ranking import rank_of
 from talka_core.scheduler.state import KEEP_MS, ExecutionRecord
 from talka_protocols.events import (
@@ -37,7 +37,7 @@ def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     while state.may_start and _has_room(state) and (task_id := _next(state)):
         source = _kept_for(state, task_id, now_ms)
         if source is None:
-            yield TaskQueued(task_id, state.tasks[task_id].attempt + 1)
+            yield TaskQueued(task_id, state.tasks[task_id].attempt + 1, locality.near(state, task_id))
         else:
             yield from _hand_on(state, source, task_id)
     if state.queued and state.kept:
@@ -136,7 +136,8 @@ def _needs_the_same(state: ExecutionRecord, task_id: str, heir: str) -> bool:
     tasks, amounts = state.index.tasks, state.index.amounts
     is_newer = state.tasks[task_id].fence + 1 > _newest_fence(state, heir)
     is_same_type = tasks[heir].agent_type == tasks[task_id].agent_type and tasks[heir].rate is None
-    return is_newer and is_same_type and amounts[heir] == amounts[task_id]
+    is_same_place = tasks[heir].requires == tasks[task_id].requires
+    return is_newer and is_same_type and is_same_place and amounts[heir] == amounts[task_id]
 
 
 def _newest_fence(state: ExecutionRecord, task_id: str) -> int:

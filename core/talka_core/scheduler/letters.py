@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 
 from talka_core.behaviour import Effect, Send, SetTimer
 from talka_core.scheduler import cascade, children
@@ -10,6 +11,7 @@ from talka_core.scheduler.clock import start_due_at
 from talka_core.scheduler.decide import KEPT, START, TIMEOUT
 from talka_core.scheduler.extending import question_of
 from talka_core.scheduler.inputs import inputs_of
+from talka_core.scheduler.locality import affinity_of
 from talka_core.scheduler.names import effect_key
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
 from talka_core.scheduler.waiting import UNDOING, WORKFLOW
@@ -49,6 +51,8 @@ def request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         state.index.tasks[task_id].agent_type,
         state.index.amounts[task_id],
         record.rank,
+        affinity=affinity_of(state, task_id),
+        estimate_ms=ceil(1000 * (state.index.tasks[task_id].estimated_seconds or 0)),
     )
     return Send(Recipient.RESOURCE, message)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from talka_core.behaviour import Alert, Effect, Send
-from talka_core.scheduler import arrivals, artifacts, children, letters, progress
+from talka_core.scheduler import arrivals, artifacts, children, letters, progress, usage
 from talka_core.scheduler.decide import RETRY, WAIT
 from talka_core.scheduler.state import ExecutionRecord, allocation_id
 from talka_core.scheduler.waiting import WORKFLOW
@@ -79,6 +79,10 @@ def _signalled(_state: ExecutionRecord, event: e.SignalReceived) -> Iterable[Eff
 
 def _violated(_state: ExecutionRecord, event: e.DependencyViolationDetected) -> Iterable[Effect]:
     return (Alert("dependency.violated", artifacts.sentence(event)),)
+
+
+def _measured(_state: ExecutionRecord, event: e.TaskUsageMeasured) -> Iterable[Effect]:
+    return (Alert("usage.exceeded", usage.overuse_sentence(event)),) if event.overuse else ()
 
 
 def _progressed(
@@ -157,6 +161,7 @@ REACTIONS: dict[type, Callable[[ExecutionRecord, Any], Iterable[Effect]]] = {
     e.ExtensionRequested: _extending,
     e.SignalReceived: _signalled,
     e.DependencyViolationDetected: _violated,
+    e.TaskUsageMeasured: _measured,
     **dict.fromkeys((e.TaskCheckpointed, e.TaskStepFinished, e.ArtifactRead), _progressed),
     e.TaskCancelRequested: _stopping,
     **dict.fromkeys((e.AllocationReleased, e.AllocationRequestWithdrawn), _returned),

@@ -23,6 +23,7 @@ from talka_protocols.events import (
     TaskAdopted,
     TaskFailure,
     TasksAdded,
+    TaskUsageMeasured,
 )
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState, Health, TaskStatus
@@ -72,6 +73,7 @@ class TaskRecord(Struct, gc=False):
     for it once it ``is_answered``. ``children`` are the executions of its
     sub-workflow in this round that nothing has undone. ``steps`` are the results of finished steps
     inside the task, by name. ``is_paused`` keeps it from starting;
+    ``near`` is the worker that holds what it takes in;
     ``is_expired`` says that the execution's time limit cancelled it, and
     ``is_fallback`` that its fallback runs in its place. ``is_unwanted`` says
     that somebody cancelled it alone, ``is_forced_out`` that this was by force, and
@@ -127,6 +129,7 @@ class TaskRecord(Struct, gc=False):
     is_expired: bool = False
     is_fallback: bool = False
     is_forced: bool = False
+    near: str = ""
     is_unwanted: bool = False
     is_forced_out: bool = False
     unwanted_reason: str = ""
@@ -290,6 +293,7 @@ class ExecutionRecord(Struct):
     origin: Origin | None = None
     adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
     order: tuple[int, ...] = ()
+    usage: dict[str, TaskUsageMeasured] = field(default_factory=dict[str, TaskUsageMeasured])
     baseline: Baseline | None = None
     is_off_baseline: bool = False
     growing: list[TasksAdded] = field(default_factory=list[TasksAdded])

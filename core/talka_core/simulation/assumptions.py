@@ -82,6 +82,8 @@ def _assumed(task: Task, real: float | None) -> Task:
         workflow=None,
         reads=(),
         writes=(),
+        requires={},
+        prefers={},
     )
 
 

@@ -65,6 +65,8 @@ from talka_protocols.events.execution import (
     TaskTimedOut,
 )
 from talka_protocols.events.fact import (
+    ANYWHERE,
+    Affinity,
     Fact,
     Holder,
     Parent,
@@ -146,6 +148,7 @@ from talka_protocols.events.undoing import (
     RollbackFailed,
     RollbackStarted,
 )
+from talka_protocols.events.usage import Overuse, TaskUsageMeasured, Usage
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -159,6 +162,8 @@ from talka_protocols.events.waiting import (
 Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | ScheduleEvent | TriggerEvent
 
 __all__ = [
+    "ANYWHERE",
+    "Affinity",
     "AllocationFreed",
     "AllocationGranted",
     "AllocationHandedOn",
@@ -210,6 +215,7 @@ __all__ = [
     "LogsOpened",
     "Occurrence",
     "Origin",
+    "Overuse",
     "OwnershipTaken",
     "Parent",
     "ParentInformed",
@@ -266,6 +272,7 @@ __all__ = [
     "TaskSucceeded",
     "TaskTimedOut",
     "TaskUnwanted",
+    "TaskUsageMeasured",
     "TaskWaiting",
     "TaskWithdrawn",
     "TasksAdded",
@@ -278,6 +285,7 @@ __all__ = [
     "TriggerFired",
     "TriggerPaused",
     "TriggerResumed",
+    "Usage",
     "ViolationKind",
     "WorkerDraining",
     "WorkerEvent",

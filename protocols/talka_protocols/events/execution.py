@@ -18,6 +18,7 @@ from talka_protocols.events.undoing import (
     RollbackFailed,
     RollbackStarted,
 )
+from talka_protocols.events.usage import TaskUsageMeasured
 from talka_protocols.events.waiting import (
     ApprovalAnswered,
     ChildStarted,
@@ -69,10 +70,11 @@ class TaskReady(Fact, frozen=True, gc=False):
 
 
 class TaskQueued(Fact, frozen=True, gc=False):
-    """The pool is asked for the task's resources."""
+    """The pool is asked for the task's resources, rather on the worker ``near`` what it takes in."""
 
     task_id: str
     attempt: int
+    near: str = ""
 
 
 class TaskScheduled(Fact, frozen=True, gc=False):
@@ -361,4 +363,5 @@ ExecutionEvent = (
     | ChildUndone
     | ExecutionRestarted
     | TaskAdopted
+    | TaskUsageMeasured
 )

@@ -31,6 +31,21 @@ class Holder(Struct, frozen=True, omit_defaults=True, gc=False):
     client_id: str = ""
 
 
+class Affinity(Struct, frozen=True, omit_defaults=True):
+    """Which workers a request is for: with the labels that it ``requires``, and nobody else.
+
+    Of those rather one with the labels that it ``prefers``, and of these
+    rather ``near``: the worker that holds what the task takes in.
+    """
+
+    requires: dict[str, str] = {}
+    prefers: dict[str, str] = {}
+    near: str = ""
+
+
+ANYWHERE = Affinity()
+
+
 class Parent(Struct, frozen=True, omit_defaults=True, gc=False):
     """The attempt of a task whose sub-workflow an execution is.
 

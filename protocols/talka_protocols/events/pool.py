@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from talka_protocols.events.fact import Fact, Holder
+from talka_protocols.events.fact import ANYWHERE, Affinity, Fact, Holder
 from talka_protocols.policies import Breaker
 
 
@@ -22,6 +22,7 @@ class WorkerJoined(Fact, frozen=True, gc=False):
     slots: int
     capacity: dict[str, float]
     slots_by_agent: dict[str, int] = {}
+    labels: dict[str, str] = {}
 
 
 class WorkerDraining(Fact, frozen=True, gc=False):
@@ -47,6 +48,8 @@ class AllocationQueued(Fact, frozen=True, gc=False):
     agent_type: str
     amounts: dict[str, float] = {}
     rank: tuple[float, ...] = ()
+    affinity: Affinity = ANYWHERE
+    estimate_ms: int = 0
 
 
 class AllocationGranted(Fact, frozen=True, gc=False):
@@ -61,6 +64,7 @@ class AllocationGranted(Fact, frozen=True, gc=False):
     amounts: dict[str, float] = {}
     hands: int = 0
     hands_until: int = 0
+    estimate_ms: int = 0
 
 
 class AllocationHolderChanged(Fact, frozen=True, gc=False):

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from talka_protocols.baseline import Baseline
 from talka_protocols.enums import quick
-from talka_protocols.events import Origin, Parent, Saved, TaskFailure
+from talka_protocols.events import Origin, Parent, Saved, TaskFailure, Usage
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
@@ -294,6 +294,7 @@ class AttemptFinished(ToExecution, frozen=True, gc=False):
     error: TaskFailure | None = None
     extension: Extension | None = None
     artifacts: dict[str, ClaimCheck | None] = {}
+    usage: Usage | None = None
 
 
 STALE_CODE = "stale_attempt"

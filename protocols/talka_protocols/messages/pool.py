@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from msgspec import field
 
-from talka_protocols.events import Holder
+from talka_protocols.events import ANYWHERE, Affinity, Holder
 from talka_protocols.messages.kinds import Advance, TimerFired, ToPool
 from talka_protocols.policies import Breaker
 from talka_protocols.states import Health
 
 
 class RequestAllocation(ToPool, frozen=True, gc=False):
-    """Somebody wants amounts on one worker that can run ``agent_type``."""
+    """Somebody wants amounts on one worker that can run ``agent_type``, probably for ``estimate_ms``."""
 
     allocation_id: str
     holder: Holder
@@ -19,6 +19,8 @@ class RequestAllocation(ToPool, frozen=True, gc=False):
     amounts: dict[str, float] = {}
     rank: tuple[float, ...] = ()
     reservation_id: str = ""
+    affinity: Affinity = ANYWHERE
+    estimate_ms: int = 0
 
 
 class ReleaseAllocation(ToPool, frozen=True, gc=False):
@@ -58,6 +60,7 @@ class RegisterWorker(ToPool, frozen=True, gc=False):
     slots_by_agent: dict[str, int] = {}
     running: tuple[str, ...] = ()
     is_draining: bool = False
+    labels: dict[str, str] = {}
 
 
 class DrainWorker(ToPool, frozen=True, gc=False):

@@ -32,6 +32,7 @@ from talka_services.cli import (
     simulating,
     transfer,
     triggers,
+    usage,
     validating,
 )
 from talka_services.cli.outcome import ExitCode, complain, describe, error_document, exit_code_of
@@ -68,6 +69,7 @@ for group in (
     schedules,
     triggers,
     benching,
+    usage,
 ):
     group.register(app)
 

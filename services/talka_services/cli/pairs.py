@@ -59,6 +59,24 @@ def parse_breakers(pairs: Iterable[str], option: str = "--breaker") -> dict[str,
     return breakers
 
 
+def parse_labels(pairs: Iterable[str], option: str = "--label") -> dict[str, str]:
+    """Return NAME=VALUE pairs as a dict.
+
+    Raises:
+        UsageError: a pair is malformed or given twice.
+    """
+    labels: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not (name and equals and value) or name in labels:
+            raise UsageError(
+                f"{option} {pair!r} is not of the form NAME=VALUE, each name once.",
+                hint=f"For example {option} zone=a {option} disk=fast.",
+            )
+        labels[name] = value
+    return labels
+
+
 def parse_objects(pairs: Iterable[str], option: str = "--agent") -> dict[str, str]:
     """Return TYPE=module:object pairs as a dict.
 

@@ -15,7 +15,7 @@ from talka_protocols.messages import Recipient
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, UsageError
-from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_objects
+from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects
 from talka_services.cli.running import (
     AllowCommands,
     AllowModules,
@@ -41,6 +41,10 @@ Pools = Annotated[list[str] | None, typer.Option("--pool", help="A pool to own; 
 OnePool = Annotated[str, typer.Option("--pool", help="The pool to work for.")]
 WorkerId = Annotated[
     str | None, typer.Option("--worker-id", help="Default: the host's name and random digits.")
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VALUE", help="A label that tasks may require; repeatable."),
 ]
 Slots = Annotated[int, typer.Option("--slots", min=1, help="The most attempts at once.")]
 Agents = Annotated[
@@ -202,6 +206,7 @@ def worker(
     processes: Processes = None,
     time_scale: TimeScale = 1.0,
     drain: Drain = 10.0,
+    label: Labels = None,
 ) -> None:
     """Offer this machine to a pool and run what it is given.
 
@@ -217,6 +222,7 @@ def worker(
         **changes,
     )
     offer = _Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()), drain)
+    offer.labels = parse_labels(label or ())
     run_loop(_work(target, offer, settings))
 
 
@@ -256,6 +262,7 @@ class _Offer:
         self.slots = slots
         self.capacity = capacity
         self.drain_s = drain_s
+        self.labels: dict[str, str] = {}
         self.agents = {name: _imported(place) for name, place in agents.items()}
 
 
@@ -276,6 +283,7 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
         capacity={**machine_capacity(), **offer.capacity},
         slots_by_agent=slots_by_agent,
         drain_s=offer.drain_s,
+        labels=offer.labels,
     )
     stopped = _stopped()
     async with reach_node(target, create=True) as node:

@@ -118,12 +118,14 @@ async def _executions(target: Target) -> list[ExecutionRecord]:
 def status(target: Target, execution_id: ExecutionId) -> None:
     """Show where an execution stands, with every task."""
     from talka_core.status import result_of, status_of
-    from talka_services.cli.report import reason_of, task_document
+    from talka_services.cli.report import reason_of, task_document, usage_document
 
     state = run_loop(_execution(target, execution_id))
     current, result = status_of(state), result_of(state)
     if target.is_json:
-        tasks = {task_id: task_document(task) for task_id, task in result.tasks.items()}
+        tasks = {
+            task_id: task_document(task) | usage_document(task) for task_id, task in result.tasks.items()
+        }
         print_json(status_document(current) | {"makespan_s": result.makespan_s, "tasks": tasks})
         return
     console().print(
@@ -190,12 +192,13 @@ def workers(target: Target, pool: Pool = None) -> None:
             f"{worker.slots_free}/{worker.slots}",
             plain(_amounts(worker.free, worker.capacity)),
             plain(", ".join(worker.agent_types)),
+            plain(", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items()))),
             "draining" if worker.is_draining else "",
         )
         for inventory in inventories
         for worker in inventory.workers
     )
-    columns = ("worker", "pool", "slots free", "free/offered", "agent types", "")
+    columns = ("worker", "pool", "slots free", "free/offered", "agent types", "labels", "")
     print_table(columns, rows, right=("slots free",))
 
 

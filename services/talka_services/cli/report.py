@@ -52,6 +52,15 @@ def task_document(task: TaskResult) -> dict[str, Any]:
     return document | {"result": value}
 
 
+def usage_document(task: TaskResult) -> dict[str, Any]:
+    """Return what a task was measured to use, under ``usage``; nothing if it was not."""
+    used = task.usage
+    if used is None:
+        return {}
+    cpu_s = None if used.cpu_ms is None else used.cpu_ms / 1000
+    return {"usage": {"wall_s": used.wall_ms / 1000, "cpu_s": cpu_s, "memory_mb": used.memory_mb}}
+
+
 def reason_of(task: TaskResult) -> str:
     """Return why a task is where it is: what went wrong, or what it waits for."""
     if task.waiting is None:

@@ -8,10 +8,11 @@ from uuid import uuid4
 import msgspec
 
 from talka_core.ageing import aged
+from talka_core.limits import check_resources
 from talka_core.resource.placement import shortage
 from talka_core.status import inventory_of
 from talka_protocols.errors import PlatformError, ResourcesUnavailable, ServerUnavailableError
-from talka_protocols.events import Holder
+from talka_protocols.events import Affinity, Holder
 from talka_protocols.messages import (
     AllocationAnswered,
     ReleaseAllocation,
@@ -69,16 +70,25 @@ class ResourceManager:
         given back in the background.
 
         Raises:
+            WorkflowInvalidError: an amount is no number from 0.
             ResourcesUnavailable: it did not become free in time; names the short resource.
             ServerUnavailableError: the server or the resource service does not answer.
         """
+        check_resources(task.resources, ("resources",), f"Task {task.id!r}: ")
         allocation_id = f"{self._client_id}/{task.id}/{uuid4().hex[:8]}"
         amounts = task.resources.amounts()
         holder = Holder(task_id=task.id, client_id=self._client_id)
         reservation = task.labels.get("reservation", "")
         rank = aged((-float(task.priority),), self._node.ports.clock.now_ms())
         request = RequestAllocation(
-            self._pool, allocation_id, holder, task.agent_type, amounts, rank, reservation
+            self._pool,
+            allocation_id,
+            holder,
+            task.agent_type,
+            amounts,
+            rank,
+            reservation,
+            Affinity(task.requires, task.prefers),
         )
         limit_s = DEFAULT_TIMEOUT_S if task.timeout is None else task.timeout
         self._renew_from_now_on(allocation_id)
@@ -86,7 +96,7 @@ class ResourceManager:
             answer = await self._answers.ask(request, allocation_id, AllocationAnswered, limit_s)
         except TimeoutError:
             await self._give_back(allocation_id, 0)
-            reason = await self._shortage(task.agent_type, amounts)
+            reason = await self._shortage(request)
             raise ResourcesUnavailable(
                 f"Nothing was free for task {task.id!r} within {limit_s:g} s. {reason}",
                 hint="Ask for less, wait longer, or add workers.",
@@ -128,8 +138,10 @@ class ResourceManager:
         """Keep amounts free on one worker for a time, for a task labelled ``reservation: <id>``.
 
         Raises:
+            WorkflowInvalidError: an amount is no number from 0.
             ResourcesUnavailable: no worker has them free now; names the short resource.
         """
+        check_resources(requirements, ("resources",), "The reservation: ")
         reservation_id = f"{self._client_id}-{uuid4().hex[:8]}"
         request = ReserveResources(
             self._pool, reservation_id, self._client_id, requirements.amounts(), ttl_ms=int(seconds * 1000)
@@ -219,5 +231,6 @@ class ResourceManager:
                     log.debug("resources.heartbeat_not_sent", error=str(error))
             await asyncio.sleep(HEARTBEAT_S)
 
-    async def _shortage(self, agent_type: str, amounts: dict[str, float]) -> str:
-        return shortage(await self._histories.pool(self._pool), agent_type, amounts)
+    async def _shortage(self, asked: RequestAllocation) -> str:
+        state = await self._histories.pool(self._pool)
+        return shortage(state, asked.agent_type, asked.amounts, asked.affinity)

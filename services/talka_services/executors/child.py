@@ -20,6 +20,7 @@ from talka_services.executors import families, frames
 from talka_services.executors.environment import RUN_VARIABLE
 from talka_services.executors.exits import exit_text
 from talka_services.executors.guardian import Guardian
+from talka_services.executors.sampling import Sampler
 
 _PROGRAM = "talka_services.executors.child_program"
 _READ_BYTES = 256 * 1024
@@ -34,6 +35,7 @@ class ChildLaunch(Struct, frozen=True):
     cwd: str
     passes_output: bool
     guardian: Guardian
+    sampler: Sampler
 
 
 class Job:
@@ -71,6 +73,10 @@ class Child(asyncio.Protocol):
         """Whether it was killed on purpose, so that no job is to blame."""
         self.is_gone = False
         """Whether it hung up, so that it takes no jobs any more."""
+        self.holds_too_much = False
+        """Whether it was killed because of its memory, for which one of its jobs is to blame."""
+        self.served = 0
+        """How many jobs it was given."""
         self._on_answer = on_answer
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -102,7 +108,7 @@ class Child(asyncio.Protocol):
             except BaseException:
                 ours.close()
                 raise
-        self._guardian = launch.guardian
+        self._guardian, self._sampler = launch.guardian, launch.sampler
         self._guardian.watch(self._process.pid)
         self._socket = ours
         ours.setblocking(False)
@@ -124,6 +130,8 @@ class Child(asyncio.Protocol):
         """Run a job here."""
         job.child = self
         self.jobs[job.number] = job
+        self.served += 1
+        self._sampler.wake()
         self.send(job.body())
 
     def send(self, message: bytes) -> None:

@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -79,6 +80,8 @@ class Host(asyncio.Protocol):
     def _begin(self, hello: frames.Hello) -> None:
         sys.path.extend(place for place in hello.path if place not in sys.path)
         self._allow = hello.allow_modules
+        self._is_alone = hello.is_alone
+        self._used = _process_s if hello.is_alone else time.thread_time
         self._threads = ThreadPoolExecutor(hello.threads, thread_name_prefix="task")
         self._answer(frames.Ready())
 
@@ -97,17 +100,20 @@ class Host(asyncio.Protocol):
         task = asyncio.current_task()
         assert task is not None
         answer: frames.Answer
+        began_s = _process_s()
         try:
             context = TaskContext(run.context, partial(self._save_async, run.number))
-            answer = _returned(run.number, await function.target(**_arguments(function, run, context)))
+            result = await function.target(**_arguments(function, run, context))
+            answer = _returned(run.number, result, _process_s() - began_s if self._is_alone else None)
         except asyncio.CancelledError as error:
             is_asked = task.cancelling() > 0
             answer = frames.Cancelled(run.number) if is_asked else _raised(run.number, error)
         except BaseException as error:  # noqa: BLE001  (SystemExit of one task must not end the others)
-            answer = _raised(run.number, error)
+            answer = _raised(run.number, error, _process_s() - began_s if self._is_alone else None)
         self._finish(run.number, answer)
 
     def _run_in_thread(self, function: Function | None, run: frames.Run) -> None:
+        began_s = self._used()
         try:
             if function is None:
                 function = self._functions[run.call] = find_function(run.call, self._allow)
@@ -116,9 +122,9 @@ class Host(asyncio.Protocol):
                 return
             context = PlainTaskContext(run.context, partial(self._save_and_wait, run.number))
             result = function.target(**_arguments(function, run, context))
-            answer: frames.Answer = _returned(run.number, result)
+            answer: frames.Answer = _returned(run.number, result, self._used() - began_s)
         except BaseException as error:  # noqa: BLE001  (SystemExit of one task must not end its thread silently)
-            answer = _raised(run.number, error)
+            answer = _raised(run.number, error, self._used() - began_s)
         self._finish(run.number, answer)
 
     def _cancel(self, number: int) -> None:
@@ -187,18 +193,24 @@ def _arguments(
     return cast("dict[str, Any]", run.arguments)
 
 
-def _returned(number: int, result: Any) -> frames.Returned:
+def _process_s() -> float:
+    """Return the processor time of this process and of those it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _returned(number: int, result: Any, cpu_s: float | None) -> frames.Returned:
     """Encode the result, so that one that cannot be recorded fails its own task only."""
     plain, extension = split(result)
-    return frames.Returned(number, encoded(plain), extension)
+    return frames.Returned(number, encoded(plain), extension, cpu_s)
 
 
-def _raised(number: int, error: BaseException) -> frames.Raised | frames.Refused:
+def _raised(number: int, error: BaseException, cpu_s: float | None = None) -> frames.Raised | frames.Refused:
     if isinstance(error, NotAllowedError):
         return frames.Refused(number, error.message, error.hint)
     if isinstance(error, TaskFailedError):
-        return frames.Raised(number, error.message, error.hint, error.kinds)
-    return frames.Raised(number, describe(error), kinds=kinds_of(error))
+        return frames.Raised(number, error.message, error.hint, error.kinds, cpu_s)
+    return frames.Raised(number, describe(error), kinds=kinds_of(error), cpu_s=cpu_s)
 
 
 def _die_with_parent() -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from talka_protocols.errors import TaskCrashedError, TaskFailedError
-from talka_protocols.ports import Attempt, Progress
+from talka_protocols.ports import Attempt
 from talka_services.executors.checkpoint_file import CheckpointFile
 from talka_services.executors.child import work_directory
 from talka_services.executors.directory import Directory
@@ -27,6 +27,7 @@ from talka_services.executors.guardian import Guardian
 from talka_services.executors.process import Ended, Launch, run_process
 from talka_services.executors.program import find_program
 from talka_services.executors.registry import ExecutorSettings
+from talka_services.executors.sampling import Sampler
 from talka_services.executors.stopping import uninterrupted
 
 _SHELL = "sh"
@@ -62,6 +63,7 @@ class CommandExecutor:
     def __init__(self, settings: ExecutorSettings) -> None:
         self._settings = settings
         self._guardian = Guardian()
+        self._sampler = Sampler()
         self._inherited = passed_through(settings.environment)
 
     async def execute(self, attempt: Attempt) -> dict[str, Any]:
@@ -71,6 +73,7 @@ class CommandExecutor:
             NotAllowedError: the worker was not told to allow this program.
             TaskFailedError: it exited non-zero (with ``check``), or could not be started.
             TaskCrashedError: a signal killed it.
+            MemoryExceededError: it held more memory than the task asks for.
         """
         try:
             payload = msgspec.convert(attempt.task.payload, CommandPayload)
@@ -82,7 +85,7 @@ class CommandExecutor:
         launch = self._launch(payload, attempt)
         root = work_directory(self._settings.work_dir)
         before = await asyncio.to_thread(Directory, launch.cwd, root) if payload.observe else None
-        ended = await self._run(launch, attempt.progress)
+        ended = await self._run(launch, attempt)
         if before is not None and attempt.progress is not None:
             changed = await asyncio.to_thread(before.changed)
             attempt.progress.artifacts.update(dict.fromkeys(changed[:CHANGED_MAX]))
@@ -96,16 +99,17 @@ class CommandExecutor:
 
     async def close(self) -> None:
         """End the guardian process."""
+        await self._sampler.close()
         self._guardian.close()
 
-    async def _run(self, launch: Launch, progress: Progress | None) -> Ended:
+    async def _run(self, launch: Launch, attempt: Attempt) -> Ended:
         """Run the program beside the file through which it may save its progress."""
-        if progress is None:
-            return await run_process(launch, self._guardian)
-        file = CheckpointFile(progress)
+        if attempt.progress is None:
+            return await run_process(launch, attempt, self._guardian, self._sampler)
+        file = CheckpointFile(attempt.progress)
         launch = replace(launch, env={**launch.env, f"{OWN_PREFIX}CHECKPOINT": file.path})
         try:
-            ended = await run_process(launch, self._guardian)
+            ended = await run_process(launch, attempt, self._guardian, self._sampler)
         except BaseException:
             await uninterrupted(file.rescue())
             raise

@@ -21,11 +21,15 @@ _HEADER = 4
 
 
 class Hello(Struct, frozen=True, array_like=True, tag="hello"):
-    """First message to a child: where to find modules, which are allowed, how many threads."""
+    """First message to a child: where to find modules, which are allowed, how many threads.
+
+    ``is_alone`` says that it never has more than one task at a time.
+    """
 
     path: list[str]
     allow_modules: tuple[str, ...]
     threads: int
+    is_alone: bool = False
 
 
 class Run(Struct, frozen=True, array_like=True, tag="run"):
@@ -62,11 +66,15 @@ class Ready(Struct, frozen=True, array_like=True, tag="ready"):
 
 
 class Returned(Struct, frozen=True, array_like=True, tag="returned"):
-    """The function returned; from the child the result comes already encoded."""
+    """The function returned; from the child the result comes already encoded.
+
+    ``cpu_s`` is the processor time it used, None where that cannot be told from others'.
+    """
 
     number: int
     result: Any
     extension: Extension | None = None
+    cpu_s: float | None = None
 
 
 class Raised(Struct, frozen=True, array_like=True, tag="raised"):
@@ -76,6 +84,7 @@ class Raised(Struct, frozen=True, array_like=True, tag="raised"):
     text: str
     hint: str = ""
     kinds: tuple[str, ...] = ()
+    cpu_s: float | None = None
 
 
 class Refused(Struct, frozen=True, array_like=True, tag="refused"):

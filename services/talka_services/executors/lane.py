@@ -16,6 +16,7 @@ from msgspec import Struct
 from talka_protocols.errors import PlatformError
 from talka_services.executors import frames
 from talka_services.executors.child import Child, ChildLaunch, Job
+from talka_services.executors.sampling import Watched
 
 
 class LaneLimits(Struct, frozen=True):
@@ -36,7 +37,10 @@ class Lane:
         limits: LaneLimits,
         on_answer: Callable[[Job, frames.Answer], None],
         on_lost: Callable[[list[Job], Child, int], None],
+        watch: Callable[[Child], Watched],
     ) -> None:
+        self._watch = watch
+        self._watches: dict[int, Watched] = {}
         self._launch = launch
         self._limits = limits
         self._on_answer = on_answer
@@ -112,6 +116,8 @@ class Lane:
             return
         self._starting.discard(task)
         self._children.append(child)
+        self._watches[child.pid] = watch = self._watch(child)
+        self._launch.sampler.watch(watch)
         self._pump()
 
     def _fail_waiting(self, error: PlatformError | OSError) -> None:
@@ -145,6 +151,8 @@ class Lane:
         task.add_done_callback(self._retiring.discard)
 
     def _ended(self, child: Child, code: int) -> None:
+        if (watch := self._watches.pop(child.pid, None)) is not None:
+            self._launch.sampler.forget(watch)
         was_serving = child in self._children
         if was_serving:
             self._children.remove(child)

@@ -10,10 +10,12 @@ from typing import cast
 from msgspec import Struct
 
 from talka_protocols.errors import TaskFailedError
+from talka_protocols.ports import Attempt
 from talka_services.executors import families
 from talka_services.executors.capture import Capture
 from talka_services.executors.environment import RUN_VARIABLE
 from talka_services.executors.guardian import Guardian
+from talka_services.executors.sampling import CommandWatch, Sampler
 from talka_services.executors.stopping import uninterrupted
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
@@ -42,25 +44,33 @@ class Ended(Struct, frozen=True):
     is_truncated: bool
 
 
-async def run_process(launch: Launch, guardian: Guardian) -> Ended:
+async def run_process(launch: Launch, attempt: Attempt, guardian: Guardian, sampler: Sampler) -> Ended:
     """Run a process to its end; when cancelled, end it and everything it started first.
 
     Raises:
         TaskFailedError: the system could not start it.
+        MemoryExceededError: it held more than it may and was killed with everything it started.
     """
     process = _Process(launch, guardian)
     is_cancelled = await uninterrupted(_start(process, launch))
+    watch = CommandWatch(process.pid, attempt, process.kill)
+    sampler.watch(watch)
     try:
         if is_cancelled:
             # It came while the process was being started, which has happened now.
             raise asyncio.CancelledError  # noqa: TRY301
         await process.ended.wait()
         await process.finish_output()
+        if watch.is_exceeded:
+            await process.stop(0.0)
     except asyncio.CancelledError:
         await uninterrupted(process.stop(launch.stop_grace_s), process.kill)
         raise
     finally:
+        sampler.forget(watch)
         process.close()
+    if watch.is_exceeded:
+        raise watch.error()
     return process.report()
 
 
@@ -98,6 +108,11 @@ class _Process(asyncio.SubprocessProtocol):
         }
         self._open = set(self._streams)
         self._closed = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process, which leads its group and session; only after the start."""
+        return self._pid
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand over the standard input."""

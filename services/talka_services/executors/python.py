@@ -38,9 +38,10 @@ from talka_protocols.errors import (
     TaskFailedError,
 )
 from talka_protocols.ports import Attempt
-from talka_protocols.workflow import TaskType
+from talka_protocols.workflow import Task, TaskType
 from talka_services.executors import frames
 from talka_services.executors.child import Child, ChildLaunch, Job, work_directory
+from talka_services.executors.child_watch import ChildWatch
 from talka_services.executors.context import context_of, facts_of
 from talka_services.executors.environment import passed_through
 from talka_services.executors.exits import exit_text
@@ -50,12 +51,13 @@ from talka_services.executors.guardian import Guardian
 from talka_services.executors.lane import Lane, LaneLimits
 from talka_services.executors.registry import ExecutorSettings
 from talka_services.executors.results import joined, normalised
+from talka_services.executors.sampling import Sampler, memory_exceeded
 from talka_services.executors.stopping import is_cancelling, uninterrupted
 
 SHARED_CAPACITY = 256
 """Tasks in one shared child at most; so many would be run again should it die."""
 _SHARED_CROWD = 16
-_ALONE_CHILDREN_MIN = 4
+_SEVERAL_CHILDREN_MIN = 4
 
 
 class PythonPayload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +74,7 @@ class PythonExecutor:
     def __init__(self, settings: ExecutorSettings) -> None:
         self._settings = settings
         self._guardian = Guardian()
+        self._sampler = Sampler()
         self._numbers = itertools.count(1)
         self._allowed_calls: set[str] = set()
         self._functions: dict[str, Function] = {}
@@ -80,8 +83,11 @@ class PythonExecutor:
         self._shared = self._lane(
             LaneLimits(processes, SHARED_CAPACITY, _SHARED_CROWD, processes), settings.threads
         )
+        several = max(_SEVERAL_CHILDREN_MIN, processes)
+        self._limited = self._lane(LaneLimits(several, SHARED_CAPACITY, 1, 1), settings.threads)
         self._compute = self._lane(LaneLimits(processes, 1, 1, processes), 1)
-        self._alone = self._lane(LaneLimits(max(_ALONE_CHILDREN_MIN, processes), 1, 1, 1), 1)
+        self._alone = self._lane(LaneLimits(several, 1, 1, 0), 1)
+        self._lanes = (self._shared, self._limited, self._compute, self._alone)
 
     async def execute(self, attempt: Attempt) -> Any:
         """Run the function to its end.
@@ -90,12 +96,13 @@ class PythonExecutor:
             NotAllowedError: its module is not allowed.
             TaskFailedError: it raised, does not exist, or returned what cannot be recorded.
             TaskCrashedError: it ended the process that it ran in.
+            MemoryExceededError: it held more memory than the task asks for.
             PlatformError: no child process can be started here.
         """
         payload = self._payload(attempt)
         if payload.isolation == "none":
             return await self._run_here(payload, attempt)
-        lane = self._compute if attempt.task.type is TaskType.COMPUTE else self._shared
+        lane = self._lane_of(attempt.task)
         job = self._job(payload, attempt)
         lane.submit(job)
         try:
@@ -108,26 +115,38 @@ class PythonExecutor:
         """End all child processes and the guardian."""
         for task in self._background:
             task.cancel()
-        for lane in (self._shared, self._compute, self._alone):
+        for lane in self._lanes:
             await lane.close(self._settings.stop_grace_s)
+        await self._sampler.close()
         self._guardian.close()
 
     @property
     def child_ids(self) -> tuple[int, ...]:
         """The process ids of the children that take tasks now."""
-        lanes = (self._shared, self._compute, self._alone)
-        return tuple(child.pid for lane in lanes for child in lane.children)
+        return tuple(child.pid for lane in self._lanes for child in lane.children)
+
+    def _lane_of(self, task: Task) -> Lane:
+        """Tasks with a limit of memory share children with their like only, where the limits hold."""
+        if task.type is TaskType.COMPUTE:
+            return self._compute
+        return self._limited if task.resources.memory_mb else self._shared
 
     def _lane(self, limits: LaneLimits, threads: int) -> Lane:
         settings = self._settings
         launch = ChildLaunch(
-            hello=frames.Hello([place for place in sys.path if place], settings.allow_modules, threads),
+            hello=frames.Hello(
+                [place for place in sys.path if place], settings.allow_modules, threads, limits.capacity == 1
+            ),
             env=passed_through(settings.environment),
             cwd=work_directory(settings.work_dir),
             passes_output=settings.child_output == "stderr",
             guardian=self._guardian,
+            sampler=self._sampler,
         )
-        return Lane(launch, limits, self._answered, self._lost)
+        return Lane(launch, limits, self._answered, self._lost, self._watch)
+
+    def _watch(self, child: Child) -> ChildWatch:
+        return ChildWatch(child, self._hog, self._crowd)
 
     def _payload(self, attempt: Attempt) -> PythonPayload:
         try:
@@ -166,6 +185,7 @@ class PythonExecutor:
         if job.stopped is not None:
             job.stopped.set()
         elif not job.answer.done():
+            _count(job, answer)
             _settle(job, answer)
 
     async def _save(self, job: Job, request: frames.Save) -> None:
@@ -188,12 +208,12 @@ class PythonExecutor:
 
     async def _stop(self, job: Job) -> None:
         """Return when the job has ended, by itself within the grace or with its child."""
-        if any(lane.withdraw(job) for lane in (self._shared, self._compute, self._alone)):
+        if any(lane.withdraw(job) for lane in self._lanes):
             return
         child = job.child
         if child is None or job.number not in child.jobs:
             return
-        job.stopped = asyncio.Event()
+        job.stopped = job.stopped or asyncio.Event()
         child.send(frames.encode(frames.Cancel(job.number)))
         try:
             async with asyncio.timeout(self._settings.stop_grace_s):
@@ -201,6 +221,25 @@ class PythonExecutor:
         except TimeoutError:
             child.kill()
             await job.stopped.wait()
+
+    def _hog(self, job: Job, held_mb: float) -> None:
+        """End a task that holds too much memory, and the child that it is alone in."""
+        if job.stopped is None and job.child is not None:
+            job.stopped = asyncio.Event()
+            job.child.kill()
+            self._in_background(self._blame(job, job.stopped, held_mb))
+
+    @staticmethod
+    async def _blame(job: Job, stopped: asyncio.Event, held_mb: float) -> None:
+        await stopped.wait()
+        if not job.answer.done():
+            job.answer.set_exception(memory_exceeded(job.attempt, held_mb))
+
+    @staticmethod
+    def _crowd(child: Child) -> None:
+        """End a child that holds too much; each of its jobs is run again alone, which tells whose it was."""
+        child.holds_too_much = True
+        child.kill()
 
     @staticmethod
     def _kill(job: Job) -> None:
@@ -235,10 +274,12 @@ class PythonExecutor:
         if job.answer.done():
             return
         is_compute = job.attempt.task.type is TaskType.COMPUTE
-        if is_compute:
+        if child.holds_too_much:
+            self._alone.submit(job)
+        elif is_compute:
             self._compute.submit(job)
         elif child.is_condemned and job.reruns == 1:
-            self._shared.submit(job)
+            self._lane_of(job.attempt.task).submit(job)
         else:
             self._alone.submit(job)
 
@@ -275,6 +316,12 @@ def _coroutine(call: str, function: Function, arguments: dict[str, Any]) -> Awai
             hint="Make it `async def`, or leave out `isolation: none`.",
         )
     return cast("Awaitable[Any]", function.target(**arguments))
+
+
+def _count(job: Job, answer: frames.Answer) -> None:
+    meter = job.attempt.meter
+    if meter is not None and isinstance(answer, frames.Returned | frames.Raised) and answer.cpu_s is not None:
+        meter.add_cpu(answer.cpu_s)
 
 
 def _settle(job: Job, answer: frames.Answer) -> None:

@@ -84,6 +84,12 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
         float | None, Meta(description="How long it probably takes.", extra_json_schema={"minimum": 0})
     ] = None
     labels: Annotated[dict[str, str], Meta(description="Free words to find it by.")] = {}
+    requires: Annotated[
+        dict[str, str], Meta(description="Labels that a worker must have to be given it.")
+    ] = {}
+    prefers: Annotated[
+        dict[str, str], Meta(description="Labels of the workers that are rather given it.")
+    ] = {}
     retry: Annotated[
         RetryPolicy, Meta(description="How long to wait between attempts, and which errors are worth one.")
     ] = RetryPolicy()

@@ -188,11 +188,12 @@ class Launcher:
             self._progress.pop(key, None)
             self._fresh.pop(key, None)
             self._stopping.pop(key, None)
+        ended_at = max(began_at, self._clock.now_ms())
         report = AttemptFinished(
             *key,
             self._worker_id,
             began_at,
-            max(began_at, self._clock.now_ms()),
+            ended_at,
             ending.outcome,
             ending.result,
             ending.claim,
@@ -200,6 +201,7 @@ class Launcher:
             ending.error,
             ending.extension,
             progress.artifacts if ending.outcome is Outcome.SUCCEEDED else {},
+            progress.meter.usage(ended_at - began_at),
         )
         self._report(report)
 
@@ -228,6 +230,7 @@ class Launcher:
                     self._worker_id,
                     progress,
                     start.effect_key,
+                    progress.meter,
                 )
                 async with progress.heartbeat.watch():
                     result = await self._executors.for_agent_type(task.agent_type).execute(attempt)

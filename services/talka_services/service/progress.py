@@ -23,6 +23,7 @@ from talka_protocols.messages import (
 from talka_protocols.ports import Blobs
 from talka_protocols.workflow import ClaimCheck
 from talka_services.service.heartbeat import Heartbeat
+from talka_services.service.metering import AttemptMeter
 from talka_services.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -62,6 +63,7 @@ class AttemptProgress:
         self.checkpoint = NULL
         self.steps: dict[str, Raw] = {}
         self.artifacts: dict[str, ClaimCheck | None] = {}
+        self.meter = AttemptMeter()
         self.heartbeat = Heartbeat(start.task.heartbeat_timeout)
         self._start = start
         self._blobs = blobs

@@ -12,6 +12,7 @@ import psutil
 from msgspec import Struct, field
 
 from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Stop
+from talka_core.limits import AMOUNT_MAX
 from talka_core.worker import WORKER_BEHAVIOUR, WorkerRecord
 from talka_protocols.errors import CallerError, ConflictError, PlatformError
 from talka_protocols.messages import (
@@ -78,6 +79,7 @@ class WorkerOptions(Struct, frozen=True):
     capacity: dict[str, float] = field(default_factory=machine_capacity)
     slots_by_agent: dict[str, int] = field(default_factory=dict[str, int])
     drain_s: float = DRAIN_S
+    labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class WorkerService:
@@ -96,6 +98,11 @@ class WorkerService:
                 f"The worker id {options.worker_id!r} cannot be used.",
                 hint="Use letters, digits, '-' and '_', at most 128 of them.",
             )
+        for name, amount in {"slots": options.slots, **options.slots_by_agent, **options.capacity}.items():
+            if not 0 <= amount <= AMOUNT_MAX:
+                raise CallerError(
+                    f"The worker cannot offer {amount!r} of {name!r}.", hint="Give a number from 0."
+                )
         self.options = options
         self._ports = ports
         self._connection = connection
@@ -108,6 +115,7 @@ class WorkerService:
             options.slots,
             options.capacity,
             options.slots_by_agent,
+            labels=options.labels,
         )
         self._state, self._actor = self._born()
         self._launcher = Launcher(options.worker_id, executors, ports.blobs, ports.clock, self._tell)

@@ -34,6 +34,10 @@ def leaves():
 def dies():
     os.kill(os.getpid(), signal.SIGKILL)
 
+def hog():
+    held = b"x" * (300 * 1024 * 1024)
+    time.sleep(600)
+
 def hangs():
     time.sleep(600)
 
@@ -51,6 +55,7 @@ tasks:
   - {id: leaves, agent_type: python, payload: {call: "hard_tasks:leaves"}}
   - {id: dies, agent_type: python, payload: {call: "hard_tasks:dies"}}
   - {id: hangs, agent_type: python, payload: {call: "hard_tasks:hangs"}, timeout_seconds: 1}
+  - {id: hog, agent_type: python, payload: {call: "hard_tasks:hog"}, resources: {memory_mb: 150}}
   - {id: fine, agent_type: python, payload: {call: "hard_tasks:fine"}}
   - {id: after_fine, agent_type: sleep, payload: {seconds: 0}, depends_on: [fine]}
   - {id: after_raises, agent_type: sleep, payload: {seconds: 0}, depends_on: [raises]}

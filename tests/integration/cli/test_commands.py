@@ -51,6 +51,12 @@ def test_hard_tasks_are_recorded_failures_and_the_others_go_on(shell: Shell) -> 
         assert tasks[name]["status"] == "failed", name
         assert tasks[name]["error"]["message"], name
     assert "as it should" in tasks["raises"]["error"]["message"]
+    assert tasks["hog"]["error"]["code"] == "memory_exceeded"
+    used = shell.json("usage", result["execution_id"], "--data-dir", "hard")["tasks"]["hog"]
+    assert used["memory_mb"]["asked"] == 150 < used["memory_mb"]["used"] < used["memory_mb"]["proposed"]
+    assert used["overuse"] == ["memory_mb"]
+    assert "memory MiB" in shell.run("usage", result["execution_id"], "--data-dir", "hard")
+    assert "hog" in shell.json("status", result["execution_id"], "--data-dir", "hard")["alerts"][0]
     verdict = shell.json("replay", result["execution_id"], "--verify", "--data-dir", "hard")
     assert (verdict["verified"], verdict["violations"]) == (True, [])
     assert "as it should" in shell.run("status", result["execution_id"], "--data-dir", "hard")

@@ -47,6 +47,8 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         growing.checkpoints,
         growing.extension,
         growing.artifacts,
+        plain.usage,
+        plain.labels,
         starting.schedule,
         starting.keys,
         starting.triggers,

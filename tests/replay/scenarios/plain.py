@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from tests.replay.scenarios.running import DIAMOND, begun, end, workflow_of
+from tests.replay.scenarios.running import DIAMOND, begun, deliver_all, end, workflow_of
 
+from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_protocols import messages as m
+from talka_protocols.events import TaskFailure, Usage
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.workflow import Strategy, WorkflowConfig
+from talka_protocols.workflow import (
+    ClaimCheck,
+    Dependency,
+    ResourceRequirements,
+    Strategy,
+    Task,
+    Workflow,
+    WorkflowConfig,
+)
 
 
 def success() -> Model:
@@ -73,4 +83,31 @@ def commit_cut_short() -> Model:
     run = next(iter(model.running))
     model.end(run, Outcome.SUCCEEDED)
     model.deliver(0, cut=1)
+    return model
+
+
+def labels() -> Model:
+    """One task runs where its label is, and the next near its large input."""
+    half, less = ResourceRequirements(cpu_cores=0.5), ResourceRequirements(cpu_cores=0.25)
+    tasks = (
+        Task("a", AGENT_TYPE, resources=half, requires={"zone": "a"}),
+        Task("b", AGENT_TYPE, resources=less, prefers={"zone": "a"}),
+    )
+    model = begun(Workflow("golden", "golden", tasks, (Dependency("a", "b"),)), {"w0": 1.0, "w1": 1.0})
+    run = next(iter(model.running))
+    model.end(run, Outcome.SUCCEEDED, claim=ClaimCheck("r", 1_000_000, "0" * 64))
+    deliver_all(model)
+    return model
+
+
+def usage() -> Model:
+    """One attempt is measured and fails because of its memory, and the next one is measured too."""
+    hog = Task("hog", AGENT_TYPE, retries=1, resources=ResourceRequirements(cpu_cores=0.5))
+    model = begun(Workflow("golden", "golden", (hog,)), {"w1": 1.0})
+    error = TaskFailure("memory_exceeded", "It held more than it asks for.")
+    model.end(next(iter(model.running)), Outcome.FAILED, error=error, usage=Usage(400, 300, 160.0))
+    deliver_all(model)
+    model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+    deliver_all(model)
+    model.end(next(iter(model.running)), Outcome.SUCCEEDED, usage=Usage(2_000, 1_900, 90.0))
     return model

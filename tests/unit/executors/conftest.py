@@ -140,6 +140,16 @@ async def odd_async():
 def say(text):
     print(text, flush=True)
 
+LEFT = []
+
+def hold(megabytes, seconds):
+    held = b"x" * (megabytes << 20)
+    time.sleep(seconds)
+    return 1
+
+def leak(megabytes):
+    LEFT.append(b"x" * (megabytes << 20))
+
 def large(n):
     return "x" * n
 

@@ -17,6 +17,7 @@ from talka_core.scheduler.evolve import (
     progress,
     tasks,
     undoing,
+    usage,
     waiting,
 )
 from talka_core.scheduler.evolve.execution import restore
@@ -34,6 +35,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **artifacts.HANDLERS,
     **execution.HANDLERS,
     **undoing.HANDLERS,
+    **usage.HANDLERS,
 }
 
 _UNPLANNED = (

@@ -36,6 +36,7 @@ def _queued(state: ExecutionRecord, event: e.TaskQueued, at: int) -> None:
     record = state.tasks[event.task_id]
     _leave_ready(state, event.task_id)
     record.status, record.attempt, record.queued_at = TaskStatus.QUEUED, event.attempt, at
+    record.near = event.near
     record.allocation_id = allocation_id(state.execution_id, event.task_id, event.attempt)
     record.spans.append(state.version)
     state.active += 1

@@ -1,0 +1,161 @@
+"""Who may pass a better request that does not fit yet: only who does not make it wait longer.
+
+Where something smaller fits while the best of those that wait does not, taking
+it uses what would be idle. But if that goes on, a large request never finds
+enough free at once. So the first that does not fit in a round gets a worker
+held for it, and others pass it there only if they are estimated to end before
+it can begin, or leave it enough: EASY backfilling (Lifka, "The ANL/IBM SP
+Scheduling System", 1995; Mu'alem and Feitelson, 2001). When it can begin is
+known from the estimates of what runs. Where nobody estimated, the worker is
+held in phases of twice the length of the one before, with pauses as long: so
+others get half of the time, and tasks of any bounded length leave a phase that
+is long enough.
+
+Tasks of its own execution pass a request freely, as their order is the strategy's,
+unless a better one of another execution was held up by it.
+"""
+
+from __future__ import annotations
+
+from math import log2
+
+from msgspec import Struct
+
+from talka_core.resource import labels
+from talka_core.resource.placement import Need, claim_of, may_run
+from talka_core.resource.shared import is_free, own_of
+from talka_core.resource.state import Amounts, Grant, PoolRecord, Request, WorkerEntry
+
+PATIENCE_MS = 10_000
+"""How long a request waits before a worker is held for it although nobody knows how long that takes.
+
+What runs is also believed to end any moment for so long after it should have ended."""
+
+
+class Hold(Struct):
+    """A worker held for ``head`` until it probably begins, 0 if nobody knows; ``spare`` is what it leaves."""
+
+    worker_id: str
+    until: int
+    spare: Amounts
+
+
+class Backfill:
+    """What may pass whom in one round of granting, where the best rank asks first."""
+
+    def __init__(self, state: PoolRecord, now_ms: int) -> None:
+        self._state = state
+        self._now_ms = now_ms
+        self._head: Request | None = None
+        self._need: Need | None = None
+        self._hold: Hold | None = None
+        self._is_known = False
+        self._is_other_blocked = False
+
+    def blocked(self, request: Request, need: Need) -> None:
+        """Note that a request does not fit; the best that could ever fit a worker gets one held."""
+        if self._head is not None:
+            self._is_other_blocked |= not self._is_own(request)
+        elif _could_fit(self._state, request, need):
+            self._head, self._need = request, need
+
+    def avoided(self, request: Request, need: Need) -> str:
+        """Return the worker that the request must leave alone, or nothing."""
+        head = self._head
+        if head is None or request.rank < head.rank:
+            return ""
+        if self._is_own(request) and not self._is_other_blocked:
+            return ""
+        hold = self._known()
+        if hold is None or self._is_over_in_time(request, hold):
+            return ""
+        is_enough = all(hold.spare[name] >= amount for name, amount in need.own if name in hold.spare)
+        return "" if is_enough else hold.worker_id
+
+    def _is_own(self, request: Request) -> bool:
+        own = self._head.holder.execution_id if self._head is not None else ""
+        return bool(own) and request.holder.execution_id == own
+
+    def granted(self, request: Request, need: Need, worker_id: str) -> None:
+        """Count what a request that passed takes of what the head leaves."""
+        hold = self._hold
+        if hold is None or hold.worker_id != worker_id or self._is_over_in_time(request, hold):
+            return
+        for name, amount in need.own:
+            if name in hold.spare:
+                hold.spare[name] -= amount
+
+    def _is_over_in_time(self, request: Request, hold: Hold) -> bool:
+        return 0 < request.estimate_ms <= hold.until - self._now_ms
+
+    def _known(self) -> Hold | None:
+        """Return the hold; it is worked out only when somebody else's request might need it."""
+        if not self._is_known and self._head is not None and self._need is not None:
+            self._is_known = True
+            self._hold = _hold_for(self._state, self._head, self._need, self._now_ms)
+        return self._hold
+
+
+def _hold_for(state: PoolRecord, head: Request, need: Need, now_ms: int) -> Hold | None:
+    """Return the worker that the request can have first, as far as anybody knows."""
+    running: dict[str, list[Grant]] = {}
+    for grant in state.grants.values():
+        if not grant.is_revoked:
+            running.setdefault(grant.worker_id, []).append(grant)
+    holds = [
+        hold
+        for worker_id, entry in state.workers.items()
+        if may_run(entry, need) and labels.admits(entry, head.affinity)
+        for hold in _holds(worker_id, entry, need, running.get(worker_id, []), now_ms)
+    ]
+    if known := [hold for hold in holds if hold.until]:
+        return min(known, key=lambda hold: (hold.until, hold.worker_id))
+    if holds and _is_holding(now_ms - head.queued_at if head.queued_at else 0):
+        return min(holds, key=lambda hold: (-sum(hold.spare.values()), hold.worker_id))
+    return None
+
+
+def _could_fit(state: PoolRecord, request: Request, need: Need) -> bool:
+    """Tell whether more free on some worker would do, and it is not the pool that is short."""
+    return is_free(state, need.shared) and any(
+        may_run(entry, need) and labels.admits(entry, request.affinity) and _leaves(entry.capacity, need)
+        for entry in state.workers.values()
+    )
+
+
+def _holds(worker_id: str, entry: WorkerEntry, need: Need, running: list[Grant], now_ms: int) -> list[Hold]:
+    """Return how the worker would be held, if what runs on it ends some time and leaves enough."""
+    free = dict(entry.free)
+    estimated = sorted((g for g in running if not _is_unknown(g, now_ms)), key=lambda grant: grant.ends_at)
+    for grant in estimated:
+        _release(free, entry, grant)
+        if _leaves(free, need):
+            return [Hold(worker_id, max(now_ms, grant.ends_at), _spare(free, need))]
+    for grant in running:
+        # A client may keep what it holds for ever; a task ends, and then the next round begins.
+        if _is_unknown(grant, now_ms) and grant.holder.execution_id:
+            _release(free, entry, grant)
+    return [Hold(worker_id, 0, _spare(entry.free, need))] if _leaves(free, need) else []
+
+
+def _is_unknown(grant: Grant, now_ms: int) -> bool:
+    """Tell whether nobody knows when it ends, or it should have ended long ago."""
+    return grant.ends_at + PATIENCE_MS < now_ms if grant.ends_at else True
+
+
+def _release(free: Amounts, entry: WorkerEntry, grant: Grant) -> None:
+    if grant.incarnation == entry.incarnation:
+        for name, amount in claim_of(entry, grant.agent_type, own_of(grant.amounts, grant.shared)).items():
+            free[name] = free.get(name, 0) + amount
+
+
+def _leaves(free: Amounts, need: Need) -> bool:
+    return all(free.get(name, 0) >= amount for name, amount in need.own)
+
+
+def _spare(free: Amounts, need: Need) -> Amounts:
+    return {name: max(0, free.get(name, 0) - amount) for name, amount in need.own}
+
+
+def _is_holding(waited_ms: int) -> bool:
+    return waited_ms >= PATIENCE_MS and int(log2(waited_ms / PATIENCE_MS)) % 2 == 0
