@@ -70,6 +70,7 @@ def findings(world: World) -> Iterator[str]:
     yield from world.surprises
     yield from world.runs.faults
     ranks = ranks_of(world.book.commits.items())
+    readable = dict(world.book.commits)
     for log, commits in world.book.commits.items():
         try:
             if log.kind == EXECUTION:
@@ -77,7 +78,6 @@ def findings(world: World) -> Iterator[str]:
             if log.kind == POOL:
                 yield from rate_findings(log, commits)
                 yield from ranking_findings(log, commits, ranks)
-
                 yield from breaker_findings(log, commits)
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
@@ -88,14 +88,15 @@ def findings(world: World) -> Iterator[str]:
                 yield from _replay(world, log, commits)
         except BrokenHistoryError as error:
             yield f"F1 {log}: {error}"
+            del readable[log]
     for state in world.book.of_kind(POOL).values():
         try:
             check_pool(state)
         except AssertionError as error:
             yield str(error)
     yield from _children(world)
-    yield from fork_findings(world.book.commits)
-    yield from cascade_findings(world.book.commits)
+    yield from fork_findings(readable)
+    yield from cascade_findings(readable)
     yield from _acknowledged(world)
     yield from world.saves.findings(world.book.commits)
     for subject in world.post.subjects():

@@ -20,7 +20,8 @@ def failures(log: LogName, state: Any) -> Iterator[str]:
         return
     faults = [task_id for task_id in state.failed if not state.tasks[task_id].is_tolerated]
     config = state.workflow.config
-    is_going_on = state.status is not ExecutionState.ROLLED_BACK
+    # On the way back, and where that has failed, a failure of something else ends nothing.
+    is_going_on = state.rollback is None and state.status is not ExecutionState.ROLLED_BACK
     if is_going_on and config.on_failure is OnFailure.FAIL_FAST and len(faults) > config.tolerated_failures:
         yield f"H3 {log}: {faults} failed, and the execution went on"
     for task in state.workflow.tasks:

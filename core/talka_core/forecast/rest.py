@@ -49,7 +49,7 @@ def rest_of(state: ExecutionRecord, now_ms: int) -> Rest:
     left = [task for task in whole.tasks if not _is(state, task.id, *FINAL_TASK_STATUSES)]
     begun = {task.id for task in left if _is(state, task.id, *_BEGUN) and task.id not in state.maps}
     needs = _needs(state, whole, {task.id for task in left})
-    passed_s = (now_ms - state.started_at) / 1000
+    passed_s = max(0, now_ms - state.started_at) / 1000 if state.started_at else 0.0
     tasks = [Task(GATE, "wait", payload={"seconds": 0})]
     edges: list[Dependency] = []
     for task in left:
