@@ -38,12 +38,15 @@ CAUGHT_WITHIN = 400
 RARE = frozenset(
     {
         "acknowledged_too_early",
+        "child_of_any_attempt_accepted",
         "cut_off_ignored",
         "event_settled_too_early",
         "fence_ignored",
+        "orphans_left_behind",
         "retry_forgotten",
         "revocation_of_queued_ignored",
         "shared_returned_early",
+        "stopped_time_ends",
     }
 )
 """What takes more than a few dozen seeds, because several faults must meet."""

@@ -46,10 +46,13 @@ def fence_ignored() -> AbstractContextManager[Any]:
 def requests_counted_twice() -> AbstractContextManager[Any]:
     """The pool takes a repeated request for another one."""
     real: Callable[[PoolRecord, RequestAllocation], Request | None] = decide._new  # noqa: SLF001
+    repeated: set[str] = set()
 
     def new(state: PoolRecord, message: RequestAllocation) -> Request | None:
-        if message.allocation_id not in state.grants:
+        # More than once would have a world go round in a circle for ever.
+        if message.allocation_id not in state.grants or message.allocation_id in repeated:
             return real(state, message)
+        repeated.add(message.allocation_id)
         shape = shape_of(message.agent_type, message.amounts)
         return Request(message.holder, message.agent_type, message.amounts, message.rank, shape)
 
