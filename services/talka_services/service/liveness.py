@@ -102,13 +102,14 @@ class Liveness:
         if not is_connected:
             self.restart()
             return
-        for identity in self._known:
+        # Sorted, as the order of a set differs from process to process, and a seed has to tell all.
+        for identity in sorted(self._known):
             heard_at = self._heard.setdefault(identity, now_s)
             if now_s - heard_at > self._patience_s(identity):
                 del self._heard[identity]
                 self._given_up.add(identity)
                 self._report(*identity)
-        for identity in self._strangers - self._known:
+        for identity in sorted(self._strangers - self._known):
             self._rejoin(*identity)
         self._strangers.clear()
         self._given_up &= self._known
