@@ -207,7 +207,8 @@ def test_triggers_from_the_command_line(shell: Shell, platform: dict[str, Any]) 
     assert [sent["is_duplicate"] for sent in published] == [False, True]
     assert "is published" in shell.run("publish", "order.created", "--data", "{}", "--subject", "x", *here)
     for _ in range(200):
-        if (status := shell.json("trigger", "show", "orders", *here))["failed"]:
+        status = shell.json("trigger", "show", "orders", *here)
+        if status["failed"] and not status["pending"]:
             break
     assert (status["fired"], status["failed"], status["refused"]) == (1, 1, 0)
     lines = shell.run("events", "trigger:orders", "--json", *here).splitlines()
