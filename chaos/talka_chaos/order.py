@@ -101,7 +101,7 @@ class Course:
 
     def _adopted(self, event: e.TaskAdopted) -> None:
         self._statuses[event.task_id] = event.status.value
-        if event.error is not None and event.status in (TaskStatus.FAILED, TaskStatus.TIMED_OUT):
+        if event.error is not None:
             self._errors[event.task_id] = event.error.code
         if event.status is TaskStatus.SUCCEEDED:
             self._results[event.task_id] = msgspec.json.decode(event.result)
