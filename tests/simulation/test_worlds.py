@@ -33,7 +33,7 @@ CALM = Faults(
     inbox_loss_every_s=1e9,
     cut_off_every_s=1e9,
 )
-CAUGHT_WITHIN = 400
+CAUGHT_WITHIN = 800
 """How many seeds any mutant may take."""
 RARE = frozenset(
     {
