@@ -7,6 +7,7 @@ an address and runs an actor there. Workers are in ``workers``.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, cast
 
 from talka_chaos.ports import SimLease, SimLeases, SimLog, SimPost, inbox_opener
@@ -50,7 +51,7 @@ BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
 }
 
 
-class Process:
+class Process(ABC):
     """Something that lives until it crashes, and comes back."""
 
     def __init__(self, name: str, world: World, leases: SimLeases, sizes: tuple[int, int]) -> None:
@@ -75,9 +76,9 @@ class Process:
                 self.world.note("stepped down", self.name, type(error).__name__)
             await asyncio.sleep(self.world.random.uniform(0.1, 2.0))
 
+    @abstractmethod
     async def live(self) -> None:
         """Do what this process is for."""
-        raise NotImplementedError
 
     def crash(self) -> None:
         """Die now; what was sent is on its way, and leases run out."""

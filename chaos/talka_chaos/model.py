@@ -92,6 +92,11 @@ class Model:
         to, message = self.soup[index] if is_kept else self.soup.pop(index)
         self.tell(to, message, cut)
 
+    def deliver_all(self) -> None:
+        """Deliver every message, and those that they lead to, in the order in which they were sent."""
+        while self.soup:
+            self.deliver(0)
+
     def deliver_together(self, limit: int, cut: int | None = None) -> None:
         """Deliver the first messages that wait for the pool, at most so many, as one batch."""
         places = [place for place, (to, _) in enumerate(self.soup) if to is Recipient.RESOURCE][:limit]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from math import ceil
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from tests.conftest import NatsServer
+from tests.integration.beginnings import PATIENCE_S, first_events, open_planner, without_planner
 
 from talka import Orchestrator, Schedule, Task, WorkflowBuilder
 from talka_protocols.errors import ScheduleInvalidError, UnknownScheduleError, WorkflowInvalidError
@@ -22,15 +22,10 @@ from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import Names, shard_of
 from talka_protocols.workflow import Workflow
 from talka_services.client.requests import Requests
-from talka_services.executors.registry import Executors
 from talka_services.jetstream.alarms import JetStreamAlarms
 from talka_services.jetstream.api import last_message
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.inbox import open_inbox
-from talka_services.service import Node
-from talka_services.service.worker import WorkerOptions
-
-PATIENCE_S = 20.0
 
 
 def work(result: Any = None, seconds: float = 0.0) -> Workflow:
@@ -39,42 +34,23 @@ def work(result: Any = None, seconds: float = 0.0) -> Workflow:
     return WorkflowBuilder("work").add_task(task).build()
 
 
-async def _planner(server: NatsServer, names: Names) -> Node:
-    node = await Node.open(server.url, namespace=names.namespace, shards=2)
-    node.own((Recipient.PLANNER, Recipient.STARTER))
-    return node
-
-
 @pytest_asyncio.fixture
 async def client(nats_server: NatsServer, names: Names) -> AsyncGenerator[Orchestrator]:
     """A client beside a scheduler, a pool and a worker; the test brings the planner."""
-    node = await Node.open(nats_server.url, namespace=names.namespace, shards=2)
-    async with node:
-        node.own((Recipient.SCHEDULER, Recipient.RESOURCE))
-        await node.add_worker(WorkerOptions(worker_id="w1"), Executors())
-        yield Orchestrator(node)
+    async with without_planner(nats_server, names) as orchestrator:
+        yield orchestrator
 
 
 async def until(orchestrator: Orchestrator, name: str, kind: type[Any], count: int = 1) -> list[Any]:
     """Return the first events of a kind of a schedule's log as soon as there are so many."""
-    found: list[Any] = []
-    log = orchestrator.histories.schedule_name(name)
-    async with (
-        asyncio.timeout(PATIENCE_S),
-        aclosing(orchestrator.histories.follow_commits(log)) as commits,
-    ):
-        async for _position, commit in commits:
-            found += [event for _, _, event in commit.events() if isinstance(event, kind)]
-            if len(found) >= count:
-                return found
-    raise AssertionError("a log is followed without end")
+    return await first_events(orchestrator, orchestrator.histories.schedule_name(name), kind, count)
 
 
 async def test_an_interval_starts_one_execution_after_another(
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """Each due time starts an execution whose id tells the time, and its end is recorded."""
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         status = await client.set_schedule("tick", work(1), Schedule(every_seconds=1.0))
         assert status.state is ScheduleState.ACTIVE
         fired = await until(client, "tick", ScheduleFired, 2)
@@ -101,7 +77,7 @@ async def test_a_due_time_without_a_planner_is_kept(
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """A start that is due while no planner runs happens once, as soon as one does."""
-    planner = await _planner(nats_server, names)
+    planner = await open_planner(nats_server, names)
     at = time.time() + 1.0
     try:
         execution_id = await client.submit_workflow(work(7), key="later", at=at)
@@ -111,7 +87,7 @@ async def test_a_due_time_without_a_planner_is_kept(
         await planner.close()
     await asyncio.sleep(at + 0.5 - time.time())
     assert await client.histories.names("execution") == []
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         result = await client.wait(execution_id)
         assert result.tasks["a"].result == {"n": 7}
         assert await client.submit_workflow(work(8), key="later", at=time.time() + 0.1) == execution_id
@@ -124,10 +100,10 @@ async def test_a_restarted_planner_goes_on_with_what_runs(
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """The next owner knows what still runs, skips a time because of it, and hears of its end."""
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         await client.set_schedule("slow", work(seconds=4.0), Schedule(every_seconds=2.0))
         (first, *_) = await until(client, "slow", ScheduleFired)
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         (skipped, *_) = await until(client, "slow", ScheduleSkipped)
         assert skipped.execution_id == first.execution_id
         (ended, *_) = await until(client, "slow", RunEnded)
@@ -138,7 +114,7 @@ async def test_what_is_delivered_twice_starts_nothing_twice(
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """An alarm that rings again and again starts one execution for one due time."""
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         await client.set_schedule("once", work(), Schedule(at=time.time() + 0.3))
         (fired, *_) = await until(client, "once", ScheduleFired)
         requests = Requests(client.node.ports, client.histories, "test")
@@ -155,7 +131,7 @@ async def test_a_burst_starts_one_execution(
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """Submissions in quick succession have one id, and what starts after the quiet is the last of them."""
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         ids = [await client.debounce_workflow(work(n), "saved", 1.0) for n in range(3)]
         assert len(set(ids)) == 1
         assert (await client.wait(ids[0])).tasks["a"].result == {"n": 2}
@@ -166,7 +142,7 @@ async def test_a_far_alarm_is_set_at_the_server(
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """What is more than a minute off also rings by the server's clock, and only the last alarm of a name."""
-    async with await _planner(nats_server, names) as node:
+    async with await open_planner(nats_server, names) as node:
         stream, subject = names.stream("request"), names.alarm("starter", "far")
         for hour in (1, 2):
             await client.set_schedule("far", work(), Schedule(at=time.time() + 3600 * hour))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 from tests.conftest import NatsServer
+from tests.integration.beginnings import first_events, open_planner, without_planner
 
 from talka import Orchestrator, Task, WorkflowBuilder
 from talka_core.trigger.decide import firing_id
@@ -24,21 +23,15 @@ from talka_protocols.errors import (
     UnknownTriggerError,
 )
 from talka_protocols.events import FiringRefused, FiringSettled, TriggerFailed, TriggerFired
-from talka_protocols.messages import Recipient
 from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import Names
 from talka_protocols.triggers import Trigger, TriggerState
 from talka_protocols.workflow import Workflow
-from talka_services.executors.registry import Executors
 from talka_services.formats import read_file, workflow_of
 from talka_services.jetstream.api import last_message
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.events import load_intake, save_intake
-from talka_services.service import Node
-from talka_services.service.node import PLANNING
-from talka_services.service.worker import WorkerOptions
 
-PATIENCE_S = 20.0
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "order.yaml"
 WORK = Workflow(
     "work",
@@ -49,42 +42,23 @@ WORK = Workflow(
 ON_ORDERS = Trigger("order.*", "data.total > 10", {"order": "data.id"})
 
 
-async def _planner(server: NatsServer, names: Names) -> Node:
-    node = await Node.open(server.url, namespace=names.namespace, shards=2)
-    node.own(PLANNING)
-    return node
-
-
 @pytest_asyncio.fixture
 async def client(nats_server: NatsServer, names: Names) -> AsyncGenerator[Orchestrator]:
     """A client beside a scheduler, a pool and a worker; the test brings the planner."""
-    node = await Node.open(nats_server.url, namespace=names.namespace, shards=2)
-    async with node:
-        node.own((Recipient.SCHEDULER, Recipient.RESOURCE))
-        await node.add_worker(WorkerOptions(worker_id="w1"), Executors())
-        yield Orchestrator(node)
+    async with without_planner(nats_server, names) as orchestrator:
+        yield orchestrator
 
 
 async def until(orchestrator: Orchestrator, name: str, kind: type[Any], count: int = 1) -> list[Any]:
     """Return the first events of a kind of a trigger's log as soon as there are so many."""
-    found: list[Any] = []
-    log = orchestrator.histories.trigger_name(name)
-    async with (
-        asyncio.timeout(PATIENCE_S),
-        aclosing(orchestrator.histories.follow_commits(log)) as commits,
-    ):
-        async for _position, commit in commits:
-            found += [event for _, _, event in commit.events() if isinstance(event, kind)]
-            if len(found) >= count:
-                return found
-    raise AssertionError("a log is followed without end")
+    return await first_events(orchestrator, orchestrator.histories.trigger_name(name), kind, count)
 
 
 async def test_an_event_starts_an_execution_once(
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """Published twice, and once more when nobody remembers the first: one execution, with its inputs."""
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         status = await client.create_trigger("orders", ON_ORDERS, WORK)
         assert status.state is TriggerState.ACTIVE
         small = await client.publish("order.created", {"id": "small", "total": 3}, source="shop")
@@ -116,7 +90,7 @@ async def test_a_killed_planner_takes_nothing_in_twice_and_loses_nothing(
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """What is published while nobody takes it in is taken in later; what is read again is known."""
-    planner = await _planner(nats_server, names)
+    planner = await open_planner(nats_server, names)
     await client.create_trigger("orders", ON_ORDERS, WORK)
     before = await client.publish("order.created", {"id": "a1", "total": 30}, event_id="1")
     await until(client, "orders", TriggerFired)
@@ -124,7 +98,7 @@ async def test_a_killed_planner_takes_nothing_in_twice_and_loses_nothing(
     during = await client.publish("order.created", {"id": "a2", "total": 30}, event_id="2")
     # As if it had died before it could remember how far it was.
     await save_intake(client.node.connection, before.position - 1)
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         fired = await until(client, "orders", TriggerFired, 2)
         results = [await client.wait(event.execution_id) for event in fired]
         assert [result.tasks["a"].result["order"] for result in results] == ["a1", "a2"]
@@ -144,7 +118,7 @@ async def test_anybody_publishes_in_either_mode_and_what_is_no_event_blocks_noth
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """Binary and structured events are taken up; everything else is kept aside with its reason."""
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         await client.create_trigger("orders", Trigger("order.>", inputs={"order": "event.id"}), WORK)
         bad = [
             (b"hello", None),
@@ -187,7 +161,7 @@ async def test_an_event_signals_an_execution(
 ) -> None:
     """The execution is found by an expression; one that is over, or unknown, is a refusal in the log."""
     waiting = WorkflowBuilder("waiting").add_task(Task("pay", "signal", payload={"name": "payment"})).build()
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         trigger = Trigger("paid", execution="'order-' + data.order", signal="payment", data="data.amount")
         await client.create_trigger("payments", trigger)
         await client.submit_workflow(waiting, execution_id="order-7")
@@ -210,7 +184,7 @@ async def test_the_example_is_started_by_one_event_and_goes_on_with_another(
 ) -> None:
     """What stands in the example's first lines, by way of the client."""
     workflow = workflow_of(read_file(str(EXAMPLE)), is_open=True)
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         inputs = {"number": "data.number", "total": "data.total"}
         await client.create_trigger("orders", Trigger("order.placed", "data.total > 0", inputs), workflow)
         payments = Trigger("order.paid", execution="data.execution", signal="paid", data="data.amount")
@@ -229,7 +203,7 @@ async def test_a_trigger_is_paused_resumed_and_deleted(
     client: Orchestrator, nats_server: NatsServer, names: Names
 ) -> None:
     """What is published meanwhile leads to nothing, also not later."""
-    async with await _planner(nats_server, names):
+    async with await open_planner(nats_server, names):
         await client.publish("order.created", {"id": "before", "total": 30})
         await client.create_trigger("orders", ON_ORDERS, WORK)
         with pytest.raises(RequestRefusedError, match="already"):

@@ -40,8 +40,7 @@ def begun(workflow: Workflow, workers: dict[str, float] | None = None) -> Model:
 
 def deliver_all(model: Model) -> None:
     """Deliver every message, in order."""
-    while model.soup:
-        model.deliver(0)
+    model.deliver_all()
     model.now_ms += 7
 
 

@@ -30,8 +30,7 @@ def begun(*edges: tuple[str, str], strict: bool = False, **declared: dict[str, A
 
 def deliver_all(model: Model) -> None:
     """Let everything that is on its way arrive."""
-    while model.soup:
-        model.deliver(0)
+    model.deliver_all()
     model.now_ms += 10
 
 

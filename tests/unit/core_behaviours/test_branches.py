@@ -28,13 +28,8 @@ def _task(id_: str, **options: Any) -> Task:
 def _begun(*tasks: Task, edges: tuple[tuple[str, str], ...] = ()) -> Model:
     model = Model({"w1": 8.0})
     model.submit(Workflow("e", "e", tasks, tuple(Dependency(*edge) for edge in edges)))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _end(
@@ -43,7 +38,7 @@ def _end(
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome, Raw(msgspec.json.encode(result)), **more)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _state(model: Model) -> Any:

@@ -241,20 +241,15 @@ def _model(*tasks: Task) -> Model:
         Recipient.RESOURCE, m.ConfigurePool("default", breakers={AGENT_TYPE: Breaker(1, 1_000, 5_000)})
     )
     model.submit(Workflow("e", "e", tasks))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _finish(model: Model, outcome: Outcome, **more: Any) -> str:
     run = next(iter(model.running))
     model.begin(run)
     model.end(run, outcome, **more)
-    _deliver_all(model)
+    model.deliver_all()
     circuit = model.players[Recipient.RESOURCE, "default"].state.circuits.get(AGENT_TYPE)
     return circuit.phase if circuit else "closed"
 
@@ -285,7 +280,7 @@ def test_what_is_cancelled_says_nothing() -> None:
     run = next(iter(model.running))
     report = m.AttemptFinished(*run[1:], run[0], model.now_ms, model.now_ms, Outcome.FAILED)
     model.tell(Recipient.SCHEDULER, report)
-    _deliver_all(model)
+    model.deliver_all()
     assert model.players[Recipient.RESOURCE, "default"].state.circuits == {}
 
 

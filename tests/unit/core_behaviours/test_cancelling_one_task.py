@@ -31,7 +31,7 @@ numbers = count(1)
 def _begun(*tasks: Task, cores: float = 2.0, **config: Any) -> Model:
     model = Model({"w1": cores})
     model.submit(check(Workflow("e", "e", tasks, config=WorkflowConfig(**config))))
-    _deliver_all(model)
+    model.deliver_all()
     return model
 
 
@@ -39,21 +39,16 @@ def _task(id_: str, *needs: str, **options: Any) -> Task:
     return Task(id_, AGENT_TYPE, resources=CORE, dependencies=needs, **options)
 
 
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
-
-
 def _cancel(model: Model, task_id: str, **fields: Any) -> None:
     model.ask(m.CancelSingleTask("e", f"q{next(numbers)}", task_id, **fields))
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _end(model: Model, task_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _state(model: Model, execution_id: str = "e") -> Any:
@@ -105,7 +100,7 @@ def test_an_attempt_that_fails_while_it_is_stopped_is_the_last() -> None:
     model = _begun(_task("a", retries=5, fallback=Action(AGENT_TYPE)))
     run = next(iter(model.running))
     model.begin(run)
-    _deliver_all(model)
+    model.deliver_all()
     model.tell(Recipient.SCHEDULER, m.CancelSingleTask("e", "q", "a"))
     report = m.AttemptFinished("e", "a", 1, "w1", model.now_ms, model.now_ms, Outcome.FAILED)
     model.tell(Recipient.SCHEDULER, report)
@@ -142,7 +137,7 @@ def test_others_follow_the_rule_for_failures(
     for run in list(model.running):
         if model.running[run]:
             model.end(run, Outcome.CANCELLED)
-    _deliver_all(model)
+    model.deliver_all()
     model.finish()
     assert _state(model).tasks["a"].status is S.CANCELLED
     assert [_statuses(model)["b"], _statuses(model)["d"]] == others
@@ -207,7 +202,7 @@ def test_a_paused_execution_lets_a_task_go() -> None:
     """Nothing begins because of it before the execution is resumed."""
     model = _begun(_task("a", on_failure=OnFailure.CONTINUE), _task("b", "a"), _task("c"), cores=1.0)
     model.ask(m.PauseExecution("e", "pause"))
-    _deliver_all(model)
+    model.deliver_all()
     _cancel(model, "c")
     _cancel(model, "b")
     assert (_statuses(model)["b"], _statuses(model)["c"]) == (S.CANCELLED, S.CANCELLED)
@@ -238,7 +233,7 @@ def test_a_commit_cut_short_is_completed(task_id: str, cut: int) -> None:
     map_ = Task("m", AGENT_TYPE, map=MapOver([1, 2]), resources=CORE)
     model = _begun(_task("a"), _task("b"), _task("c", "a"), map_, cores=1.0)
     model.tell(Recipient.SCHEDULER, m.CancelSingleTask("e", "q", task_id, is_forced=True), cut)
-    _deliver_all(model)
+    model.deliver_all()
     record = _state(model).tasks[task_id]
     assert record.status is S.CANCELLED or record.is_forced
     model.finish()
@@ -249,13 +244,13 @@ def test_the_time_limit_does_not_bring_it_back() -> None:
     model = _begun(_task("a"), _task("b"), timeout=60.0)
     _cancel(model, "a")
     model.fire((Recipient.SCHEDULER, "e", "timeout"))
-    _deliver_all(model)
+    model.deliver_all()
     for run in list(model.running):
         model.end(run, Outcome.CANCELLED)
-    _deliver_all(model)
+    model.deliver_all()
     assert _state(model).status is ExecutionState.TIMED_OUT
     model.ask(m.ResumeExecution("e", "again", limit_ms=60_000))
-    _deliver_all(model)
+    model.deliver_all()
     model.finish()
     assert _statuses(model) == {"a": S.CANCELLED, "b": S.SUCCEEDED}
 
@@ -273,10 +268,10 @@ def test_a_restart_runs_it_again_and_a_fork_keeps_its_end() -> None:
     ]
     workflow = msgspec.structs.replace(_state(model).workflow, id="f")
     model.tell(Recipient.PLANNER, m.SubmitWorkflow("f", workflow, origin=origin))
-    _deliver_all(model)
+    model.deliver_all()
     fork = _state(model, "f")
     assert (fork.status, fork.failed, fork.tasks["a"].is_failure) == (ExecutionState.PARTIAL, ["a"], True)
     model.ask(m.RestartExecution("e", from_task="a", request_id="again"))
-    _deliver_all(model)
+    model.deliver_all()
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED

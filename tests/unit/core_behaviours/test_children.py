@@ -35,20 +35,15 @@ def _sub(child: Workflow, **options: Any) -> Task:
 def _begun(*tasks: Task) -> Model:
     model = Model({"w1": 8.0})
     model.submit(check(Workflow("e", "e", tasks)))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _end(model: Model, task_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _state(model: Model, execution_id: str = "e") -> Any:
@@ -85,7 +80,7 @@ def test_inputs_are_put_in_when_the_child_begins(payload: dict[str, Any], expect
     model = _begun(first, _sub(child, payload=payload, dependencies=("first",)))
     data = Raw(msgspec.json.encode({"result": "4 ${first}"}))
     model.tell(Recipient.SCHEDULER, m.SignalExecution("e", "first", "s1", data))
-    _deliver_all(model)
+    model.deliver_all()
     asked = msgspec.json.decode(_state(model, CHILD).tasks["ask"].asked)
     assert asked == {**expected["ask"], "assignees": []}
     model.tell(Recipient.SCHEDULER, m.AnswerApproval(CHILD, "ask", "go"))
@@ -121,7 +116,7 @@ def test_cancel_reaches_the_children_and_waits_for_them() -> None:
     grandchild = child_id(CHILD, "sub", 1)
     model.tell(Recipient.SCHEDULER, m.CancelExecution("e", "enough"))
     assert _state(model).status is ExecutionState.RUNNING
-    _deliver_all(model)
+    model.deliver_all()
     assert _state(model, grandchild).is_cancelling
     model.finish()
     for execution_id in ("e", CHILD, grandchild):
@@ -138,7 +133,7 @@ def test_cancel_before_the_child_has_begun_reaches_it_later() -> None:
     model.tell(Recipient.SCHEDULER, m.CancelExecution("e"))
     for _ in range(2):
         model.resume(Recipient.SCHEDULER, "e")
-        _deliver_all(model)
+        model.deliver_all()
     model.finish()
     assert _state(model, CHILD).status is ExecutionState.CANCELLED
     assert _state(model).status is ExecutionState.CANCELLED
@@ -212,7 +207,7 @@ def test_rollback_stops_the_sub_workflow_first_and_starts_another() -> None:
     assert _state(model).is_rolling_back
     assert _state(model).tasks["sub"].status is TaskStatus.WAITING
     model.crash(Recipient.SCHEDULER, "e")
-    _deliver_all(model)
+    model.deliver_all()
     assert _state(model).is_rolling_back
     model.finish()
     again = child_id("e", "sub", _state(model).tasks["sub"].attempt)

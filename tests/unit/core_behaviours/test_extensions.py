@@ -29,18 +29,13 @@ def _task(id_: str, **options: Any) -> Task:
 def _begun(*tasks: Task, cores: float = 8.0, **workflow: Any) -> Model:
     model = Model({"w1": cores})
     model.submit(Workflow("e", "e", tasks, **workflow))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _end(model: Model, task_id: str, *tasks: Task, edges: tuple[tuple[str, str], ...] = ()) -> None:
     _return(model, task_id, *tasks, edges=edges)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _return(model: Model, task_id: str, *tasks: Task, edges: tuple[tuple[str, str], ...] = ()) -> None:
@@ -233,7 +228,7 @@ def test_restart_takes_back_what_was_added_and_adds_it_anew() -> None:
     _end(model, "plan", _task("more"), edges=(("more", "report"),))
     model.finish()
     model.tell(Recipient.SCHEDULER, RestartExecution("e", "plan"))
-    _deliver_all(model)
+    model.deliver_all()
     assert _statuses(model) == {"plan": S.SCHEDULED, "report": S.PENDING}
     _end(model, "plan", _task("more"), edges=(("more", "report"),))
     assert _running(model) == ["more"]

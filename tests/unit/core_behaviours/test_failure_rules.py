@@ -28,20 +28,15 @@ def _begun(*tasks: Task, edges: tuple[tuple[str, str], ...] = (), **config: Any)
     model = Model({"w1": 2.0})
     workflow = Workflow("e", "e", tasks, tuple(Dependency(*edge) for edge in edges), WorkflowConfig(**config))
     model.submit(check(workflow))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _end(model: Model, task_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _state(model: Model) -> Any:
@@ -91,7 +86,7 @@ def test_failing_fast_that_is_cut_short_is_completed() -> None:
     model = _begun(*map(_task, "abc"), on_failure=OnFailure.FAIL_FAST)
     run = next(run for run in model.running if run[2] == "a")
     model.begin(run)
-    _deliver_all(model)
+    model.deliver_all()
     model.end(run, Outcome.FAILED)
     model.deliver(0, cut=1)
     assert _state(model).is_failing
@@ -104,7 +99,7 @@ def test_a_fallback_runs_when_the_last_attempt_failed() -> None:
     model = _begun(_task("a", retries=1, fallback=PLAN_B), _task("b"), edges=(("a", "b"),))
     _end(model, "a", Outcome.FAILED)
     model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
-    _deliver_all(model)
+    model.deliver_all()
     _end(model, "a", Outcome.FAILED)
     record = _state(model).tasks["a"]
     assert (record.status, record.attempt, record.is_fallback) == (S.SCHEDULED, 3, True)
@@ -172,17 +167,17 @@ def test_a_fallback_waits_for_a_resume_when_time_is_over(outcome: Outcome) -> No
     model = _begun(_task("a", fallback=Action(AGENT_TYPE)), timeout=10.0)
     run = next(iter(model.running))
     model.begin(run)
-    _deliver_all(model)
+    model.deliver_all()
     model.tell(Recipient.SCHEDULER, m.TimerFired("e", "timeout"))
     model.now_ms += 10_000
     model.tell(Recipient.SCHEDULER, m.TimerFired("e", "timeout"))
     model.soup.clear()
     model.end(run, outcome)
-    _deliver_all(model)
+    model.deliver_all()
     assert _state(model).status is ExecutionState.TIMED_OUT
     assert _state(model).tasks["a"].is_expired
     model.ask(m.ResumeExecution("e", "q"))
-    _deliver_all(model)
+    model.deliver_all()
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED
 

@@ -16,18 +16,13 @@ from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import Task, Workflow
 
 
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
-
-
 def _running() -> Model:
     model = Model({"w1": 2.0})
     model.submit(Workflow("e", "e", (Task("a", AGENT_TYPE), Task("b", AGENT_TYPE))))
-    _deliver_all(model)
+    model.deliver_all()
     for run in list(model.running):
         model.begin(run)
-    _deliver_all(model)
+    model.deliver_all()
     return model
 
 
@@ -35,7 +30,7 @@ def _cancel(model: Model, *, is_forced: bool) -> list[bool]:
     """Cancel, and return with how much force each worker was told to stop something."""
     known = len(model.archive)
     model.tell(Recipient.SCHEDULER, m.CancelExecution("e", "enough", is_forced=is_forced))
-    _deliver_all(model)
+    model.deliver_all()
     return [msg.is_forced for _, msg in model.archive[known:] if isinstance(msg, m.CancelTask)]
 
 
@@ -59,7 +54,7 @@ def test_force_works_after_a_request_that_was_not_enough() -> None:
     model = _running()
     assert _cancel(model, is_forced=False) == [False, False]
     model.crash(Recipient.SCHEDULER, "e")
-    _deliver_all(model)
+    model.deliver_all()
     assert _cancel(model, is_forced=True) == [True, True]
     version = _state(model).version
     assert _cancel(model, is_forced=True) == []

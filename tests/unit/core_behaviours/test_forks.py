@@ -48,8 +48,7 @@ def begun(*tasks: Task, edges: tuple[tuple[str, str], ...] = (), **config: Any) 
 
 def deliver_all(model: Model) -> None:
     """Deliver until nothing is on its way."""
-    while model.soup:
-        model.deliver(0)
+    model.deliver_all()
 
 
 def end(

@@ -35,20 +35,15 @@ def _workflow() -> Workflow:
 def _begun() -> Model:
     model = Model({"w1": 8.0})
     model.submit(_workflow())
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _end(model: Model, task_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _state(model: Model) -> Any:
@@ -89,7 +84,7 @@ def test_failure_of_one_undoes_the_others(cut: int | None) -> None:
     model.deliver(0, cut=cut)
     if cut is not None:
         model.resume(Recipient.WORKER, "w1")
-    _deliver_all(model)
+    model.deliver_all()
     assert _state(model).tasks["bus"].is_stopping
     _end(model, "bus")
     assert sorted(run[2] for run in model.running) == ["undo:bus:1", "undo:hotel:1"]
@@ -133,7 +128,7 @@ def test_members_that_never_began_are_skipped_once_each() -> None:
     members = tuple(Task(id_, AGENT_TYPE, group="g") for id_ in "abcdef")
     model = Model({"w1": 8.0})
     model.submit(check(Workflow("e", "e", members, config=WorkflowConfig(max_parallel=1))))
-    _deliver_all(model)
+    model.deliver_all()
     _end(model, "a", Outcome.FAILED)
     model.finish()
     assert _statuses(model) == {"a": S.FAILED, **dict.fromkeys("bcdef", S.SKIPPED)}

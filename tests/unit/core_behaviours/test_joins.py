@@ -26,20 +26,15 @@ def _model(join: Join | int, config: WorkflowConfig | None = None, **options: An
     edges = tuple(Dependency(id_, "end") for id_ in "abc")
     model = Model({"w1": 8.0})
     model.submit(Workflow("e", "e", tuple(tasks), edges, config or WorkflowConfig()))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _end(model: Model, task_id: str, outcome: Outcome) -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _state(model: Model) -> Any:
@@ -92,7 +87,7 @@ def test_first_success_cancels_the_losers_and_what_only_they_need() -> None:
     tasks = (*(Task(id_, AGENT_TYPE) for id_ in ("a", "root", "b")), Task("end", AGENT_TYPE, join=Join.FIRST))
     model = Model({"w1": 8.0})
     model.submit(Workflow("e", "e", tasks, chain))
-    _deliver_all(model)
+    model.deliver_all()
     _end(model, "a", Outcome.SUCCEEDED)
     assert _status(model, "b") is S.CANCELLED
     assert _state(model).tasks["root"].is_stopping
@@ -111,7 +106,7 @@ def test_first_success_spares_what_others_need() -> None:
     edges = (Dependency("a", "end"), Dependency("b", "end"), Dependency("b", "other"))
     model = Model({"w1": 8.0})
     model.submit(Workflow("e", "e", tasks, edges))
-    _deliver_all(model)
+    model.deliver_all()
     _end(model, "a", Outcome.SUCCEEDED)
     assert not _state(model).tasks["b"].is_stopping
     model.finish()

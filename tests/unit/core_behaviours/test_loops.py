@@ -30,13 +30,8 @@ def _loop(until: str = "result.ok", rule: dict[str, Any] | None = None, **option
 def _begun(*tasks: Task) -> Model:
     model = Model({"w1": 8.0})
     model.submit(Workflow("e", "e", tasks))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _round(model: Model, result: Any = None, outcome: Outcome = Outcome.SUCCEEDED, **more: Any) -> None:
@@ -44,10 +39,10 @@ def _round(model: Model, result: Any = None, outcome: Outcome = Outcome.SUCCEEDE
     run = next(run for run in model.running if run[2].startswith("poll"))
     model.begin(run)
     model.end(run, outcome, Raw(msgspec.json.encode(result)), **more)
-    _deliver_all(model)
+    model.deliver_all()
     for timer in [timer for timer in model.timers if timer[2].startswith("retry/")]:
         model.fire(timer)
-        _deliver_all(model)
+        model.deliver_all()
 
 
 def _state(model: Model) -> Any:
@@ -130,7 +125,7 @@ def test_a_pause_lies_between_rounds() -> None:
     before = model.now_ms
     run = next(iter(model.running))
     model.end(run, Outcome.SUCCEEDED, Raw(b'{"ok": false}'))
-    _deliver_all(model)
+    model.deliver_all()
     assert _record(model).status is S.RETRYING
     assert model.timers[Recipient.SCHEDULER, "e", "retry/poll/1"] == before + 30_000
     _state(model).index.tasks["poll"] = _loop("true")
@@ -164,7 +159,7 @@ def test_cancelling_ends_a_loop_between_its_rounds() -> None:
     model = _begun(_loop())
     run = next(iter(model.running))
     model.end(run, Outcome.SUCCEEDED, Raw(b'{"ok": false}'))
-    _deliver_all(model)
+    model.deliver_all()
     model.tell(Recipient.SCHEDULER, CancelExecution("e", ""))
     model.finish()
     assert (_record(model).status, bytes(_record(model).result)) == (S.CANCELLED, b"null")
@@ -175,7 +170,7 @@ def test_round_that_returns_while_it_is_stopped_is_the_last() -> None:
     model = _begun(_loop())
     run = next(iter(model.running))
     model.begin(run)
-    _deliver_all(model)
+    model.deliver_all()
     model.tell(Recipient.SCHEDULER, CancelExecution("e", ""))
     model.running[run] = False
     model.end(run, Outcome.SUCCEEDED, Raw(b'{"ok": false}'))

@@ -37,8 +37,7 @@ def begun(*more: Task, **rule: Any) -> Model:
 
 def deliver_all(model: Model) -> None:
     """Deliver until nothing is on its way."""
-    while model.soup:
-        model.deliver(0)
+    model.deliver_all()
 
 
 def end(model: Model, index: int, outcome: Outcome = Outcome.SUCCEEDED) -> None:

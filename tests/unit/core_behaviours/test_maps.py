@@ -31,13 +31,8 @@ def _map(over: Any = "${split}", rule: dict[str, Any] | None = None, **options: 
 def _begun(*tasks: Task, cores: float = 8.0, **workflow: Any) -> Model:
     model = Model({"w1": cores})
     model.submit(Workflow("e", "e", tasks, **workflow))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _end(
@@ -46,7 +41,7 @@ def _end(
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome, Raw(msgspec.json.encode(result)), **more)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _state(model: Model) -> Any:

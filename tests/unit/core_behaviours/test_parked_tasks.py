@@ -21,16 +21,11 @@ S = TaskStatus
 numbers = count(1)
 
 
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
-
-
 def _lose(model: Model, task_id: str = "a") -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, Outcome.LOST)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _parked() -> Model:
@@ -38,7 +33,7 @@ def _parked() -> Model:
     tasks = tuple(Task(id_, AGENT_TYPE, retries=2) for id_ in "abc")
     model = Model({"w1": 8.0})
     model.submit(Workflow("e", "e", tasks, (Dependency("a", "b"),), WorkflowConfig(timeout=900.0)))
-    _deliver_all(model)
+    model.deliver_all()
     for _ in range(LOST_MAX):
         _lose(model)
         assert _task(model).status is S.SCHEDULED
@@ -56,7 +51,7 @@ def _task(model: Model, task_id: str = "a") -> Any:
 
 def _release(model: Model, task_id: str = "a", **fields: Any) -> None:
     model.ask(m.ReleaseTask("e", f"q{next(numbers)}", task_id, **fields))
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def test_it_waits_with_a_reason_and_holds_nothing() -> None:
@@ -107,12 +102,12 @@ def test_the_time_limit_goes_on_and_a_resume_runs_it_again() -> None:
     run = next(iter(model.running))
     model.begin(run)
     model.end(run, Outcome.SUCCEEDED)
-    _deliver_all(model)
+    model.deliver_all()
     assert not _state(model).limit_stopped_at
     model.fire((Recipient.SCHEDULER, "e", "timeout"))
     assert _state(model).status is ExecutionState.TIMED_OUT
     model.ask(m.ResumeExecution("e", "again"))
-    _deliver_all(model)
+    model.deliver_all()
     assert (_task(model).status, _task(model).lost) == (S.SCHEDULED, 0)
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED

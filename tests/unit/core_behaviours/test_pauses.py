@@ -31,25 +31,20 @@ def _model(*tasks: Task, cores: float = 2.0, **config: Any) -> Model:
     chain = tuple(Task(id_, AGENT_TYPE, resources=CORE, retries=1) for id_ in "abcd")
     edges = () if tasks else (Dependency("a", "b"), Dependency("b", "c"))
     model.submit(Workflow("e", "e", tasks or chain, edges, WorkflowConfig(timeout=100.0, **config)))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _ask(model: Model, request: Any, **fields: Any) -> None:
     model.ask(request("e", f"q{next(numbers)}", **fields))
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _end(model: Model, task_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _state(model: Model) -> Any:
@@ -224,6 +219,6 @@ def test_a_request_is_heard_once() -> None:
     pause = m.PauseExecution("e", "first")
     for request in (pause, m.ResumeExecution("e", "second"), pause):
         model.ask(request)
-        _deliver_all(model)
+        model.deliver_all()
     assert _state(model).status is ExecutionState.RUNNING
     model.finish()

@@ -21,8 +21,7 @@ from talka_protocols.workflow import Task, Workflow
 
 def deliver_all(model: Model) -> None:
     """Let everything that is on its way arrive."""
-    while model.soup:
-        model.deliver(0)
+    model.deliver_all()
 
 
 @pytest.fixture

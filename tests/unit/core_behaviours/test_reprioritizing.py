@@ -31,18 +31,13 @@ def _model(priorities: dict[str, int], **config: Any) -> Model:
     model = Model({"w1": 1.0})
     tasks = tuple(Task(id_, AGENT_TYPE, resources=CORE, priority=own) for id_, own in priorities.items())
     model.submit(Workflow("e", "e", tasks, (), WorkflowConfig(**config)))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _ask(model: Model, **fields: Any) -> None:
     model.ask(m.ReprioritizeExecution("e", f"q{next(numbers)}", **fields))
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _run_all(model: Model) -> list[str]:
@@ -54,7 +49,7 @@ def _run_all(model: Model) -> list[str]:
         if not model.running[run]:
             model.begin(run)
         model.end(run, Outcome.SUCCEEDED)
-        _deliver_all(model)
+        model.deliver_all()
     return ran
 
 
@@ -92,9 +87,9 @@ def test_a_priority_counts_among_executions() -> None:
     model = _model({"a": 50, "b": 50})
     tasks = tuple(Task(id_, AGENT_TYPE, resources=CORE) for id_ in "xy")
     model.submit(Workflow("f", "f", tasks))
-    _deliver_all(model)
+    model.deliver_all()
     model.ask(m.ReprioritizeExecution("f", "q", priority=60))
-    _deliver_all(model)
+    model.deliver_all()
     assert _run_all(model) == ["a", "x", "y", "b"]
 
 
@@ -111,7 +106,7 @@ def test_a_request_is_heard_once_and_the_same_again_withdraws_nothing() -> None:
     request = m.ReprioritizeExecution("e", "same", "breadth_first")
     for _ in range(2):
         model.ask(request)
-        _deliver_all(model)
+        model.deliver_all()
     assert len(_events(model, e.ExecutionReprioritized)) == 1
     before = len(_events(model, e.TaskWithdrawn))
     _ask(model, strategy="breadth_first")
@@ -165,5 +160,5 @@ def test_a_commit_cut_short_is_completed() -> None:
     FOLD.evolve(state, e.ExecutionReprioritized("q", "priority"), model.now_ms)
     assert state.tasks["c"].status is TaskStatus.QUEUED
     model.tell(Recipient.SCHEDULER, m.Advance("e"))
-    _deliver_all(model)
+    model.deliver_all()
     assert sorted(event.task_id for event in _events(model, e.TaskWithdrawn)) == ["b", "c"]

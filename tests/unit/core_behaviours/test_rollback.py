@@ -42,8 +42,7 @@ def begun(*tasks: Task, edges: tuple[tuple[str, str], ...] = (), **config: Any) 
 
 def deliver_all(model: Model) -> None:
     """Deliver until nothing is on its way."""
-    while model.soup:
-        model.deliver(0)
+    model.deliver_all()
 
 
 def end(model: Model, task_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:

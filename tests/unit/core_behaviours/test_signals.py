@@ -27,13 +27,8 @@ PAID = {"name": "paid"}
 def _begun(*tasks: Task) -> Model:
     model = Model({"w1": 8.0})
     model.submit(check(Workflow("e", "e", tasks)))
-    _deliver_all(model)
+    model.deliver_all()
     return model
-
-
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
 
 
 def _signal(model: Model, data: Any, signal_id: str, *, name: str = "paid", cut: int | None = None) -> None:

@@ -17,11 +17,6 @@ CORE = ResourceRequirements(cpu_cores=1.0)
 START = (Recipient.SCHEDULER, "e", "start/b")
 
 
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
-
-
 def _model(**more: Any) -> Model:
     """Return an execution whose task ``a`` has the only core and whose task ``b`` waits for it."""
     tasks = (
@@ -30,7 +25,7 @@ def _model(**more: Any) -> Model:
     )
     model = Model({"w1": 1.0})
     model.submit(Workflow("e", "e", tasks))
-    _deliver_all(model)
+    model.deliver_all()
     assert _status(model) is S.QUEUED
     return model
 
@@ -48,7 +43,7 @@ def test_a_task_that_gets_no_resources_in_time_has_timed_out() -> None:
     """Its request is withdrawn, retries do not help it, and its error says which time-out it was."""
     model = _model(retries=3)
     model.fire(START)
-    _deliver_all(model)
+    model.deliver_all()
     record = _state(model).tasks["b"]
     assert (record.status, record.error.code) == (S.TIMED_OUT, "start_timeout")
     assert "5 s" in record.error.message
@@ -63,7 +58,7 @@ def test_a_timer_that_rings_when_the_task_has_resources_does_nothing() -> None:
     run = next(iter(model.running))
     model.begin(run)
     model.end(run, Outcome.SUCCEEDED)
-    _deliver_all(model)
+    model.deliver_all()
     model.fire(START)
     assert _status(model) is S.SCHEDULED
     model.finish()
@@ -75,12 +70,12 @@ def test_the_time_begins_anew_after_a_pause() -> None:
     model = _model()
     model.now_ms += 3_000
     model.ask(m.PauseExecution("e", "one"))
-    _deliver_all(model)
+    model.deliver_all()
     model.fire(START)
     assert _status(model) is S.READY
     model.now_ms += 60_000
     model.ask(m.ResumeExecution("e", "two"))
-    _deliver_all(model)
+    model.deliver_all()
     assert model.timers[START] == model.now_ms + 5_000
     model.tell(Recipient.SCHEDULER, m.TimerFired("e", "start/b"))
     assert _status(model) is S.QUEUED
@@ -91,7 +86,7 @@ def test_a_fallback_runs_when_the_task_did_not_start() -> None:
     """Then it waits for resources in its turn, with the same bound."""
     model = _model(fallback=Action("wait", {"seconds": 1}))
     model.fire(START)
-    _deliver_all(model)
+    model.deliver_all()
     assert _status(model) is S.WAITING
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED
@@ -102,9 +97,9 @@ def test_a_withdrawal_that_is_cut_short_is_completed() -> None:
     model = _model()
     model.now_ms = max(model.now_ms, model.timers.pop(START))
     model.tell(Recipient.SCHEDULER, m.TimerFired("e", "start/b"), cut=1)
-    _deliver_all(model)
+    model.deliver_all()
     assert _status(model) is S.QUEUED
     model.fire(START)
-    _deliver_all(model)
+    model.deliver_all()
     assert _status(model) is S.TIMED_OUT
     model.finish()

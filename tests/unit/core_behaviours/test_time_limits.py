@@ -20,16 +20,11 @@ CORE = ResourceRequirements(cpu_cores=1.0)
 TIMEOUT = (Recipient.SCHEDULER, "e", "timeout")
 
 
-def _deliver_all(model: Model) -> None:
-    while model.soup:
-        model.deliver(0)
-
-
 def _end(model: Model, task_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
     model.end(run, outcome)
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def _timed_out(outcome: Outcome = Outcome.SUCCEEDED) -> Model:
@@ -38,14 +33,14 @@ def _timed_out(outcome: Outcome = Outcome.SUCCEEDED) -> Model:
     edges = (Dependency("a", "b"), Dependency("b", "c"))
     model = Model({"w1": 2.0})
     model.submit(Workflow("e", "e", tasks, edges, WorkflowConfig(timeout=30.0)))
-    _deliver_all(model)
+    model.deliver_all()
     _end(model, "a")
     _end(model, "d", outcome)
     model.fire(TIMEOUT)
-    _deliver_all(model)
+    model.deliver_all()
     for run in list(model.running):
         model.end(run, Outcome.CANCELLED)
-    _deliver_all(model)
+    model.deliver_all()
     assert _state(model).status is ExecutionState.TIMED_OUT
     return model
 
@@ -56,7 +51,7 @@ def _state(model: Model) -> Any:
 
 def _resume(model: Model, limit_ms: int = 0) -> None:
     model.ask(m.ResumeExecution("e", f"q{_state(model).version}", limit_ms=limit_ms))
-    _deliver_all(model)
+    model.deliver_all()
 
 
 def test_resumed_it_goes_on_where_it_stopped() -> None:
@@ -86,10 +81,10 @@ def test_it_may_be_given_another_limit_and_run_out_of_that_too() -> None:
     _resume(model, 7_000)
     assert model.timers[TIMEOUT] == model.now_ms + 7_000
     model.fire(TIMEOUT)
-    _deliver_all(model)
+    model.deliver_all()
     for run in list(model.running):
         model.end(run, Outcome.CANCELLED)
-    _deliver_all(model)
+    model.deliver_all()
     assert _state(model).status is ExecutionState.TIMED_OUT
     assert "7 s" in _state(model).reason
     _resume(model)
@@ -112,7 +107,7 @@ def test_a_resume_that_is_cut_short_is_completed() -> None:
     model = _timed_out()
     model.ask(m.ResumeExecution("e", "q"))
     model.deliver(0, cut=1)
-    _deliver_all(model)
+    model.deliver_all()
     assert _state(model).tasks["b"].status is S.SCHEDULED
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED
@@ -123,12 +118,12 @@ def test_what_is_taken_up_again_is_remembered_in_the_same_order_after_a_snapshot
     tasks = tuple(Task(id_, AGENT_TYPE) for id_ in ("late", "early"))
     model = Model({"w1": 2.0})
     model.submit(Workflow("e", "e", tasks, (), WorkflowConfig(timeout=30.0)))
-    _deliver_all(model)
+    model.deliver_all()
     model.fire(TIMEOUT)
-    _deliver_all(model)
+    model.deliver_all()
     for run in list(model.running):
         model.end(run, Outcome.CANCELLED)
-        _deliver_all(model)
+        model.deliver_all()
     fold = FOLDS[EXECUTION]
     again = unpacked(fold, packed(fold, _state(model)))
     fold.restore(again)
