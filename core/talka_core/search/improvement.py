@@ -26,8 +26,8 @@ from talka_core.search.project import Project
 from talka_core.search.rules import RULES
 from talka_core.search.schedules import makespan, parallel, serial
 
-MEMBERS_MAX = 40
-DRAWN_MAX = 40
+MEMBERS_MAX = 20
+DRAWN_MAX = 20
 STALE_MAX = 400
 
 
@@ -76,6 +76,9 @@ def proceed(project: Project, search: Search, iterations: int) -> Search:
 
 
 def _iterate(project: Project, search: Search, dice: Dice) -> None:
+    if search.stale >= STALE_MAX:
+        # The members have grown alike: only the best stays among new ones.
+        search.members, search.started, search.stale = search.members[:1], len(RULES), 0
     if search.started < len(RULES):
         first = parallel(project, RULES[search.started](project))
         search.schedules += 1
