@@ -16,12 +16,13 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from talka_core.traceparent import traceparent
 from talka_protocols.errors import TaskCrashedError, TaskFailedError
 from talka_protocols.ports import Attempt
 from talka_services.executors.checkpoint_file import CheckpointFile
 from talka_services.executors.child import work_directory
 from talka_services.executors.directory import Directory
-from talka_services.executors.environment import OWN_PREFIX, passed_through
+from talka_services.executors.environment import OWN_PREFIX, TRACE_VARIABLE, passed_through
 from talka_services.executors.exits import signal_name
 from talka_services.executors.guardian import Guardian
 from talka_services.executors.process import Ended, Launch, run_process
@@ -120,6 +121,7 @@ class CommandExecutor:
         cwd = os.path.join(self._settings.work_dir or os.getcwd(), payload.cwd or "")
         env = {
             **self._inherited,
+            TRACE_VARIABLE: traceparent(attempt.execution_id, attempt.task.id, attempt.attempt),
             **{name: str(value) for name, value in payload.env.items()},
             f"{OWN_PREFIX}EXECUTION_ID": attempt.execution_id,
             f"{OWN_PREFIX}TASK_ID": attempt.task.id,

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec
 import msgspec
 from msgspec import Raw, Struct
 
+from talka_core.traceparent import traceparent
 from talka_protocols.errors import TaskFailedError
 from talka_protocols.messages import Mark
 from talka_protocols.ports import Attempt
@@ -91,6 +92,11 @@ class _Context:
     def idempotency_key(self) -> str:
         """The name of the task's effect, equal for all attempts until it is undone or restarted."""
         return self._facts.idempotency_key
+
+    @property
+    def traceparent(self) -> str:
+        """The attempt's span as W3C "Trace Context" names it: the parent of those that the task makes."""
+        return traceparent(self.execution_id, self.task_id, self.attempt)
 
     @property
     def checkpointed(self) -> Any:

@@ -26,6 +26,8 @@ DEFAULT_VARIABLES = (
 """What programs need to run at all; secrets of the worker do not look like any of these."""
 
 OWN_PREFIX = "TALKA_"
+TRACE_VARIABLE = "TRACEPARENT"
+"""Where OpenTelemetry's tools look for the span that they continue."""
 RUN_VARIABLE = "TALKA_RUN"
 """Marks every process of one run, so that those that left their session are found too."""
 

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 from msgspec import Meta, Struct, field
 
+from talka_core.traceparent import traceparent
 from talka_protocols.errors import TaskFailedError
 from talka_protocols.ports import Attempt
 from talka_services.executors.capture import Capture
@@ -22,6 +23,7 @@ _CONNECT_TIMEOUT_S = 30.0
 _CONNECTIONS_MAX = 256
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _KEY_HEADER = "Idempotency-Key"
+_TRACE_HEADER = "traceparent"
 
 
 class HttpPayload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +69,7 @@ class HttpExecutor:
         where = f"{payload.method.upper()} {payload.url}"
         try:
             async with asyncio.timeout(payload.timeout_s):
-                result = await self._exchange(payload, attempt.idempotency_key)
+                result = await self._exchange(payload, attempt)
         except TimeoutError as error:
             raise TaskFailedError(
                 f"{where} was not answered within {payload.timeout_s} s.",
@@ -90,14 +92,11 @@ class HttpExecutor:
         if client is not None:
             await client.aclose()
 
-    async def _exchange(self, payload: HttpPayload, key: str) -> dict[str, Any]:
-        headers = dict(payload.headers)
-        if payload.method.upper() not in _SAFE_METHODS and _KEY_HEADER.lower() not in map(str.lower, headers):
-            headers[_KEY_HEADER] = key
+    async def _exchange(self, payload: HttpPayload, attempt: Attempt) -> dict[str, Any]:
         request = self._connected().build_request(
             payload.method.upper(),
             httpx.URL(payload.url).copy_merge_params(payload.params),
-            headers=headers,
+            headers=_headers(payload, attempt),
             json=payload.json,
             content=payload.body,
         )
@@ -136,6 +135,15 @@ class HttpExecutor:
                 limits=httpx.Limits(max_connections=_CONNECTIONS_MAX),
             )
         return self._client
+
+
+def _headers(payload: HttpPayload, attempt: Attempt) -> dict[str, str]:
+    """Return the headers of a request; what the task gives itself is left as it is."""
+    given = {name.lower() for name in payload.headers}
+    added = {_TRACE_HEADER: traceparent(attempt.execution_id, attempt.task.id, attempt.attempt)}
+    if payload.method.upper() not in _SAFE_METHODS:
+        added[_KEY_HEADER] = attempt.idempotency_key
+    return {**payload.headers, **{name: value for name, value in added.items() if name.lower() not in given}}
 
 
 def _require_expected(result: dict[str, Any], payload: HttpPayload, where: str) -> None:
