@@ -22,6 +22,11 @@ WITHOUT_SPANS = frozenset({QUEUE, DISPATCH, RECORDING})
 """Phases of the scheduler's own that are left out where they took no measurable time."""
 
 
+Problem = tuple[str, str]
+"""What went wrong: its code or kind, and a sentence."""
+_WAITS = {"wait": "wait", "workflow": "wait for the sub-workflow"}
+
+
 class Run:
     """One run of one task: its span, that of the present phase, and those of the phases before."""
 
@@ -110,16 +115,14 @@ def _name(task_id: str) -> str:
     return f"undo {undone_by(task_id)}" if task_id.startswith(UNDO) else f"task {task_id}"
 
 
-def _failed(run: Run, finished_at: int, at: int, outcome: Outcome, error: e.TaskFailure | None) -> str:
-    """End the attempt of a run, and return what went wrong in one line."""
-    message = f"{error.code}: {error.message}" if error is not None else ""
+def _close(run: Run, finished_at: int, at: int, outcome: Outcome, problem: Problem = ("", "")) -> str:
+    """End the attempt of a run if it is in one, and return what went wrong in one line."""
+    kind, sentence = problem
+    message = f"{kind}: {sentence}" if kind else ""
     if run.present.service is Service.WORKER and not run.present.ended_at:
         run.present.end(min(finished_at or at, at), outcome, message)
-        if error is not None:
-            described: dict[str, Attribute] = {
-                "exception.type": error.code,
-                "exception.message": error.message,
-            }
+        if kind:
+            described = {"exception.type": kind, "exception.message": sentence}
             run.present.note("exception", run.present.ended_at, **described)
     return message
 
@@ -135,35 +138,36 @@ def _scheduled(runs: Runs, run: Run, event: e.TaskScheduled, at: int) -> None:
 
 
 def _waiting(runs: Runs, run: Run, event: e.TaskWaiting, at: int) -> None:
-    phase = runs.turn(run, f"wait for {event.kind}", Service.SCHEDULER, at)
+    name = _WAITS.get(event.kind, f"wait for {event.kind}")
+    phase = runs.turn(run, name, Service.SCHEDULER, at)
     if event.name:
         phase.attributes = {"talka.wait.name": event.name}
 
 
 def _retrying(runs: Runs, run: Run, event: e.TaskRetrying, at: int) -> None:
-    _failed(run, event.finished_at, at, Outcome.ERROR, event.error)
+    _close(run, event.finished_at, at, Outcome.ERROR, (event.error.code, event.error.message))
     runs.turn(run, "pause before the next attempt", Service.SCHEDULER, at)
 
 
 def _iterated(runs: Runs, run: Run, event: e.TaskIterated, at: int) -> None:
-    _failed(run, event.finished_at, at, Outcome.OK, None)
+    _close(run, event.finished_at, at, Outcome.OK)
     runs.turn(run, "pause before the next round", Service.SCHEDULER, at)
 
 
 def _parked(runs: Runs, run: Run, event: e.TaskParked, at: int) -> None:
-    _failed(run, at, at, Outcome.ERROR, e.TaskFailure("parked", event.reason))
+    _close(run, at, at, Outcome.ERROR, ("parked", event.reason))
     runs.turn(run, "parked", Service.SCHEDULER, at)
 
 
 def _lost(runs: Runs, run: Run, event: e.TaskAttemptLost, at: int) -> None:
     outcome = Outcome.UNSET if event.is_handed_back else Outcome.ERROR
-    code = "handed_back" if event.is_handed_back else "worker_lost"
-    _failed(run, at, at, outcome, e.TaskFailure(code, event.reason))
+    kind = "handed back" if event.is_handed_back else "worker lost"
+    _close(run, at, at, outcome, (kind, event.reason))
     runs.turn(run, QUEUE, Service.SCHEDULER, at)
 
 
 def _fell_back(runs: Runs, run: Run, event: e.TaskFellBack, at: int) -> None:
-    _failed(run, event.finished_at, at, Outcome.ERROR, event.error)
+    _close(run, event.finished_at, at, Outcome.ERROR, (event.error.code, event.error.message))
     run.whole.note("fallback", at)
     runs.turn(run, QUEUE, Service.SCHEDULER, at)
 
@@ -173,22 +177,22 @@ def _again(runs: Runs, run: Run, _event: e.TaskReleased | e.TaskWithdrawn, at: i
 
 
 def _extending(runs: Runs, run: Run, event: e.ExtensionRequested, at: int) -> None:
-    _failed(run, event.finished_at, at, Outcome.OK, None)
+    _close(run, event.finished_at, at, Outcome.OK)
     runs.turn(run, "wait for the planner", Service.PLANNER, at)
 
 
 def _succeeded(runs: Runs, run: Run, event: e.TaskSucceeded, at: int) -> None:
-    _failed(run, event.finished_at, at, Outcome.OK, None)
+    _close(run, event.finished_at, at, Outcome.OK)
     runs.end(run, at, Outcome.OK, "")
 
 
 def _ended_badly(runs: Runs, run: Run, event: e.TaskFailed | e.TaskTimedOut, at: int) -> None:
-    message = _failed(run, event.finished_at, at, Outcome.ERROR, event.error)
+    message = _close(run, event.finished_at, at, Outcome.ERROR, (event.error.code, event.error.message))
     runs.end(run, at, Outcome.ERROR, message)
 
 
 def _cancelled(runs: Runs, run: Run, event: e.TaskCancelled, at: int) -> None:
-    _failed(run, event.finished_at, at, Outcome.UNSET, None)
+    _close(run, event.finished_at, at, Outcome.UNSET)
     run.whole.note("cancelled", at)
     runs.end(run, at, Outcome.UNSET, "")
 

@@ -6,6 +6,7 @@ its clocks have no part in it. Importing this needs the extra ``otel``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -28,6 +29,10 @@ BATCH = 512
 MILLISECOND_NS = 1_000_000
 _STATUS = {Outcome.UNSET: StatusCode.UNSET, Outcome.OK: StatusCode.OK, Outcome.ERROR: StatusCode.ERROR}
 _KINDS = {Service.WORKER: SpanKind.CONSUMER}
+
+
+# What the exporter logs about a failure is raised as one error here.
+logging.getLogger("opentelemetry.exporter.otlp").setLevel(logging.CRITICAL)
 
 
 class CollectorError(PlatformError):

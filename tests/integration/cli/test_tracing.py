@@ -1,0 +1,123 @@
+"""Traces of a real execution: as a chart, for Perfetto, and at a collector that speaks OTLP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from tests.integration.cli.shell import Shell
+
+from talka_core.traceparent import traceparent
+
+TRACED = """
+talka: 1
+name: traced
+tasks:
+  - {id: first, agent_type: command, payload: {shell: 'echo "$TRACEPARENT"'}, resources: {cpu_cores: 1}}
+  - id: flaky
+    agent_type: command
+    payload: {shell: 'test "$TALKA_ATTEMPT" -gt 1'}
+    retries: 1
+    retry: {base_seconds: 0.01}
+    depends_on: [first]
+  - {id: nap, agent_type: wait, payload: {seconds: 0.01}, depends_on: [first]}
+  - id: below
+    agent_type: workflow
+    workflow: {tasks: [{id: leaf, agent_type: sleep, payload: {seconds: 0}}]}
+    depends_on: [flaky, nap]
+"""
+
+
+@contextmanager
+def _collector() -> Generator[tuple[str, list[ExportTraceServiceRequest]]]:
+    """Take traces over HTTP as a collector does; what is sent there is in the list."""
+    taken: list[ExportTraceServiceRequest] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            assert self.path == "/v1/traces"
+            assert self.headers["Content-Type"] == "application/x-protobuf"
+            taken.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it so)
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", taken
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_trace_reaches_a_collector_whole(shell: Shell) -> None:
+    """Every service has spans there, under the right parents; a task was told the span of its attempt."""
+    (shell.directory / "traced.yaml").write_text(TRACED)
+    done = shell.json("run", "traced.yaml", "--data-dir", "traced")
+    execution_id = done["execution_id"]
+    with _collector() as (url, taken):
+        sent = shell.json("trace", execution_id, "--data-dir", "traced", "--otlp", url)
+    services: dict[str, str] = {}
+    spans: dict[str, Span] = {}
+    for group in taken[0].resource_spans:
+        name = next(a.value.string_value for a in group.resource.attributes if a.key == "service.name")
+        for span in (span for scope in group.scope_spans for span in scope.spans):
+            assert span.trace_id.hex() == sent["trace_id"]
+            spans[span.span_id.hex()] = span
+            services[span.span_id.hex()] = name
+    assert len(spans) == sent["sent"] == sent["spans"]
+    assert set(services.values()) == {"talka-planner", "talka-scheduler", "talka-resource", "talka-worker"}
+
+    def path(span: Span) -> list[str]:
+        parent = spans.get(span.parent_span_id.hex())
+        return [*(path(parent) if parent else []), span.name]
+
+    paths = {tuple(path(span)) for span in spans.values()}
+    assert {each[0] for each in paths} == {"execution traced"}
+    assert {
+        ("execution traced", "plan"),
+        ("execution traced", "task first", "resource wait"),
+        ("execution traced", "task first", "attempt 1"),
+        ("execution traced", "task flaky", "attempt 1"),
+        ("execution traced", "task flaky", "attempt 2"),
+        ("execution traced", "task nap", "wait"),
+    } <= paths
+    told = done["tasks"]["first"]["result"]["stdout"].strip()
+    assert told == traceparent(execution_id, "first", 1)
+    attempt = spans[told.split("-")[2]]
+    assert (attempt.name, services[told.split("-")[2]]) == ("attempt 1", "talka-worker")
+    failed = next(span for span in spans.values() if path(span)[1:] == ["task flaky", "attempt 1"])
+    assert failed.status.code == failed.status.STATUS_CODE_ERROR
+    assert [event.name for event in failed.events] == ["exception"]
+    linked = next(span for span in spans.values() if span.name == "task below")
+    assert len(linked.links) == 1
+
+
+def test_a_trace_is_shown_and_written(shell: Shell) -> None:
+    """The chart has a row for each task, and the file is what Perfetto reads: rows do not overlap."""
+    execution_id = shell.json("list", "--data-dir", "traced")["executions"][0]["execution_id"]
+    shown = shell.run("trace", execution_id, "--data-dir", "traced", "--rows", "3")
+    assert "█" in shown
+    shell.run("trace", execution_id, "--data-dir", "traced", "-o", "trace.json")
+    document = json.loads((shell.directory / "trace.json").read_text())
+    drawn = [event for event in document["traceEvents"] if event["ph"] == "X"]
+    assert {event["pid"] for event in drawn} == {1, 2}
+    lanes: dict[int, list[tuple[float, float]]] = {}
+    for event in drawn:
+        if event["pid"] == 2:
+            lanes.setdefault(event["tid"], []).append((event["ts"], event["ts"] + event["dur"]))
+    for spans in lanes.values():
+        assert all(a[1] <= b[0] for a, b in zip(sorted(spans), sorted(spans)[1:], strict=False))
+    refused = shell.json("trace", execution_id, "--data-dir", "traced", "--otlp", "localhost:4318", code=2)
+    assert "no address of a collector" in refused["error"]["message"]
