@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 
 from talka_protocols.messages import Mark
 from talka_protocols.subjects import LogName
+from talka_protocols.tasklogs import Channel
 from talka_protocols.workflow import ClaimCheck, Dependency, Task
 
 
@@ -222,6 +223,18 @@ class Meter(Protocol):
         ...
 
 
+class Logbook(Protocol):
+    """Takes what an attempt writes; it never blocks, and what is too much is dropped and counted."""
+
+    def write(self, channel: Channel, data: bytes) -> None:
+        """Take the next bytes, in UTF-8, of one of the attempt's channels."""
+        ...
+
+    def miss(self, channel: Channel, count: int) -> None:
+        """Note that so many bytes of a channel are missing from now on."""
+        ...
+
+
 class Extended(Struct, frozen=True):
     """A result together with what the task adds to its own graph; an executor may return it."""
 
@@ -236,8 +249,8 @@ class Attempt(Struct, frozen=True):
     ``idempotency_key`` is the same for every attempt of the task until its
     effect is undone or it is asked to run again; ``fence`` grows with each, so
     an outside system can refuse an older one. ``progress``
-    is what earlier attempts saved, and ``meter`` takes what this one is seen to
-    use; an attempt made by hand has neither.
+    is what earlier attempts saved, ``meter`` takes what this one is seen to
+    use, and ``logbook`` what it prints; an attempt made by hand has none of them.
     """
 
     execution_id: str
@@ -248,6 +261,7 @@ class Attempt(Struct, frozen=True):
     progress: Progress | None = None
     effect_key: str = ""
     meter: Meter | None = None
+    logbook: Logbook | None = None
 
     @property
     def idempotency_key(self) -> str:

@@ -91,6 +91,10 @@ class Names(Struct, frozen=True):
         """Return the type of the events on a subject."""
         return subject.removeprefix(f"{self.root}.events.")
 
+    def tasklog(self, execution_id: str) -> str:
+        """Return the subject of what an execution's tasks print."""
+        return f"{self.root}.tasklog.{execution_id}"
+
     def dead_letter(self, kind: str, address: str) -> str:
         """Return the subject for messages that crash their actor every time."""
         return f"{self.root}.dead.{kind}.{address}"
@@ -108,7 +112,7 @@ class Names(Struct, frozen=True):
         return subject.startswith(f"{self.root}.live.")
 
     def stream(self, what: str) -> str:
-        """Return a stream's name: ``log``, ``snapshot``, ``inbox``, ``request``, ``events`` or ``dead``."""
+        """Return the name of the stream of these subjects: ``log``, ``inbox``, ``tasklog``, ``dead``, ..."""
         return f"talka_{self.namespace}_{what}"
 
     def bucket(self, what: str) -> str:

@@ -26,10 +26,12 @@ from msgspec import Raw
 
 from talka_protocols.errors import NotAllowedError, StaleAttemptError, TaskFailedError
 from talka_protocols.messages import Mark
-from talka_services.executors import frames
+from talka_protocols.tasklogs import Channel
+from talka_services.executors import frames, printing
 from talka_services.executors.context import PlainTaskContext, TaskContext
 from talka_services.executors.failures import describe, kinds_of
 from talka_services.executors.functions import Function, find_function
+from talka_services.executors.printing import Printout, Router
 from talka_services.executors.results import encoded, split
 
 _PR_SET_PDEATHSIG = 1
@@ -47,6 +49,7 @@ class Host(asyncio.Protocol):
         self._saves: dict[int, Future[Raw]] = {}
         self._answers: deque[bytes] = deque()
         self._is_flushing = False
+        self._router = Router()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back to the worker."""
@@ -101,8 +104,11 @@ class Host(asyncio.Protocol):
         assert task is not None
         answer: frames.Answer
         began_s = _process_s()
+        printout = self._printout(run.number)
+        printing.current.set(printout)
         try:
-            context = TaskContext(run.context, partial(self._save_async, run.number))
+            note = partial(printout.write, Channel.LOG)
+            context = TaskContext(run.context, partial(self._save_async, run.number), note)
             result = await function.target(**_arguments(function, run, context))
             answer = _returned(run.number, result, _process_s() - began_s if self._is_alone else None)
         except asyncio.CancelledError as error:
@@ -110,22 +116,41 @@ class Host(asyncio.Protocol):
             answer = frames.Cancelled(run.number) if is_asked else _raised(run.number, error)
         except BaseException as error:  # noqa: BLE001  (SystemExit of one task must not end the others)
             answer = _raised(run.number, error, _process_s() - began_s if self._is_alone else None)
+        printout.close()
         self._finish(run.number, answer)
 
     def _run_in_thread(self, function: Function | None, run: frames.Run) -> None:
         began_s = self._used()
+        printout = self._printout(run.number)
+        token = printing.current.set(printout)
         try:
             if function is None:
                 function = self._functions[run.call] = find_function(run.call, self._allow)
             if function.is_async:
                 self._loop.call_soon_threadsafe(self._run_async, function, run)
                 return
-            context = PlainTaskContext(run.context, partial(self._save_and_wait, run.number))
+            note = partial(printout.write, Channel.LOG)
+            context = PlainTaskContext(run.context, partial(self._save_and_wait, run.number), note)
             result = function.target(**_arguments(function, run, context))
             answer: frames.Answer = _returned(run.number, result, self._used() - began_s)
         except BaseException as error:  # noqa: BLE001  (SystemExit of one task must not end its thread silently)
             answer = _raised(run.number, error, self._used() - began_s)
+        finally:
+            # What was printed goes in front of the answer, behind which nobody listens.
+            printing.current.reset(token)
+            printout.close()
         self._finish(run.number, answer)
+
+    def _printout(self, number: int) -> Printout:
+        """Return where a run prints to; alone in its process, it has all that is printed there."""
+
+        def tell(channel: Channel, text: str, dropped: int) -> None:
+            self._answer(frames.Wrote(number, channel, text, dropped))
+
+        printout = Printout(tell)
+        if self._is_alone:
+            self._router.belong_to(printout)
+        return printout
 
     def _cancel(self, number: int) -> None:
         running = self._running.get(number)

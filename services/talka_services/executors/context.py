@@ -20,6 +20,7 @@ from talka_core.traceparent import traceparent
 from talka_protocols.errors import TaskFailedError
 from talka_protocols.messages import Mark
 from talka_protocols.ports import Attempt
+from talka_protocols.tasklogs import Channel
 from talka_services.executors.results import encoded
 
 P = ParamSpec("P")
@@ -55,11 +56,20 @@ def facts_of(attempt: Attempt) -> Facts:
     )
 
 
+Note = Callable[[str], None]
+"""Takes a line of the attempt's own log."""
+
+
+def _note_nothing(_line: str) -> None:
+    """An attempt that was made by hand has no log."""
+
+
 class _Context:
     """What both kinds of context have."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, note: Note) -> None:
         self._facts = facts
+        self._note = note
         self._checkpointed = facts.checkpoint
         self._named: set[str] = set()
 
@@ -98,6 +108,15 @@ class _Context:
         """The attempt's span as W3C "Trace Context" names it: the parent of those that the task makes."""
         return traceparent(self.execution_id, self.task_id, self.attempt)
 
+    def log(self, message: str, **fields: Any) -> None:
+        """Add an entry to the attempt's log: a sentence, and facts that JSON can hold.
+
+        Raises:
+            TaskFailedError: a fact is no JSON.
+        """
+        body = encoded({"message": message, **fields}, "The log entry is")
+        self._note(bytes(body).decode() + "\n")
+
     @property
     def checkpointed(self) -> Any:
         """What was saved last, by this attempt or by an earlier one; None if nothing was."""
@@ -126,8 +145,10 @@ class _Context:
 class TaskContext(_Context):
     """Given to an ``async`` function that has a parameter named ``context``."""
 
-    def __init__(self, facts: Facts, save: Callable[[Mark, str, Raw], Awaitable[Raw]]) -> None:
-        super().__init__(facts)
+    def __init__(
+        self, facts: Facts, save: Callable[[Mark, str, Raw], Awaitable[Raw]], note: Note = _note_nothing
+    ) -> None:
+        super().__init__(facts, note)
         self._save = save
 
     async def heartbeat(self) -> None:
@@ -184,8 +205,10 @@ class TaskContext(_Context):
 class PlainTaskContext(_Context):
     """Given to a plain function that has a parameter named ``context``; its calls wait."""
 
-    def __init__(self, facts: Facts, save: Callable[[Mark, str, Raw], Raw]) -> None:
-        super().__init__(facts)
+    def __init__(
+        self, facts: Facts, save: Callable[[Mark, str, Raw], Raw], note: Note = _note_nothing
+    ) -> None:
+        super().__init__(facts, note)
         self._save = save
 
     def heartbeat(self) -> None:
@@ -217,7 +240,7 @@ class PlainTaskContext(_Context):
 
 def context_of(attempt: Attempt) -> TaskContext:
     """Return the context of an attempt that runs in the worker's own loop."""
-    return TaskContext(_read(attempt), _saver(attempt))
+    return TaskContext(_read(attempt), _saver(attempt), _noter(attempt))
 
 
 def plain_context_of(attempt: Attempt, loop: asyncio.AbstractEventLoop) -> PlainTaskContext:
@@ -227,7 +250,12 @@ def plain_context_of(attempt: Attempt, loop: asyncio.AbstractEventLoop) -> Plain
     def save_and_wait(mark: Mark, name: str, data: Raw) -> Raw:
         return asyncio.run_coroutine_threadsafe(save(mark, name, data), loop).result()
 
-    return PlainTaskContext(_read(attempt), save_and_wait)
+    note = _noter(attempt)
+
+    def note_there(text: str) -> None:
+        loop.call_soon_threadsafe(note, text)
+
+    return PlainTaskContext(_read(attempt), save_and_wait, note_there)
 
 
 def _content(name: str, content: bytes | str | PathLike[str]) -> Raw:
@@ -245,6 +273,13 @@ def _read(attempt: Attempt) -> Facts:
 
 def _saver(attempt: Attempt) -> Callable[[Mark, str, Raw], Coroutine[Any, Any, Raw]]:
     return attempt.progress.save if attempt.progress else _save_nothing
+
+
+def _noter(attempt: Attempt) -> Note:
+    logbook = attempt.logbook
+    if logbook is None:
+        return _note_nothing
+    return lambda text: logbook.write(Channel.LOG, text.encode())
 
 
 async def _save_nothing(_mark: Mark, _name: str, _data: Raw) -> Raw:

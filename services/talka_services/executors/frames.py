@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from talka_protocols.messages import Mark
+from talka_protocols.tasklogs import Channel
 from talka_protocols.workflow import Extension
 from talka_services.executors.context import Facts
 
@@ -111,6 +112,15 @@ class Save(Struct, frozen=True, array_like=True, tag="save"):
     data: msgspec.Raw
 
 
+class Wrote(Struct, frozen=True, array_like=True, tag="wrote"):
+    """What the function printed or logged since the last time; ``dropped`` bytes of it are left out."""
+
+    number: int
+    channel: Channel
+    text: str
+    dropped: int = 0
+
+
 class Busy(Struct, frozen=True, array_like=True, tag="busy"):
     """A plain function is under way and cannot be interrupted."""
 
@@ -118,7 +128,7 @@ class Busy(Struct, frozen=True, array_like=True, tag="busy"):
 
 
 Request = Hello | Run | Cancel | Recorded
-Answer = Ready | Returned | Raised | Refused | Cancelled | Busy | Save
+Answer = Ready | Returned | Raised | Refused | Cancelled | Busy | Save | Wrote
 
 encode = msgspec.json.Encoder().encode
 decode_requests = msgspec.json.Decoder(list[Request]).decode

@@ -133,7 +133,7 @@ class Lane:
 
     def _answered(self, child: Child, answer: frames.Answer) -> None:
         assert not isinstance(answer, frames.Ready)
-        if isinstance(answer, frames.Busy | frames.Save):
+        if isinstance(answer, frames.Busy | frames.Save | frames.Wrote):
             job = child.jobs.get(answer.number)
         else:
             job = child.jobs.pop(answer.number, None)

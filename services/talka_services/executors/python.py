@@ -11,8 +11,9 @@ was killed because a task in it was cancelled and did not stop, the others are
 run again. So a task may be started more than once in one attempt: execution
 is at-least-once, as everywhere in Talka.
 
-What tasks print goes nowhere, or to the worker's standard error if the
-settings say so; it never meets the messages, which have a socket of their own.
+What tasks print goes to the attempt's logbook, and to the worker's standard
+error too if the settings say so; it never meets the messages, which have a
+socket of their own.
 
 ``isolation: none`` runs an async function in the worker's own loop: cheapest,
 and a function that blocks, crashes or leaks takes the worker with it.
@@ -179,6 +180,11 @@ class PythonExecutor:
         if isinstance(answer, frames.Busy):
             self._press(job)
             return
+        if isinstance(answer, frames.Wrote):
+            if job.attempt.logbook is not None:
+                job.attempt.logbook.write(answer.channel, answer.text.encode())
+                job.attempt.logbook.miss(answer.channel, answer.dropped)
+            return
         if isinstance(answer, frames.Save):
             self._in_background(self._save(job, answer))
             return
@@ -334,7 +340,7 @@ def _settle(job: Job, answer: frames.Answer) -> None:
             job.answer.set_exception(NotAllowedError(answer.text, hint=answer.hint))
         case frames.Cancelled():
             job.answer.set_exception(TaskFailedError(f"{job.call} was cancelled inside its process."))
-        case frames.Busy() | frames.Ready() | frames.Save():
+        case frames.Busy() | frames.Ready() | frames.Save() | frames.Wrote():
             raise AssertionError("these answers settle nothing")
         case _:
             assert_never(answer)

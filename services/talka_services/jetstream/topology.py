@@ -38,6 +38,9 @@ DEAD_BYTES = 512 * 1024 * 1024
 # Outside events are taken up within moments; what lies there longer helps to find out what was published.
 EVENTS_AGE_S = 7 * 24 * 3600
 EVENTS_BYTES = 256 * 1024 * 1024
+# What tasks print is for people too, and for about as long as they remember the run.
+TASKLOG_AGE_S = 7 * 24 * 3600
+TASKLOG_BYTES = 192 * 1024 * 1024
 LEASE_MARKER_S = 1
 SNAPSHOTS_KEPT = 2
 CHECKED = ("storage", "subjects", "max_msgs_per_subject")
@@ -79,6 +82,7 @@ def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
         stream("request", allow_msg_schedules=True, allow_rollup_hdrs=True),
         events_stream(connection, replicas),
         stream("dead", discard="old", max_age=DEAD_AGE_S * SECOND_NS, max_bytes=DEAD_BYTES),
+        stream("tasklog", discard="old", max_age=TASKLOG_AGE_S * SECOND_NS, max_bytes=TASKLOG_BYTES),
         bucket("leases", allow_msg_ttl=True, subject_delete_marker_ttl=LEASE_MARKER_S * SECOND_NS),
         bucket("settings"),
         {

@@ -36,6 +36,7 @@ from talka_services.executors.failures import kinds_of
 from talka_services.executors.registry import Executors
 from talka_services.executors.results import split
 from talka_services.runner.ports import Clock
+from talka_services.service.logbooks import Logbooks
 from talka_services.service.progress import AttemptProgress, stored
 
 FLUSH_S = 0.005
@@ -73,12 +74,14 @@ class Launcher:
         blobs: Blobs,
         clock: Clock,
         tell: Callable[[Message], None],
+        logbooks: Logbooks | None = None,
     ) -> None:
         self._worker_id = worker_id
         self._executors = executors
         self._blobs = blobs
         self._clock = clock
         self._tell = tell
+        self._logbooks = logbooks
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._progress: dict[Key, AttemptProgress] = {}
         self._shared: set[Key] = set()
@@ -218,6 +221,8 @@ class Launcher:
 
     async def _attempt(self, start: StartTask, progress: AttemptProgress) -> Ending:
         limit = asyncio.timeout(start.task.timeout)
+        books = self._logbooks
+        logbook = books.opened(start.execution_id, start.task.id, start.attempt) if books else None
         try:
             async with limit:
                 task = await self._resolved(start)
@@ -231,6 +236,7 @@ class Launcher:
                     progress,
                     start.effect_key,
                     progress.meter,
+                    logbook,
                 )
                 async with progress.heartbeat.watch():
                     result = await self._executors.for_agent_type(task.agent_type).execute(attempt)
@@ -242,6 +248,9 @@ class Launcher:
             return _failed(error)
         except Exception as error:  # noqa: BLE001  (whatever a task raises is its recorded outcome)
             return _failed(error)
+        finally:
+            if logbook is not None:
+                logbook.close()
 
     async def _resolved(self, start: StartTask) -> Task:
         """Return the task with every reference in its payload replaced."""

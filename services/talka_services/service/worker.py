@@ -36,6 +36,7 @@ from talka_services.service.contact import Contact
 from talka_services.service.incarnations import Incarnations
 from talka_services.service.launcher import Launcher
 from talka_services.service.liveness import HEARTBEAT, HEARTBEAT_S, Heartbeat
+from talka_services.service.logbooks import Logbooks
 from talka_services.telemetry import get_logger
 
 SLOTS = 256
@@ -118,7 +119,10 @@ class WorkerService:
             labels=options.labels,
         )
         self._state, self._actor = self._born()
-        self._launcher = Launcher(options.worker_id, executors, ports.blobs, ports.clock, self._tell)
+        self._logbooks = Logbooks(options.worker_id, ports.clock, self._publish_log)
+        self._launcher = Launcher(
+            options.worker_id, executors, ports.blobs, ports.clock, self._tell, self._logbooks
+        )
         subject = ports.names.live(HEARTBEAT, options.pool)
         self._contact = Contact(connection, subject, self._contact_changed)
         self._serving: asyncio.Task[None] | None = None
@@ -138,6 +142,9 @@ class WorkerService:
             perform=self._perform,
         )
         return state, actor
+
+    async def _publish_log(self, execution_id: str, body: bytes) -> None:
+        await self._connection.publish(self._ports.names.tasklog(execution_id), body)
 
     def _tell(self, message: Message) -> None:
         self._actor.tell(message)
@@ -250,6 +257,7 @@ class WorkerService:
         if self._serving is not None:
             await self._end(self._serving)
         await self._launcher.close()
+        await self._logbooks.close()
 
     async def _end(self, serving: asyncio.Task[None]) -> None:
         if not self._is_alive:
