@@ -78,16 +78,18 @@ class Histories:
             raise UnknownExecutionError(execution_id)
         return state
 
-    async def position(self, execution_id: str) -> int:
-        """Return the position of an execution's last commit.
+    async def latest(self, execution_id: str) -> tuple[ExecutionRecord, int]:
+        """Return an execution's state now, and the position of its last commit.
 
         Raises:
             UnknownExecutionError: it has no log.
+            BrokenHistoryError: its log cannot be folded.
         """
         entry = await newest(self.name(execution_id), self._log, self._snapshots, self._definitions)
         if entry.is_new:
             raise UnknownExecutionError(execution_id)
-        return entry.position
+        state: ExecutionRecord = entry.state
+        return state, entry.position
 
     async def pool(self, pool: str) -> PoolRecord:
         """Return a pool's state now; one that nobody has used yet is empty."""
