@@ -26,7 +26,9 @@ def rollback_request(
 ) -> RollBackExecution:
     """Return the request to go back to an event, or to the end of a task."""
     event, task_id = (to, "") if isinstance(to, int) else (0, to)
-    return RollBackExecution(execution_id, event, task_id, then, accepts_irreversible, request_id or uuid4().hex)
+    return RollBackExecution(
+        execution_id, event, task_id, then, accepts_irreversible, request_id or uuid4().hex
+    )
 
 
 async def plan_rollback(histories: Histories, request: RollBackExecution) -> RollbackPlan:

@@ -89,7 +89,9 @@ class Triggers:
         Raises:
             UnknownTriggerError: there is no such trigger.
         """
-        return await self._request(ResumeTrigger(name, request_id or uuid4().hex, await last_position(self._connection)))
+        return await self._request(
+            ResumeTrigger(name, request_id or uuid4().hex, await last_position(self._connection))
+        )
 
     async def delete(self, name: str, *, request_id: str = "") -> TriggerStatus:
         """Let events lead to nothing any more; what was fired goes on.
