@@ -60,6 +60,14 @@ class Histories:
         stored = await self._log.read(name)
         return [(item.position, await decoded(item, self._definitions)) for item in stored]
 
+    async def decoded(self, commit: StoredCommit) -> Commit[Event]:
+        """Return a commit with its definitions in place.
+
+        Raises:
+            BrokenHistoryError: it cannot be read, or its definition is gone.
+        """
+        return await decoded(commit, self._definitions)
+
     async def execution(self, execution_id: str, at: int | None = None) -> ExecutionRecord:
         """Return an execution's state at an event, or now.
 
