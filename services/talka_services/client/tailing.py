@@ -44,7 +44,9 @@ async def until_over(
                 return
 
 
-def event_documents(log: LogName, position: int, commit: Commit[Event], first: int = 1) -> list[dict[str, Any]]:
+def event_documents(
+    log: LogName, position: int, commit: Commit[Event], first: int = 1
+) -> list[dict[str, Any]]:
     """Return the events of a commit from event ``first`` on, each as ``events --json`` prints it."""
     return [
         event_document(log, position, version, commit.at, cause, event)

@@ -157,9 +157,7 @@ async def fork_execution(call: Call, execution_id: str, body: Fork) -> Submitted
 async def signal_execution(call: Call, execution_id: str, body: Signal) -> Recorded:
     """Send a signal; the first task that waits for its name ends with the data, now or later."""
     await call.histories.latest(execution_id)
-    asking = call.orchestrator.signal(
-        execution_id, body.name, body.data, signal_id=call.request_id or None
-    )
+    asking = call.orchestrator.signal(execution_id, body.name, body.data, signal_id=call.request_id or None)
     return await _told(call, execution_id, await call.recorded(asking))
 
 
@@ -214,9 +212,7 @@ async def release_task(call: Call, execution_id: str, task_id: str, body: Releas
 async def answer_task(call: Call, execution_id: str, task_id: str, body: Answer) -> Recorded:
     """Answer what a task of type `approval` asks."""
     await call.histories.latest(execution_id)
-    asking = call.orchestrator.approve(
-        execution_id, task_id, body.choice, by=body.by, comment=body.comment
-    )
+    asking = call.orchestrator.approve(execution_id, task_id, body.choice, by=body.by, comment=body.comment)
     return await _told(call, execution_id, await call.recorded(asking), task_id)
 
 

@@ -59,7 +59,7 @@ class Call:
 
     @property
     def request_id(self) -> str:
-        """Return the id that the caller's key gives this request, here and on this path; empty without one."""
+        """Return the id that the caller's key gives this request on this path; empty without one."""
         key = self.key
         if key is None:
             return ""

@@ -82,7 +82,8 @@ class TaskDocument(Struct, frozen=True):
 class EventDocument(Struct, frozen=True):
     """One event, with fields of its own beside these: what it says is described in the guide.
 
-    ``at`` is Unix seconds, ``seq`` the place of its commit in the stream, ``cause`` the message that led to it.
+    ``at`` is Unix seconds, ``seq`` the place of its commit in the stream, and ``cause`` the message that
+    led to it.
     """
 
     seq: int

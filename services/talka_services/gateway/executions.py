@@ -34,9 +34,7 @@ class Submission(Limits, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a workflow is started."""
 
     at: Annotated[float | None, Meta(description="Start then, in Unix seconds.")] = None
-    debounce: Annotated[
-        str, Meta(description="One execution for a burst of submissions with this key.")
-    ] = ""
+    debounce: Annotated[str, Meta(description="One execution for a burst of submissions with this key.")] = ""
     quiet_seconds: Annotated[float, Meta(gt=0, description="How long a burst must have ended.")] = 1.0
 
 
@@ -277,5 +275,3 @@ OPERATIONS = (
         limit_bytes=BYTES_MAX,
     ),
 )
-
-

@@ -81,7 +81,9 @@ def _is_wanted(standing: Standing, filters: Filters) -> bool:
         (not filters.status or status.status in filters.status)
         and (not filters.name or status.name == filters.name)
         and (not filters.pool or standing.pool == filters.pool)
-        and (not filters.parent or (status.parent is not None and status.parent.execution_id == filters.parent))
+        and (
+            not filters.parent or (status.parent is not None and status.parent.execution_id == filters.parent)
+        )
         and (not text or text in status.name.lower() or text in status.execution_id.lower())
     )
 

@@ -170,9 +170,7 @@ class Overview:
                 await self._load(name)
 
         await asyncio.gather(*map(load, await self._histories.names(EXECUTION)))
-        self._recent = dict.fromkeys(
-            sorted(self._kept, key=lambda name: self._kept[name].standing.position)
-        )
+        self._recent = dict.fromkeys(sorted(self._kept, key=lambda name: self._kept[name].standing.position))
 
     async def _read(self, news: News) -> None:
         """Keep what arrives; it ends when nobody has asked for a while, or when it cannot go on."""

@@ -38,7 +38,7 @@ RETRY_AFTER_S = 1
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
-    """What went wrong; ``code`` is stable, ``file``, ``line`` and ``column`` are the place in a definition."""
+    """What went wrong; ``code`` is stable, ``file``, ``line`` and ``column`` are a place in a definition."""
 
     type: str
     title: str
@@ -71,38 +71,42 @@ class HttpError(CallerError):
         self.place = place
 
 
-def bad_request(code: str, message: str, *, hint: str = "", place: tuple[int, int] | None = None) -> HttpError:
+def bad_request(
+    code: str, message: str, *, hint: str = "", place: tuple[int, int] | None = None
+) -> HttpError:
     """Return the error for a request that cannot be read."""
     return HttpError(HTTPStatus.BAD_REQUEST, code, message, hint=hint, place=place)
 
 
+_STATUSES: tuple[tuple[type[TalkaError], HTTPStatus], ...] = (
+    (WorkflowInvalidError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (ScheduleInvalidError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (TriggerInvalidError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (EventInvalidError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (UnknownExecutionError, HTTPStatus.NOT_FOUND),
+    (UnknownScheduleError, HTTPStatus.NOT_FOUND),
+    (UnknownTriggerError, HTTPStatus.NOT_FOUND),
+    (RequestRefusedError, HTTPStatus.CONFLICT),
+    (NothingRecordedError, HTTPStatus.CONFLICT),
+    (ResourcesUnavailable, HTTPStatus.CONFLICT),
+    (NotAllowedError, HTTPStatus.FORBIDDEN),
+    (CallerError, HTTPStatus.BAD_REQUEST),
+    (BrokenHistoryError, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (PlatformError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+"""The status for each kind of error; the first that fits counts."""
+
+
 def status_of(error: TalkaError) -> HTTPStatus:
     """Return the HTTP status for an error."""
-    match error:
-        case HttpError():
-            return error.status
-        case EventInvalidError(code="event_too_large"):
-            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        case WorkflowInvalidError() | ScheduleInvalidError() | TriggerInvalidError() | EventInvalidError():
-            return HTTPStatus.UNPROCESSABLE_ENTITY
-        case UnknownExecutionError() | UnknownScheduleError() | UnknownTriggerError():
-            return HTTPStatus.NOT_FOUND
-        case RequestRefusedError():
-            return HTTPStatus.NOT_FOUND if error.code in NO_SUCH else HTTPStatus.CONFLICT
-        case NotAllowedError():
-            return HTTPStatus.FORBIDDEN
-        case ResourcesUnavailable():
-            return HTTPStatus.CONFLICT
-        case NothingRecordedError():
-            return HTTPStatus.CONFLICT
-        case CallerError():
-            return HTTPStatus.BAD_REQUEST
-        case BrokenHistoryError():
-            return HTTPStatus.INTERNAL_SERVER_ERROR
-        case PlatformError():
-            return HTTPStatus.SERVICE_UNAVAILABLE
-        case _:
-            return HTTPStatus.INTERNAL_SERVER_ERROR
+    if isinstance(error, HttpError):
+        return error.status
+    if error.code in NO_SUCH and isinstance(error, RequestRefusedError):
+        return HTTPStatus.NOT_FOUND
+    if error.code == "event_too_large":
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    fitting = (status for kind, status in _STATUSES if isinstance(error, kind))
+    return next(fitting, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def problem_of(error: TalkaError) -> Problem:

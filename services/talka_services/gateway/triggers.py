@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from talka_core.cloudevents import STRUCTURED, check_event, read_posted
+from talka_core.cloudevents import STRUCTURED, check_event, decode_event
 from talka_protocols.triggers import Trigger, TriggerStatus
 from talka_services.client.publishing import PublishedEvent, publish
 from talka_services.gateway.calls import Call
@@ -46,9 +46,7 @@ async def create_trigger(call: Call, body: TriggerBody) -> TriggerStatus:
     if body.workflow is not None:
         workflow = checked(document_source(body.workflow), {}, is_open=True)
     call.headers["Location"] = f"/api/v1/triggers/{body.name}"
-    creating = call.orchestrator.create_trigger(
-        body.name, body.trigger, workflow, request_id=call.request_id
-    )
+    creating = call.orchestrator.create_trigger(body.name, body.trigger, workflow, request_id=call.request_id)
     return await call.answered(creating)
 
 
@@ -73,7 +71,7 @@ async def publish_event(call: Call, body: bytes) -> PublishedEvent:
     In binary mode its attributes are headers ce-*, and the body is the data. The same
     source and id lead to one execution or signal for each trigger, however often they are published.
     """
-    event = read_posted(body, dict(call.request.headers))
+    event = decode_event(body, dict(call.request.headers))
     check_event(event)
     return await call.answered(publish(call.orchestrator.node.connection, event))
 
@@ -94,5 +92,7 @@ OPERATIONS = (
     Operation("DELETE", _ONE, delete_trigger, "triggers", is_keyed=True),
     Operation("POST", f"{_ONE}/pause", pause_trigger, "triggers", is_keyed=True),
     Operation("POST", f"{_ONE}/resume", resume_trigger, "triggers", is_keyed=True),
-    Operation("POST", "/events", publish_event, "triggers", media=(STRUCTURED, "*/*"), document=dict[str, Any]),
+    Operation(
+        "POST", "/events", publish_event, "triggers", media=(STRUCTURED, "*/*"), document=dict[str, Any]
+    ),
 )
