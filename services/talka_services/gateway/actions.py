@@ -48,7 +48,7 @@ class Cancel(Struct, frozen=True, forbid_unknown_fields=True):
 class Resume(Struct, frozen=True, forbid_unknown_fields=True):
     """How to go on; ``seconds`` is the time limit from now on."""
 
-    seconds: Annotated[float | None, Meta(gt=0)] = None
+    seconds: Annotated[float, Meta(gt=0)] | None = None
 
 
 class Restart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +92,7 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
     """The order of what has not started."""
 
     strategy: Strategy | None = None
-    priority: Annotated[int | None, Meta(ge=0, le=100)] = None
+    priority: Annotated[int, Meta(ge=0, le=100)] | None = None
 
 
 class Release(Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from talka_protocols.errors import TalkaError
 from talka_services.client import Orchestrator
@@ -78,9 +78,9 @@ class Guarded:
         assert scope["type"] == "http", "no lifespan and no websockets are served"
         request = Request(scope, receive)
 
-        async def send_with_headers(message: dict[str, object]) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = list(message.get("headers", ()))  # type: ignore[call-overload]
+                given = list[tuple[bytes, bytes]](message.get("headers", ()))
                 names = {name for name, _ in given}
                 message["headers"] = given + [each for each in SECURITY_HEADERS if each[0] not in names]
             await send(message)
@@ -184,6 +184,3 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
         hint=f"{PREFIX}/openapi.json says what there is.",
     )
     await response_of(error)(scope, receive, send)
-
-
-__all__ = ["ASGIApp", "Guarded", "application"]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from functools import cache
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import Any, TypeVar, get_origin
+from typing import Any, TypeVar, cast, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo, fields
@@ -72,7 +72,7 @@ class Call:
         Raises:
             HttpError: one is unknown, missing or of the wrong type.
         """
-        known = _parameters(kind)
+        known = _parameters(cast("Any", kind))
         given: dict[str, Any] = {}
         for name in self.request.query_params:
             if name not in known:

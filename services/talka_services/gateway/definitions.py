@@ -33,8 +33,12 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         tuple[str, ...], Meta(description="NAME=VALUE, as on the command line; repeatable.")
     ] = ()
     strategy: Annotated[Strategy | None, Meta(description="In place of the definition's own.")] = None
-    max_tasks: Annotated[int | None, Meta(ge=1, description="Raises or lowers the limit of tasks.")] = None
-    max_seconds: Annotated[float | None, Meta(gt=0, description="Raises or lowers the time limit.")] = None
+    max_tasks: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Raises or lowers the limit of tasks.")
+    ] = None
+    max_seconds: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="Raises or lowers the time limit.")
+    ] = None
 
 
 def read_workflow(body: bytes, limits: Limits, *, name: str | None = None) -> Workflow:

@@ -132,7 +132,9 @@ def document_of(state: ExecutionRecord) -> ExecutionDocument:
 
 def task_document(task: TaskResult) -> TaskDocument:
     """Return how one task stands as a document."""
-    result, error, waiting = task.result, UNSET, UNSET
+    result: Any = task.result
+    error: Fault | UnsetType = UNSET
+    waiting: Awaited | UnsetType = UNSET
     if task.waiting is not None:
         result, waiting = UNSET, task.waiting
     elif task.error is not None:
@@ -140,7 +142,7 @@ def task_document(task: TaskResult) -> TaskDocument:
     elif isinstance(result, ClaimCheck):
         result = LargeValue(result.ref, result.bytes, result.sha256)
     used = task.usage
-    usage = UNSET
+    usage: UsageDocument | UnsetType = UNSET
     if used is not None:
         cpu_s = None if used.cpu_ms is None else used.cpu_ms / 1000
         usage = UsageDocument(used.wall_ms / 1000, cpu_s, used.memory_mb)

@@ -109,7 +109,9 @@ def _nothing(log: LogName) -> Exception:
 class At(Struct, frozen=True, forbid_unknown_fields=True):
     """Which event."""
 
-    at: Annotated[int | None, Meta(ge=1, description="After this event; now if left out.")] = None
+    at: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="After this event; now if left out.")
+    ] = None
 
 
 class Allocation(Struct, frozen=True):

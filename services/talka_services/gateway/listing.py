@@ -95,8 +95,9 @@ def _cursor(place: Place) -> str:
 def _place(cursor: str) -> Place:
     try:
         body = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(body, type=Place)
+        place: Place = msgspec.json.decode(body, type=Place)
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise bad_request(
             "bad_parameter", f"The cursor {cursor!r} is none of this list.", hint="Begin without one."
         ) from None
+    return place

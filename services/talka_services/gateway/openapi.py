@@ -73,7 +73,8 @@ class _Schemas:
 
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the schema of a type, or a reference to it."""
-        return self._found[kind]
+        schema: dict[str, Any] = self._found[kind]
+        return schema
 
 
 def _types(operation: Operation) -> Iterator[Any]:

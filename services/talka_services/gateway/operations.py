@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from inspect import cleandoc
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from talka_services.gateway.calls import Call
 
@@ -70,8 +70,9 @@ class Operation:
 
     @property
     def answer(self) -> Any:
-        """Return the type of its answer."""
-        return self.hints["return"]
+        """Return the type of its answer; of a stream, that of the data of each message."""
+        kind = self.hints["return"]
+        return kind if get_origin(kind) is not Annotated else get_args(kind)[1]
 
     @property
     def description(self) -> str:

@@ -38,7 +38,9 @@ class FromEvent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, r
     first: Annotated[int, Meta(ge=1, description="Begin at this event; Last-Event-ID goes before it.")] = 1
 
 
-async def stream_events(call: Call, execution_id: str, query: FromEvent) -> EventDocument:
+async def stream_events(
+    call: Call, execution_id: str, query: FromEvent
+) -> Annotated[Response, EventDocument]:
     """Follow an execution's events until it is over.
 
     The id of a message is the event's version, its event the event's type. The last
@@ -47,9 +49,8 @@ async def stream_events(call: Call, execution_id: str, query: FromEvent) -> Even
     after = _last(call, query.first - 1)
     state, _ = await call.histories.latest(execution_id)
     if LAST in call.request.headers and state.status in FINAL_EXECUTION_STATES and after >= state.version:
-        call.status = HTTPStatus.NO_CONTENT
-        return _streamed(Response(status_code=HTTPStatus.NO_CONTENT))
-    return _streamed(_response(call, _events(call, execution_id, after)))
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    return _response(call, _events(call, execution_id, after))
 
 
 async def _events(call: Call, execution_id: str, after: int) -> AsyncGenerator[bytes]:
@@ -72,9 +73,9 @@ class AfterPosition(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 0
 
 
-async def stream_executions(call: Call, query: AfterPosition) -> ExecutionDocument:
+async def stream_executions(call: Call, query: AfterPosition) -> Annotated[Response, ExecutionDocument]:
     """Follow where all executions stand: one message, `execution`, whenever one of them changes."""
-    return _streamed(_response(call, _changes(call, _last(call, query.after))))
+    return _response(call, _changes(call, _last(call, query.after)))
 
 
 async def _changes(call: Call, after: int) -> AsyncGenerator[bytes]:
@@ -107,11 +108,6 @@ def _last(call: Call, otherwise: int) -> int:
 def _response(call: Call, messages: AsyncGenerator[bytes]) -> Response:
     beating = with_heartbeats(messages, call.request.app.state.closing, HEARTBEAT_S)
     return StreamingResponse(beating, headers=HEADERS, media_type=EVENT_STREAM)
-
-
-def _streamed(response: Response) -> Any:
-    """Return a response where the signature names what each message holds."""
-    return response
 
 
 async def with_heartbeats(
