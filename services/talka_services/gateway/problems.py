@@ -33,7 +33,16 @@ from talka_protocols.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-NO_SUCH = frozenset({"unknown_event", "unknown_task", "unknown_execution", "unknown_pool"})
+NO_SUCH = frozenset(
+    {
+        "unknown_event",
+        "unknown_execution",
+        "unknown_pool",
+        "unknown_schedule",
+        "unknown_task",
+        "unknown_trigger",
+    }
+)
 RETRY_AFTER_S = 1
 
 
