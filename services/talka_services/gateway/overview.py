@@ -159,7 +159,7 @@ class Overview:
 
     async def _begin(self) -> None:
         self._forget()
-        self._arrived = asyncio.Event()
+        self._wake()
         self._news = News(self._connection, EXECUTION)
         self._position = self._folded = await self._news.begin()
         self._reading = asyncio.create_task(self._read(self._news), name="overview")
@@ -179,13 +179,17 @@ class Overview:
                 for commit in await news.next():
                     self._waiting.setdefault(commit.log.key, []).append(commit)
                     self._position = commit.position
-                arrived, self._arrived = self._arrived, asyncio.Event()
-                arrived.set()
+                self._wake()
         except PlatformError as error:
             log.warning("overview.interrupted", error=str(error))
         finally:
             await news.close()
             self._arrived.set()
+
+    def _wake(self) -> None:
+        """Let everybody look again who waits for something to arrive."""
+        arrived, self._arrived = self._arrived, asyncio.Event()
+        arrived.set()
 
     async def _take(self, name: str, commits: list[StoredCommit]) -> None:
         kept = self._kept.get(name)
