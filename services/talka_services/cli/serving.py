@@ -72,13 +72,16 @@ def gateway_options(
 
     Raises:
         UsageError: there is no token in the file, or one that is too short.
+        CallerError: others could reach it, and there is no token.
     """
     from talka_services.gateway import GatewayOptions
-    from talka_services.gateway.server import PORT
+    from talka_services.gateway.server import PORT, check_options
 
     chosen = PORT if port is None else port
     is_free = any_port and port is None
-    return GatewayOptions(host, chosen, _token(token_file), tuple(allowed), is_insecure, is_free)
+    return check_options(
+        GatewayOptions(host, chosen, _token(token_file), tuple(allowed), is_insecure, is_free)
+    )
 
 
 def _token(token_file: Path | None) -> str:

@@ -147,15 +147,18 @@ class Overview:
                 await self._take(name, commits)
 
     async def _catch_up(self, end: int) -> None:
+        assert self._reading is not None, "begin first"
         try:
             async with asyncio.timeout(CAUGHT_UP_S):
-                while self._position < end and self._reading is not None and not self._reading.done():
+                while self._position < end and not self._reading.done():
                     await self._arrived.wait()
         except TimeoutError:
+            pass  # What follows says so.
+        if self._position < end:
             raise ServerUnavailableError(
                 f"The NATS server has {end} as its newest commit, and does not send it.",
                 hint="Ask again; the log of the gateway may say more.",
-            ) from None
+            )
 
     async def _begin(self) -> None:
         self._forget()

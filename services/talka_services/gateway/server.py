@@ -44,6 +44,20 @@ class AddressInUseError(CallerError):
     code = "address"
 
 
+def check_options(options: GatewayOptions) -> GatewayOptions:
+    """Return the options if it may be served so.
+
+    Raises:
+        CallerError: others could reach it, and there is no token.
+    """
+    if is_loopback(options.host) or options.token or options.is_insecure:
+        return options
+    raise CallerError(
+        f"Everybody who reaches {options.host} could start work here.",
+        hint="Give a token (--token-file or TALKA_TOKEN), or say --insecure.",
+    )
+
+
 @asynccontextmanager
 async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncGenerator[str]:
     """Serve for as long as the context lasts, and yield the address.
@@ -52,11 +66,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
         CallerError: others could reach it, and there is no token.
         AddressInUseError: it cannot listen there.
     """
-    if not is_loopback(options.host) and not options.token and not options.is_insecure:
-        raise CallerError(
-            f"Everybody who reaches {options.host} could start work here.",
-            hint="Give a token (--token-file or TALKA_TOKEN), or say --insecure.",
-        )
+    check_options(options)
     listening = _bound(options)
     overview = Overview(orchestrator.node.connection, orchestrator.histories)
     app = application(orchestrator, overview, guard_for(options.host, options.token, options.allowed_hosts))

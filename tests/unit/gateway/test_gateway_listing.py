@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,12 +19,12 @@ from talka_services.gateway.problems import HttpError
 Order = list[tuple[float, str]]
 
 
-def standing(name: str, accepted_at: float, /, **changes: object) -> Standing:
-    fields: dict[str, object] = {"status": ExecutionState.RUNNING, "name": "work"} | changes
+def standing(execution_id: str, accepted_at: float, **changes: Any) -> Standing:
+    fields = {"status": ExecutionState.RUNNING, "name": "work", "pool": "default", "parent": None} | changes
     status = ExecutionStatus(
-        name, str(fields["name"]), fields["status"], 1, 1, {}, parent=fields.get("parent")
-    )  # type: ignore[arg-type]
-    return Standing(status, accepted_at, str(fields.get("pool", "default")), 1)
+        execution_id, fields["name"], fields["status"], 1, 1, {}, parent=fields["parent"]
+    )
+    return Standing(status, accepted_at, fields["pool"], 1)
 
 
 def taken(order: Order, known: dict[str, Standing], filters: Filters) -> tuple[list[str], str | None]:
@@ -64,8 +65,8 @@ def test_filters_choose() -> None:
     }
     order = sorted((-each.accepted_at, name) for name, each in known.items())
 
-    def named(**given: object) -> list[str]:
-        return taken(order, known, Filters(**given))[0]  # type: ignore[arg-type]
+    def named(**given: Any) -> list[str]:
+        return taken(order, known, Filters(**given))[0]
 
     assert named() == ["c", "b", "a"]
     assert named(status=(ExecutionState.SUCCEEDED, ExecutionState.FAILED)) == ["a"]
