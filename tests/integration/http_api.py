@@ -88,7 +88,8 @@ class Api:
         assert response.headers["content-type"].partition(";")[0] == media
         if media.endswith("json"):
             whole = {"components": self.document["components"], **content["schema"]}
-            Draft202012Validator(whole).validate(response.json())
+            validator: Any = Draft202012Validator(whole)
+            validator.validate(response.json())
 
 
 def messages(body: str) -> list[tuple[int, str, Any]]:

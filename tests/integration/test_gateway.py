@@ -251,7 +251,7 @@ def test_the_list_is_followed_live(api: Api) -> None:
     with api.http.stream("GET", f"{PREFIX}/stream", params={"after": position}) as response:
         api.asked.add("stream_executions")
         one = api.submit(QUICK)
-        kinds: set[str] = set()
+        kinds, found = set[str](), dict[str, Any]()
         for line in response.iter_lines():
             kinds |= {line} & {"event: execution"}
             if line.startswith("data: "):

@@ -20,7 +20,12 @@ Order = list[tuple[float, str]]
 
 
 def standing(execution_id: str, accepted_at: float, **changes: Any) -> Standing:
-    fields = {"status": ExecutionState.RUNNING, "name": "work", "pool": "default", "parent": None} | changes
+    fields: dict[str, Any] = {
+        "status": ExecutionState.RUNNING,
+        "name": "work",
+        "pool": "default",
+        "parent": None,
+    } | changes
     status = ExecutionStatus(
         execution_id, fields["name"], fields["status"], 1, 1, {}, parent=fields["parent"]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from openapi_spec_validator import validate
@@ -12,6 +13,7 @@ from talka_services.gateway.openapi import openapi
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.table import OPERATIONS, PREFIX
 
+PAGE = Path(__file__).parents[3] / "docs" / "http-api.md"
 DOCUMENT: dict[str, Any] = json.loads(openapi())
 
 
@@ -58,3 +60,13 @@ def test_queries_and_bodies_have_their_types() -> None:
     reference = fork["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     assert DOCUMENT["components"]["schemas"][reference.rpartition("/")[2]]["required"] == ["at"]
     assert str(HTTPStatus.CREATED.value) in fork["responses"]
+
+
+def test_the_guide_lists_every_operation_and_no_other() -> None:
+    """With the words of its summary."""
+    page = PAGE.read_text(encoding="utf-8").partition("## Operations")[2]
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    told = [
+        f"| `{each.method} {each.path}` | {each.description.partition(chr(10))[0]} |" for each in OPERATIONS
+    ]
+    assert sorted(rows) == sorted(told)

@@ -87,7 +87,11 @@ class Stream:
 def stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
     """A stream in place of the server's."""
     found = Stream()
-    monkeypatch.setattr(module, "News", lambda _connection, _kind: found)
+
+    def in_place(_connection: object, _kind: str) -> Stream:
+        return found
+
+    monkeypatch.setattr(module, "News", in_place)
     monkeypatch.setattr(module, "GATHER_S", 0.0)
     return found
 
