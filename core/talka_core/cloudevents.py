@@ -47,16 +47,25 @@ def read_event(kind: str, body: bytes, headers: Mapping[str, str] | None) -> Clo
     Raises:
         EventInvalidError: it is no CloudEvent, is of another type, or is too large.
     """
+    event = decode_event(body, headers)
+    if event.type != kind:
+        raise _bad(f"Its type is {_shown(event.type)}, and it was published as {_shown(kind)}.")
+    check_event(event)
+    return event
+
+
+def decode_event(body: bytes, headers: Mapping[str, str] | None) -> CloudEvent:
+    """Return what a message holds, in either mode, before it is checked.
+
+    Raises:
+        EventInvalidError: it is no CloudEvent, or is too large.
+    """
     if len(body) > 2 * EVENT_BYTES_MAX:
         raise _too_large(len(body))
     given = {name.lower(): value for name, value in (headers or {}).items()}
     is_structured = given.get("content-type", "").lower().startswith("application/cloudevents")
     is_binary = not is_structured and any(name.startswith(PREFIX) for name in given)
-    event = _binary(body, given) if is_binary else _structured(body)
-    if event.type != kind:
-        raise _bad(f"Its type is {_shown(event.type)}, and it was published as {_shown(kind)}.")
-    check_event(event)
-    return event
+    return _binary(body, given) if is_binary else _structured(body)
 
 
 def check_event(event: CloudEvent) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,8 @@ from talka_services.cli.screen import console, duration, plain, print_json, prin
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
-    from talka_core.comparison import Comparison, Numbered
-    from talka_core.scheduler import ExecutionRecord
+    from talka_core.comparison import Comparison
+    from talka_services.client.comparing import Told
 
 First = Annotated[
     str, typer.Argument(metavar="ID", help="An execution id, or an exported FILE (or FILE#ID).")
@@ -37,22 +37,17 @@ def diff(target: Target, first: First, second: Second) -> None:
 
 
 async def _compare(target: Target, first: str, second: str) -> Comparison:
-    from talka_core.comparison import compare
+    from talka_services.client.comparing import compared
 
-    one, one_events = await _history(target, first)
-    other, other_events = await _history(target, second)
-    return compare(one, other, one_events, other_events)
+    return compared(await _told(target, first), await _told(target, second))
 
 
-async def _history(target: Target, wanted: str) -> tuple[ExecutionRecord, Numbered]:
+async def _told(target: Target, wanted: str) -> Told:
     from talka_services.cli.records import open_execution
+    from talka_services.client.comparing import told
 
     async with open_execution(target, wanted) as (records, execution_id):
-        histories = records.histories
-        state = await histories.execution(execution_id)
-        commits = await histories.commits(histories.name(execution_id))
-        numbered = [(version, event) for _, commit in commits for version, _, event in commit.events()]
-        return state, cast("Numbered", numbered)
+        return await told(records.histories, execution_id)
 
 
 def _print(found: Comparison) -> None:

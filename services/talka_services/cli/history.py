@@ -78,6 +78,7 @@ async def _events(
     from talka_protocols.errors import UnknownExecutionError
     from talka_protocols.subjects import POOL, SCHEDULE, TRIGGER
     from talka_services.cli.records import open_execution
+    from talka_services.client.tailing import event_document
 
     kind, wanted = _kind_of(log_id)
     async with open_execution(target, wanted) as (records, execution_id):
@@ -118,47 +119,19 @@ async def _commits(
     records: Records, name: LogName, *, is_following: bool
 ) -> AsyncGenerator[tuple[int, Commit[Event]]]:
     """Yield the commits that are there, and with ``is_following`` go on until the execution is over."""
-    from talka_core.history import FOLDS, apply
-    from talka_protocols.states import FINAL_EXECUTION_STATES
+    from talka_protocols.subjects import EXECUTION
+    from talka_services.client.tailing import until_over
 
     histories = records.histories
     if not is_following:
         for item in await histories.commits(name):
             yield item
         return
-    fold = FOLDS[name.kind]
-    state = fold.initial(name.key)
-    async with aclosing(histories.follow_commits(name)) as commits:
-        async for position, commit in commits:
-            yield position, commit
-            apply(fold, state, [commit])
-            if getattr(state, "status", None) in FINAL_EXECUTION_STATES:
-                return
-
-
-def event_document(
-    name: LogName, position: int, version: int, at: int, cause: str, event: Event
-) -> dict[str, Any]:
-    """Return an event as ``events --json`` prints it; ``at`` is in Unix seconds, its own instants in ms.
-
-    ``cause`` is the id of the message that led to it; the correlation is the execution id.
-    """
-    import msgspec
-
-    from talka_protocols.commit import event_id
-    from talka_protocols.subjects import POOL, SCHEDULE, TRIGGER
-
-    fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
-    document: dict[str, Any] = {
-        "seq": position,
-        "version": version,
-        "at": at / 1000,
-        "type": fields.pop("type"),
-        {POOL: "pool", SCHEDULE: "name", TRIGGER: "name"}.get(name.kind, "execution_id"): name.key,
-        "id": event_id(name, version),
-        "cause": cause,
-    }
-    return document | fields
+    is_execution = name.kind == EXECUTION
+    following = until_over(histories, name.key) if is_execution else histories.follow_commits(name)
+    async with aclosing(following) as commits:
+        async for item in commits:
+            yield item
 
 
 def _print_event(document: dict[str, Any], *, is_json: bool) -> None:

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace as with_fields
 
-from talka_core.forecast import Run, run_of
+from talka_core.forecast import Run
 from talka_core.limits import TASKS_MAX
-from talka_core.simulation import Offer, recorded
-from talka_protocols.subjects import EXECUTION, POOL, LogName
+from talka_core.simulation import Offer
 from talka_services.cli.command import Target
 from talka_services.cli.embedding import Flags, shapes
 from talka_services.cli.loading import Request, load_workflow
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.recollection import names_execution
-from talka_services.cli.records import Records, open_execution, open_records
+from talka_services.cli.records import open_execution, open_records
+from talka_services.client.recollecting import pool_history, run_on_record, runs_on_record
 from talka_services.loop import run as run_loop
 from talka_services.service.worker import machine_capacity
-
-if TYPE_CHECKING:
-    from talka_core.scheduler import ExecutionRecord
-
-NEWEST = 100
-"""How many executions of a namespace, the newest, are its history."""
-AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,9 @@ def _file_run(request: Request, flags: Flags) -> Run:
 async def _recorded_run(target: Target, wanted: str) -> Run:
     async with open_execution(target, wanted) as (records, execution_id):
         state = await records.histories.execution(execution_id)
-        return await _run(records, state, await pool_history(records, state.pool))
+        return await run_on_record(
+            records.histories, state, await pool_history(records.histories, state.pool)
+        )
 
 
 def history(target: Target, named: Sequence[str]) -> list[Run]:
@@ -111,33 +103,4 @@ def history(target: Target, named: Sequence[str]) -> list[Run]:
 
 async def _namespace_runs(target: Target) -> list[Run]:
     async with open_records(target) as records:
-        return await runs_in(records)
-
-
-async def runs_in(records: Records, without: str = "") -> list[Run]:
-    """Return the newest executions on record, the newest first."""
-    histories = records.histories
-    some = asyncio.Semaphore(AT_ONCE)
-
-    async def one(execution_id: str) -> ExecutionRecord:
-        async with some:
-            return await histories.execution(execution_id)
-
-    names = [name for name in await histories.names(EXECUTION) if name != without]
-    states = [state for state in await asyncio.gather(*map(one, names)) if state.started_at]
-    states.sort(key=lambda state: (-state.started_at, state.execution_id))
-    pools = {pool: await pool_history(records, pool) for pool in {state.pool for state in states[:NEWEST]}}
-    return [await _run(records, state, pools[state.pool]) for state in states[:NEWEST]]
-
-
-async def _run(records: Records, state: ExecutionRecord, pool: Sequence[tuple[int, Any]]) -> Run:
-    histories = records.histories
-    commits = await histories.commits(histories.name(state.execution_id))
-    events = [event for _, commit in commits for _, _, event in commit.events()]
-    return run_of(state, recorded(state, events, pool, round(1000 * time.time())))
-
-
-async def pool_history(records: Records, pool: str) -> list[tuple[int, Any]]:
-    """Return the events of a pool with their instants (milliseconds since the epoch)."""
-    commits = await records.histories.commits(LogName(POOL, "-", pool))
-    return [(commit.at, event) for _, commit in commits for _, _, event in commit.events()]
+        return await runs_on_record(records.histories)

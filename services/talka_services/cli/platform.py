@@ -27,10 +27,12 @@ from talka_services.cli.running import (
     Workers,
 )
 from talka_services.cli.screen import print_json
+from talka_services.cli.serving import AllowHost, HttpHost, HttpPort, Insecure, NoHttp, TokenFile, gateway
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_services.client import LocalOptions
+    from talka_services.gateway import GatewayOptions
     from talka_services.service import Node
     from talka_services.service.configuration import PoolConfiguration
 
@@ -77,6 +79,7 @@ def register(app: typer.Typer) -> None:
     command(services, "scheduler")(scheduler)
     command(services, "resource")(resource)
     command(services, "worker")(worker)
+    command(services, "gateway")(gateway)
     app.add_typer(services, name="service")
 
 
@@ -94,11 +97,17 @@ def up(
     allow_module: AllowModules = None,
     allow_command: AllowCommands = None,
     processes: Processes = None,
+    http_host: HttpHost = "127.0.0.1",
+    http_port: HttpPort = None,
+    no_http: NoHttp = False,
+    token_file: TokenFile = None,
+    allow_host: AllowHost = None,
+    insecure: Insecure = False,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
     Unfinished executions of the directory go on. Other commands with the same
-    --data-dir use it.
+    --data-dir use it. The HTTP API is served at the address that is printed.
     """
     if target.server:
         raise UsageError(
@@ -106,7 +115,11 @@ def up(
             hint="Run `talka service ...` processes against that server.",
         )
     from talka_services.cli.embedding import local_options
+    from talka_services.cli.serving import gateway_options
 
+    asked = gateway_options(
+        http_host, http_port, token_file, allow_host or (), is_insecure=insecure, any_port=True
+    )
     flags = Flags(
         workers,
         parse_amounts(capacity or ()),
@@ -118,12 +131,13 @@ def up(
         parse_amounts(shared or (), "--shared"),
         parse_breakers(breaker or ()),
     )
-    run_loop(_up(target, local_options(target, flags)))
+    run_loop(_up(target, local_options(target, flags), None if no_http else asked))
 
 
-async def _up(target: Target, options: LocalOptions) -> None:
+async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None) -> None:
     from talka_services.cli.logs import configure_logs
     from talka_services.cli.presence import Presence, present
+    from talka_services.cli.serving import maybe_serving
     from talka_services.client import local
     from talka_services.client.local import largest_offer
     from talka_services.embedded import EmbeddedServer
@@ -136,21 +150,25 @@ async def _up(target: Target, options: LocalOptions) -> None:
         {**largest_offer(options.offers), **options.shared},
         Executors(options.executors).agent_types,
     )
-    stopped = _stopped()
+    stopped = stopped_by_signal()
     # The server is joined first, so that two at once meet at the lock and not half started.
     async with EmbeddedServer(options.data_dir, options.durability) as server:
         with present(options.data_dir, offer):
-            async with local(options) as orchestrator:
+            async with (
+                local(options) as orchestrator,
+                maybe_serving(orchestrator, http) as address,
+            ):
                 await _admitted(orchestrator.node, stopped)
-                _tell_ready(
-                    target,
-                    f"talka is up at {server.url}, data in {options.data_dir}",
-                    {
-                        "ready": "up",
-                        "server": server.url,
-                        "data_dir": str(options.data_dir),
-                        "pid": os.getpid(),
-                    },
+                served = f", HTTP at {address}" if address else ""
+                document = {
+                    "ready": "up",
+                    "server": server.url,
+                    "http": address,
+                    "data_dir": str(options.data_dir),
+                    "pid": os.getpid(),
+                }
+                tell_ready(
+                    target, f"talka is up at {server.url}, data in {options.data_dir}{served}", document
                 )
                 await stopped
 
@@ -234,10 +252,10 @@ async def _own(
 ) -> None:
     from talka_services.cli.reach import reach_node
 
-    stopped = _stopped()
+    stopped = stopped_by_signal()
     async with reach_node(target, create=True) as node:
         node.own(kinds, pools, configuration)
-        _tell_ready(
+        tell_ready(
             target,
             f"{kinds[0].value} is ready",
             {"ready": kinds[0].value, "namespace": target.namespace, "pid": os.getpid()},
@@ -285,10 +303,10 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
         drain_s=offer.drain_s,
         labels=offer.labels,
     )
-    stopped = _stopped()
+    stopped = stopped_by_signal()
     async with reach_node(target, create=True) as node:
         service = await node.add_worker(options, executors)
-        _tell_ready(
+        tell_ready(
             target,
             f"worker {options.worker_id} is ready",
             {"ready": "worker", "worker_id": options.worker_id, "pool": options.pool, "pid": os.getpid()},
@@ -343,7 +361,7 @@ async def _admitted(node: Node, stopped: asyncio.Future[None]) -> None:
             await asyncio.wait((stopped,), timeout=ADMITTED_S)
 
 
-def _stopped() -> asyncio.Future[None]:
+def stopped_by_signal() -> asyncio.Future[None]:
     """Return what is done as soon as SIGTERM or SIGINT comes; the second one ends the process at once."""
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[None] = loop.create_future()
@@ -358,7 +376,7 @@ def _stopped() -> asyncio.Future[None]:
     return stopped
 
 
-def _tell_ready(target: Target, sentence: str, document: dict[str, Any]) -> None:
+def tell_ready(target: Target, sentence: str, document: dict[str, Any]) -> None:
     """Say once that it is ready: a sentence on standard error, or a line of JSON on standard output."""
     if target.is_json:
         print_json(document)

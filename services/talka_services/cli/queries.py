@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from talka_protocols.results import ExecutionStatus
     from talka_protocols.workflow import ResourceInventory
     from talka_services.client.histories import Histories
-
-AT_ONCE = 8
 
 ExecutionId = Annotated[
     str, typer.Argument(metavar="ID", help="An execution id, or an exported FILE (or FILE#ID).")
@@ -101,18 +98,11 @@ def list_executions(target: Target, status: StatusFilter = None, limit: Limit = 
 
 
 async def _executions(target: Target) -> list[ExecutionRecord]:
-    from talka_protocols.subjects import EXECUTION
     from talka_services.cli.records import open_records
+    from talka_services.client.recollecting import executions_on_record
 
     async with open_records(target) as records:
-        histories = records.histories
-        some = asyncio.Semaphore(AT_ONCE)
-
-        async def one(execution_id: str) -> ExecutionRecord:
-            async with some:
-                return await histories.execution(execution_id)
-
-        return list(await asyncio.gather(*map(one, await histories.names(EXECUTION))))
+        return await executions_on_record(records.histories)
 
 
 def status(target: Target, execution_id: ExecutionId) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def reach(target: Target) -> AsyncGenerator[Orchestrator]:
+async def reach(target: Target, *, create: bool = False) -> AsyncGenerator[Orchestrator]:
     """Connect as a client; on a data directory that nobody uses, the server runs for just as long.
 
     No service is started, so looking at a directory continues nothing in it.
@@ -29,7 +29,7 @@ async def reach(target: Target) -> AsyncGenerator[Orchestrator]:
     """
     from talka_services.client import Orchestrator
 
-    async with reach_node(target) as node, Orchestrator(node) as orchestrator:
+    async with reach_node(target, create=create) as node, Orchestrator(node) as orchestrator:
         yield orchestrator
 
 

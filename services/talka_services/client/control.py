@@ -23,7 +23,11 @@ from talka_services.client.rewinding import plan_rollback, restart_request, roll
 
 
 class Controls(ABC):
-    """The operations that need nothing but a way to ask a scheduler, and the histories."""
+    """The operations that need nothing but a way to ask a scheduler, and the histories.
+
+    A request that is made again under the same ``request_id`` is heard once,
+    and answered as it was the first time; without one it is a new request.
+    """
 
     histories: Histories
 
@@ -40,7 +44,13 @@ class Controls(ABC):
         return status_of(await self.histories.execution(execution_id))
 
     async def cancel_task(
-        self, execution_id: str, task_id: str, *, reason: str = "", is_forced: bool = False
+        self,
+        execution_id: str,
+        task_id: str,
+        *,
+        reason: str = "",
+        is_forced: bool = False,
+        request_id: str = "",
     ) -> None:
         """Ask one task to stop, and let the execution go on without it.
 
@@ -53,18 +63,22 @@ class Controls(ABC):
             UnknownExecutionError: there is no such execution.
             RequestRefusedError: it is over or being rolled back, or has no such task, or that is over.
         """
-        await self.request(CancelSingleTask(execution_id, uuid4().hex, task_id, reason, is_forced))
+        await self.request(CancelSingleTask(execution_id, _named(request_id), task_id, reason, is_forced))
 
-    async def pause(self, execution_id: str, task_id: str = "", *, reason: str = "") -> None:
+    async def pause(
+        self, execution_id: str, task_id: str = "", *, reason: str = "", request_id: str = ""
+    ) -> None:
         """Let nothing new start, of the execution or of one task; what runs goes on.
 
         Raises:
             UnknownExecutionError: there is no such execution.
             RequestRefusedError: it is over or being stopped, or has no such task.
         """
-        await self.request(PauseExecution(execution_id, uuid4().hex, task_id, reason))
+        await self.request(PauseExecution(execution_id, _named(request_id), task_id, reason))
 
-    async def resume(self, execution_id: str, task_id: str = "", *, seconds: float | None = None) -> None:
+    async def resume(
+        self, execution_id: str, task_id: str = "", *, seconds: float | None = None, request_id: str = ""
+    ) -> None:
         """Let the work go on, after a pause or after the execution's time limit.
 
         Args:
@@ -72,25 +86,28 @@ class Controls(ABC):
             task_id: only this task, which was paused by itself.
             seconds: the time that the execution gets from now on; by default what was left of its
                 limit, or, where none was left, the whole limit once more.
+            request_id: as for every request; see the class.
 
         Raises:
             UnknownExecutionError: there is no such execution.
             RequestRefusedError: it is neither paused nor timed out.
         """
         limit_ms = 0 if seconds is None else max(1, round(seconds * 1000))
-        await self.request(ResumeExecution(execution_id, uuid4().hex, task_id, limit_ms))
+        await self.request(ResumeExecution(execution_id, _named(request_id), task_id, limit_ms))
 
-    async def release_task(self, execution_id: str, task_id: str, *, is_failed: bool = False) -> None:
+    async def release_task(
+        self, execution_id: str, task_id: str, *, is_failed: bool = False, request_id: str = ""
+    ) -> None:
         """Let a parked task run again, or have failed.
 
         Raises:
             UnknownExecutionError: there is no such execution.
             RequestRefusedError: it has no such task, or that is not parked.
         """
-        await self.request(ReleaseTask(execution_id, uuid4().hex, task_id, is_failed))
+        await self.request(ReleaseTask(execution_id, _named(request_id), task_id, is_failed))
 
     async def reprioritize(
-        self, execution_id: str, *, strategy: str = "", priority: int | None = None
+        self, execution_id: str, *, strategy: str = "", priority: int | None = None, request_id: str = ""
     ) -> None:
         """Let what has not started go by another strategy, or by one priority for all tasks.
 
@@ -101,7 +118,7 @@ class Controls(ABC):
             RequestRefusedError: it is over, or there is no such strategy or priority.
         """
         order = await order_under(self.histories, execution_id, strategy)
-        request = ReprioritizeExecution(execution_id, uuid4().hex, strategy, priority, order)
+        request = ReprioritizeExecution(execution_id, _named(request_id), strategy, priority, order)
         await self.request(request)
 
     async def rollback(
@@ -111,6 +128,7 @@ class Controls(ABC):
         *,
         then: Then = Then.CONTINUE,
         accept_irreversible: bool = False,
+        request_id: str = "",
     ) -> ExecutionStatus:
         """Undo what came after an event, or after the end of a task, and go on from there or stop.
 
@@ -120,7 +138,10 @@ class Controls(ABC):
             UnknownExecutionError: there is no such execution.
             RequestRefusedError: it cannot be done; ``plan_rollback`` says so beforehand.
         """
-        await self.request(rollback_request(execution_id, to, then, accepts_irreversible=accept_irreversible))
+        request = rollback_request(
+            execution_id, to, then, accepts_irreversible=accept_irreversible, request_id=_named(request_id)
+        )
+        await self.request(request)
         return await self.get_execution_status(execution_id)
 
     async def plan_rollback(
@@ -136,7 +157,7 @@ class Controls(ABC):
         return await plan_rollback(self.histories, request)
 
     async def restart(
-        self, execution_id: str, *, from_task: str = "", from_event: int = 0
+        self, execution_id: str, *, from_task: str = "", from_event: int = 0, request_id: str = ""
     ) -> ExecutionStatus:
         """Run a task and all behind it again, or what had not ended at an event, or all that did not succeed.
 
@@ -146,5 +167,9 @@ class Controls(ABC):
             UnknownExecutionError: there is no such execution.
             RequestRefusedError: it cannot be done.
         """
-        await self.request(restart_request(execution_id, from_task, from_event))
+        await self.request(restart_request(execution_id, from_task, from_event, _named(request_id)))
         return await self.get_execution_status(execution_id)
+
+
+def _named(request_id: str) -> str:
+    return request_id or uuid4().hex

@@ -60,6 +60,14 @@ class Histories:
         stored = await self._log.read(name)
         return [(item.position, await decoded(item, self._definitions)) for item in stored]
 
+    async def decoded(self, commit: StoredCommit) -> Commit[Event]:
+        """Return a commit with its definitions in place.
+
+        Raises:
+            BrokenHistoryError: it cannot be read, or its definition is gone.
+        """
+        return await decoded(commit, self._definitions)
+
     async def execution(self, execution_id: str, at: int | None = None) -> ExecutionRecord:
         """Return an execution's state at an event, or now.
 
@@ -78,16 +86,18 @@ class Histories:
             raise UnknownExecutionError(execution_id)
         return state
 
-    async def position(self, execution_id: str) -> int:
-        """Return the position of an execution's last commit.
+    async def latest(self, execution_id: str) -> tuple[ExecutionRecord, int]:
+        """Return an execution's state now, and the position of its last commit.
 
         Raises:
             UnknownExecutionError: it has no log.
+            BrokenHistoryError: its log cannot be folded.
         """
         entry = await newest(self.name(execution_id), self._log, self._snapshots, self._definitions)
         if entry.is_new:
             raise UnknownExecutionError(execution_id)
-        return entry.position
+        state: ExecutionRecord = entry.state
+        return state, entry.position
 
     async def pool(self, pool: str) -> PoolRecord:
         """Return a pool's state now; one that nobody has used yet is empty."""

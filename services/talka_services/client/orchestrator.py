@@ -38,7 +38,7 @@ from talka_services.client.following import Following
 from talka_services.client.forking import beginning, copy_objects, stored
 from talka_services.client.histories import Histories
 from talka_services.client.publishing import SOURCE, PublishedEvent, event_of, publish
-from talka_services.client.requests import Requests
+from talka_services.client.requests import Requests, request_id_of
 from talka_services.client.resources import ResourceManager
 from talka_services.client.schedules import Schedules, put_schedule
 from talka_services.client.triggers import Triggers
@@ -173,12 +173,12 @@ class Orchestrator(Controls, Following, Explaining):
         return await self.schedules.get(name)
 
     async def create_trigger(
-        self, name: str, trigger: Trigger, workflow: Workflow | None = None
+        self, name: str, trigger: Trigger, workflow: Workflow | None = None, *, request_id: str = ""
     ) -> TriggerStatus:
         """Let events start a workflow, whose inputs the trigger gives, or signal an execution.
 
         It takes up what is published after this returns. ``triggers`` has
-        everything else that can be done with it.
+        everything else that can be done with it. The same ``request_id`` is heard once.
 
         Raises:
             TriggerInvalidError: the trigger makes no sense, an expression does not compile, or an input
@@ -187,9 +187,9 @@ class Orchestrator(Controls, Following, Explaining):
             RequestRefusedError: there is a trigger of this name already.
         """
         if workflow is None:
-            return await self.triggers.create(name, trigger)
+            return await self.triggers.create(name, trigger, request_id=request_id)
         submission = await self._submission(name, await self._ceilings.check(workflow))
-        return await self.triggers.create(name, trigger, submission)
+        return await self.triggers.create(name, trigger, submission, request_id=request_id)
 
     async def publish(
         self,
@@ -341,8 +341,10 @@ class Orchestrator(Controls, Following, Explaining):
             UnknownExecutionError: there is no such execution.
             RequestRefusedError: the scheduler recorded why it cannot be done.
         """
-        after = await self.histories.position(message.key)
+        state, after = await self.histories.latest(message.key)
         name = self.histories.name(message.key)
+        if (request_id := request_id_of(message)) and request_id in state.requests:
+            return await self._requests.answered(name, request_id)
         return await self._requests.ask(Recipient.SCHEDULER, message, name, after)
 
     async def close(self) -> None:

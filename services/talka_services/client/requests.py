@@ -34,18 +34,40 @@ class Requests:
     async def ask(self, to: Recipient, message: Message, name: LogName, after: int) -> tuple[Event, ...]:
         """Send a request, and return the events that it led to behind position ``after`` of a log.
 
-        It waits until the decision is recorded, through every outage.
+        It waits until the decision is recorded, through every outage. What has a request id may be
+        recorded for another letter that brings the same request, because each is heard once.
 
         Raises:
             RequestRefusedError: the log says why it cannot be done.
         """
-        letter_id = await self.send(to, message)
+        letter_id, request_id = await self.send(to, message), request_id_of(message)
         async with aclosing(self._histories.follow_commits(name, after)) as commits:
             async for _position, commit in commits:
                 for decision in commit.decisions:
-                    if decision.cause == letter_id:
+                    if decision.cause == letter_id or _answers(decision.events, request_id):
                         return _accepted(decision.events)
         raise AssertionError("a log is followed without end")
+
+    async def answered(self, name: LogName, request_id: str) -> tuple[Event, ...]:
+        """Return the events that a request led to which the log knows; none if they have been pruned.
+
+        Raises:
+            RequestRefusedError: the log says why it could not be done.
+        """
+        for _position, commit in await self._histories.commits(name):
+            for decision in commit.decisions:
+                if _answers(decision.events, request_id):
+                    return _accepted(decision.events)
+        return ()
+
+
+def request_id_of(message: Message) -> str:
+    """Return the id under which a request is heard once, empty if it has none."""
+    return getattr(message, "request_id", "")
+
+
+def _answers(events: tuple[Event, ...], request_id: str) -> bool:
+    return bool(request_id) and any(getattr(event, "request_id", "") == request_id for event in events)
 
 
 def _accepted(events: tuple[Event, ...]) -> tuple[Event, ...]:

@@ -17,11 +17,18 @@ from talka_services.client.histories import Histories
 
 
 def rollback_request(
-    execution_id: str, to: int | str, then: Then = Then.CONTINUE, *, accepts_irreversible: bool = False
+    execution_id: str,
+    to: int | str,
+    then: Then = Then.CONTINUE,
+    *,
+    accepts_irreversible: bool = False,
+    request_id: str = "",
 ) -> RollBackExecution:
     """Return the request to go back to an event, or to the end of a task."""
     event, task_id = (to, "") if isinstance(to, int) else (0, to)
-    return RollBackExecution(execution_id, event, task_id, then, accepts_irreversible, uuid4().hex)
+    return RollBackExecution(
+        execution_id, event, task_id, then, accepts_irreversible, request_id or uuid4().hex
+    )
 
 
 async def plan_rollback(histories: Histories, request: RollBackExecution) -> RollbackPlan:
@@ -56,6 +63,8 @@ async def _child_plans(
             yield ChildPlan(task_id, child_id, replace(its, children=tuple(inner)))
 
 
-def restart_request(execution_id: str, from_task: str = "", from_event: int = 0) -> RestartExecution:
+def restart_request(
+    execution_id: str, from_task: str = "", from_event: int = 0, request_id: str = ""
+) -> RestartExecution:
     """Return the request to run a task and all behind it again, or what had not ended at an event."""
-    return RestartExecution(execution_id, from_task, from_event, uuid4().hex)
+    return RestartExecution(execution_id, from_task, from_event, request_id or uuid4().hex)

@@ -108,13 +108,17 @@ class Schedules:
         await self._request(RemoveSchedule(name))
         return await self.get(name)
 
-    async def run(self, name: str) -> str:
-        """Start one execution now, whatever is due or runs, and return its id.
+    async def run(self, name: str, *, execution_id: str = "") -> str:
+        """Start one execution now, whatever is due or runs, and return its id; the same id starts it once.
 
         Raises:
             UnknownScheduleError: there is no such schedule.
         """
-        request = RunSchedule(name, f"{name}-{uuid4().hex[:8]}")
+        chosen = execution_id or f"{name}-{uuid4().hex[:8]}"
+        state, _ = await self._histories.schedule(name)
+        if state.schedule is not None and chosen in state.by_hand:
+            return chosen
+        request = RunSchedule(name, chosen)
         fired = next(event for event in await self._request(request) if isinstance(event, ScheduleFired))
         return fired.execution_id
 

@@ -20,13 +20,13 @@ from talka_protocols.messages import (
 from talka_protocols.subjects import TRIGGER
 from talka_protocols.triggers import Trigger, TriggerState, TriggerStatus
 from talka_services.client.histories import Histories
-from talka_services.client.requests import Requests
+from talka_services.client.requests import Requests, request_id_of
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.events import last_position
 
 
 class Triggers:
-    """The triggers of one namespace."""
+    """The triggers of one namespace; a request is heard once under its ``request_id``."""
 
     def __init__(self, requests: Requests, histories: Histories, connection: Connection) -> None:
         self._requests = requests
@@ -34,7 +34,12 @@ class Triggers:
         self._connection = connection
 
     async def create(
-        self, name: str, trigger: Trigger, submission: SubmitWorkflow | None = None
+        self,
+        name: str,
+        trigger: Trigger,
+        submission: SubmitWorkflow | None = None,
+        *,
+        request_id: str = "",
     ) -> TriggerStatus:
         """Let the events that are published from now on start a checked workflow, or signal an execution.
 
@@ -47,9 +52,9 @@ class Triggers:
         definition = submission.definition if submission is not None else None
         check_name(name)
         check_trigger(trigger, workflow)
-        _, after = await self._histories.trigger(name)
         position = await last_position(self._connection)
-        await self._ask(CreateTrigger(name, _new_id(), trigger, position, workflow, definition), after)
+        chosen = request_id or uuid4().hex
+        await self._ask(CreateTrigger(name, chosen, trigger, position, workflow, definition))
         return await self.get(name)
 
     async def get(self, name: str) -> TriggerStatus:
@@ -70,41 +75,42 @@ class Triggers:
         found = [trigger_status(state) for state in states if state.generation]
         return [status for status in found if is_all or status.state is not TriggerState.DELETED]
 
-    async def pause(self, name: str) -> TriggerStatus:
+    async def pause(self, name: str, *, request_id: str = "") -> TriggerStatus:
         """Let events lead to nothing until the trigger is resumed.
 
         Raises:
             UnknownTriggerError: there is no such trigger.
         """
-        return await self._request(PauseTrigger(name, _new_id()))
+        return await self._request(PauseTrigger(name, request_id or uuid4().hex))
 
-    async def resume(self, name: str) -> TriggerStatus:
+    async def resume(self, name: str, *, request_id: str = "") -> TriggerStatus:
         """Go on with the events that are published from now on.
 
         Raises:
             UnknownTriggerError: there is no such trigger.
         """
-        return await self._request(ResumeTrigger(name, _new_id(), await last_position(self._connection)))
+        return await self._request(
+            ResumeTrigger(name, request_id or uuid4().hex, await last_position(self._connection))
+        )
 
-    async def delete(self, name: str) -> TriggerStatus:
+    async def delete(self, name: str, *, request_id: str = "") -> TriggerStatus:
         """Let events lead to nothing any more; what was fired goes on.
 
         Raises:
             UnknownTriggerError: there is no such trigger.
         """
-        return await self._request(DeleteTrigger(name, _new_id()))
+        return await self._request(DeleteTrigger(name, request_id or uuid4().hex))
 
     async def _request(self, message: TriggerMessage) -> TriggerStatus:
-        state, after = await self._histories.trigger(message.key)
-        if state.trigger is None:
+        state, _ = await self._histories.trigger(message.key)
+        if state.trigger is None and request_id_of(message) not in state.requests:
             raise UnknownTriggerError(message.key)
-        await self._ask(message, after)
+        await self._ask(message)
         return await self.get(message.key)
 
-    async def _ask(self, message: TriggerMessage, after: int) -> tuple[Event, ...]:
+    async def _ask(self, message: TriggerMessage) -> tuple[Event, ...]:
+        state, after = await self._histories.trigger(message.key)
         name = self._histories.trigger_name(message.key)
+        if (request_id := request_id_of(message)) in state.requests:
+            return await self._requests.answered(name, request_id)
         return await self._requests.ask(Recipient.TRIGGER, message, name, after)
-
-
-def _new_id() -> str:
-    return uuid4().hex

@@ -1,0 +1,50 @@
+"""Runs on record: what the executions of a namespace tell about those to come."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from talka_core.forecast import Run, run_of
+from talka_core.scheduler import ExecutionRecord
+from talka_core.simulation import recorded
+from talka_protocols.subjects import EXECUTION, POOL, LogName
+from talka_services.client.histories import Histories
+
+NEWEST = 100
+"""How many executions of a namespace, the newest, are its history."""
+AT_ONCE = 8
+
+
+async def executions_on_record(histories: Histories) -> list[ExecutionRecord]:
+    """Return where every execution stands, some read at a time."""
+    some = asyncio.Semaphore(AT_ONCE)
+
+    async def one(execution_id: str) -> ExecutionRecord:
+        async with some:
+            return await histories.execution(execution_id)
+
+    return list(await asyncio.gather(*map(one, await histories.names(EXECUTION))))
+
+
+async def runs_on_record(histories: Histories) -> list[Run]:
+    """Return the newest executions on record, the newest first."""
+    states = [state for state in await executions_on_record(histories) if state.started_at]
+    states.sort(key=lambda state: (-state.started_at, state.execution_id))
+    pools = {pool: await pool_history(histories, pool) for pool in {state.pool for state in states[:NEWEST]}}
+    return [await run_on_record(histories, state, pools[state.pool]) for state in states[:NEWEST]]
+
+
+async def run_on_record(histories: Histories, state: ExecutionRecord, pool: Sequence[tuple[int, Any]]) -> Run:
+    """Return what became of one execution, given the history of its pool."""
+    commits = await histories.commits(histories.name(state.execution_id))
+    events = [event for _, commit in commits for _, _, event in commit.events()]
+    return run_of(state, recorded(state, events, pool, round(1000 * time.time())))
+
+
+async def pool_history(histories: Histories, pool: str) -> list[tuple[int, Any]]:
+    """Return the events of a pool with their instants (milliseconds since the epoch)."""
+    commits = await histories.commits(LogName(POOL, "-", pool))
+    return [(commit.at, event) for _, commit in commits for _, _, event in commit.events()]

@@ -1,0 +1,186 @@
+"""The ASGI application: checks, the table of operations, and an answer to everything else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from itertools import groupby
+from urllib.parse import unquote
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from talka_protocols.errors import TalkaError
+from talka_services.client import Orchestrator
+from talka_services.gateway.calls import Call
+from talka_services.gateway.guard import Guard
+from talka_services.gateway.health import health, readiness
+from talka_services.gateway.openapi import openapi
+from talka_services.gateway.operations import JSON, Operation
+from talka_services.gateway.overview import Overview
+from talka_services.gateway.problems import HttpError, internal, response_of
+from talka_services.gateway.table import OPERATIONS, PREFIX
+from talka_services.telemetry import get_logger
+
+INDEX = f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Talka</title>
+<h1>Talka</h1>
+<ul>
+<li><a href="{PREFIX}/openapi.json">The API as an OpenAPI document</a></li>
+<li><a href="{PREFIX}/executions">Executions</a></li>
+<li><a href="{PREFIX}/pools">Pools</a></li>
+</ul>
+"""
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+log = get_logger(__name__)
+
+
+def application(orchestrator: Orchestrator, overview: Overview, guard: Guard) -> Guarded:
+    """Return the application; set ``closing`` on its state to end what streams."""
+    routes: list[BaseRoute] = [
+        Route(path, Endpoint({each.method: each for each in operations}, orchestrator, overview, guard))
+        for path, operations in _by_path(OPERATIONS)
+    ]
+    routes += [
+        Route(f"{PREFIX}/openapi.json", _document),
+        Route("/healthz", health),
+        Route("/readyz", readiness(orchestrator)),
+        Route("/", _index),
+    ]
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    app.router.default = _not_found
+    app.state.closing = asyncio.Event()
+    return Guarded(app, guard)
+
+
+class Guarded:
+    """Checks host and origin, matches paths before they are decoded, and tells browsers what to trust."""
+
+    def __init__(self, app: Starlette, guard: Guard) -> None:
+        self.closing: asyncio.Event = app.state.closing
+        self._app = app
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        assert scope["type"] == "http", "no lifespan and no websockets are served"
+        request = Request(scope, receive)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = list[tuple[bytes, bytes]](message.get("headers", ()))
+                names = {name for name, _ in given}
+                message["headers"] = given + [each for each in SECURITY_HEADERS if each[0] not in names]
+            await send(message)
+
+        try:
+            self._guard.check(request.headers)
+        except HttpError as error:
+            await response_of(error)(scope, receive, send_with_headers)
+            return
+        # A task's id may hold a slash, which is encoded in a path and must not part it.
+        scope["path"] = scope["raw_path"].decode("ascii", "replace")
+        await self._app(scope, receive, send_with_headers)
+
+
+class Endpoint:
+    """All operations of one path, as an ASGI application."""
+
+    def __init__(
+        self,
+        operations: Mapping[str, Operation],
+        orchestrator: Orchestrator,
+        overview: Overview,
+        guard: Guard,
+    ) -> None:
+        self._operations = dict(operations)
+        if "GET" in self._operations:
+            self._operations["HEAD"] = self._operations["GET"]
+        self._orchestrator = orchestrator
+        self._overview = overview
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        request = Request(scope, receive)
+        try:
+            response = await self._response(request)
+        except TalkaError as error:
+            response = response_of(error)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            log.exception("gateway.failed", method=request.method, path=scope["path"])
+            response = internal(error)
+        await response(scope, receive, send)
+
+    async def _response(self, request: Request) -> Response:
+        self._guard.check_token(request.headers)
+        operation = self._operations.get(request.method)
+        if operation is None:
+            raise _wrong_method(request.method, self._operations)
+        names = request.path_params
+        request.scope["path_params"] = {name: _decoded(value) for name, value in names.items()}
+        call = Call(request, self._orchestrator, self._overview, operation.name)
+        answer = await operation.run(call)
+        if isinstance(answer, Response):
+            return answer
+        status = call.status or operation.statuses[0]
+        return Response(msgspec.json.encode(answer), status, call.headers, JSON)
+
+
+def _decoded(part: str) -> str:
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise HttpError(
+            HTTPStatus.BAD_REQUEST, "bad_parameter", f"The path has {part!r}, no UTF-8."
+        ) from None
+
+
+def _by_path(operations: Iterable[Operation]) -> Iterable[tuple[str, Iterable[Operation]]]:
+    """Return the operations by path; the literal ones first, so that no variable part hides them."""
+    ordered = sorted(operations, key=lambda each: (each.path.count("{"), each.path))
+    for path, some in groupby(ordered, key=lambda each: each.path):
+        yield PREFIX + path, list(some)
+
+
+def _wrong_method(method: str, known: Iterable[str]) -> HttpError:
+    allowed = ", ".join(sorted(known))
+    return HttpError(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        f"{method} cannot be done here.",
+        hint=f"Use {allowed}.",
+        headers={"Allow": allowed},
+    )
+
+
+async def _document(_request: Request) -> Response:
+    return Response(openapi(), media_type=JSON)
+
+
+async def _index(_request: Request) -> Response:
+    return HTMLResponse(INDEX)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    error = HttpError(
+        HTTPStatus.NOT_FOUND,
+        "unknown_route",
+        f"There is nothing at {scope['path']}.",
+        hint=f"{PREFIX}/openapi.json says what there is.",
+    )
+    await response_of(error)(scope, receive, send)

@@ -1,0 +1,159 @@
+"""Live updates as Server-Sent Events, with comments as heartbeats while nothing happens.
+
+The id of each message is where to go on: whoever reconnects says it in
+Last-Event-ID and misses nothing. https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.responses import Response, StreamingResponse
+
+from talka_core.status import status_of
+from talka_protocols.errors import TalkaError
+from talka_protocols.states import FINAL_EXECUTION_STATES
+from talka_services.client.tailing import event_documents, until_over
+from talka_services.gateway.calls import Call
+from talka_services.gateway.documents import EventDocument, ExecutionDocument, document_of, execution_document
+from talka_services.gateway.executions import ONE
+from talka_services.gateway.operations import EVENT_STREAM, Operation
+from talka_services.gateway.problems import bad_request, problem_of
+
+HEARTBEAT_S = 15.0
+HEARTBEAT = b": heartbeat\n\n"
+LAST = "last-event-id"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class FromEvent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"first": "from"}):
+    """Where to begin."""
+
+    first: Annotated[int, Meta(ge=1, description="Begin at this event; Last-Event-ID goes before it.")] = 1
+
+
+async def stream_events(
+    call: Call, execution_id: str, query: FromEvent
+) -> Annotated[Response, EventDocument]:
+    """Follow an execution's events until it is over.
+
+    The id of a message is the event's version, its event the event's type. The last
+    message is `over`, with the execution. 204 says that nothing will follow.
+    """
+    after = _last(call, query.first - 1)
+    state, _ = await call.histories.latest(execution_id)
+    if LAST in call.request.headers and state.status in FINAL_EXECUTION_STATES and after >= state.version:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    return _response(call, _events(call, execution_id, after))
+
+
+async def _events(call: Call, execution_id: str, after: int) -> AsyncGenerator[bytes]:
+    log = call.histories.name(execution_id)
+    async with aclosing(until_over(call.histories, execution_id, after)) as commits:
+        async for position, commit in commits:
+            documents = event_documents(log, position, commit, after + 1)
+            if documents:
+                yield b"".join(message(each["type"], each, each["version"]) for each in documents)
+    state = await call.histories.execution(execution_id)
+    yield message("over", document_of(state), status_of(state).version)
+
+
+class AfterPosition(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to begin."""
+
+    after: Annotated[
+        int,
+        Meta(ge=0, description="`position` of a list; everything if left out. Last-Event-ID goes before it."),
+    ] = 0
+
+
+async def stream_executions(call: Call, query: AfterPosition) -> Annotated[Response, ExecutionDocument]:
+    """Follow where all executions stand: one message, `execution`, whenever one of them changes."""
+    return _response(call, _changes(call, _last(call, query.after)))
+
+
+async def _changes(call: Call, after: int) -> AsyncGenerator[bytes]:
+    async with aclosing(call.overview.changes(after)) as changes:
+        async for standings in changes:
+            yield b"".join(
+                message(
+                    "execution",
+                    execution_document(each.status, each.accepted_at, each.pool),
+                    each.position,
+                )
+                for each in standings
+            )
+
+
+def message(kind: str, data: Any, number: int) -> bytes:
+    """Return one message; JSON has no line breaks, so its data is one line."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, kind.encode(), msgspec.json.encode(data))
+
+
+def _last(call: Call, otherwise: int) -> int:
+    given = call.request.headers.get(LAST)
+    if given is None:
+        return otherwise
+    if not given.isdecimal() or len(given) > 18:
+        raise bad_request("bad_parameter", f"Last-Event-ID is {given!r}, and no number.")
+    return int(given)
+
+
+def _response(call: Call, messages: AsyncGenerator[bytes]) -> Response:
+    beating = with_heartbeats(messages, call.request.app.state.closing, HEARTBEAT_S)
+    return StreamingResponse(beating, headers=HEADERS, media_type=EVENT_STREAM)
+
+
+async def with_heartbeats(
+    messages: AsyncGenerator[bytes], closing: asyncio.Event, pause_s: float
+) -> AsyncGenerator[bytes]:
+    """Yield the messages, and a comment whenever there was none for a while; end with the gateway."""
+    stopping = asyncio.create_task(closing.wait())
+    coming = asyncio.ensure_future(anext(messages, b""))
+    try:
+        yield HEARTBEAT
+        while True:
+            await asyncio.wait((coming, stopping), timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                return
+            if not coming.done():
+                yield HEARTBEAT
+                continue
+            arrived = _arrived(coming)
+            if not arrived:
+                return
+            yield arrived
+            coming = asyncio.ensure_future(anext(messages, b""))
+    finally:
+        stopping.cancel()
+        coming.cancel()
+        await asyncio.wait((coming, stopping))
+        await messages.aclose()
+
+
+def _arrived(coming: asyncio.Future[bytes]) -> bytes:
+    """Return the next message; an error is the last one, because the head of the answer has gone out."""
+    try:
+        return coming.result()
+    except TalkaError as error:
+        problem = msgspec.json.encode(problem_of(error))
+        return b"event: problem\ndata: %s\n\n" % problem
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        f"{ONE}/stream",
+        stream_events,
+        "history",
+        (HTTPStatus.OK, HTTPStatus.NO_CONTENT),
+        answers=EVENT_STREAM,
+    ),
+    Operation("GET", "/stream", stream_executions, "executions", answers=EVENT_STREAM),
+)
