@@ -31,6 +31,7 @@ from talka_services.cli import (
     schedules,
     simulating,
     tasklogs,
+    top,
     tracing,
     transfer,
     triggers,
@@ -52,6 +53,7 @@ app = typer.Typer(
 for group in (
     running,
     platform,
+    top,
     queries,
     control,
     bottlenecks,
