@@ -142,3 +142,20 @@ def _amounts(amounts: dict[str, int]) -> dict[str, float]:
 
 def _seconds(instant_ms: int) -> float | None:
     return instant_ms / 1000 if instant_ms else None
+
+
+def use_of(inventory: ResourceInventory) -> dict[str, tuple[float, float]]:
+    """Return how much of each resource of a pool is held, and how much there is."""
+    use = {name: (whole.capacity - whole.free, whole.capacity) for name, whole in inventory.shared.items()}
+    for worker in inventory.workers:
+        slots = float(worker.slots)
+        offered = {"slots": (slots - worker.slots_free, slots)}
+        offered |= {
+            name: (whole - worker.free.get(name, 0.0), whole)
+            for name, whole in worker.capacity.items()
+            if name not in inventory.shared
+        }
+        for name, (used, whole) in offered.items():
+            before = use.get(name, (0.0, 0.0))
+            use[name] = (before[0] + used, before[1] + whole)
+    return use

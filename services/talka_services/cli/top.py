@@ -125,29 +125,14 @@ def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 
 
 def _pools(inventories: list[ResourceInventory]) -> Table:
+    from talka_core.status import use_of
+
     table = _table("pool", "workers", "waiting", "in use", right=("workers", "waiting"))
     for inventory in inventories:
         workers, waiting = str(len(inventory.workers)), str(inventory.waiting)
-        used = "  ".join(f"{plain(name)} {_bar(*amounts)}" for name, amounts in _use(inventory).items())
+        used = "  ".join(f"{plain(name)} {_bar(*amounts)}" for name, amounts in use_of(inventory).items())
         table.add_row(plain(inventory.pool), workers, waiting, used)
     return table
-
-
-def _use(inventory: ResourceInventory) -> dict[str, tuple[float, float]]:
-    """Return how much of each resource is in use, and how much there is."""
-    use = {name: (whole.capacity - whole.free, whole.capacity) for name, whole in inventory.shared.items()}
-    for worker in inventory.workers:
-        slots = float(worker.slots)
-        offered = {"slots": (slots - worker.slots_free, slots)}
-        offered |= {
-            name: (whole - worker.free.get(name, 0.0), whole)
-            for name, whole in worker.capacity.items()
-            if name not in inventory.shared
-        }
-        for name, (used, whole) in offered.items():
-            before = use.get(name, (0.0, 0.0))
-            use[name] = (before[0] + used, before[1] + whole)
-    return use
 
 
 def _bar(used: float, whole: float) -> str:

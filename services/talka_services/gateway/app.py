@@ -20,6 +20,7 @@ from talka_services.client import Orchestrator
 from talka_services.gateway.calls import Call
 from talka_services.gateway.guard import Guard
 from talka_services.gateway.health import health, readiness
+from talka_services.gateway.metrics import Metrics
 from talka_services.gateway.openapi import openapi
 from talka_services.gateway.operations import JSON, Operation
 from talka_services.gateway.overview import Overview
@@ -46,7 +47,7 @@ SECURITY_HEADERS = [
 log = get_logger(__name__)
 
 
-def application(orchestrator: Orchestrator, overview: Overview, guard: Guard) -> Guarded:
+def application(orchestrator: Orchestrator, overview: Overview, guard: Guard, metrics: Metrics) -> Guarded:
     """Return the application; set ``closing`` on its state to end what streams."""
     routes: list[BaseRoute] = [
         Route(path, Endpoint({each.method: each for each in operations}, orchestrator, overview, guard))
@@ -56,6 +57,7 @@ def application(orchestrator: Orchestrator, overview: Overview, guard: Guard) ->
         Route(f"{PREFIX}/openapi.json", _document),
         Route("/healthz", health),
         Route("/readyz", readiness(orchestrator)),
+        Route("/metrics", metrics.scrape),
         Route("/", _index),
     ]
     app = Starlette(routes=routes)

@@ -14,6 +14,7 @@ from talka_protocols.errors import CallerError
 from talka_services.client import Orchestrator
 from talka_services.gateway.app import application
 from talka_services.gateway.guard import guard_for, is_loopback
+from talka_services.gateway.metrics import Metrics
 from talka_services.gateway.overview import Overview
 
 HOST = "127.0.0.1"
@@ -69,7 +70,9 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
     check_options(options)
     listening = _bound(options)
     overview = Overview(orchestrator.node.connection, orchestrator.histories)
-    app = application(orchestrator, overview, guard_for(options.host, options.token, options.allowed_hosts))
+    guard = guard_for(options.host, options.token, options.allowed_hosts)
+    metrics = Metrics(orchestrator, overview, guard)
+    app = application(orchestrator, overview, guard, metrics)
     server = _Server(_configuration(app))
     task = asyncio.create_task(server.serve([listening]), name="gateway")
     try:
@@ -78,6 +81,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
         app.closing.set()
         server.should_exit = True
         await task
+        await metrics.close()
         await overview.close()
 
 
