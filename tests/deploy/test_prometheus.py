@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def _talka(directory: Path, *words: str) -> None:
 
 
 @contextmanager
-def _prometheus(directory: Path, address: str) -> Iterator[Callable[[str, dict[str, str]], Any]]:
+def _prometheus(directory: Path, address: str) -> Generator[Callable[[str, dict[str, str]], Any]]:
     """Run Prometheus with the shipped rules, in a hurry, and yield what asks its API."""
     configuration = yaml.safe_load((RULES / "prometheus.yml").read_text(encoding="utf-8"))
     configuration["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}

@@ -80,7 +80,7 @@ async def _require(node: Node, execution_id: str) -> None:
     from talka_services.client.histories import Histories
 
     ports = node.ports
-    await Histories(ports.log, ports.blobs, ports.shards, ports.snapshots).position(execution_id)
+    await Histories(ports.log, ports.blobs, ports.shards, ports.snapshots).latest(execution_id)
 
 
 def _source(node: Node, execution_id: str, *, follow: bool) -> Any:
