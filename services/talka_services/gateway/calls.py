@@ -17,6 +17,7 @@ from talka_core.spelling import did_you_mean
 from talka_services.client import Orchestrator
 from talka_services.gateway.overview import Overview
 from talka_services.gateway.problems import HttpError, bad_request
+from talka_services.gateway.recent import Recent
 
 KEY = "idempotency-key"
 KEY_LENGTH_MAX = 255
@@ -26,14 +27,28 @@ ANSWER_S = 5.0
 T = TypeVar("T")
 
 
+class Source:
+    """What calls ask: the client of a namespace, and what the gateway keeps of it to answer soon."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self.orchestrator = orchestrator
+        self.overview = Overview(orchestrator.node.connection, orchestrator.histories)
+        self.recent = Recent(orchestrator.node.ports.log, orchestrator.histories)
+
+    async def close(self) -> None:
+        """Stop reading; the client goes on."""
+        await self.overview.close()
+
+
 class Call:
     """One request; a handler may set ``status`` and ``headers`` of the answer."""
 
-    def __init__(self, request: Request, orchestrator: Orchestrator, overview: Overview, name: str) -> None:
+    def __init__(self, request: Request, source: Source, name: str) -> None:
         self.request = request
-        self.orchestrator = orchestrator
-        self.histories = orchestrator.histories
-        self.overview = overview
+        self.orchestrator = source.orchestrator
+        self.histories = source.orchestrator.histories
+        self.overview = source.overview
+        self.recent = source.recent
         self.name = name
         self.status: HTTPStatus | None = None
         self.headers: dict[str, str] = {}

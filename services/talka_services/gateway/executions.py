@@ -132,13 +132,13 @@ class Awaiting(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def get_execution(call: Call, execution_id: str, query: Awaiting) -> ExecutionDocument:
     """Say where an execution stands, at once or when it is over."""
-    state = await call.histories.execution(execution_id)
-    if query.wait and state.status not in FINAL_EXECUTION_STATES:
+    found = await call.recent.document(execution_id)
+    if query.wait and found.status not in FINAL_EXECUTION_STATES:
         with suppress(TimeoutError):
             async with asyncio.timeout(query.wait):
                 await call.orchestrator.wait(execution_id, load_results=False)
-        state = await call.histories.execution(execution_id)
-    return document_of(state)
+        found = await call.recent.document(execution_id)
+    return found
 
 
 async def get_workflow(call: Call, execution_id: str) -> Workflow:
