@@ -1,4 +1,4 @@
-"""How long a call waits: for a server that is away, for services that do not run, and for a gateway that stops."""
+"""What a call reads, and how long it waits: for a server, for services, and until the gateway stops."""
 
 from __future__ import annotations
 
