@@ -16,8 +16,9 @@ from talka_services.gateway.calls import Call
 from talka_services.gateway.problems import HttpError, problem_of
 
 
-def call_of(query: str = "", path: dict[str, str] | None = None, **headers: str) -> Call:
+def call_of(query: str = "", path: dict[str, str] | None = None, key: str | None = None) -> Call:
     """Return a call of a request."""
+    headers = {} if key is None else {"idempotency-key": key}
     app = SimpleNamespace(state=SimpleNamespace(closing=asyncio.Event()))
     request: Any = SimpleNamespace(
         headers=Headers(headers), query_params=QueryParams(query), path_params=path or {}, app=app
@@ -68,14 +69,13 @@ async def test_waiting_for_an_end_stops_with_the_gateway() -> None:
 def test_a_key_names_a_request_on_its_path_only() -> None:
     """The same key elsewhere is another request, and without one each is new."""
     one = {"execution_id": "a", "task_id": "t"}
-    keyed = {"idempotency-key": "k"}
     assert call_of().request_id == ""
-    assert call_of(path=one, **keyed).request_id == call_of(path=one, **keyed).request_id
-    others = [call_of(path={**one, "task_id": "u"}, **keyed), call_of(path=one, **{"idempotency-key": "l"})]
-    assert call_of(path=one, **keyed).request_id not in [other.request_id for other in others]
+    assert call_of(path=one, key="k").request_id == call_of(path=one, key="k").request_id
+    others = [call_of(path={**one, "task_id": "u"}, key="k"), call_of(path=one, key="l")]
+    assert call_of(path=one, key="k").request_id not in [other.request_id for other in others]
     for key in ("", "x" * 256):
         with pytest.raises(HttpError, match="255"):
-            _ = call_of(**{"idempotency-key": key}).key
+            _ = call_of(key=key).key
 
 
 class Asked(Struct, frozen=True, kw_only=True, rename={"first": "from"}):
