@@ -25,9 +25,8 @@ from talka_protocols.ports import StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, POOL
 from talka_protocols.workflow import ResourceInventory
-from talka_services.client import Orchestrator
+from talka_services.gateway.calls import Source
 from talka_services.gateway.guard import Guard
-from talka_services.gateway.overview import Overview
 from talka_services.gateway.problems import response_of
 from talka_services.jetstream.news import News
 from talka_services.telemetry import get_logger
@@ -53,9 +52,9 @@ log = get_logger(__name__)
 class Metrics:
     """Reads the log for as long as it is open, and answers scrapes."""
 
-    def __init__(self, orchestrator: Orchestrator, overview: Overview, guard: Guard) -> None:
-        self._orchestrator = orchestrator
-        self._overview = overview
+    def __init__(self, source: Source, guard: Guard) -> None:
+        self._orchestrator = source.orchestrator
+        self._overview = source.overview
         self._guard = guard
         self._meters: dict[str, ExecutionMeter] = {}
         self._registry = registry = CollectorRegistry()

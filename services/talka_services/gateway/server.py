@@ -13,9 +13,9 @@ from msgspec import Struct
 from talka_protocols.errors import CallerError
 from talka_services.client import Orchestrator
 from talka_services.gateway.app import application
+from talka_services.gateway.calls import Source
 from talka_services.gateway.guard import guard_for, is_loopback
 from talka_services.gateway.metrics import Metrics
-from talka_services.gateway.overview import Overview
 
 HOST = "127.0.0.1"
 PORT = 8420
@@ -69,10 +69,10 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
     """
     check_options(options)
     listening = _bound(options)
-    overview = Overview(orchestrator.node.connection, orchestrator.histories)
+    source = Source(orchestrator)
     guard = guard_for(options.host, options.token, options.allowed_hosts)
-    metrics = Metrics(orchestrator, overview, guard)
-    app = application(orchestrator, overview, guard, metrics)
+    metrics = Metrics(source, guard)
+    app = application(source, guard, metrics)
     server = _Server(_configuration(app))
     task = asyncio.create_task(server.serve([listening]), name="gateway")
     try:
@@ -82,7 +82,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
         server.should_exit = True
         await task
         await metrics.close()
-        await overview.close()
+        await source.close()
 
 
 class _Server(uvicorn.Server):
