@@ -77,7 +77,8 @@ class TaskRecord(Struct, gc=False):
     ``is_expired`` says that the execution's time limit cancelled it, and
     ``is_fallback`` that its fallback runs in its place. ``is_unwanted`` says
     that somebody cancelled it alone, ``is_forced_out`` that this was by force, and
-    ``unwanted_reason`` why.
+    ``unwanted_reason`` why. ``is_overdue`` says that the attempt did not start in
+    time, so that its worker was asked not to start it any more.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -133,6 +134,7 @@ class TaskRecord(Struct, gc=False):
     is_unwanted: bool = False
     is_forced_out: bool = False
     unwanted_reason: str = ""
+    is_overdue: bool = False
 
     @property
     def is_failure(self) -> bool:

@@ -216,6 +216,8 @@ def _cancel(state: WorkerRecord, message: CancelTask, now_ms: int) -> Iterator[W
     record = state.attempts.get(key)
     if record is None or record.attempt != message.attempt or not record.is_running:
         return
+    if message.unless_started and record.started_at:
+        return
     if not record.is_stopping:
         yield AttemptStopping(key, record.attempt, is_forced=message.is_forced)
     elif message.is_forced and not record.is_forced:

@@ -49,12 +49,13 @@ class StartTask(ToWorker, frozen=True, gc=False):
 
 
 class CancelTask(ToWorker, frozen=True, gc=False):
-    """Stop an attempt, at once if it ``is_forced``, or never start it."""
+    """Stop an attempt, at once if it ``is_forced``, or never start it; leave it alone ``unless_started``."""
 
     execution_id: str
     task_id: str
     attempt: int
     is_forced: bool = False
+    unless_started: bool = False
 
 
 class SettleReport(ToWorker, frozen=True, gc=False):

@@ -24,6 +24,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         control.fallback,
         control.fail_fast,
         control.start_timeout,
+        control.start_withdrawn,
         control.heartbeat_timeout,
         control.forced_cancel,
         control.task_cancelled,

@@ -105,6 +105,10 @@ def _withdrawn(state: ExecutionRecord, event: e.TaskWithdrawn, _at: int) -> None
     enqueue(state, event.task_id, record)
 
 
+def _overdue(state: ExecutionRecord, event: e.TaskStartTimeoutReached, _at: int) -> None:
+    state.tasks[event.task_id].is_overdue = True
+
+
 def _parked(state: ExecutionRecord, event: e.TaskParked, _at: int) -> None:
     record = state.tasks[event.task_id]
     leave(state, event.task_id, record)
@@ -138,6 +142,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.TaskPaused: _task_paused,
     e.TaskResumed: _task_resumed,
     e.TaskWithdrawn: _withdrawn,
+    e.TaskStartTimeoutReached: _overdue,
     e.TaskParked: _parked,
     e.TaskReleased: _released,
     e.TimeLimitStopped: _time_stopped,
