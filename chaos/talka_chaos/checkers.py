@@ -17,6 +17,7 @@ from talka_chaos.order import Course
 from talka_chaos.ranking import ranking_findings, ranks_of
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
+from talka_chaos.timeliness import timeliness_findings
 from talka_chaos.timetable import schedule_findings, schedule_unrest
 from talka_chaos.turns import turn_findings
 from talka_chaos.virtual_loop import at_once
@@ -75,6 +76,7 @@ def findings(world: World) -> Iterator[str]:
         try:
             if log.kind == EXECUTION:
                 yield from _execution(log, commits)
+                yield from timeliness_findings(log, commits, world.runs.begun, world.silent)
             if log.kind == POOL:
                 yield from rate_findings(log, commits)
                 yield from ranking_findings(log, commits, ranks)

@@ -71,7 +71,7 @@ def answer(state: WorkerRecord, message: m.WorkerMessage) -> Iterable[Effect]:
             if record.report is not None:
                 yield Send(Recipient.SCHEDULER, record.report, notice=True)
             elif message.unless_started and record.started_at:
-                # Else never answered with the start: that is answered with a cancellation, and so on for ever.
+                # Else never answered with the start: that asks for a cancellation, and so on for ever.
                 yield _started(state, key, record)
         case _:
             pass
