@@ -152,6 +152,8 @@ class AttemptProgress:
         saved = await self._stored(bytes(data))
         self._sequence += 1
         waiting = self._unconfirmed[self._sequence] = asyncio.get_running_loop().create_future()
+        # An attempt that is stopped meanwhile hears no answer, and a refusal that nobody hears is no fault.
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
         request = self._request(self._sequence, mark, name, saved)
         self._tell(ProgressMade(self._start.worker_id, request))
         return await asyncio.shield(waiting)
