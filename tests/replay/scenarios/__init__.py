@@ -38,6 +38,8 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         undoing.fork_of_grown_graph,
         undoing.rollback_stopped_and_restarted,
         undoing.restart_from_task,
+        undoing.rollback_of_paused,
+        undoing.group_with_map,
         waiting.wait,
         waiting.signal,
         waiting.approval,

@@ -81,7 +81,8 @@ def _task_paused(state: ExecutionRecord, event: e.TaskPaused, _at: int) -> None:
     record = state.tasks[event.task_id]
     if record.status is TaskStatus.READY and not record.is_paused:
         leave(state, event.task_id, record)
-    record.is_paused = True
+    if not record.is_paused:
+        record.is_paused, record.paused_version = True, state.version
     hear(state, event.request_id)
 
 
