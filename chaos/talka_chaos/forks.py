@@ -10,6 +10,7 @@ from talka_chaos.rewinding import OUTCOMES
 from talka_core.history import FOLDS, apply
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.scheduler.forking import origin_of
+from talka_core.scheduler.names import UNDO, undone_by
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_core.status import task_result
 from talka_protocols import events as e
@@ -120,6 +121,9 @@ def _spared(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                 ended[event.task_id] = version
             case _ if isinstance(event, _BEGUN):
                 ended.pop(event.task_id, None)
+                if event.task_id.startswith(UNDO):
+                    # What is being undone has not ended until it is.
+                    ended.pop(undone_by(event.task_id), None)
             case _:
                 pass
 

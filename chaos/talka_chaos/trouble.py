@@ -14,13 +14,16 @@ from msgspec.structs import replace
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.rewinding import can_go_back
+from talka_chaos.runs import failure_of
+from talka_protocols.errors import TaskFailedError
 from talka_protocols.messages import CancelExecution, Mark, SchedulerMessage
+from talka_protocols.policies import Action, MapOver
 from talka_protocols.ports import Attempt
-from talka_protocols.workflow import Task, Workflow
+from talka_protocols.workflow import Dependency, Task, Workflow
 
 SHARE = 0.3
-LATE, SILENT, STUBBORN, POISON = "late", "silent", "stubborn", "poison"
-KINDS = (LATE, LATE, SILENT, STUBBORN, POISON)
+LATE, SILENT, STUBBORN, POISON, DOOMED = "late", "silent", "stubborn", "poison", "doomed"
+KINDS = (LATE, LATE, SILENT, STUBBORN, POISON, DOOMED)
 
 HEARTBEAT_S = 2.0
 """How long the attempts of watched tasks may be silent; they beat three times as often."""
@@ -43,6 +46,8 @@ def with_trouble(seed: int, workflows: Sequence[Workflow]) -> list[Workflow]:
     kind, random = kind_of(seed), Random(f"trouble {seed} tasks")  # noqa: S311
     if not kind:
         return list(workflows)
+    if kind == DOOMED:
+        return [_with_doomed_group(random, workflow) for workflow in workflows]
     return [
         replace(workflow, tasks=tuple(_troubled(random, kind, workflow, task) for task in workflow.tasks))
         for workflow in workflows
@@ -85,12 +90,31 @@ def _troubled(random: Random, kind: str, workflow: Workflow, task: Task) -> Task
             return replace(task, payload={**task.payload, POISON: kills})
 
 
+def _with_doomed_group(random: Random, workflow: Workflow) -> Workflow:
+    """Add a group to a workflow whose last member fails, behind a map that can be undone.
+
+    It makes a workflow one that can go back, in which nothing may save its progress.
+    """
+    if any(task.payload.get("saves") or task.payload.get("writes") for task in workflow.tasks):
+        return workflow
+    undo, retries = Action(AGENT_TYPE, retries=4), random.choice((0, 2))
+    rule = MapOver([1, 2, 3], max_parallel=random.choice((None, 1)))
+    of_map = Task("gm", AGENT_TYPE, map=rule, group="doomed", compensation=undo, retries=retries)
+    last = Task("gl", AGENT_TYPE, payload={DOOMED: True}, group="doomed", dependencies=("gm",))
+    edge = Dependency("gm", "gl")
+    return replace(
+        workflow, tasks=(*workflow.tasks, of_map, last), dependencies=(*workflow.dependencies, edge)
+    )
+
+
 async def give_trouble(attempt: Attempt, kill: Callable[[], None], silent: set[tuple[str, str, int]]) -> None:
     """Do what the attempt's payload says of silence and poison, and remember who falls ``silent``."""
     payload = attempt.task.payload
     if attempt.attempt <= payload.get(POISON, 0):
         kill()
         await asyncio.sleep(FOR_EVER_S)
+    if payload.get(DOOMED):
+        raise TaskFailedError(failure_of(attempt.attempt))
     if attempt.attempt <= payload.get(SILENT, 0):
         silent.add((attempt.execution_id, attempt.task.id, attempt.attempt))
         await asyncio.sleep(FOR_EVER_S)

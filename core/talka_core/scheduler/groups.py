@@ -25,8 +25,8 @@ def members(state: ExecutionRecord, group: str) -> list[str]:
 
 
 def unbegun(state: ExecutionRecord, group: str) -> list[str]:
-    """Return the members that have not begun."""
-    return [t for t in state.index.groups[group] if state.tasks[t].status in _UNBEGUN]
+    """Return the members that have not begun; the items of a map that has begun are ended with that."""
+    return [t for t in members(state, group) if state.tasks[t].status in _UNBEGUN and not _is_item(state, t)]
 
 
 def begun(state: ExecutionRecord, group: str) -> list[str]:
@@ -43,6 +43,11 @@ def undoable(state: ExecutionRecord, group: str, culprit: str) -> list[str]:
     return compensation.missing(
         state, [t for t in members(state, group) if t != culprit or state.tasks[t].children]
     )
+
+
+def _is_item(state: ExecutionRecord, task_id: str) -> bool:
+    map_id = state.index.maps.get(task_id)
+    return map_id is not None and state.tasks[map_id].status is TaskStatus.WAITING
 
 
 def _is_lost(state: ExecutionRecord, culprit: str) -> bool:

@@ -10,7 +10,7 @@ from typing import cast
 from msgspec import Struct
 
 from talka_protocols.errors import TaskFailedError
-from talka_protocols.ports import Attempt
+from talka_protocols.ports import Attempt, Progress
 from talka_services.executors import families
 from talka_services.executors.capture import Capture
 from talka_services.executors.environment import RUN_VARIABLE
@@ -51,7 +51,7 @@ async def run_process(launch: Launch, attempt: Attempt, guardian: Guardian, samp
         TaskFailedError: the system could not start it.
         MemoryExceededError: it held more than it may and was killed with everything it started.
     """
-    process = _Process(launch, guardian)
+    process = _Process(launch, guardian, attempt.progress)
     is_cancelled = await uninterrupted(_start(process, launch))
     watch = CommandWatch(process.pid, attempt, process.kill)
     sampler.watch(watch)
@@ -97,10 +97,11 @@ async def _start(process: _Process, launch: Launch) -> None:
 class _Process(asyncio.SubprocessProtocol):
     """Receives what happens to the process from the loop."""
 
-    def __init__(self, launch: Launch, guardian: Guardian) -> None:
+    def __init__(self, launch: Launch, guardian: Guardian, progress: Progress | None) -> None:
         self.ended = asyncio.Event()
         self.run = uuid.uuid4().hex
         self._guardian = guardian
+        self._progress = progress
         self._stdin = launch.stdin
         self._streams = {
             _STDOUT: Capture(launch.output_bytes_max),
@@ -126,8 +127,10 @@ class _Process(asyncio.SubprocessProtocol):
         pipe.close()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Keep the ends of what was printed."""
+        """Keep the ends of what was printed; who prints is alive."""
         self._streams[fd].feed(data)
+        if self._progress is not None:
+            self._progress.beat()
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
         """Note that a stream ended; a program that does not read its input may close it."""

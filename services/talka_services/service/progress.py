@@ -137,6 +137,10 @@ class AttemptProgress:
         if self._unconfirmed:
             await asyncio.wait(list(self._unconfirmed.values()))
 
+    def beat(self) -> None:
+        """Let the time begin anew in which the attempt must show that it is alive."""
+        self.heartbeat.beat()
+
     async def _save_checkpoint(self, data: Raw) -> None:
         self._taken += 1
         mine, self._newest = self._taken, data
