@@ -46,7 +46,9 @@ def groups(log: LogName, state: Any) -> Iterator[str]:
             continue
         named = state.index.groups[name]
         for task_id in [*named, *(item for map_id in named for item in state.index.items.get(map_id, ()))]:
-            is_undoable = state.index.tasks[task_id].compensation is not None
+            # What a fork has taken over was done by its origin, which alone undoes it.
+            is_own = state.tasks[task_id].may_have_acted
+            is_undoable = state.index.tasks[task_id].compensation is not None and is_own
             if is_undoable and state.tasks[task_id].status is TaskStatus.SUCCEEDED:
                 yield f"H10 {log}: {task_id} of the group {name} stays done although {culprit} failed"
 
