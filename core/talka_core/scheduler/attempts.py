@@ -191,11 +191,6 @@ def _lost(
     if record.is_stopping:
         yield TaskCancelled(task_id, record.attempt, now_ms, record.because)
         yield from endings.follow_up(state, task_id, now_ms)
-    elif record.is_overdue and record.status is TaskStatus.SCHEDULED:
-        # Another attempt would be too late as well.
-        yield from _too_late(
-            state, task_id, now_ms, f"was lost with worker {record.worker_id} and not started"
-        )
     elif is_handed_back or record.lost < LOST_MAX:
         yield TaskAttemptLost(task_id, record.attempt, reason, is_handed_back)
     else:

@@ -119,7 +119,8 @@ def cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
 def withdraw(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
     """Have an attempt that has not started in time never start; one that has started goes on."""
     about = (record.worker_id, state.execution_id, task_id, record.attempt)
-    return Send(Recipient.WORKER, m.CancelTask(*about, unless_started=True))
+    message = m.CancelTask(*about, unless_started=True, incarnation=record.incarnation)
+    return Send(Recipient.WORKER, message)
 
 
 def start_timer(state: ExecutionRecord, task_id: str) -> Iterator[Effect]:

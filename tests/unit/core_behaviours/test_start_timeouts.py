@@ -136,23 +136,44 @@ def test_the_withdrawal_is_owed_until_it_is_answered_and_the_start_is_not() -> N
     model.soup.clear()
     model.crash(Recipient.SCHEDULER, "e")
     sent = [msg for _, msg in model.soup if isinstance(msg, m.StartTask | m.CancelTask)]
-    assert sent == [m.CancelTask("w1", "e", "b", 1, unless_started=True)]
+    assert sent == [m.CancelTask("w1", "e", "b", 1, unless_started=True, incarnation=1)]
     model.deliver_all()
     assert _status(model) is S.TIMED_OUT
     model.finish()
 
 
-def test_a_worker_that_is_lost_before_the_start_was_too_late_as_well() -> None:
-    """Nobody will say that it did not start, and it counts as what it is."""
-    model = _sent(retries=1)
+def test_a_worker_that_is_lost_may_have_started_it() -> None:
+    """Nobody knows, so the attempt is lost like any other, and the time begins anew with the next."""
+    model = _sent()
     _lose_starts(model)
     model.fire(START)
     model.soup.clear()
+    model.now_ms += 1_000
     model.silence("w1")
     model.deliver_all()
     record = _state(model).tasks["b"]
-    assert (record.status, record.error.code) == (S.RETRYING, "start_timeout")
+    assert (record.lost, record.ready_at) == (1, model.now_ms)
     model.finish()
+    assert _state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_a_worker_that_was_restarted_does_not_answer_for_its_earlier_life() -> None:
+    """That may have run the attempt, so it is lost and not withdrawn."""
+    model = _sent()
+    model.deliver_all()
+    model.begin(next(iter(model.running)))
+    model.soup.clear()
+    model.fire(START)
+    model.crash_worker("w1")
+    withdrawal = next(m_ for _, m_ in model.soup if isinstance(m_, m.CancelTask))
+    model.tell(Recipient.WORKER, m.Enlisted("w1", 2))
+    model.tell(Recipient.WORKER, withdrawal)
+    report = next(m_ for _, m_ in model.soup if isinstance(m_, m.AttemptFinished))
+    assert (report.outcome, report.started_at) == (Outcome.LOST, 0)
+    model.deliver_all()
+    assert _state(model).tasks["b"].lost == 1
+    model.finish()
+    assert _state(model).status is ExecutionState.SUCCEEDED
 
 
 def test_a_cancel_takes_the_place_of_the_withdrawal() -> None:
