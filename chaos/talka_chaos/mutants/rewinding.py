@@ -16,7 +16,6 @@ from talka_protocols.messages import ChildFinished
 children = import_module("talka_core.scheduler.children")
 compensation = import_module("talka_core.scheduler.compensation")
 extent = import_module("talka_core.scheduler.extent")
-undoing = import_module("talka_core.scheduler.evolve.undoing")
 groups = import_module("talka_core.scheduler.groups")
 forking = import_module("talka_core.scheduler.forking")
 
@@ -73,17 +72,7 @@ def items_of_groups_forgotten() -> AbstractContextManager[Any]:
     return patch.object(groups, "members", members)
 
 
-def pauses_forgotten_on_the_way_back() -> AbstractContextManager[Any]:
-    """A task that was paused at the event that is gone back to runs again all the same."""
-
-    def pause_again(_state: ExecutionRecord, _pauses: Any) -> None:
-        """Forget them."""
-
-    return patch.object(undoing, "_pause_again", pause_again)
-
-
 REWINDING_MUTANTS = (
-    pauses_forgotten_on_the_way_back,
     items_of_groups_forgotten,
     cascade_forgotten,
     child_of_any_attempt_accepted,

@@ -282,7 +282,7 @@ def test_restarts_that_cannot_be_done_are_refused(request_: dict[str, Any], code
 
 @pytest.mark.parametrize("is_restart_first", [False, True])
 def test_a_cancel_and_a_restart_at_once(is_restart_first: bool) -> None:
-    """Each counts in the order in which they came, nothing is lost, and what came too early may be asked again."""
+    """Each counts in the order in which they came, and what came too early may be asked again."""
     model = ran_chain()
     requests = [m.CancelExecution("e", "asked to"), m.RestartExecution("e", request_id="again")]
     model.tell_together(Recipient.SCHEDULER, requests[::-1] if is_restart_first else requests)
