@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from importlib import import_module
 from typing import Any
@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from talka_core.behaviour import Effect
+from talka_core.behaviour import Effect, Send
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_core.worker import WorkerRecord
 from talka_protocols.messages import CancelTask
@@ -56,9 +56,11 @@ def force_forgotten() -> AbstractContextManager[Any]:
     real = letters.cancel
 
     def cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
-        effect = real(state, task_id, record)
-        is_task = isinstance(effect.message, CancelTask)
-        return replace(effect, message=replace(effect.message, is_forced=False)) if is_task else effect
+        effect: Send = real(state, task_id, record)
+        message = effect.message
+        if isinstance(message, CancelTask):
+            return replace(effect, message=replace(message, is_forced=False))
+        return effect
 
     return patch.object(letters, "cancel", cancel)
 
@@ -81,7 +83,7 @@ def outage_taken_for_silence() -> AbstractContextManager[Any]:
     """What waits to be recorded is no sign of life."""
 
     @contextmanager
-    def recording(self: Any) -> Iterator[None]:
+    def recording(self: Any) -> Generator[None]:
         self.beat()
         yield
         self.beat()
