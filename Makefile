@@ -29,7 +29,7 @@ check: .venv/dev
 chaos: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 500 --jobs $$(nproc)
 
-# Hours on a small machine: more of what `make chaos` does.
+# Hours on a small machine: more of what `make chaos` does. It says now and then how far it is, and names failing seeds.
 nightly: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 10000 --jobs $$(nproc)
 

@@ -14,6 +14,9 @@ import typer
 
 from talka_chaos.sim import Report, run
 
+SHOWN_EVERY = 250
+"""After so many worlds it says how far it is, on standard error."""
+
 
 def main(
     seeds: Annotated[int, typer.Option(help="How many worlds to simulate.", min=1)] = 200,
@@ -23,22 +26,27 @@ def main(
     verbose: Annotated[bool, typer.Option(help="Show what the actors log.")] = False,
 ) -> None:
     """Simulate whole clusters in virtual time, each under the faults of its own seed."""
-    started_s, failed, tasks = time.monotonic(), 0, 0
+    started_s, tasks, failed = time.monotonic(), 0, list[int]()
     events = allocations = 0
     injected: Counter[str] = Counter()
-    for report in _reports(range(first, first + seeds), jobs, is_verbose=verbose):
+    for done, report in enumerate(_reports(range(first, first + seeds), jobs, is_verbose=verbose), 1):
         tasks += report.tasks
         events += report.events
         allocations += report.allocations
         injected.update(report.injected)
         if not report.is_healthy:
-            failed += 1
+            failed.append(report.seed)
             _complain(report)
+        if done % SHOWN_EVERY == 0:
+            pace = done / (time.monotonic() - started_s)
+            typer.echo(f"{done} of {seeds} worlds, {len(failed)} failed, {pace:.1f} worlds/s", err=True)
     took_s = time.monotonic() - started_s
     counts = ", ".join(f"{kind} {count}" for kind, count in sorted(injected.items()))
     typer.echo(f"faults: {counts}")
     typer.echo(f"audited: {events:,} events, {allocations:,} allocations")
-    typer.echo(f"{seeds} worlds, {tasks} tasks, {failed} failed, {seeds / took_s:.1f} worlds/s")
+    if failed:
+        typer.echo(f"failed seeds: {', '.join(map(str, failed))}")
+    typer.echo(f"{seeds} worlds, {tasks} tasks, {len(failed)} failed, {seeds / took_s:.1f} worlds/s")
     sys.exit(1 if failed else 0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from talka_chaos.artifacts import races
 from talka_chaos.breakers import breaker_findings
-from talka_chaos.control import cancellations, failures, pauses
+from talka_chaos.control import cancellations, failures, groups, pauses
 from talka_chaos.events import Occasions, event_unrest, trigger_findings
 from talka_chaos.forks import cascade_findings, fork_findings
 from talka_chaos.invariants import check_pool, check_strays
@@ -17,6 +17,7 @@ from talka_chaos.order import Course
 from talka_chaos.ranking import ranking_findings, ranks_of
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
+from talka_chaos.timeliness import timeliness_findings
 from talka_chaos.timetable import schedule_findings, schedule_unrest
 from talka_chaos.turns import turn_findings
 from talka_chaos.virtual_loop import at_once
@@ -75,6 +76,7 @@ def findings(world: World) -> Iterator[str]:
         try:
             if log.kind == EXECUTION:
                 yield from _execution(log, commits)
+                yield from timeliness_findings(log, commits, world.runs.begun, world.silent)
             if log.kind == POOL:
                 yield from rate_findings(log, commits)
                 yield from ranking_findings(log, commits, ranks)
@@ -129,6 +131,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
     yield from failures(log, state)
+    yield from groups(log, state)
     if len(rewinding.outcomes) != len(state.tasks) and not rewinding.is_partial:
         yield f"O1 {log}: {len(rewinding.outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
     for sentence in races(commits, state.index.successors):

@@ -7,10 +7,12 @@ from typing import Any
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_core.scheduler.clock import EARLY_MS
+from talka_core.scheduler.joins import is_satisfied
+from talka_core.scheduler.names import UNDO, undone_by
 from talka_protocols import events as e
 from talka_protocols.commit import Commit
 from talka_protocols.policies import OnFailure
-from talka_protocols.states import ExecutionState
+from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.subjects import LogName
 
 
@@ -32,6 +34,23 @@ def failures(log: LogName, state: Any) -> Iterator[str]:
         is_excused = record.is_fallback or record.is_unwanted or is_judged
         if has_fallback and task.id in state.failed and not is_excused:
             yield f"H4 {log}: task {task.id} failed without its fallback"
+
+
+def groups(log: LogName, state: Any) -> Iterator[str]:
+    """H10 of a group that cannot succeed nothing stays done: neither by a member nor by an item of one."""
+    is_left = state.status in (ExecutionState.FAILED, ExecutionState.SUCCEEDED, ExecutionState.PARTIAL)
+    if not is_left or state.is_stopping or state.rollback is not None:
+        return
+    for name, culprit in state.broken.items():
+        if is_satisfied(state.tasks[culprit]):
+            continue
+        named = state.index.groups[name]
+        for task_id in [*named, *(item for map_id in named for item in state.index.items.get(map_id, ()))]:
+            # What a fork has taken over was done by its origin, which alone undoes it.
+            is_own = state.tasks[task_id].may_have_acted
+            is_undoable = state.index.tasks[task_id].compensation is not None and is_own
+            if is_undoable and state.tasks[task_id].status is TaskStatus.SUCCEEDED:
+                yield f"H10 {log}: {task_id} of the group {name} stays done although {culprit} failed"
 
 
 def cancellations(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
@@ -73,8 +92,14 @@ def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                 case e.ExecutionPaused() | e.TaskPaused():
                     paused.add(getattr(event, "task_id", ""))
                 case e.RollbackStarted() | e.ExecutionRestarted():
-                    # Both let the execution go on, and the tasks begin as if nobody had paused them.
-                    paused.difference_update(("", *event.tasks))
+                    # Both let the execution go on; a rollback says which pauses of tasks it keeps.
+                    kept = event.paused if isinstance(event, e.RollbackStarted) else ()
+                    again = frozenset(event.tasks)
+                    paused = {
+                        task_id
+                        for task_id in paused - {""} - again
+                        if not (task_id.startswith(UNDO) and undone_by(task_id) in again)
+                    } | (paused & set(kept))
                 case e.ExecutionResumed() | e.TaskResumed():
                     paused.discard(getattr(event, "task_id", ""))
                     if isinstance(event, e.ExecutionResumed) and event.limit_ms:

@@ -10,6 +10,7 @@ from talka_chaos.rewinding import OUTCOMES
 from talka_core.history import FOLDS, apply
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.scheduler.forking import origin_of
+from talka_core.scheduler.names import UNDO, undone_by
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_core.status import task_result
 from talka_protocols import events as e
@@ -111,15 +112,24 @@ def _undone(log: LogName, commits: list[Commit[Any]], states: Mapping[str, Execu
 
 def _spared(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     ended: dict[str, int] = {}
+    going: tuple[str, ...] = ()
     for version, event in ((version, event) for commit in commits for version, _, event in commit.events()):
         match event:
-            case e.RollbackStarted() if event.to < version - 1 and event.parent is None:
-                if early := [t for t in event.tasks if 0 < ended.get(t, 0) <= event.to]:
+            case e.RollbackStarted():
+                going = event.tasks
+                is_asked = event.to < version - 1 and event.parent is None
+                if is_asked and (early := [t for t in event.tasks if 0 < ended.get(t, 0) <= event.to]):
                     yield f"U3 {log}: event {version} undoes {early}, which had ended by {event.to}"
+            case e.ExecutionRolledBack() | e.ExecutionRestarted():
+                again = event.tasks if isinstance(event, e.ExecutionRestarted) else going
+                ended = {task_id: at for task_id, at in ended.items() if task_id not in again}
             case _ if isinstance(event, OUTCOMES):
                 ended[event.task_id] = version
             case _ if isinstance(event, _BEGUN):
                 ended.pop(event.task_id, None)
+                if event.task_id.startswith(UNDO):
+                    # What is being undone has not ended until it is.
+                    ended.pop(undone_by(event.task_id), None)
             case _:
                 pass
 

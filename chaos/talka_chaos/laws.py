@@ -45,7 +45,14 @@ _ATTEMPT_OVER = (
     e.TaskParked,
     e.TaskCancelled,
 )
-_START_OVER = (e.TaskReady, e.TaskScheduled, e.TaskWaiting, e.TaskPaused)
+_START_OVER = (
+    e.TaskReady,
+    e.TaskStarted,
+    e.TaskStartTimeoutReached,
+    e.TaskCancelRequested,
+    e.TaskWaiting,
+    e.TaskPaused,
+)
 _TIME_STOPS = (
     e.TimeLimitStopped,
     e.ExecutionResumed,
@@ -121,11 +128,15 @@ def _is_message_settled(message: m.Message, event: Any) -> bool:
         case m.RequestAllocation():
             return _is_request_settled(message, event)
         case m.StartTask():
-            is_begun = isinstance(event, e.TaskStarted) and event.task_id == message.task.id
-            return is_begun or _is_over(event, message.task.id)
+            begun = (e.TaskStarted, e.TaskStartTimeoutReached)
+            return (isinstance(event, begun) and event.task_id == message.task.id) or _is_over(
+                event, message.task.id
+            )
         case m.CancelTask():
-            is_again = isinstance(event, e.TaskCancelRequested) and event.task_id == message.task_id
-            return is_again or _is_over(event, message.task_id)
+            over = (e.TaskCancelRequested, *((e.TaskStarted,) if message.unless_started else ()))
+            return (isinstance(event, over) and event.task_id == message.task_id) or _is_over(
+                event, message.task_id
+            )
         case m.ReleaseAllocation():
             return isinstance(event, e.AllocationSettled) and event.allocation_id == message.allocation_id
         case m.RecordHandOn():

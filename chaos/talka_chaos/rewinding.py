@@ -98,6 +98,7 @@ class Rewinding:
         self._newest: Counter[str] = Counter()
         self._expired: list[str] = []
         self._is_expiring = False
+        self._unwanted: set[str] = set()
         self.outcomes: Counter[str] = Counter()
         self.is_partial = False
 
@@ -117,6 +118,8 @@ class Rewinding:
             case e.ExecutionRestarted():
                 self.is_partial = False
                 self._forget(event.tasks)
+            case e.TaskUnwanted():
+                self._unwanted.add(event.task_id)
             case e.ExecutionTimeoutReached():
                 self._is_expiring = True
             case e.ExecutionResumed() if self._is_expiring:
@@ -135,12 +138,14 @@ class Rewinding:
         self.outcomes[event.task_id] += 1
         if isinstance(event, e.TaskSucceeded):
             self._waiting.pop(event.task_id, None)
-        if self._is_expiring and isinstance(event, e.TaskCancelled) and not event.because:
+        is_expired = self._is_expiring and isinstance(event, e.TaskCancelled) and not event.because
+        if is_expired and event.task_id not in self._unwanted:
             self._expired.append(event.task_id)
 
     def _forget(self, tasks: Any) -> None:
         for task_id in list(tasks):
             self.outcomes.pop(task_id, None)
+            self._unwanted.discard(task_id)
 
     def _scheduled(self, event: e.TaskScheduled) -> Iterator[str]:
         if event.attempt <= self._newest[event.task_id]:

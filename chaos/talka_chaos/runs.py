@@ -43,7 +43,7 @@ class Runs:
 
     And K2 within the limit of its key.
 
-    ``shared`` is what the pool has as a whole.
+    ``shared`` is what the pool has as a whole; ``begun`` are all attempts that ever did.
     """
 
     def __init__(self, shared: Mapping[str, float]) -> None:
@@ -51,16 +51,16 @@ class Runs:
         self._shared = thousandths(dict(shared))
         self._used: dict[str, Counter[str]] = {}
         self._shared_used: Counter[str] = Counter()
-        self._begun: set[Run] = set()
+        self.begun: set[Run] = set()
         self._running: set[Run] = set()
         self._keys: dict[Run, str] = {}
 
     def begin(self, attempt: Attempt, capacity: Amounts) -> Use:
         """Count what an attempt takes up from now on, on a worker that offers ``capacity``."""
         run = (attempt.execution_id, attempt.task.id, attempt.attempt)
-        if run in self._begun:
+        if run in self.begun:
             self.faults.append(f"W1 {run} ran twice, the second time on {attempt.worker_id}")
-        self._begun.add(run)
+        self.begun.add(run)
         amounts = thousandths(attempt.task.resources.amounts())
         self._running.add(run)
         use = Use(

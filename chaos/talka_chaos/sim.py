@@ -27,6 +27,7 @@ from talka_chaos.ports import SimLeases
 from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.swarm import Faults
 from talka_chaos.timetable import drawn_schedules
+from talka_chaos.trouble import dawdling, forced_cancels, with_trouble
 from talka_chaos.virtual_loop import StillnessError, run_virtually
 from talka_chaos.workers import WorkerProcess
 from talka_chaos.world import SHARED, World
@@ -86,7 +87,9 @@ class Simulation:
         self.workflows = (
             [workflow]
             if workflow
-            else with_more_undoable(seed, with_labels(seed, with_keys(seed, self._drawn(random))))
+            else with_trouble(
+                seed, with_more_undoable(seed, with_labels(seed, with_keys(seed, self._drawn(random))))
+            )
         )
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
@@ -104,6 +107,7 @@ class Simulation:
         self._requests = 0
         if workflow is None and faults is None:
             self.world.outage_s = drawn_outage(seed)
+            self.world.dawdling = dawdling(seed)
         self._forks: list[str] = []
 
     @staticmethod
@@ -223,6 +227,7 @@ class Simulation:
                 requests += rewinding.requests(random, workflow, at_s)
             requests += lone_cancellations(self.seed, workflow, at_s)
             requests += other_orders(self.seed, workflow, at_s)
+            requests += forced_cancels(self.seed, workflow, at_s)
             requests += arrivals(random, workflow, at_s, self.world.faults.storm_s)
             for moment, message in requests:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)

@@ -14,6 +14,7 @@ from talka_chaos.hosts import BEHAVIOURS, POOL_ID, Process
 from talka_chaos.labelled import label_faults, offer_of
 from talka_chaos.ports import SimLeases
 from talka_chaos.runs import failure_of
+from talka_chaos.trouble import give_trouble, pass_time, resist
 from talka_chaos.world import World
 from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Stop
 from talka_core.resource.state import thousandths
@@ -45,8 +46,9 @@ class PassingTime:
     In between it saves how far it is, as often as the payload says, and goes on from there.
     """
 
-    def __init__(self, world: World, capacity: dict[str, float]) -> None:
+    def __init__(self, world: World, capacity: dict[str, float], kill: Callable[[], None]) -> None:
         self._world = world
+        self._kill = kill
         self._capacity = thousandths(capacity)
 
     async def execute(self, attempt: Attempt) -> Any:
@@ -62,6 +64,7 @@ class PassingTime:
         try:
             await self._work(attempt, attempt.task.payload.get("saves", 0))
         except asyncio.CancelledError:
+            await resist(attempt)
             if self._world.is_stormy and self._world.random.random() < SLOW_STOP:
                 await asyncio.sleep(self._world.random.uniform(0.0, SLOW_STOP_S))
             raise
@@ -75,8 +78,9 @@ class PassingTime:
 
     async def _work(self, attempt: Attempt, saves: int) -> None:
         saved = self._world.saves
+        await give_trouble(attempt, self._kill, self._world.silent)
         for number in range(saved.begin(attempt), saves + 1):
-            await asyncio.sleep((attempt.task.estimated_seconds or 0.0) / (saves + 1))
+            await pass_time(attempt, (attempt.task.estimated_seconds or 0.0) / (saves + 1))
             if number < saves:
                 await saved.save(attempt, number + 1)
 
@@ -156,7 +160,7 @@ class WorkerLife:
         )
         self._contact = Contact(cast("Connection", Line(self.world, process)), "", self._contact_changed)
         executors = Executors()
-        executors.register(AGENT_TYPE, PassingTime(self.world, offer.capacity))
+        executors.register(AGENT_TYPE, PassingTime(self.world, offer.capacity, process.crash))
         self._launcher = Launcher(self._id, executors, ports.blobs, ports.clock, self._actor.tell)
         self._enlisting: asyncio.Task[None] | None = None
 

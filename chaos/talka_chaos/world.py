@@ -26,6 +26,7 @@ from talka_services.runner.definitions import Definitions
 
 EPOCH_MS = 1_700_000_000_000
 TAIL_S = 4.0
+DAWDLING_S = 15.0
 SHARED = {"licence": 1.0}
 """What the pool of every world has as a whole."""
 
@@ -43,6 +44,7 @@ class World:
         self.blobs = MemoryBlobs()
         self.is_stormy = True
         self.outage_s = (0.0, 0.0)
+        self.dawdling = 0.0
         self.surprises: list[str] = []
         self.acknowledged: list[tuple[LogName, int, str]] = []
         self.listeners: dict[str, Callable[[bytes], object]] = {}
@@ -51,6 +53,7 @@ class World:
         self.book = LogBook(self.runs, Definitions(self.blobs))
         self.injected: Counter[str] = Counter()
         self.saves = Saves()
+        self.silent: set[tuple[str, str, int]] = set()
         self.events = EventStream()
         self.happenings = 0
         self._digest = hashlib.blake2b(digest_size=16)
@@ -114,11 +117,19 @@ class World:
     def dispatch(self, subject: str, body: bytes) -> None:
         """Put an envelope on its way: it arrives later, perhaps past others, and perhaps once more."""
         loop, at = asyncio.get_running_loop(), self.now_s() + self.delay_s()
-        if not self.strikes("reorder"):
+        if self.dawdling and self._dawdles(subject):
+            at += self.random.uniform(0.0, DAWDLING_S)
+        elif not self.strikes("reorder"):
             at = self._arrivals[subject] = max(at, self._arrivals.get(subject, 0.0))
         loop.call_at(at, self._arrive, subject, body)
         if self.strikes("duplicate"):
             loop.call_at(at + self.random.uniform(0.0, TAIL_S), self._arrive, subject, body)
+
+    def _dawdles(self, subject: str) -> bool:
+        """Tell whether a message is for a worker and takes its time, while others pass it."""
+        is_one = self.is_stormy and ".inbox.worker." in subject and self.random.random() < self.dawdling
+        self.injected["dawdle"] += is_one
+        return is_one
 
     def _arrive(self, subject: str, body: bytes) -> None:
         self.note("deliver", subject, hashlib.blake2b(body, digest_size=6).hexdigest())

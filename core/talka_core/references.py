@@ -122,6 +122,24 @@ def bind(payload: Any, values: Mapping[str, Any]) -> Any:
     return [bind(value, values) for value in cast("list[Any]", payload)]
 
 
+def rename(payload: Any, task_ids: Collection[str], task_id: str, other: str) -> Any:
+    """Return ``payload`` with what refers to a task referring to another one instead."""
+    if not mentions(payload):
+        return payload
+    if isinstance(payload, dict):
+        table = cast("dict[str, Any]", payload)
+        return {key: rename(value, task_ids, task_id, other) for key, value in table.items()}
+    if not isinstance(payload, str):
+        return [rename(value, task_ids, task_id, other) for value in cast("list[Any]", payload)]
+
+    def replacement(match: re.Match[str]) -> str:
+        text = (match[1] or "").strip()
+        found, _ = split_reference(text, task_ids)
+        return f"{_OPENING}{other}{text.removeprefix(task_id)}}}" if found == task_id else match[0]
+
+    return _PATTERN.sub(replacement, payload)
+
+
 def head_of(text: str) -> str:
     """Return the name that a reference begins with."""
     return text.partition(".")[0]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from talka_core.dataflow import MAP_NAMES
 from talka_core.graph import TaskGraph
 from talka_core.limits import SECONDS_MAX, Bound, Path, check_number, check_payload
-from talka_core.references import find_references
+from talka_core.references import find_references, head_of
 from talka_core.scheduler.names import UNDO
 from talka_core.scheduler.waiting import WAITING_TYPES
 from talka_core.spelling import did_you_mean
@@ -69,6 +70,8 @@ def _check_references(task: Task, action: Action, path: Path, graph: TaskGraph) 
         return
     usable = graph.upstream([task.id]) | {task.id}
     for reference in references:
+        if task.map is not None and head_of(reference.text) in MAP_NAMES:
+            continue
         if reference.task_id not in usable:
             raise WorkflowInvalidError(
                 f"The compensation of task {task.id!r} refers to ${{{reference.text}}},"

@@ -210,6 +210,10 @@ class Progress(Protocol):
         """Return when nothing that was saved waits to be recorded any more."""
         ...
 
+    def beat(self) -> None:
+        """Show that the attempt is alive; that costs nothing and is recorded nowhere."""
+        ...
+
 
 class Meter(Protocol):
     """What an attempt is seen to use; an executor adds what it can see, and what it cannot stays unknown."""

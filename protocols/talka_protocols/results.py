@@ -113,7 +113,8 @@ class RollbackPlan(Struct, frozen=True):
     ``kept`` stay as they are with their results; ``again`` run again when the
     execution continues; ``removed`` were added to the graph since; ``irreversible``
     did what stays, or may have where ``TASK/TASK`` names one of a sub-workflow.
-    ``children`` are the sub-workflows that are undone; ``resumed`` are maps among ``again`` that keep items.
+    ``children`` are the sub-workflows that are undone; ``resumed`` are maps among ``again`` that keep items,
+    and ``paused`` are those that were paused then and stay so until somebody resumes them.
     """
 
     to: int
@@ -125,6 +126,7 @@ class RollbackPlan(Struct, frozen=True):
     irreversible: tuple[str, ...] = ()
     children: tuple[ChildPlan, ...] = ()
     resumed: tuple[str, ...] = ()
+    paused: tuple[str, ...] = ()
 
 
 class ChildPlan(Struct, frozen=True):

@@ -78,7 +78,7 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
         {_T.QUEUED, _T.SCHEDULED, _T.WAITING, _T.SKIPPED, _T.CANCELLED, _T.FAILED, _T.TIMED_OUT}
     ),
     _T.QUEUED: frozenset({_T.SCHEDULED, _T.READY, _T.WAITING, _T.FAILED, _T.CANCELLED}),
-    _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.WAITING, _T.CANCELLED}),
+    _T.SCHEDULED: frozenset({_T.RUNNING, _T.READY, _T.WAITING, _T.CANCELLED, _T.TIMED_OUT, _T.RETRYING}),
     _T.RUNNING: frozenset(
         {_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.RETRYING, _T.READY, _T.WAITING, _T.CANCELLED}
     ),
@@ -97,7 +97,8 @@ TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
 READY to SCHEDULED is a hand-on: a finished task's allocation goes straight to
 its successor. QUEUED, SCHEDULED or RUNNING to READY is a lost attempt; a queued
 one is lost when its worker is gone before the grant arrived. PENDING to FAILED
-is a condition that could not be evaluated. PENDING to anything final is also
+is a condition that could not be evaluated. SCHEDULED to TIMED_OUT or RETRYING is an
+attempt that its worker did not start in time. PENDING to anything final is also
 what a fork takes over from its origin. WAITING holds nothing: the task
 waits for time, for a person, for the outside or for tasks of its own. RUNNING
 to WAITING is a task that returned and has asked to add to the graph, or one that

@@ -80,7 +80,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     attempt; ``retries`` counts the attempts allowed after the first, and
     ``retry`` says when they follow.
 
-    ``start_timeout`` bounds the seconds from being ready to having resources,
+    ``start_timeout`` bounds the seconds from being ready to having started,
     and ``heartbeat_timeout`` those that an attempt may give no sign of life.
     ``fallback`` runs when the last attempt failed. ``on_failure`` overrides the workflow's.
     ``join`` says how many dependencies must have succeeded, and ``when`` (CEL)

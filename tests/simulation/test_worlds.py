@@ -42,9 +42,12 @@ RARE = frozenset(
         "cut_off_ignored",
         "event_settled_too_early",
         "fence_ignored",
+        "force_forgotten",
         "orphans_left_behind",
+        "poison_never_parked",
         "retry_forgotten",
         "revocation_of_queued_ignored",
+        "sent_attempt_never_late",
         "shared_returned_early",
         "stopped_time_ends",
     }

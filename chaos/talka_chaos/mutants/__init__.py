@@ -11,6 +11,7 @@ from talka_chaos.mutants.runner import RUNNER_MUTANTS
 from talka_chaos.mutants.scheduler import SCHEDULER_MUTANTS
 from talka_chaos.mutants.starter import STARTER_MUTANTS
 from talka_chaos.mutants.trigger import TRIGGER_MUTANTS
+from talka_chaos.mutants.trouble import TROUBLE_MUTANTS
 from talka_chaos.mutants.worker import WORKER_MUTANTS
 
 MUTANTS: dict[str, Mutant] = {
@@ -21,6 +22,7 @@ MUTANTS: dict[str, Mutant] = {
         *REWINDING_MUTANTS,
         *STARTER_MUTANTS,
         *TRIGGER_MUTANTS,
+        *TROUBLE_MUTANTS,
         *POOL_MUTANTS,
         *WORKER_MUTANTS,
         *RUNNER_MUTANTS,

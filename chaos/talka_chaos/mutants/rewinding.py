@@ -16,6 +16,7 @@ from talka_protocols.messages import ChildFinished
 children = import_module("talka_core.scheduler.children")
 compensation = import_module("talka_core.scheduler.compensation")
 extent = import_module("talka_core.scheduler.extent")
+groups = import_module("talka_core.scheduler.groups")
 forking = import_module("talka_core.scheduler.forking")
 
 
@@ -62,7 +63,17 @@ def kept_items_run_again() -> AbstractContextManager[Any]:
     return patch.object(extent, "had_ended", had_ended)
 
 
+def items_of_groups_forgotten() -> AbstractContextManager[Any]:
+    """A group that fails leaves what the items of its maps did."""
+
+    def members(state: ExecutionRecord, group: str) -> list[str]:
+        return state.index.groups[group]
+
+    return patch.object(groups, "members", members)
+
+
 REWINDING_MUTANTS = (
+    items_of_groups_forgotten,
     cascade_forgotten,
     child_of_any_attempt_accepted,
     kept_task_forgotten,

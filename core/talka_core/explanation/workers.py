@@ -21,10 +21,11 @@ def scheduled(subject: Subject) -> Iterator[Cause]:
     entry = subject.pool.workers.get(record.worker_id) if subject.pool else None
     draining = " The worker is draining." if entry and entry.is_draining else ""
     ago = span(subject.picture.now_ms - record.scheduled_at)
+    overdue = " It is being withdrawn: its time to start is over." if record.is_overdue else ""
     yield subject.cause(
         CauseKind.NOT_STARTED,
         f"Attempt {record.attempt} was sent to worker {record.worker_id} {ago} ago, "
-        f"which has not said that it runs.{draining}",
+        f"which has not said that it runs.{overdue}{draining}",
         "The worker's report; if it stays silent, it is declared lost and the attempt goes elsewhere.",
         worker_id=record.worker_id,
         since=seconds(record.scheduled_at),

@@ -17,6 +17,7 @@ from talka_protocols.events import (
     TaskFailure,
     TaskParked,
     TaskStarted,
+    TaskStartTimeoutReached,
     TaskSucceeded,
     TaskWithdrawn,
 )
@@ -56,6 +57,9 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
         case Outcome.CANCELLED if record.is_stopping:
             yield TaskCancelled(message.task_id, message.attempt, message.finished_at, record.because)
             yield from endings.follow_up(state, message.task_id, now_ms)
+        case Outcome.CANCELLED if record.is_overdue:
+            missed = f"was not started by worker {record.worker_id}"
+            yield from _too_late(state, message.task_id, now_ms, missed)
         case Outcome.LOST | Outcome.CANCELLED:
             reason = message.error.message if message.error else "The worker gave the attempt back."
             is_handed_back = message.error is not None and message.error.code == DRAINING_CODE
@@ -110,15 +114,19 @@ def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> I
 
 
 def not_started(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:
-    """Give a task up that has waited too long for its resources, and what it asked of the pool with it."""
+    """Give a task up that has waited too long for its resources, and what it asked of the pool with it.
+
+    One that was sent to a worker is given up only when that has said that it will not start.
+    """
     record = state.tasks.get(task_id)
     if record is None or (due_at := start_due_at(state, task_id)) == 0 or now_ms + EARLY_MS < due_at:
         return
+    if record.status is TaskStatus.SCHEDULED:
+        yield TaskStartTimeoutReached(task_id, record.attempt)
+        return
     if record.status is TaskStatus.QUEUED:
         yield TaskWithdrawn(task_id, record.attempt)
-    waited_s = (due_at - record.ready_at) / 1000
-    error = TaskFailure("start_timeout", f"Task {task_id!r} did not get its resources within {waited_s:g} s.")
-    yield from failures.failed(state, task_id, now_ms, error, now_ms, is_late=True)
+    yield from _too_late(state, task_id, now_ms, "did not get its resources")
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)
 
@@ -135,6 +143,13 @@ def return_strays(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
     held = {record.allocation_id for record in state.tasks.values()}
     for allocation_id in [a for a in state.handing if a not in held]:
         yield AllocationReleased(allocation_id)
+
+
+def _too_late(state: ExecutionRecord, task_id: str, now_ms: int, missed: str) -> Iterator[ExecutionEvent]:
+    """Let the task have missed its time to start: while it waited for resources, or on its worker."""
+    limit_s = state.index.tasks[task_id].start_timeout
+    error = TaskFailure("start_timeout", f"Task {task_id!r} {missed} within {limit_s:g} s.")
+    yield from failures.failed(state, task_id, now_ms, error, now_ms, is_late=True)
 
 
 def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:

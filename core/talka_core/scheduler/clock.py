@@ -1,4 +1,4 @@
-"""What is late: the execution, whose limit may stand still, and a task that waits for its resources."""
+"""What is late: the execution, whose limit may stand still, and a task that has not started yet."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ def has_passed(state: ExecutionRecord, now_ms: int) -> bool:
 
 
 def start_due_at(state: ExecutionRecord, task_id: str) -> int:
-    """Return when the task must have its resources (Unix milliseconds); 0 if nothing bounds it now."""
+    """Return when the task must have started (Unix milliseconds); 0 if nothing bounds that now."""
     limit_s, record = state.index.tasks[task_id].start_timeout, state.tasks[task_id]
     is_running = state.status is ExecutionState.RUNNING and not state.is_stopping
     if limit_s is None or not is_running or record.is_paused:
         return 0
-    is_waiting = record.status in (TaskStatus.READY, TaskStatus.QUEUED)
+    is_sent = record.status is TaskStatus.SCHEDULED and not (record.is_stopping or record.is_overdue)
+    is_waiting = is_sent or record.status in (TaskStatus.READY, TaskStatus.QUEUED)
     return record.ready_at + int(limit_s * 1000) if is_waiting else 0
 
 

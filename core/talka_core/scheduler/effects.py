@@ -26,8 +26,11 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
                 yield from letters.start_timer(state, task_id)
                 if record.allocation_id:
                     yield letters.request(state, task_id, record)
-            case TaskStatus.SCHEDULED:
+            case TaskStatus.SCHEDULED if not record.is_overdue:
                 yield letters.start(state, task_id, record)
+                yield from letters.start_timer(state, task_id)
+            case TaskStatus.SCHEDULED if not record.is_stopping:
+                yield letters.withdraw(state, task_id, record)
             case TaskStatus.RETRYING:
                 yield letters.timer(state, RETRY, task_id)
             case TaskStatus.WAITING if record.waiting == WORKFLOW and not record.is_child_started:

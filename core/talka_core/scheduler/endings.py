@@ -96,7 +96,7 @@ def _settle_groups(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEve
             yield from cancel_task(state, task_id, now_ms, because=culprit)
         if not groups.begun(state, group):
             wanted = groups.undoable(state, group, culprit)
-            yield from compensation.add(state, wanted, state.index.groups[group])
+            yield from compensation.add(state, wanted, groups.members(state, group))
             for name in compensation.added(state, wanted):
                 yield from _judged(state, name, verdict(state, name), "", now_ms)
 

@@ -18,23 +18,36 @@ def broken(state: ExecutionRecord) -> list[tuple[str, str]]:
     return [(name, culprit) for name, culprit in state.broken.items() if _is_lost(state, culprit)]
 
 
+def members(state: ExecutionRecord, group: str) -> list[str]:
+    """Return the members, and the items of those that are maps."""
+    named = state.index.groups[group]
+    return [*named, *(item for name in named for item in state.index.items.get(name, ()))]
+
+
 def unbegun(state: ExecutionRecord, group: str) -> list[str]:
-    """Return the members that have not begun."""
-    return [t for t in state.index.groups[group] if state.tasks[t].status in _UNBEGUN]
+    """Return the members that have not begun; the items of a map that has begun are ended with that."""
+    return [t for t in members(state, group) if state.tasks[t].status in _UNBEGUN and not _is_item(state, t)]
 
 
 def begun(state: ExecutionRecord, group: str) -> list[str]:
     """Return the members that have begun and not ended."""
-    return [t for t in state.index.groups[group] if is_begun(state.tasks[t])]
+    return [t for t in members(state, group) if is_begun(state.tasks[t])]
 
 
 def undoable(state: ExecutionRecord, group: str, culprit: str) -> list[str]:
     """Return the members whose compensation is still to be added, in order of undoing.
 
-    The one that failed stays what it is, unless it is a sub-workflow, which may have done a part of its work.
+    The one that failed stays what it is, unless it is a sub-workflow, which may have done a part of its work;
+    of a map that failed the items are undone that did theirs.
     """
-    members = state.index.groups[group]
-    return compensation.missing(state, [t for t in members if t != culprit or state.tasks[t].children])
+    return compensation.missing(
+        state, [t for t in members(state, group) if t != culprit or state.tasks[t].children]
+    )
+
+
+def _is_item(state: ExecutionRecord, task_id: str) -> bool:
+    map_id = state.index.maps.get(task_id)
+    return map_id is not None and state.tasks[map_id].status is TaskStatus.WAITING
 
 
 def _is_lost(state: ExecutionRecord, culprit: str) -> bool:

@@ -116,8 +116,15 @@ def cancel(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
     return Send(Recipient.WORKER, message)
 
 
+def withdraw(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
+    """Have an attempt that has not started in time never start; one that has started goes on."""
+    about = (record.worker_id, state.execution_id, task_id, record.attempt)
+    message = m.CancelTask(*about, unless_started=True, incarnation=record.incarnation)
+    return Send(Recipient.WORKER, message)
+
+
 def start_timer(state: ExecutionRecord, task_id: str) -> Iterator[Effect]:
-    """Bound the wait of a task that must have its resources in time."""
+    """Bound the wait of a task that must start in time."""
     if due_at := start_due_at(state, task_id):
         yield SetTimer(state.execution_id, f"{START}{task_id}", due_at)
 

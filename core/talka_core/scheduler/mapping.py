@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from talka_core.references import UnresolvedReferenceError, bind
+from talka_core.references import UnresolvedReferenceError, bind, rename
 from talka_core.scheduler.index import MAP
 from talka_core.scheduler.inputs import resolved
 from talka_core.scheduler.state import ExecutionRecord
@@ -37,7 +37,7 @@ def begun(state: ExecutionRecord, task_id: str, now_ms: int) -> TaskWaiting | Ta
         items = _items(state, task_id)
         _check_count(state, task_id, len(items))
         for index in range(len(items)):
-            _payload(state, task_id, items, index)
+            _item(state, task_id, items, index)
     except (UnresolvedReferenceError, WorkflowInvalidError) as error:
         return TaskFailed(task_id, attempt, now_ms, TaskFailure(error.code, str(error)))
     return TaskWaiting(task_id, attempt, MAP, data=Raw(msgspec.json.encode(len(items))))
@@ -155,15 +155,20 @@ def _payload(state: ExecutionRecord, map_id: str, items: list[Any], index: int) 
 
 def _item(state: ExecutionRecord, map_id: str, items: list[Any], index: int) -> Task:
     """Return the task of one item: the map's own definition without what the map has done already."""
-    task = state.index.tasks[map_id]
-    fallback = task.fallback
+    task, own_id = state.index.tasks[map_id], item_id(map_id, index)
+    values = {"item": items[index], "index": index}
+    fallback, compensation = task.fallback, task.compensation
     if fallback is not None:
-        values = {"item": items[index], "index": index}
         fallback = replace(fallback, payload=bind(fallback.payload, values))
+    if compensation is not None:
+        # What undoes an item is to see what that returned, and not its map.
+        own = rename(compensation.payload, state.tasks, map_id, own_id)
+        compensation = replace(compensation, payload=bind(own, values))
     return replace(
         task,
-        id=item_id(map_id, index),
+        id=own_id,
         fallback=fallback,
+        compensation=compensation,
         payload=_payload(state, map_id, items, index),
         map=None,
         when="",

@@ -47,7 +47,13 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
         removed=removed,
         irreversible=stands,
         resumed=reach.resumed,
+        paused=tuple(t for t in tasks if t not in gone and _was_paused(state.tasks[t], to)),
     )
+
+
+def _was_paused(record: TaskRecord, event: int) -> bool:
+    """Tell whether somebody had paused the task at the event and has not resumed it since."""
+    return record.is_paused and 0 < record.paused_version <= event
 
 
 def _compensated(state: ExecutionRecord, tasks: Collection[str]) -> tuple[str, ...]:

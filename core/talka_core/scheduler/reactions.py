@@ -91,6 +91,10 @@ def _progressed(
     return (progress.confirmed(state, event),)
 
 
+def _overdue(state: ExecutionRecord, event: e.TaskStartTimeoutReached) -> Iterable[Effect]:
+    return (letters.withdraw(state, event.task_id, state.tasks[event.task_id]),)
+
+
 def _stopping(state: ExecutionRecord, event: e.TaskCancelRequested) -> Iterable[Effect]:
     return (letters.cancel(state, event.task_id, state.tasks[event.task_id]),)
 
@@ -163,6 +167,7 @@ REACTIONS: dict[type, Callable[[ExecutionRecord, Any], Iterable[Effect]]] = {
     e.DependencyViolationDetected: _violated,
     e.TaskUsageMeasured: _measured,
     **dict.fromkeys((e.TaskCheckpointed, e.TaskStepFinished, e.ArtifactRead), _progressed),
+    e.TaskStartTimeoutReached: _overdue,
     e.TaskCancelRequested: _stopping,
     **dict.fromkeys((e.AllocationReleased, e.AllocationRequestWithdrawn), _returned),
     e.TaskWithdrawn: _withdrawn,

@@ -57,7 +57,8 @@ def requested(
 def _roll_back(state: ExecutionRecord, message: RollBackExecution, now_ms: int) -> Iterator[ExecutionEvent]:
     plan = planned(state, message)
     tasks = (*plan.again, *plan.removed)
-    yield RollbackStarted(plan.to, tasks, message.then, message.request_id, resumed=plan.resumed)
+    about = (plan.to, tasks, message.then, message.request_id)
+    yield RollbackStarted(*about, resumed=plan.resumed, paused=plan.paused)
     yield from stop(state, now_ms)
 
 
@@ -67,9 +68,8 @@ def _restart(state: ExecutionRecord, message: RestartExecution, now_ms: int) -> 
     tasks, resumed = reach.tasks, reach.resumed
     failed = state.rollback
     if failed is not None:
-        yield RollbackStarted(
-            failed.to, failed.tasks, failed.then, message.request_id, resumed=failed.resumed
-        )
+        about = (failed.to, failed.tasks, failed.then, message.request_id)
+        yield RollbackStarted(*about, resumed=failed.resumed, paused=failed.paused)
     elif compensation.to_undo(state, tasks):
         yield RollbackStarted(state.version, tasks, Then.CONTINUE, message.request_id, resumed=resumed)
     else:

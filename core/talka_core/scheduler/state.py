@@ -77,7 +77,9 @@ class TaskRecord(Struct, gc=False):
     ``is_expired`` says that the execution's time limit cancelled it, and
     ``is_fallback`` that its fallback runs in its place. ``is_unwanted`` says
     that somebody cancelled it alone, ``is_forced_out`` that this was by force, and
-    ``unwanted_reason`` why.
+    ``unwanted_reason`` why. ``is_overdue`` says that the attempt did not start in
+    time, so that its worker was asked not to start it any more;
+    ``paused_version`` is the version at which the pause began that it is in.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -133,6 +135,8 @@ class TaskRecord(Struct, gc=False):
     is_unwanted: bool = False
     is_forced_out: bool = False
     unwanted_reason: str = ""
+    is_overdue: bool = False
+    paused_version: int = 0
 
     @property
     def is_failure(self) -> bool:
@@ -197,7 +201,7 @@ class Rollback(Struct, frozen=True):
     """On the way back to event ``to``; ``tasks`` had not ended then.
 
     One that ``has_failed`` stands still until it is asked for again. Maps that
-    are ``resumed`` keep the items that are not among the tasks.
+    are ``resumed`` keep the items that are not among the tasks, and what was ``paused`` stays so.
     """
 
     to: int
@@ -205,6 +209,7 @@ class Rollback(Struct, frozen=True):
     then: Then
     has_failed: bool = False
     resumed: tuple[str, ...] = ()
+    paused: tuple[str, ...] = ()
 
 
 class Retired(Struct, frozen=True):

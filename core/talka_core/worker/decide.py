@@ -131,7 +131,7 @@ def _start(state: WorkerRecord, message: StartTask, now_ms: int) -> Iterator[Wor
     is_stale = message.incarnation not in (0, state.incarnation)
     if state.is_handing_back or state.is_enlisting or is_stale:
         error = _STALE if is_stale else _DRAINING
-        yield AttemptReported(_never_ran(state, message, now_ms, error))
+        yield AttemptReported(_never_ran(state, (*key, message.attempt), now_ms, error))
     elif not (message.is_shared and state.is_cut_off):
         # Otherwise it is left unanswered and sent again, until the pool hears us or gives us up:
         # a refusal would come back at once as the next attempt.
@@ -145,17 +145,12 @@ def _stop_older(state: WorkerRecord, key: TaskKey) -> Iterator[WorkerFact]:
         yield AttemptStopping(key, older.attempt)
 
 
-def _never_ran(state: WorkerRecord, message: StartTask, now_ms: int, error: TaskFailure) -> AttemptFinished:
-    return AttemptFinished(
-        message.execution_id,
-        message.task.id,
-        message.attempt,
-        state.worker_id,
-        0,
-        now_ms,
-        Outcome.LOST,
-        error=error,
-    )
+def _never_ran(
+    state: WorkerRecord, attempt: tuple[str, str, int], now_ms: int, error: TaskFailure | None = None
+) -> AttemptFinished:
+    """Report an attempt that this incarnation has not run and never will: cancelled, or lost by an error."""
+    outcome = Outcome.CANCELLED if error is None else Outcome.LOST
+    return AttemptFinished(*attempt, state.worker_id, 0, now_ms, outcome, error=error)
 
 
 def _ended(state: WorkerRecord, message: AttemptEnded) -> Iterator[WorkerFact]:
@@ -201,20 +196,14 @@ def _cancel(state: WorkerRecord, message: CancelTask, now_ms: int) -> Iterator[W
     seen = state.seen.get(key, 0)
     if message.attempt > seen:
         yield from _stop_older(state, key)
-        yield AttemptReported(
-            AttemptFinished(
-                message.execution_id,
-                message.task_id,
-                message.attempt,
-                state.worker_id,
-                0,
-                now_ms,
-                Outcome.CANCELLED,
-            )
-        )
+        is_stale = message.incarnation not in (0, state.incarnation)
+        error = _STALE if is_stale else None
+        yield AttemptReported(_never_ran(state, (*key, message.attempt), now_ms, error))
         return
     record = state.attempts.get(key)
     if record is None or record.attempt != message.attempt or not record.is_running:
+        return
+    if message.unless_started and record.started_at:
         return
     if not record.is_stopping:
         yield AttemptStopping(key, record.attempt, is_forced=message.is_forced)

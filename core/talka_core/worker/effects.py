@@ -64,10 +64,15 @@ def answer(state: WorkerRecord, message: m.WorkerMessage) -> Iterable[Effect]:
             key = (message.execution_id, message.task.id)
             yield from _repeat(state, key, message.attempt)
         case m.CancelTask():
-            # Never answered with the start: that is answered with a cancellation, and so on for ever.
-            record = state.attempts.get((message.execution_id, message.task_id))
-            if record is not None and record.attempt == message.attempt and record.report is not None:
+            key = (message.execution_id, message.task_id)
+            record = state.attempts.get(key)
+            if record is None or record.attempt != message.attempt:
+                return
+            if record.report is not None:
                 yield Send(Recipient.SCHEDULER, record.report, notice=True)
+            elif message.unless_started and record.started_at:
+                # Else never answered with the start: that asks for a cancellation, and so on for ever.
+                yield _started(state, key, record)
         case _:
             pass
 

@@ -65,6 +65,13 @@ class TaskWithdrawn(Fact, frozen=True, gc=False):
     attempt: int
 
 
+class TaskStartTimeoutReached(Fact, frozen=True, gc=False):
+    """The attempt was sent to a worker and has not started in time: it is withdrawn unless it has by now."""
+
+    task_id: str
+    attempt: int
+
+
 class TimeLimitStopped(Fact, frozen=True, gc=False):
     """The execution's time stands still: it is paused, or all that is left of it only waits."""
 
@@ -111,6 +118,7 @@ ControlEvent = (
     | TaskPaused
     | TaskResumed
     | TaskWithdrawn
+    | TaskStartTimeoutReached
     | TimeLimitStopped
     | TimeLimitResumed
     | TaskFellBack

@@ -11,7 +11,8 @@ class RollbackStarted(Fact, frozen=True, gc=False):
 
     ``request_id`` is that of the request, so that a repeated one is known.
     ``parent`` is what undoes the task whose sub-workflow the execution is, if that asked.
-    ``resumed`` are maps among the tasks that keep those of their items that are not.
+    ``resumed`` are maps among the tasks that keep those of their items that are not;
+    ``paused`` are tasks among them that were paused then and still are, and stay so.
     """
 
     to: int
@@ -20,6 +21,7 @@ class RollbackStarted(Fact, frozen=True, gc=False):
     request_id: str = ""
     parent: Parent | None = None
     resumed: tuple[str, ...] = ()
+    paused: tuple[str, ...] = ()
 
 
 class ExecutionRolledBack(Fact, frozen=True, gc=False):

@@ -49,12 +49,18 @@ class StartTask(ToWorker, frozen=True, gc=False):
 
 
 class CancelTask(ToWorker, frozen=True, gc=False):
-    """Stop an attempt, at once if it ``is_forced``, or never start it."""
+    """Stop an attempt, at once if it ``is_forced``, or never start it.
+
+    With ``unless_started`` one that has started goes on. What a worker's other ``incarnation`` made of
+    it, the worker cannot know: then it is lost. 0 is any.
+    """
 
     execution_id: str
     task_id: str
     attempt: int
     is_forced: bool = False
+    unless_started: bool = False
+    incarnation: int = 0
 
 
 class SettleReport(ToWorker, frozen=True, gc=False):

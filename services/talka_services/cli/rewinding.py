@@ -186,6 +186,7 @@ def _print_plan(plan: RollbackPlan) -> None:
         ("compensated, in this order", plan.compensated),
         ("kept", plan.kept),
         ("run again", plan.again),
+        ("of these, paused until they are resumed", plan.paused),
         ("removed from the graph", plan.removed),
         ("irreversible: needs --accept-irreversible", plan.irreversible),
     ]

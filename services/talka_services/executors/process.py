@@ -10,7 +10,7 @@ from typing import cast
 from msgspec import Struct
 
 from talka_protocols.errors import TaskFailedError
-from talka_protocols.ports import Attempt, Logbook
+from talka_protocols.ports import Attempt
 from talka_protocols.tasklogs import Channel
 from talka_services.executors import families
 from talka_services.executors.capture import Capture
@@ -52,7 +52,7 @@ async def run_process(launch: Launch, attempt: Attempt, guardian: Guardian, samp
         TaskFailedError: the system could not start it.
         MemoryExceededError: it held more than it may and was killed with everything it started.
     """
-    process = _Process(launch, guardian, attempt.logbook)
+    process = _Process(launch, guardian, attempt)
     is_cancelled = await uninterrupted(_start(process, launch))
     watch = CommandWatch(process.pid, attempt, process.kill)
     sampler.watch(watch)
@@ -98,11 +98,12 @@ async def _start(process: _Process, launch: Launch) -> None:
 class _Process(asyncio.SubprocessProtocol):
     """Receives what happens to the process from the loop."""
 
-    def __init__(self, launch: Launch, guardian: Guardian, logbook: Logbook | None) -> None:
+    def __init__(self, launch: Launch, guardian: Guardian, attempt: Attempt) -> None:
         self.ended = asyncio.Event()
         self.run = uuid.uuid4().hex
         self._guardian = guardian
-        self._logbook = logbook
+        self._progress = attempt.progress
+        self._logbook = attempt.logbook
         self._stdin = launch.stdin
         self._streams = {
             _STDOUT: Capture(launch.output_bytes_max),
@@ -128,8 +129,10 @@ class _Process(asyncio.SubprocessProtocol):
         pipe.close()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Keep the ends of what was printed for the result, and hand all of it on."""
+        """Keep the ends of what was printed for the result, and hand all of it on; who prints is alive."""
         self._streams[fd].feed(data)
+        if self._progress is not None:
+            self._progress.beat()
         if self._logbook is not None:
             self._logbook.write(Channel.STDOUT if fd == _STDOUT else Channel.STDERR, data)
 

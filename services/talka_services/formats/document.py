@@ -94,7 +94,8 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
         RetryPolicy, Meta(description="How long to wait between attempts, and which errors are worth one.")
     ] = RetryPolicy()
     start_timeout_seconds: Annotated[
-        Seconds | None, Meta(description="From being ready to having its resources; then it has timed out.")
+        Seconds | None,
+        Meta(description="From being ready to having started on a worker; then it has timed out."),
     ] = None
     heartbeat_timeout_seconds: Annotated[
         Seconds | None,

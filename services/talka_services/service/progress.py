@@ -137,6 +137,10 @@ class AttemptProgress:
         if self._unconfirmed:
             await asyncio.wait(list(self._unconfirmed.values()))
 
+    def beat(self) -> None:
+        """Let the time begin anew in which the attempt must show that it is alive."""
+        self.heartbeat.beat()
+
     async def _save_checkpoint(self, data: Raw) -> None:
         self._taken += 1
         mine, self._newest = self._taken, data
@@ -152,6 +156,8 @@ class AttemptProgress:
         saved = await self._stored(bytes(data))
         self._sequence += 1
         waiting = self._unconfirmed[self._sequence] = asyncio.get_running_loop().create_future()
+        # An attempt that is stopped meanwhile hears no answer, and a refusal that nobody hears is no fault.
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
         request = self._request(self._sequence, mark, name, saved)
         self._tell(ProgressMade(self._start.worker_id, request))
         return await asyncio.shield(waiting)

@@ -108,6 +108,22 @@ def start_timeout() -> Model:
     return model
 
 
+def start_withdrawn() -> Model:
+    """A worker does not start an attempt in time, says so when it is withdrawn, and runs the next one."""
+    tasks = (Task("a", AGENT_TYPE, resources=CORE, start_timeout=5.0, retries=1),)
+    model = Model({"w1": 1.0})
+    model.submit(Workflow("golden", "golden", tasks))
+    while not any(isinstance(message, m.StartTask) for _, message in model.soup):
+        model.deliver(0)
+    model.soup = [(to, message) for to, message in model.soup if not isinstance(message, m.StartTask)]
+    model.fire((Recipient.SCHEDULER, "golden", "start/a"))
+    deliver_all(model)
+    model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+    deliver_all(model)
+    end(model, "a", Outcome.SUCCEEDED)
+    return model
+
+
 def heartbeat_timeout() -> Model:
     """An attempt gives no sign of life in time, and the next one succeeds."""
     tasks = (Task("a", AGENT_TYPE, resources=CORE, retries=1, heartbeat_timeout=5.0),)

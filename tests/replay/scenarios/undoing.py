@@ -90,6 +90,34 @@ def _retry(model: Model) -> None:
     deliver_all(model)
 
 
+def group_with_map() -> Model:
+    """A task behind a map fails, so the items of the map are undone, and then what was before it."""
+    undo = Action(AGENT_TYPE, {"item": "${item}"})
+    tasks = (
+        Task("a", AGENT_TYPE, group="g", compensation=Action(AGENT_TYPE)),
+        Task("m", AGENT_TYPE, group="g", dependencies=("a",), map=MapOver([1, 2]), compensation=undo),
+        Task("b", AGENT_TYPE, group="g", dependencies=("m",)),
+    )
+    model = begun(check(Workflow("golden", "golden", tasks)))
+    for task_id in ("a", "m[0]", "m[1]"):
+        end(model, task_id, Outcome.SUCCEEDED)
+    end(model, "b", Outcome.FAILED)
+    return model
+
+
+def rollback_of_paused() -> Model:
+    """A task stays paused when everything goes back to an event at which it was, until it is resumed."""
+    model = _undoable()
+    model.ask(m.PauseExecution("golden", "one", "c"))
+    deliver_all(model)
+    to = model.players[Recipient.SCHEDULER, "golden"].state.version
+    end(model, "d", Outcome.SUCCEEDED)
+    model.ask(m.RollBackExecution("golden", to, request_id="two"))
+    deliver_all(model)
+    model.ask(m.ResumeExecution("golden", "three", "c"))
+    return model
+
+
 def fork() -> Model:
     """A new execution begins with what had ended at an event of a failed one, and runs the rest."""
     model = begun(workflow_of(*DIAMOND))

@@ -16,6 +16,7 @@ from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.commit import decode_commit
 from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.policies import Action
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
@@ -36,7 +37,7 @@ def _model(*tasks: Task, cores: float = 2.0, **config: Any) -> Model:
 
 
 def _ask(model: Model, request: Any, **fields: Any) -> None:
-    model.ask(request("e", f"q{next(numbers)}", **fields))
+    model.ask(request("e", request_id=f"q{next(numbers)}", **fields))
     model.deliver_all()
 
 
@@ -221,4 +222,66 @@ def test_a_request_is_heard_once() -> None:
         model.ask(request)
         model.deliver_all()
     assert _state(model).status is ExecutionState.RUNNING
+    model.finish()
+
+
+def _two_in_a_row() -> Model:
+    """Return an execution whose task ``b`` is paused while ``a``, which it needs, runs."""
+    undo = Action(AGENT_TYPE)
+    tasks = (Task("a", AGENT_TYPE, compensation=undo), Task("b", AGENT_TYPE, dependencies=("a",)))
+    model = _model(*tasks)
+    _ask(model, m.PauseExecution, task_id="b")
+    return model
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_task_that_was_paused_at_the_event_gone_back_to_stays_so(is_resumed: bool) -> None:
+    """Unless somebody has resumed it since: what people wish is no effect."""
+    model = _two_in_a_row()
+    to = _state(model).version
+    _end(model, "a")
+    assert _status(model, "b") is S.READY
+    if is_resumed:
+        _ask(model, m.ResumeExecution, task_id="b")
+        _end(model, "b")
+    _ask(model, m.RollBackExecution, to=to)
+    _end(model, "undo:a:1")
+    _end(model, "a")
+    assert _state(model).tasks["b"].is_paused is not is_resumed
+    assert _status(model, "b") is (S.SCHEDULED if is_resumed else S.READY)
+    model.finish()
+    assert _state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_a_task_that_was_paused_after_the_event_is_not() -> None:
+    """At that event nobody had paused it."""
+    model = _two_in_a_row()
+    _end(model, "a")
+    _ask(model, m.RollBackExecution, to=2)
+    _end(model, "undo:a:1")
+    assert not _state(model).tasks["b"].is_paused
+    model.finish()
+
+
+def test_a_pause_outlives_a_crash_in_the_rollback() -> None:
+    """Whoever takes over finds the pause in its event."""
+    model = _two_in_a_row()
+    to = _state(model).version
+    _end(model, "a")
+    _ask(model, m.RollBackExecution, to=to)
+    model.crash(Recipient.SCHEDULER, "e")
+    model.deliver_all()
+    assert _state(model).rollback.paused == ("b",)
+    _end(model, "undo:a:1")
+    assert _state(model).tasks["b"].is_paused
+    model.finish()
+
+
+def test_a_restart_lets_go_of_pauses() -> None:
+    """Whoever restarts wants it to run."""
+    model = _model(Task("a", AGENT_TYPE))
+    _ask(model, m.PauseExecution, task_id="a")
+    _end(model, "a", Outcome.FAILED)
+    _ask(model, m.RestartExecution)
+    assert not _state(model).tasks["a"].is_paused
     model.finish()

@@ -263,6 +263,39 @@ def test_requests_that_conflict_or_repeat() -> None:
     assert ask(model, task_id="a", request_id="one") == []
 
 
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ({"from_task": "d"}, "still_running"),
+        ({"from_task": "nobody"}, "unknown_task"),
+        ({"from_event": 999}, "unknown_event"),
+    ],
+)
+def test_restarts_that_cannot_be_done_are_refused(request_: dict[str, Any], code: str) -> None:
+    """Each is an event with a reason, and what runs goes on."""
+    model = ran_chain()
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("e", request_id="one", **request_))
+    assert history(model)[-1].code == code
+    assert statuses(model)["d"] in {S.SCHEDULED, S.RUNNING}
+    model.finish()
+
+
+@pytest.mark.parametrize("is_restart_first", [False, True])
+def test_a_cancel_and_a_restart_at_once(is_restart_first: bool) -> None:
+    """Each counts in the order in which they came, and what came too early may be asked again."""
+    model = ran_chain()
+    requests = [m.CancelExecution("e", "asked to"), m.RestartExecution("e", request_id="again")]
+    model.tell_together(Recipient.SCHEDULER, requests[::-1] if is_restart_first else requests)
+    model.deliver_all()
+    refusals = [event.code for event in history(model) if isinstance(event, e.RequestRefused)]
+    assert refusals == ["nothing_to_restart" if is_restart_first else "not_at_rest"]
+    model.finish()
+    assert state(model).status is ExecutionState.CANCELLED
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("e", request_id="once more"))
+    model.finish()
+    assert state(model).status is ExecutionState.SUCCEEDED
+
+
 def test_event_whose_state_is_gone_is_refused() -> None:
     """Events between the target of a rollback and its end cannot be gone back to; those before it can."""
     model = ran_chain()

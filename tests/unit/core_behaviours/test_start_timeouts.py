@@ -1,4 +1,7 @@
-"""Goal: a task that does not get its resources in time is given up, and asks the pool for nothing more."""
+"""Goal: a task that does not start in time is given up, wherever it was stuck, and never starts late.
+
+Method: the closed model; what the worker was sent can be dropped, delayed or repeated.
+"""
 
 from __future__ import annotations
 
@@ -52,17 +55,137 @@ def test_a_task_that_gets_no_resources_in_time_has_timed_out() -> None:
     assert _state(model).status is ExecutionState.FAILED
 
 
-def test_a_timer_that_rings_when_the_task_has_resources_does_nothing() -> None:
-    """From then on the time-out of the attempt counts."""
-    model = _model()
+def _sent(**more: Any) -> Model:
+    """Return the execution with ``b`` on its way to the worker, which has not heard of it."""
+    model = _model(**more)
     run = next(iter(model.running))
     model.begin(run)
     model.end(run, Outcome.SUCCEEDED)
+    while _status(model) is not S.SCHEDULED:
+        model.deliver(0)
+    return model
+
+
+def _start_of(model: Model) -> m.StartTask:
+    return next(msg for _, msg in model.archive if isinstance(msg, m.StartTask) and msg.task.id == "b")
+
+
+def _lose_starts(model: Model) -> None:
+    model.soup = [(to, msg) for to, msg in model.soup if not isinstance(msg, m.StartTask)]
+
+
+def test_a_task_that_has_started_is_late_no_more() -> None:
+    """From then on the time-out of the attempt counts."""
+    model = _sent()
+    model.deliver_all()
+    model.begin(next(iter(model.running)))
     model.deliver_all()
     model.fire(START)
-    assert _status(model) is S.SCHEDULED
+    assert _status(model) is S.RUNNING
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_an_attempt_that_its_worker_has_not_seen_in_time_is_withdrawn_and_tried_again() -> None:
+    """The worker answers that it never ran, and a start that comes later is not followed."""
+    model = _sent(retries=1)
+    late = _start_of(model)
+    _lose_starts(model)
+    model.fire(START)
+    assert (_status(model), _state(model).tasks["b"].is_overdue) == (S.SCHEDULED, True)
+    model.deliver_all()
+    record = _state(model).tasks["b"]
+    assert (record.status, record.error.code) == (S.RETRYING, "start_timeout")
+    assert "was not started by worker w1 within 5 s" in record.error.message
+    model.tell(Recipient.WORKER, late)
+    assert not model.running
+    model.finish()
+    assert (_state(model).status, _state(model).tasks["b"].attempt) == (ExecutionState.SUCCEEDED, 2)
+
+
+def test_an_attempt_that_never_started_times_out_without_retries() -> None:
+    """Its allocation goes back, and its error says where it was stuck."""
+    model = _sent()
+    _lose_starts(model)
+    model.fire(START)
+    model.deliver_all()
+    record = _state(model).tasks["b"]
+    assert (record.status, record.error.code) == (S.TIMED_OUT, "start_timeout")
+    assert not model.players[Recipient.RESOURCE, "default"].state.grants
+    model.finish()
+
+
+def test_an_attempt_that_started_before_its_withdrawal_came_goes_on() -> None:
+    """The worker says so once more where that was lost."""
+    model = _sent()
+    model.deliver_all()
+    model.begin(next(iter(model.running)))
+    model.soup.clear()
+    model.fire(START)
+    model.deliver_all()
+    assert _status(model) is S.RUNNING
+    model.finish()
+    assert _state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_the_withdrawal_is_owed_until_it_is_answered_and_the_start_is_not() -> None:
+    """Whoever takes over sends no start after it."""
+    model = _sent()
+    _lose_starts(model)
+    model.fire(START)
+    model.soup.clear()
+    model.crash(Recipient.SCHEDULER, "e")
+    sent = [msg for _, msg in model.soup if isinstance(msg, m.StartTask | m.CancelTask)]
+    assert sent == [m.CancelTask("w1", "e", "b", 1, unless_started=True, incarnation=1)]
+    model.deliver_all()
+    assert _status(model) is S.TIMED_OUT
+    model.finish()
+
+
+def test_a_worker_that_is_lost_may_have_started_it() -> None:
+    """Nobody knows, so the attempt is lost like any other, and the time begins anew with the next."""
+    model = _sent()
+    _lose_starts(model)
+    model.fire(START)
+    model.soup.clear()
+    model.now_ms += 1_000
+    model.silence("w1")
+    model.deliver_all()
+    record = _state(model).tasks["b"]
+    assert (record.lost, record.ready_at) == (1, model.now_ms)
+    model.finish()
+    assert _state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_a_worker_that_was_restarted_does_not_answer_for_its_earlier_life() -> None:
+    """That may have run the attempt, so it is lost and not withdrawn."""
+    model = _sent()
+    model.deliver_all()
+    model.begin(next(iter(model.running)))
+    model.soup.clear()
+    model.fire(START)
+    model.crash_worker("w1")
+    withdrawal = next(m_ for _, m_ in model.soup if isinstance(m_, m.CancelTask))
+    model.tell(Recipient.WORKER, m.Enlisted("w1", 2))
+    model.tell(Recipient.WORKER, withdrawal)
+    report = next(m_ for _, m_ in model.soup if isinstance(m_, m.AttemptFinished))
+    assert (report.outcome, report.started_at) == (Outcome.LOST, 0)
+    model.deliver_all()
+    assert _state(model).tasks["b"].lost == 1
+    model.finish()
+    assert _state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_a_cancel_takes_the_place_of_the_withdrawal() -> None:
+    """The task is cancelled and not late."""
+    model = _sent()
+    _lose_starts(model)
+    model.fire(START)
+    model.soup.clear()
+    model.ask(m.CancelExecution("e", "asked to"))
+    model.deliver_all()
+    assert _status(model) is S.CANCELLED
+    model.finish()
 
 
 def test_the_time_begins_anew_after_a_pause() -> None:

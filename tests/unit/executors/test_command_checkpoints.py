@@ -25,6 +25,7 @@ class Kept:
         self.checkpoint = Raw(b"null")
         self.steps: dict[str, Raw] = {}
         self.artifacts: dict[str, ClaimCheck | None] = {}
+        self.beats = 0
         self.saves: list[bytes] = []
 
     async def save(self, mark: Mark, name: str, data: Raw) -> Raw:
@@ -36,6 +37,10 @@ class Kept:
 
     async def settled(self) -> None:
         """Return at once."""
+
+    def beat(self) -> None:
+        """Count it."""
+        self.beats += 1
 
 
 def attempt(kept: Kept, shell: str) -> Attempt:
@@ -53,6 +58,15 @@ async def test_next_attempt_finds_the_file(command: CommandExecutor) -> None:
     result = await command.execute(attempt(kept, 'cat "$TALKA_CHECKPOINT"; rm "$TALKA_CHECKPOINT"'))
     assert result["stdout"] == "page 3\n"
     assert kept.saves == [b'"page 3\\n"']
+
+
+async def test_whatever_a_program_prints_shows_that_it_is_alive(command: CommandExecutor) -> None:
+    """Output and errors count alike, and a program that prints nothing shows nothing."""
+    talking, silent = Kept(), Kept()
+    await command.execute(attempt(talking, "echo one; sleep 0.2; echo two >&2"))
+    await command.execute(attempt(silent, "true"))
+    assert talking.beats >= 2
+    assert silent.beats == 0
 
 
 async def test_bytes_that_are_no_text_survive(command: CommandExecutor, tmp_path: Path) -> None:

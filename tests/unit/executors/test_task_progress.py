@@ -75,6 +75,7 @@ class Kept:
         self.checkpoint = Raw(b"null")
         self.steps: dict[str, Raw] = {}
         self.artifacts: dict[str, ClaimCheck | None] = {}
+        self.beats = 0
         self.refusal: Exception | None = None
 
     async def save(self, mark: Mark, name: str, data: Raw) -> Raw:
@@ -89,6 +90,10 @@ class Kept:
 
     async def settled(self) -> None:
         """Return at once."""
+
+    def beat(self) -> None:
+        """Count it."""
+        self.beats += 1
 
 
 @pytest.fixture

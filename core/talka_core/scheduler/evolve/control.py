@@ -81,7 +81,8 @@ def _task_paused(state: ExecutionRecord, event: e.TaskPaused, _at: int) -> None:
     record = state.tasks[event.task_id]
     if record.status is TaskStatus.READY and not record.is_paused:
         leave(state, event.task_id, record)
-    record.is_paused = True
+    if not record.is_paused:
+        record.is_paused, record.paused_version = True, state.version
     hear(state, event.request_id)
 
 
@@ -103,6 +104,10 @@ def _withdrawn(state: ExecutionRecord, event: e.TaskWithdrawn, _at: int) -> None
     if state.is_reordered:
         record.rank = rank_of(state, event.task_id)
     enqueue(state, event.task_id, record)
+
+
+def _overdue(state: ExecutionRecord, event: e.TaskStartTimeoutReached, _at: int) -> None:
+    state.tasks[event.task_id].is_overdue = True
 
 
 def _parked(state: ExecutionRecord, event: e.TaskParked, _at: int) -> None:
@@ -138,6 +143,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.TaskPaused: _task_paused,
     e.TaskResumed: _task_resumed,
     e.TaskWithdrawn: _withdrawn,
+    e.TaskStartTimeoutReached: _overdue,
     e.TaskParked: _parked,
     e.TaskReleased: _released,
     e.TimeLimitStopped: _time_stopped,

@@ -56,6 +56,7 @@ def _scheduled(state: ExecutionRecord, event: e.TaskScheduled, at: int) -> None:
     record.hands, record.hands_until = event.hands, event.hands_until
     record.incarnation, record.is_shared = event.incarnation, event.is_shared
     record.started_at = record.finished_at = 0
+    record.is_overdue = False
     record.may_have_acted, record.newest_fence = True, event.fence
     if record.undoes:
         state.tasks[record.undoes].newest_fence = event.fence

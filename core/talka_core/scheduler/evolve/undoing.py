@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -52,7 +52,7 @@ def _undone(state: ExecutionRecord, record: TaskRecord) -> None:
 def _rollback_started(state: ExecutionRecord, event: e.RollbackStarted, _at: int) -> None:
     _begin_anew(state, event.request_id)
     state.status = ExecutionState.ROLLING_BACK
-    state.rollback = Rollback(event.to, event.tasks, event.then, resumed=event.resumed)
+    state.rollback = Rollback(event.to, event.tasks, event.then, resumed=event.resumed, paused=event.paused)
     if event.parent is not None:
         state.undone_for, state.is_parent_informed = event.parent, False
     again: list[str] = []
@@ -68,16 +68,25 @@ def _rollback_started(state: ExecutionRecord, event: e.RollbackStarted, _at: int
 
 def _rolled_back(state: ExecutionRecord, event: e.ExecutionRolledBack, at: int) -> None:
     assert state.rollback is not None, "only what was begun ends"
-    tasks, resumed, state.rollback = state.rollback.tasks, state.rollback.resumed, None
+    done, state.rollback = state.rollback, None
     state.lost_spans.append((event.to + 1, state.version))
     if event.then is Then.CONTINUE:
-        _run_again(state, tasks, resumed, event.to, at)
+        pauses = {t: state.tasks[t].paused_version for t in done.paused if state.tasks[t].is_paused}
+        _run_again(state, done.tasks, done.resumed, event.to, at)
+        _pause_again(state, pauses)
         return
     state.status, state.finished_at = ExecutionState.ROLLED_BACK, at
     state.reason = f"It was rolled back to event {event.to}."
-    for task_id in tasks:
+    for task_id in done.tasks:
         _end_undone(state, task_id, at)
     _count(state)
+
+
+def _pause_again(state: ExecutionRecord, pauses: Mapping[str, int]) -> None:
+    """Let tasks be paused still: that is somebody's wish and no effect, so it ends when somebody says so."""
+    for task_id, version in pauses.items():
+        record = state.tasks[task_id]
+        record.is_paused, record.paused_version = True, version
 
 
 def _rollback_failed(state: ExecutionRecord, event: e.RollbackFailed, at: int) -> None:
