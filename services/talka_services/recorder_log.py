@@ -8,7 +8,8 @@ Such logs are exports and archives: `follow` ends where the log ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,8 @@ from talka_protocols.subjects import LogName
 
 TOPIC = "talka.commit:"
 PAGE = 1000
+CREATION_LOCK = 0x74616C6B61
+"""The advisory lock of PostgreSQL under which tables are made: the letters ``talka``."""
 EVENTS_TABLE = "talka_events"
 
 T = TypeVar("T")
@@ -161,6 +164,20 @@ def sqlite_log(path: Path | str) -> RecorderLog:
     return RecorderLog(recorder, close=datastore.close)
 
 
+@contextmanager
+def sole_creator(dsn: str) -> Iterator[None]:
+    """Hold the database's advisory lock for making tables.
+
+    ``CREATE TABLE IF NOT EXISTS`` looks first and creates then, so two that do it
+    at once may both create, and one is refused.
+    """
+    from psycopg import connect  # noqa: PLC0415
+
+    with connect(dsn) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION_LOCK,))
+        yield
+
+
 def postgres_log(dsn: str, table: str = EVENTS_TABLE) -> RecorderLog:
     """Return the logs in a PostgreSQL database, whose table is made if it does not exist.
 
@@ -173,6 +190,7 @@ def postgres_log(dsn: str, table: str = EVENTS_TABLE) -> RecorderLog:
     """
     try:
         from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore  # noqa: PLC0415
+        from psycopg import Error as PostgresError  # noqa: PLC0415
         from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
     except ImportError as error:
         raise CallerError(
@@ -189,8 +207,9 @@ def postgres_log(dsn: str, table: str = EVENTS_TABLE) -> RecorderLog:
     )
     recorder = PostgresApplicationRecorder(datastore, events_table_name=table)
     try:
-        recorder.create_table()
-    except PersistenceError as error:
+        with sole_creator(dsn):
+            recorder.create_table()
+    except (PersistenceError, PostgresError) as error:
         datastore.close()
         raise CallerError(
             f"The PostgreSQL database {parts.get('dbname', 'talka')!r} at {parts.get('host', 'localhost')} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.behaviour import Effect, Send, SetAlarm
+from talka_core.behaviour import ClearAlarm, Effect, Send, SetAlarm
 from talka_core.starter.state import Run, ScheduleRecord
 from talka_protocols.events import (
     RunRecorded,
@@ -12,7 +12,9 @@ from talka_protocols.events import (
     ScheduleEvent,
     ScheduleFired,
     ScheduleMissed,
+    SchedulePaused,
     ScheduleQueued,
+    ScheduleRemoved,
     ScheduleResumed,
     ScheduleSet,
     ScheduleSkipped,
@@ -41,7 +43,7 @@ def react(state: ScheduleRecord, event: ScheduleEvent) -> Iterator[Effect]:
                 yield _cancel(state, event.execution_id, run)
         case _:
             pass
-    if moves_alarm(event):
+    if moves_alarm(event) or stops_alarm(event):
         yield from _alarm(state)
 
 
@@ -52,6 +54,11 @@ def moves_alarm(event: ScheduleEvent) -> bool:
     return isinstance(
         event, ScheduleSet | ScheduleResumed | ScheduleMissed | ScheduleSkipped | ScheduleQueued
     )
+
+
+def stops_alarm(event: ScheduleEvent) -> bool:
+    """Tell whether the fact says that the schedule is not due, however far off that would have been."""
+    return isinstance(event, SchedulePaused | ScheduleRemoved)
 
 
 def resume(state: ScheduleRecord) -> Iterator[Effect]:
@@ -94,3 +101,5 @@ def _cancel(state: ScheduleRecord, execution_id: str, _run: Run) -> Effect:
 def _alarm(state: ScheduleRecord) -> Iterator[Effect]:
     if state.is_armed:
         yield SetAlarm(state.name, DUE, state.next_at)
+    elif state.is_paused or state.is_removed:
+        yield ClearAlarm(state.name, DUE)
