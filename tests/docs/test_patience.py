@@ -18,7 +18,9 @@ def busy_share() -> mock.Mock:
 
 
 def program(seconds: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(["sleep", str(seconds)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        ["sleep", str(seconds)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def test_a_program_that_hangs_on_an_idle_machine_is_stopped(busy_share: mock.Mock) -> None:

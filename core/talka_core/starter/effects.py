@@ -21,7 +21,9 @@ from talka_protocols.events import (
 )
 from talka_protocols.messages import (
     CancelExecution,
+    PauseSchedule,
     Recipient,
+    RemoveSchedule,
     ReportEnd,
     StarterMessage,
     SubmitWorkflow,
@@ -69,8 +71,11 @@ def resume(state: ScheduleRecord) -> Iterator[Effect]:
 
 
 def answer(state: ScheduleRecord, message: StarterMessage) -> Iterable[Effect]:
-    """Set the alarm again if it rang too early: the clock was set back, or it ran fast."""
-    return _alarm(state) if isinstance(message, TimerFired) else ()
+    """Set the alarm again if it rang too early: the clock was set back, or it ran fast.
+
+    A request that comes again may be one whose alarm nobody has cleared yet.
+    """
+    return _alarm(state) if isinstance(message, TimerFired | PauseSchedule | RemoveSchedule) else ()
 
 
 def is_over(state: ScheduleRecord) -> bool:

@@ -141,7 +141,7 @@ def _reads_a_child_from_a_file(shell: Shell, parent: str, child: str) -> None:
         plan = shell.json("rollback", wanted, "--to", "1", "--dry-run", *where)
         (undone,) = plan["children"]
         assert (undone["task_id"], undone["execution_id"]) == ("bed", child)
-        assert undone["plan"]["irreversible"] == ["plant"]
+        assert undone["plan"]["compensated"] == ["plant"]
         shown = shell.run("rollback", wanted, "--to", "1", "--dry-run", *where)
         assert f"with bed, sub-workflow {child}" in " ".join(shown.split())
 
