@@ -8,8 +8,7 @@ Such logs are exports and archives: `follow` ends where the log ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -21,11 +20,10 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 from talka_protocols.errors import CallerError, ConflictError, PlatformError
 from talka_protocols.ports import Heap, StoredCommit
 from talka_protocols.subjects import LogName
+from talka_services.postgres import PostgresDatabase
 
 TOPIC = "talka.commit:"
 PAGE = 1000
-CREATION_LOCK = 0x74616C6B61
-"""The advisory lock of PostgreSQL under which tables are made: the letters ``talka``."""
 EVENTS_TABLE = "talka_events"
 
 T = TypeVar("T")
@@ -164,20 +162,6 @@ def sqlite_log(path: Path | str) -> RecorderLog:
     return RecorderLog(recorder, close=datastore.close)
 
 
-@contextmanager
-def sole_creator(dsn: str) -> Iterator[None]:
-    """Hold the database's advisory lock for making tables.
-
-    ``CREATE TABLE IF NOT EXISTS`` looks first and creates then, so two that do it
-    at once may both create, and one is refused.
-    """
-    from psycopg import connect  # noqa: PLC0415
-
-    with connect(dsn) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION_LOCK,))
-        yield
-
-
 def postgres_log(dsn: str, table: str = EVENTS_TABLE) -> RecorderLog:
     """Return the logs in a PostgreSQL database, whose table is made if it does not exist.
 
@@ -188,35 +172,12 @@ def postgres_log(dsn: str, table: str = EVENTS_TABLE) -> RecorderLog:
     Raises:
         CallerError: the extra ``postgres`` is not installed, or the database cannot be reached.
     """
-    try:
-        from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore  # noqa: PLC0415
-        from psycopg import Error as PostgresError  # noqa: PLC0415
-        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
-    except ImportError as error:
-        raise CallerError(
-            "PostgreSQL needs the extra `postgres`.", hint="pip install 'talka[postgres]'"
-        ) from error
-    parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
-    datastore = PostgresDatastore(
-        dbname=parts.get("dbname", "talka"),
-        host=parts.get("host", "localhost"),
-        port=parts.get("port", "5432"),
-        user=parts.get("user", "postgres"),
-        password=parts.get("password", ""),
-        originator_id_type="text",
-    )
-    recorder = PostgresApplicationRecorder(datastore, events_table_name=table)
-    try:
-        with sole_creator(dsn):
-            recorder.create_table()
-    except (PersistenceError, PostgresError) as error:
-        datastore.close()
-        raise CallerError(
-            f"The PostgreSQL database {parts.get('dbname', 'talka')!r} at {parts.get('host', 'localhost')} "
-            f"cannot be used: {error}.",
-            hint="Check the connection string, the user's rights and that the server runs.",
-        ) from error
-    return RecorderLog(recorder, close=datastore.close)
+    database = PostgresDatabase(dsn)
+    from eventsourcing.postgres import PostgresApplicationRecorder  # noqa: PLC0415
+
+    recorder = PostgresApplicationRecorder(database.datastore, events_table_name=table)
+    database.create(recorder.create_table)
+    return RecorderLog(recorder, close=database.datastore.close)
 
 
 def _commit(log: LogName, event: StoredEvent) -> StoredCommit:
