@@ -50,7 +50,7 @@ class Changes:
         self._removed[table][key] = None
 
     def forget(self, execution_id: str) -> None:
-        """Remove all rows of an execution's tasks and attempts, those that are there and those to be written."""
+        """Remove all rows of an execution's tasks and attempts, written or noted."""
         self.forgotten[execution_id] = None
         self.executions.pop(execution_id, None)
         self.tasks.pop(execution_id, None)

@@ -16,6 +16,7 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, UsageError
 from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects
+from talka_services.cli.projecting import projector
 from talka_services.cli.running import (
     AllowCommands,
     AllowModules,
@@ -77,6 +78,7 @@ def register(app: typer.Typer) -> None:
     command(services, "scheduler")(scheduler)
     command(services, "resource")(resource)
     command(services, "worker")(worker)
+    command(services, "projector")(projector)
     app.add_typer(services, name="service")
 
 
@@ -136,13 +138,13 @@ async def _up(target: Target, options: LocalOptions) -> None:
         {**largest_offer(options.offers), **options.shared},
         Executors(options.executors).agent_types,
     )
-    stopped = _stopped()
+    stopped = stopped_by_signal()
     # The server is joined first, so that two at once meet at the lock and not half started.
     async with EmbeddedServer(options.data_dir, options.durability) as server:
         with present(options.data_dir, offer):
             async with local(options) as orchestrator:
                 await _admitted(orchestrator.node, stopped)
-                _tell_ready(
+                tell_ready(
                     target,
                     f"talka is up at {server.url}, data in {options.data_dir}",
                     {
@@ -234,10 +236,10 @@ async def _own(
 ) -> None:
     from talka_services.cli.reach import reach_node
 
-    stopped = _stopped()
+    stopped = stopped_by_signal()
     async with reach_node(target, create=True) as node:
         node.own(kinds, pools, configuration)
-        _tell_ready(
+        tell_ready(
             target,
             f"{kinds[0].value} is ready",
             {"ready": kinds[0].value, "namespace": target.namespace, "pid": os.getpid()},
@@ -285,10 +287,10 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
         drain_s=offer.drain_s,
         labels=offer.labels,
     )
-    stopped = _stopped()
+    stopped = stopped_by_signal()
     async with reach_node(target, create=True) as node:
         service = await node.add_worker(options, executors)
-        _tell_ready(
+        tell_ready(
             target,
             f"worker {options.worker_id} is ready",
             {"ready": "worker", "worker_id": options.worker_id, "pool": options.pool, "pid": os.getpid()},
@@ -343,7 +345,7 @@ async def _admitted(node: Node, stopped: asyncio.Future[None]) -> None:
             await asyncio.wait((stopped,), timeout=ADMITTED_S)
 
 
-def _stopped() -> asyncio.Future[None]:
+def stopped_by_signal() -> asyncio.Future[None]:
     """Return what is done as soon as SIGTERM or SIGINT comes; the second one ends the process at once."""
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[None] = loop.create_future()
@@ -358,7 +360,7 @@ def _stopped() -> asyncio.Future[None]:
     return stopped
 
 
-def _tell_ready(target: Target, sentence: str, document: dict[str, Any]) -> None:
+def tell_ready(target: Target, sentence: str, document: dict[str, Any]) -> None:
     """Say once that it is ready: a sentence on standard error, or a line of JSON on standard output."""
     if target.is_json:
         print_json(document)

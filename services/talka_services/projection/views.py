@@ -162,10 +162,10 @@ class _Writing(TrackingRecorder):
         mark = self.schema.mark
         cursor.execute(
             f"UPDATE {self.schema.prefix}projection SET position = {mark} "  # noqa: S608
-            f"WHERE position = {mark} AND generation = {mark} AND source = {mark}",
+            f"WHERE position = {mark} AND generation = {mark} AND source = {mark} RETURNING position",
             (position, before.position, before.generation, before.source),
         )
-        if cursor.rowcount != 1:
+        if cursor.fetchone() is None:
             raise MovedError
 
     def _forget(self, cursor: Any, changes: Changes) -> None:
