@@ -145,7 +145,7 @@ def test_two_projectors_of_one_model_do_the_work_once(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_emptied_under_a_projector_is_whole_again(tmp_path: Path) -> None:
-    """Rebuilding begins another generation, so what a running projector has in mind is not written over it."""
+    """Rebuilding begins another generation, so what a running projector has in mind is not written."""
     commits = notifications(history(8, 10, 80), 8)
     view, alone = opened(tmp_path / "a"), opened(tmp_path / "b")
 

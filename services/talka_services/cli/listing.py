@@ -41,7 +41,7 @@ class Wanted(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """The executions, and of a read model those that are broken, with the reason, and how far it is behind."""
+    """The executions; of a read model also those that are broken, and how far it is behind."""
 
     statuses: Sequence[Any]
     broken: Sequence[tuple[str, str]] = ()

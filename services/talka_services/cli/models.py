@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -79,6 +80,11 @@ def place_of(target: Target, database: str | None) -> str:
     if os.path.isdir(database):
         raise UsageError(f"--database {database} is a directory.", hint="Name a file in it.")
     return database
+
+
+def shown(place: str) -> str:
+    """Return a place as it may be shown: without the password in it."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", place)
 
 
 def is_there(place: str) -> bool:

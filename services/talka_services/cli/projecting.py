@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from talka_services.cli.command import Target, command
-from talka_services.cli.models import Database, Lag, model_of, open_model, place_of
+from talka_services.cli.models import Database, Lag, model_of, open_model, place_of, shown
 from talka_services.cli.screen import console, duration, plain, print_json
 from talka_services.loop import run as run_loop
 
@@ -76,8 +76,8 @@ async def _project(target: Target, place: str, *, is_rebuilt: bool) -> None:
         work = asyncio.create_task(model.projector.run(), name="projector")
         tell_ready(
             target,
-            f"projector is ready, the read model is {place}",
-            {"ready": "projector", "database": place, "namespace": target.namespace},
+            f"projector is ready, the read model is {shown(place)}",
+            {"ready": "projector", "database": shown(place), "namespace": target.namespace},
         )
         await asyncio.wait((stopped, work), return_when=asyncio.FIRST_COMPLETED)
         work.cancel()
@@ -91,7 +91,7 @@ def _show(target: Target, place: str, lag: Lag) -> None:
     if target.is_json:
         print_json(
             {
-                "database": place,
+                "database": shown(place),
                 "generation": lag.generation,
                 "position": lag.position,
                 "end": lag.end,
@@ -101,4 +101,4 @@ def _show(target: Target, place: str, lag: Lag) -> None:
         )
         return
     behind = f"{lag.commits} commits, {duration(lag.seconds)} behind" if lag.commits else "up to date"
-    console().print(f"{plain(place)}  at {lag.position} of {lag.end}: {behind}")
+    console().print(f"{plain(shown(place))}  at {lag.position} of {lag.end}: {behind}")

@@ -265,7 +265,7 @@ def test_what_was_recorded_is_folded_to_the_same_state() -> None:
 
 
 def test_a_schedule_that_is_not_due_lets_its_alarm_go() -> None:
-    """Pausing and removing clear the alarm, whoever resumes later clears it again, and setting it anew ends that."""
+    """Pausing and removing clear the alarm, resuming clears it again, and setting it anew ends that."""
     desk = Desk(every_seconds=60.0)
     for stop in (m.PauseSchedule("daily"), m.RemoveSchedule("daily")):
         desk.effects.clear()
