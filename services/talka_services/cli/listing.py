@@ -74,8 +74,8 @@ def list_executions(
             hint=f"States: {', '.join(state.value for state in ExecutionState)}.",
         )
     wanted = Wanted(status or "", name, since_ms(since, round(time.time() * 1000)), limit)
-    place = place_of(target, database)
-    is_asked = database is not None or is_there(place)
+    place = place_of(target, database) if database or not target.server else ""
+    is_asked = bool(database) or (bool(place) and is_there(place))
     found = run_loop(_modelled(target, place, wanted) if is_asked else _folded(target, wanted))
     if target.is_json:
         print_json({"executions": [status_document(item) for item in found.statuses]})

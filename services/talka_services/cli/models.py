@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
+from talka_protocols.errors import PlatformError
 from talka_services.cli.command import Target
 from talka_services.cli.outcome import UsageError
 
@@ -50,12 +52,13 @@ class Model(Struct, frozen=True):
 
     async def lag(self) -> Lag:
         """Return how far the model is behind."""
-        import asyncio
+        from talka_services.projection.projector import check_behind
 
         view: View = self.view
         source: JetStreamSource = self.source
         end = await source.end()
         standing = await asyncio.to_thread(view.standing, await source.identity())
+        check_behind(view.place, standing, end)
         written_at = await source.written_at(standing.position) if standing.position < end else 0
         seconds = max(0.0, time.time() - written_at / 1000) if written_at else 0.0
         commits = max(0, end - standing.position)
@@ -63,15 +66,20 @@ class Model(Struct, frozen=True):
 
 
 def place_of(target: Target, database: str | None) -> str:
-    """Return where the read model lies.
+    """Return where the read model lies; each namespace of a data directory has its own.
 
     Raises:
-        UsageError: the place is a directory, or of a kind of database that is not known.
+        UsageError: the place is a directory, of a kind of database that is not known, or not named
+            for a platform whose data directory is elsewhere.
     """
-    from talka_services.projection.places import FILE
-
+    if database is None and target.server:
+        raise UsageError(
+            "Where the read model of that platform lies is not known.",
+            hint="Name it with --database (or TALKA_DATABASE): a SQLite file, or postgresql://...",
+        )
     if database is None:
-        return str(target.data_dir / FILE)
+        mark = "" if target.namespace == "default" else f"-{target.namespace}"
+        return str(target.data_dir / f"readmodel{mark}.sqlite")
     if "://" in database and not database.startswith(("postgresql://", "postgres://")):
         raise UsageError(
             "--database names no kind of database that is known.",
@@ -114,14 +122,25 @@ async def open_model(target: Target, place: str, *, create: bool = False) -> Asy
 
 @asynccontextmanager
 async def model_of(node: Node, place: str) -> AsyncGenerator[Model]:
-    """Open a model beside the log of a process's platform."""
+    """Open a model beside the log of a process's platform.
+
+    Raises:
+        CallerError: it cannot be opened.
+        PlatformError: its database fails.
+    """
     from talka_services.projection import JetStreamSource, Projector, open_view
+    from talka_services.projection.views import DATABASE_ERRORS
 
     view = open_view(place)
     source = JetStreamSource(node.connection)
     projector: Projector = Projector(view, source, node.ports.log, node.ports.blobs)
     try:
         yield Model(view, projector, source)
+    except DATABASE_ERRORS as error:
+        raise PlatformError(
+            f"The read model {shown(place)} failed: {type(error).__name__} {error}.",
+            hint="Check the database's state and space; trying again is safe.",
+        ) from error
     finally:
         view.close()
 

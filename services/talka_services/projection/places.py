@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eventsourcing.persistence import PersistenceError
-
 from talka_protocols.errors import CallerError
-from talka_services.projection.views import SQLiteView, View
-
-FILE = "readmodel.sqlite"
-"""The file's name in a data directory."""
+from talka_services.projection.views import DATABASE_ERRORS, SQLiteView, View
 
 
 def open_view(place: str | Path) -> View:
@@ -27,7 +22,7 @@ def open_view(place: str | Path) -> View:
         Path(place).parent.mkdir(parents=True, exist_ok=True)
         view = SQLiteView(str(place))
         view.make()
-    except (PersistenceError, OSError) as error:
+    except (*DATABASE_ERRORS, OSError) as error:
         raise CallerError(
             f"The read model {place} cannot be opened: {error}.",
             hint="Name a file that is a read model or does not exist, or postgresql://...",

@@ -14,18 +14,18 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
-from eventsourcing.persistence import PersistenceError, Tracking
+from eventsourcing.persistence import Tracking
 from eventsourcing.projection import Projection
 from msgspec import Struct
 
 from talka_core.history import FOLDS, apply
 from talka_core.readmodel import Changes, fold_execution, fold_pool, rows_of, unreadable
 from talka_core.scheduler import ExecutionRecord
-from talka_protocols.errors import BrokenHistoryError, PlatformError
+from talka_protocols.errors import BrokenHistoryError, CallerError, PlatformError
 from talka_protocols.ports import Blobs, Log, StoredCommit
 from talka_protocols.subjects import EXECUTION, POOL, LogName
 from talka_services.projection.source import Source
-from talka_services.projection.views import MovedError, Standing, View
+from talka_services.projection.views import AGAIN_HINT, DATABASE_ERRORS, MovedError, Standing, View
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded
 from talka_services.telemetry import get_logger
@@ -83,7 +83,7 @@ class Projector:
         while True:
             try:
                 await self._follow(None)
-            except (PlatformError, PersistenceError) as error:
+            except (PlatformError, *DATABASE_ERRORS) as error:
                 log.warning("projector.interrupted", error=str(error) or type(error).__name__)
                 await asyncio.sleep(AGAIN_S)
 
@@ -97,6 +97,7 @@ class Projector:
         """
         end = await self._source.end()
         standing = await self._look()
+        check_behind(self._view.place, standing, end)
         if standing.position < end:
             standing = await self._follow(end, on_progress)
         return standing
@@ -187,3 +188,16 @@ class Projector:
         while self._tasks > TASKS_KEPT and len(self._states) > 1:
             _, state = self._states.popitem(last=False)
             self._tasks -= len(state.tasks)
+
+
+def check_behind(place: str, standing: Standing, end: int) -> None:
+    """Refuse a model that knows more than the log: the log was brought back from an older copy.
+
+    Raises:
+        CallerError: it does.
+    """
+    if standing.position > end:
+        raise CallerError(
+            f"The read model {place} goes up to {standing.position}, and the log ends at {end}.",
+            hint=f"The log is an older copy of what the model was made from. {AGAIN_HINT}",
+        )

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from sqlite3 import Error as SQLiteError
 from typing import Any, Protocol
 
-from eventsourcing.persistence import Tracking, TrackingRecorder
+from eventsourcing.persistence import PersistenceError, Tracking, TrackingRecorder
 from eventsourcing.sqlite import SQLiteDatastore, SQLiteTrackingRecorder
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -23,6 +24,10 @@ from talka_protocols.errors import CallerError
 from talka_services.projection.schema import SCHEMA, Schema
 
 AGAIN_HINT = "`talka projection rebuild` makes it anew from the log."
+
+
+DATABASE_ERRORS = (PersistenceError, SQLiteError)
+"""What a database that fails raises; the library lets some of those of SQLite through as they are."""
 
 
 class MovedError(Exception):
