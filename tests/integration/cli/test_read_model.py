@@ -20,9 +20,8 @@ def test_the_model_says_what_the_logs_say(shell: Shell) -> None:
     shell.run("projection", "status", *where, code=2)
     first = shell.json("run", "good.yaml", *where)["execution_id"]
     second = shell.json("run", "undoable.yaml", *where)["execution_id"]
-    without = [
-        shell.json("list", *flags, *where) for flags in ((), ("--name", "GOO"), ("--status", "failed"))
-    ]
+    asked: list[tuple[str, ...]] = [(), ("--name", "GOO"), ("--status", "failed")]
+    without = [shell.json("list", *flags, *where) for flags in asked]
     assert shell.run("projection", "status", *where, code=2) == ""
     stats = {kind["agent_type"]: kind for kind in shell.json("stats", *where)["kinds"]}
     assert {name: (kind["attempts"], kind["success_share"]) for name, kind in stats.items()} == {
