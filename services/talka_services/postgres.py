@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from eventsourcing.persistence import PersistenceError
 
@@ -36,7 +37,7 @@ class PostgresDatabase:
                 hint="Write postgresql://user:password@host:port/database.",
             ) from error
         parts = {key: str(value) for key, value in named.items() if value is not None}
-        self._place = {
+        self._place: dict[str, Any] = {
             "dbname": parts.get("dbname", "talka"),
             "host": parts.get("host", "localhost"),
             "port": parts.get("port", "5432"),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 from random import Random
 
@@ -115,6 +116,29 @@ def test_both_databases_say_the_same(view: View, at_once: View) -> None:
     asyncio.run(projector(view, Stream(commits, 7)).catch_up())
     asyncio.run(projector(at_once, Stream(commits)).catch_up())
     assert rows(view) == rows(at_once)
+
+
+async def test_a_long_log_is_read_page_by_page(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is behind gets all commits once and in order, and then follows."""
+    monkeypatch.setattr("talka_services.projection.source.PAGE", 20)
+    positions: dict[LogName, int] = {}
+    commits = many(range(2))
+    await store(connection, commits[:-1], positions)
+    source = JetStreamSource(connection)
+    end, seen = await source.end(), list[StoredCommit]()
+    async with asyncio.timeout(30), aclosing(source.follow(3)) as pages:
+        async for page in pages:
+            seen += page
+            if seen[-1].position == end:
+                await store(connection, commits[-1:], positions)
+            if seen[-1].position > end:
+                break
+    assert [commit.position for commit in seen] == list(range(4, end + 2))
+    assert [commit.body for commit in seen] == [commit.body for commit in commits[3:]]
+    assert await source.written_at(end + 1) == 0
+    assert await source.written_at(end) > 0
 
 
 @pytest.mark.slow

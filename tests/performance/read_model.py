@@ -1,4 +1,4 @@
-"""Measures how fast the read model is made: ``python -m tests.performance.read_model [EVENTS] [DATABASE...]``.
+"""Measures how fast the read model is made: ``python -m tests.performance.read_model [EVENTS] [PLACE...]``.
 
 It prints events per second of processor time, and whether all models are equal.
 """
@@ -27,7 +27,7 @@ GRAPHS = 20
 
 
 def long_log(least: int) -> tuple[list[StoredCommit], int]:
-    """Return a log of so many events, of executions of a hundred tasks one after another, and their number."""
+    """Return a log of so many events, execution after execution, and the number of its events."""
     models: list[Model] = []
     for seed in range(GRAPHS):
         model = Model({"w1": 8.0, "w2": 8.0})
@@ -55,7 +55,8 @@ def measured(place: str, commits: list[StoredCommit], events: int, page: int) ->
     wall_s, cpu_s = time.monotonic() - began_s, sum(os.times()[:2]) - used_s
     kind = place.partition(":")[0] if "://" in place else "sqlite"
     sys.stdout.write(
-        f"{kind}, {page} commits a page: {wall_s:.1f} s, {cpu_s:.1f} CPU s, {events / cpu_s:,.0f} events/CPU s\n"
+        f"{kind}, {page} commits a page: {wall_s:.1f} s, {cpu_s:.1f} CPU s, "
+        f"{events / cpu_s:,.0f} events/CPU s\n"
     )
     said = rows(view)
     view.close()

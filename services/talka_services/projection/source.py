@@ -8,9 +8,13 @@ from typing import Protocol
 from talka_protocols.commit import decode_commit
 from talka_protocols.ports import StoredCommit
 from talka_services.jetstream.api import NO_MESSAGE, RefusedError, call, refused
-from talka_services.jetstream.connection import Connection
+from talka_services.jetstream.connection import Connection, Message
+from talka_services.jetstream.consumer import Place
 from talka_services.jetstream.feed import Feed
 from talka_services.jetstream.log import stored_commit
+
+PAGE = 2_000
+"""How many commits are asked for at once while there are so many."""
 
 
 class Source(Protocol):
@@ -71,16 +75,32 @@ class JetStreamSource:
         return decode_commit(self._names.log_name(message.subject), message.data).at
 
     async def follow(self, after: int) -> AsyncGenerator[Sequence[StoredCommit]]:
-        """Yield what has come since, many at a time; goes on after every outage."""
-        feed = Feed(self._connection, self._stream, self._subject, after)
-        try:
-            while True:
-                arrived = await feed.next()
-                if arrived:
-                    names = [self._names.log_name(message.subject) for _, message in arrived]
-                    yield [
-                        stored_commit(name, at, message)
-                        for name, (at, message) in zip(names, arrived, strict=True)
-                    ]
-        finally:
-            await feed.close()
+        """Yield what has come since, many at a time; goes on after every outage.
+
+        Whoever is far behind is not sent what follows while a page is worked
+        on, so that a long log does not have to fit into memory.
+        """
+        while True:
+            feed = Feed(self._connection, self._stream, self._subject, after)
+            try:
+                is_behind = False
+                while not is_behind:
+                    arrived = await feed.next()
+                    while 0 < len(arrived) < PAGE and _following(arrived):
+                        arrived += await feed.next()
+                    is_behind = _following(arrived) > 0
+                    if is_behind:
+                        await feed.close()
+                    if arrived:
+                        after = arrived[-1][0]
+                        yield [self._commit(at, message) for at, message in arrived]
+            finally:
+                await feed.close()
+
+    def _commit(self, at: int, message: Message) -> StoredCommit:
+        return stored_commit(self._names.log_name(message.subject), at, message)
+
+
+def _following(arrived: Sequence[tuple[int, Message]]) -> int:
+    """Return how many messages follow; the last one says it, since they may come before the feed is told."""
+    return Place(arrived[-1][1].reply).pending if arrived else 0
