@@ -46,6 +46,11 @@ class PostgresDatabase:
         }
         self.datastore = PostgresDatastore(**self._place, originator_id_type="text")
 
+    @property
+    def name(self) -> str:
+        """Return the database and its host, as people may see them."""
+        return f"{self._place['dbname']} at {self._place['host']}"
+
     def create(self, make: Callable[[], None]) -> None:
         """Make tables that may be there already, one process at a time.
 

@@ -159,6 +159,7 @@ async def test_a_far_alarm_is_set_at_the_server(
         assert headers["Nats-Schedule"].startswith(wanted)
         assert headers["Nats-Schedule-Target"] == names.requests("starter", shard_of("far", 2))
         await client.schedules.remove("far")
+        left = await last_message(node.connection, stream, subject)
         for _ in range(200):
             left = await last_message(node.connection, stream, subject)
             if left is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from talka_core.status import status_of
 from talka_protocols import events as e
 from talka_protocols.commit import decode_commit
 from talka_protocols.messages import Recipient
+from talka_protocols.ports import StoredCommit
 from talka_services.projection import Standing
 from talka_services.projection.views import SQLiteView
 
@@ -154,7 +156,7 @@ def test_a_model_that_is_emptied_under_a_projector_is_whole_again(tmp_path: Path
 
         is_emptied = False
 
-        async def follow(self, after: int) -> Any:
+        async def follow(self, after: int) -> AsyncGenerator[Sequence[StoredCommit]]:
             """Yield pages."""
             async for page in super().follow(after):
                 yield page

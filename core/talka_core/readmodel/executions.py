@@ -142,7 +142,8 @@ def _task_row(state: ExecutionRecord, task_id: str, record: TaskRecord) -> TaskR
 
 def _attempt(state: ExecutionRecord, event: Any, at: int, *, is_open: bool) -> Iterator[AttemptRow]:
     """Yield what a fact says of an attempt; ``is_open`` tells that one had begun and not ended before."""
-    if (kind := type(event)) in _BEGINNINGS:
+    kind: type[Any] = type(event)
+    if kind in _BEGINNINGS:
         yield _BEGINNINGS[kind](state, event, at)
     elif kind in _OUTCOMES and is_open and event.attempt:
         error = getattr(event, "error", None)

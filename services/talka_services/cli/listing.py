@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec import Struct
@@ -43,7 +43,7 @@ class Wanted(Struct, frozen=True):
 class Found(Struct, frozen=True):
     """The executions; of a read model also those that are broken, and how far it is behind."""
 
-    statuses: Sequence[Any]
+    statuses: Sequence[ExecutionStatus]
     broken: Sequence[tuple[str, str]] = ()
     lag: Lag | None = None
 
@@ -114,8 +114,7 @@ async def _modelled(target: Target, place: str, wanted: Wanted) -> Found:
             since=wanted.since,
             limit=wanted.limit,
         )
-        broken = [item for item in found if isinstance(item, tuple)]
-        return Found([item for item in found if not isinstance(item, tuple)], broken, await model.lag())
+        return Found(found.statuses, found.broken, await model.lag())
 
 
 async def _folded(target: Target, wanted: Wanted) -> Found:

@@ -6,17 +6,17 @@ from eventsourcing.postgres import PostgresTrackingRecorder
 
 from talka_services.postgres import PostgresDatabase
 from talka_services.projection.schema import Schema
-from talka_services.projection.views import View, _Writing
+from talka_services.projection.views import View, Writing
 
 PREFIX = "talka_"
 
 
-class PostgresView(_Writing, PostgresTrackingRecorder):
+class PostgresView(Writing, PostgresTrackingRecorder):
     """The read model in a PostgreSQL database."""
 
     def __init__(self, database: PostgresDatabase, prefix: str = PREFIX) -> None:
         datastore = database.datastore
-        self.place = datastore.pool.kwargs["dbname"] if isinstance(datastore.pool.kwargs, dict) else ""
+        self.place = database.name
         self.schema = Schema(prefix, "%s")
         super().__init__(datastore, tracking_table_name=f"{prefix}tracking")
         self._datastore = datastore

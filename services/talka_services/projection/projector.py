@@ -55,7 +55,10 @@ class ReadModel(Projection[Any]):
         super().__init__(view)
         self.standing: Standing | None = None
 
-    def process_event(self, domain_event: Any, tracking: Tracking) -> None:
+    # The library dispatches by the type of the event, and pages are the only one.
+    def process_event(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, domain_event: Any, tracking: Tracking
+    ) -> None:
         """Write a page together with the tracking of its last notification."""
         page: Page = domain_event
         self.standing = self.view.record(page.changes, page.before, tracking.notification_id)

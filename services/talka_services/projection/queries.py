@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from talka_core.readmodel.statistics import Course, KindStatistics, Period, Span, statistics, trend
 from talka_protocols.results import ExecutionStatus
@@ -14,14 +15,20 @@ from talka_services.projection.views import View
 _status = msgspec.json.Decoder(ExecutionStatus)
 
 
-def executions(view: View, *, status: str = "", name: str = "", since: int = 0, limit: int = 50) -> list[Any]:
-    """Return the status of executions, newest first; a broken one as its id and the reason.
+class Found(Struct, frozen=True):
+    """The executions that were asked for, newest first, and those that are broken by id, with the reason."""
 
-    ``name`` is a part of the workflow's name or of the execution's id; ``since``
-    is the earliest time of acceptance in milliseconds.
+    statuses: list[ExecutionStatus]
+    broken: list[tuple[str, str]]
+
+
+def executions(view: View, *, status: str = "", name: str = "", since: int = 0, limit: int = 50) -> Found:
+    """Return executions; ``name`` is a part of the workflow's name or of the execution's id.
+
+    ``since`` is the earliest time of acceptance in milliseconds.
     """
-    where, values = ["COALESCE(accepted_at, 0) >= ?"], [since]
-    parameters: list[Any] = [*values]
+    where = ["COALESCE(accepted_at, 0) >= ?"]
+    parameters: list[Any] = [since]
     if status:
         where.append("status = ?")
         parameters.append(status)
@@ -35,10 +42,9 @@ def executions(view: View, *, status: str = "", name: str = "", since: int = 0, 
         "ORDER BY accepted_at DESC, execution_id LIMIT ?",
         [*parameters, limit],
     )
-    return [
-        _status.decode(document) if document else (execution_id, reason)
-        for execution_id, reason, document in found
-    ]
+    statuses = [_status.decode(document) for _, _, document in found if document]
+    broken = [(execution_id, reason) for execution_id, reason, document in found if not document]
+    return Found(statuses, broken)
 
 
 def kinds(view: View, *, agent_type: str = "", since: int = 0) -> list[KindStatistics]:

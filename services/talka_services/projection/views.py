@@ -77,7 +77,7 @@ class View(Protocol):
         ...
 
 
-class _Writing(TrackingRecorder):
+class Writing(TrackingRecorder):
     """What both databases do alike, with cursors of their own."""
 
     schema: Schema
@@ -185,7 +185,7 @@ class _Writing(TrackingRecorder):
             cursor.executemany(self.schema.upserts[table], [astuple(row) for row in rows])
 
 
-class SQLiteView(_Writing, SQLiteTrackingRecorder):
+class SQLiteView(Writing, SQLiteTrackingRecorder):
     """The read model in a SQLite file."""
 
     def __init__(self, path: str) -> None:
