@@ -8,7 +8,7 @@ as the facts tell of them, since the fold forgets all but the newest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -142,7 +142,7 @@ def _task_row(state: ExecutionRecord, task_id: str, record: TaskRecord) -> TaskR
 
 def _attempt(state: ExecutionRecord, event: Any, at: int, *, is_open: bool) -> Iterator[AttemptRow]:
     """Yield what a fact says of an attempt; ``is_open`` tells that one had begun and not ended before."""
-    kind = cast("type[Any]", type(event))
+    kind: Any = type(event)
     if kind in _BEGINNINGS:
         yield _BEGINNINGS[kind](state, event, at)
     elif kind in _OUTCOMES and is_open and event.attempt:
