@@ -142,17 +142,16 @@ def _task_row(state: ExecutionRecord, task_id: str, record: TaskRecord) -> TaskR
 
 def _attempt(state: ExecutionRecord, event: Any, at: int, *, is_open: bool) -> Iterator[AttemptRow]:
     """Yield what a fact says of an attempt; ``is_open`` tells that one had begun and not ended before."""
-    kind: Any = type(event)
-    if kind in _BEGINNINGS:
-        yield _BEGINNINGS[kind](state, event, at)
-    elif kind in _OUTCOMES and is_open and event.attempt:
+    if type(event) in _BEGINNINGS:
+        yield _BEGINNINGS[type(event)](state, event, at)
+    elif type(event) in _OUTCOMES and is_open and event.attempt:
         error = getattr(event, "error", None)
         yield AttemptRow(
             state.execution_id,
             event.task_id,
             event.attempt,
             finished_at=getattr(event, "finished_at", 0) or at,
-            outcome=_OUTCOMES[kind],
+            outcome=_OUTCOMES[type(event)],
             error_code=error.code if error else None,
         )
 
