@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from talka_core.behaviour import (
     Alert,
+    ClearAlarm,
     Confirm,
     Effect,
     Enlist,
@@ -29,7 +30,7 @@ from talka_core.behaviour import (
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.decide import RATE, RESERVATION, SHARED
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
-from talka_core.starter.effects import moves_alarm
+from talka_core.starter.effects import moves_alarm, stops_alarm
 from talka_core.worker import state as f
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -76,8 +77,8 @@ def is_settled(effect: Effect, event: Any) -> bool:
             return _is_message_settled(effect.message, event)
         case SetTimer():
             return _is_timer_settled(effect.name, event)
-        case SetAlarm():
-            return moves_alarm(event) or isinstance(event, e.SchedulePaused | e.ScheduleRemoved)
+        case SetAlarm() | ClearAlarm():
+            return moves_alarm(event) or stops_alarm(event)
         case Launch():
             return _key(event) == (effect.start.execution_id, effect.start.task.id)
         case Stop():

@@ -12,6 +12,7 @@ from talka_core.auditing import Auditor, Violation
 from talka_core.history import FOLDS, apply
 from talka_core.planner import PLANNER
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
+from talka_core.starter import STARTER
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.messages import Recipient
@@ -20,7 +21,11 @@ from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRI
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded
 
-_IS_OVER: dict[str, Callable[[Any], bool]] = {PLAN: PLANNER.is_over, EXECUTION: SCHEDULER.is_over}
+_IS_OVER: dict[str, Callable[[Any], bool]] = {
+    PLAN: PLANNER.is_over,
+    EXECUTION: SCHEDULER.is_over,
+    SCHEDULE: STARTER.is_over,
+}
 OWNERS = {
     PLAN: Recipient.PLANNER,
     EXECUTION: Recipient.SCHEDULER,

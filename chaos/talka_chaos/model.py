@@ -25,6 +25,7 @@ from talka_chaos.labelled import offer_of
 from talka_chaos.players import Player
 from talka_core.behaviour import (
     Alert,
+    ClearAlarm,
     Confirm,
     Enlist,
     Launch,
@@ -200,6 +201,8 @@ class Model:
                     self._post(effect.to, effect.message)
                 case SetTimer() | SetAlarm():
                     self.timers[player.kind, effect.key, effect.name] = effect.due_at
+                case ClearAlarm():
+                    self.timers.pop((player.kind, effect.key, effect.name), None)
                 case Launch():
                     start = effect.start
                     run = (player.key, start.execution_id, start.task.id, start.attempt)

@@ -26,7 +26,7 @@ from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.swarm import Faults
-from talka_chaos.timetable import drawn_schedules
+from talka_chaos.timetable import drawn_schedules, drawn_wishes, released
 from talka_chaos.trouble import dawdling, forced_cancels, with_trouble
 from talka_chaos.virtual_loop import StillnessError, run_virtually
 from talka_chaos.workers import WorkerProcess
@@ -39,10 +39,11 @@ from talka_protocols.messages import (
     Message,
     Parcel,
     Recipient,
+    StarterMessage,
     TriggerMessage,
     encode_envelope,
 )
-from talka_protocols.subjects import EXECUTION, shard_of
+from talka_protocols.subjects import EXECUTION, SCHEDULE, shard_of
 from talka_protocols.workflow import Workflow
 
 CUT_OFF_S = 15.0
@@ -234,12 +235,16 @@ class Simulation:
         for number, moment in enumerate(moments(self.seed, self.world.faults.storm_s)):
             loop.call_later(moment, self._fork, f"fork-{number}")
         for put in self.schedules:
-            loop.call_later(1.0, self._request, Recipient.STARTER, shard_of(put.name, SHARDS), put)
-
+            loop.call_later(1.0, self._of_schedule, put)
+        for at_s, wish in drawn_wishes(self.seed, self.schedules, self.world.faults.storm_s):
+            loop.call_later(at_s, self._of_schedule, wish)
         for at_s, message in self.occasions.requests:
             loop.call_later(at_s, self._of_trigger, message)
         for at_s, event in self.occasions.events:
             loop.call_later(at_s, self.world.publish, event)
+
+    def _of_schedule(self, message: StarterMessage) -> None:
+        self._request(Recipient.STARTER, shard_of(message.key, SHARDS), message)
 
     def _of_trigger(self, message: TriggerMessage) -> None:
         now = at_now(message, len(self.world.events.published))
@@ -261,6 +266,8 @@ class Simulation:
         for key, state in self.world.book.of_kind(EXECUTION).items():
             for message in relief(state):
                 self._request(Recipient.SCHEDULER, shard_of(key, SHARDS), message)
+        for resumed in released(self.world.book.of_kind(SCHEDULE)):
+            self._of_schedule(resumed)
 
     def _request(self, to: Recipient, address: str, message: Message) -> None:
         self._requests += 1

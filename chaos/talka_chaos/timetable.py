@@ -6,14 +6,24 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+from msgspec.structs import replace
+
 from talka_chaos.graphs import random_workflow
 from talka_core.starter import STARTER
 from talka_protocols import events as e
-from talka_protocols.messages import PutSchedule
+from talka_protocols.messages import (
+    PauseSchedule,
+    PutSchedule,
+    RemoveSchedule,
+    ResumeSchedule,
+    RunSchedule,
+    StarterMessage,
+)
 from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.subjects import EXECUTION, LogName
 
 SHARE = 0.25
+WISHES_SHARE = 0.5
 
 
 def drawn_schedules(seed: int) -> list[PutSchedule]:
@@ -35,6 +45,39 @@ def _drawn(random: Random, name: str) -> PutSchedule:
     return PutSchedule(name, schedule, random_workflow(random, name, random.choice((1, 3))))
 
 
+def drawn_wishes(
+    seed: int, schedules: list[PutSchedule], until_s: float
+) -> list[tuple[float, StarterMessage]]:
+    """Return when people ask what of the schedules; no other draw of the seed depends on it."""
+    random = Random(f"wishes {seed}")  # noqa: S311
+    if random.random() >= WISHES_SHARE:
+        return []
+    wishes: list[tuple[float, StarterMessage]] = []
+    for put in schedules:
+        for number in range(random.choice((1, 3, 6))):
+            asked = f"{put.name}-{number}"
+            wish: StarterMessage = random.choice(
+                (
+                    PauseSchedule(put.name, asked),
+                    ResumeSchedule(put.name, asked),
+                    RemoveSchedule(put.name, asked),
+                    RunSchedule(put.name, f"{put.name}-by-hand-{number}", asked),
+                    replace(put, request_id=asked),
+                )
+            )
+            wishes.append((random.uniform(1.5, until_s), wish))
+    return wishes
+
+
+def released(states: dict[str, Any]) -> list[ResumeSchedule]:
+    """Return what lets paused schedules go on: nobody else will."""
+    return [
+        ResumeSchedule(name, f"{name}-released-{state.version}")
+        for name, state in states.items()
+        if state.is_paused
+    ]
+
+
 def schedule_unrest(states: dict[str, Any], expected: int) -> str:
     """L3 say which schedule has not come to its end."""
     if len(states) < expected:
@@ -50,14 +93,21 @@ def schedule_findings(log: LogName, events: list[Any], executions: dict[str, Any
 
     D1 every due time is dealt with once, in order; D2 only the overlap rules that
     say so start an execution beside another; D3 what was started ran, and ended
-    as the log says.
+    as the log says; D4 a request is heard once.
     """
     due, queued, alive, started = 0, 0, dict[str, None](), list[str]()
-    schedule = Schedule()
+    schedule, heard = Schedule(), list[str]()
     for event in events:
+        heard += [asked] if (asked := getattr(event, "request_id", "")) else []
         match event:
             case e.ScheduleSet():
                 schedule, due, queued = event.schedule, event.next_at, 0
+            case e.ScheduleResumed():
+                due = event.next_at
+            case e.ScheduleRemoved():
+                due = queued = 0
+            case e.ScheduleFired(due_at=0):
+                pass  # Somebody asked for it, whatever is due or runs.
             case e.ScheduleFired() | e.ScheduleSkipped() | e.ScheduleQueued() | e.ScheduleMissed():
                 now = event.first_at if isinstance(event, e.ScheduleMissed) else event.due_at
                 if now not in (due, queued):
@@ -72,9 +122,11 @@ def schedule_findings(log: LogName, events: list[Any], executions: dict[str, Any
             case _:
                 pass
         if isinstance(event, e.ScheduleFired):
-            if alive and schedule.overlap in (Overlap.SKIP, Overlap.QUEUE):
+            if event.due_at and alive and schedule.overlap in (Overlap.SKIP, Overlap.QUEUE):
                 yield f"D2 {log}: {event.execution_id} was started beside {sorted(alive)}"
             alive[event.execution_id] = None
             started.append(event.execution_id)
     if len(set(started)) != len(started):
         yield f"D1 {log}: an execution was started twice: {started}"
+    if len(set(heard)) != len(heard):
+        yield f"D4 {log}: a request was heard twice: {heard}"

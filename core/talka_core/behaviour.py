@@ -48,6 +48,13 @@ class SetAlarm(Struct, frozen=True):
     due_at: int
 
 
+class ClearAlarm(Struct, frozen=True):
+    """Let an alarm that was set before not ring any more; that there is none is no error."""
+
+    key: str
+    name: str
+
+
 class Launch(Struct, frozen=True):
     """Run an attempt on this worker."""
 
@@ -82,7 +89,7 @@ class Enlist(Struct, frozen=True):
     worker_id: str
 
 
-Effect = Send | SetTimer | SetAlarm | Launch | Stop | Confirm | Alert | Enlist
+Effect = Send | SetTimer | SetAlarm | ClearAlarm | Launch | Stop | Confirm | Alert | Enlist
 
 
 @dataclass(frozen=True)

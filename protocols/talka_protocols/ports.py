@@ -165,6 +165,14 @@ class Alarms(Protocol):
         """
         ...
 
+    async def clear(self, kind: str, key: str) -> None:
+        """Let the key's alarm not ring; that there is none is no error.
+
+        Raises:
+            ServerUnavailableError: the server did not acknowledge; clearing it again is safe.
+        """
+        ...
+
 
 class Blobs(Protocol):
     """Large values, stored by digest."""

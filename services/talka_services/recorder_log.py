@@ -20,6 +20,7 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 from talka_protocols.errors import CallerError, ConflictError, PlatformError
 from talka_protocols.ports import Heap, StoredCommit
 from talka_protocols.subjects import LogName
+from talka_services.postgres import PostgresDatabase
 
 TOPIC = "talka.commit:"
 PAGE = 1000
@@ -171,33 +172,12 @@ def postgres_log(dsn: str, table: str = EVENTS_TABLE) -> RecorderLog:
     Raises:
         CallerError: the extra ``postgres`` is not installed, or the database cannot be reached.
     """
-    try:
-        from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore  # noqa: PLC0415
-        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
-    except ImportError as error:
-        raise CallerError(
-            "PostgreSQL needs the extra `postgres`.", hint="pip install 'talka[postgres]'"
-        ) from error
-    parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
-    datastore = PostgresDatastore(
-        dbname=parts.get("dbname", "talka"),
-        host=parts.get("host", "localhost"),
-        port=parts.get("port", "5432"),
-        user=parts.get("user", "postgres"),
-        password=parts.get("password", ""),
-        originator_id_type="text",
-    )
-    recorder = PostgresApplicationRecorder(datastore, events_table_name=table)
-    try:
-        recorder.create_table()
-    except PersistenceError as error:
-        datastore.close()
-        raise CallerError(
-            f"The PostgreSQL database {parts.get('dbname', 'talka')!r} at {parts.get('host', 'localhost')} "
-            f"cannot be used: {error}.",
-            hint="Check the connection string, the user's rights and that the server runs.",
-        ) from error
-    return RecorderLog(recorder, close=datastore.close)
+    database = PostgresDatabase(dsn)
+    from eventsourcing.postgres import PostgresApplicationRecorder  # noqa: PLC0415
+
+    recorder = PostgresApplicationRecorder(database.datastore, events_table_name=table)
+    database.create(recorder.create_table)
+    return RecorderLog(recorder, close=database.datastore.close)
 
 
 def _commit(log: LogName, event: StoredEvent) -> StoredCommit:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -22,15 +24,19 @@ NAME = LogName("execution", "3", "one")
 OTHER = LogName("execution", "4", "two")
 
 
+def _postgres() -> str:
+    dsn = os.environ.get("TALKA_TEST_POSTGRES")
+    if not dsn:
+        pytest.skip("TALKA_TEST_POSTGRES names no PostgreSQL server")
+    return dsn
+
+
 def _recorder_log(which: str, directory: Path) -> RecorderLog:
     if which == "popo":
         return popo_log()
     if which == "sqlite":
         return sqlite_log(directory / "log.sqlite")
-    dsn = os.environ.get("TALKA_TEST_POSTGRES")
-    if not dsn:
-        pytest.skip("TALKA_TEST_POSTGRES names no PostgreSQL server")
-    return postgres_log(dsn, table=f"test_{uuid4().hex}")
+    return postgres_log(_postgres(), table=f"test_{uuid4().hex}")
 
 
 @pytest.fixture(
@@ -46,6 +52,23 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path, connection: Connec
         recorder_log = _recorder_log(request.param, tmp_path)
         yield recorder_log
         await recorder_log.close()
+
+
+@pytest.mark.postgres
+def test_processes_that_open_a_fresh_database_at_once_share_its_tables() -> None:
+    """Whoever comes first makes the table and the others find it, none is refused."""
+    program = """
+import os, sys
+from talka_services.recorder_log import postgres_log
+log = postgres_log(os.environ["TALKA_TEST_POSTGRES"], table=sys.argv[1])
+log.recorder.datastore.close()
+"""
+    _postgres()
+    for _ in range(3):
+        argv = [sys.executable, "-c", program, f"race_{uuid4().hex}"]
+        openers = [subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) for _ in range(6)]
+        errors = [opener.communicate(timeout=60)[1] for opener in openers]
+        assert [opener.returncode for opener in openers] == [0] * 6, errors
 
 
 async def fill(log: Log, name: LogName, count: int) -> list[int]:

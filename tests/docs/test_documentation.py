@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
+from tests.docs.patience import communicate
 
 from talka_services.cli.main import app
 
@@ -89,7 +90,7 @@ def run(argv: list[str], directory: Path) -> None:
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=LIMIT_S)
+        output = communicate(process, LIMIT_S)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -107,6 +108,7 @@ RUNNABLE = [page for page in PAGES if any(block.is_run for block in blocks(page)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
 def test_what_a_page_shows_runs(page: Path, tmp_path: Path) -> None:
     """Every runnable block of a page ends without an error, in the order of the page."""
@@ -122,6 +124,7 @@ def test_what_a_page_shows_runs(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def test_every_example_runs_as_its_first_lines_say(example: Path, tmp_path: Path) -> None:
     """The command that an example names validates and runs it."""

@@ -158,6 +158,14 @@ async def test_a_far_alarm_is_set_at_the_server(
             await asyncio.sleep(0.05)
         assert headers["Nats-Schedule"].startswith(wanted)
         assert headers["Nats-Schedule-Target"] == names.requests("starter", shard_of("far", 2))
+        await client.schedules.remove("far")
+        left = await last_message(node.connection, stream, subject)
+        for _ in range(200):
+            left = await last_message(node.connection, stream, subject)
+            if left is None:
+                break
+            await asyncio.sleep(0.05)
+        assert left is None
 
 
 async def test_an_alarm_of_the_server_reaches_the_inbox(connection: Connection) -> None:
@@ -167,6 +175,9 @@ async def test_an_alarm_of_the_server_reaches_the_inbox(connection: Connection) 
         alarms = JetStreamAlarms(connection)
         for body in (b"first", b"second"):
             await alarms.set("starter", "0", "x", round(time.time() * 1000) + 1_000, body)
+        await alarms.set("starter", "0", "gone", round(time.time() * 1000) + 1_000, b"never")
+        for _ in range(2):
+            await alarms.clear("starter", "gone")
         async with asyncio.timeout(PATIENCE_S):
             assert [delivery.body for delivery in await inbox.receive()] == [b"second"]
     finally:

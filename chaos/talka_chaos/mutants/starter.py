@@ -40,4 +40,14 @@ def due_time_repeated() -> AbstractContextManager[Any]:
     return patch.object(import_module("talka_core.starter.decide"), "_following", following)
 
 
-STARTER_MUTANTS: tuple[Mutant, ...] = (end_not_asked, due_time_repeated)
+def request_forgotten() -> AbstractContextManager[Any]:
+    """The starter does not remember which requests it has heard."""
+
+    def evolve(state: ScheduleRecord, event: ScheduleEvent, at: int) -> None:
+        STARTER.evolve(state, event, at)
+        state.requests = []
+
+    return behaving(Recipient.STARTER, evolve=evolve)
+
+
+STARTER_MUTANTS: tuple[Mutant, ...] = (end_not_asked, due_time_repeated, request_forgotten)

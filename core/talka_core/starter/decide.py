@@ -50,8 +50,13 @@ ON_TIME_DUES = 12
 NAME_MAX = 100
 
 
+Request = PutSchedule | RemoveSchedule | PauseSchedule | ResumeSchedule | RunSchedule
+
+
 def decide(state: ScheduleRecord, message: StarterMessage, now_ms: int) -> Iterator[ScheduleEvent]:
     """Yield what the message makes happen; see ``behaviour.step``."""
+    if isinstance(message, Request) and message.request_id in state.requests:
+        return
     match message:
         case TimerFired() | Advance():
             yield from _start_due(state, now_ms)
@@ -130,7 +135,9 @@ def _put(state: ScheduleRecord, message: PutSchedule, now_ms: int) -> Iterator[S
     execution_id = message.execution_id
     if is_quiet:
         execution_id = state.execution_id if waits_on else f"{state.name}-{stamp(now_ms)}"
-    yield ScheduleSet(schedule, next_at, anchor_at, workflow, message.definition, execution_id)
+    yield ScheduleSet(
+        schedule, next_at, anchor_at, workflow, message.definition, execution_id, message.request_id
+    )
 
 
 def _request(
@@ -143,14 +150,14 @@ def _request(
         return
     match message:
         case RemoveSchedule():
-            yield ScheduleRemoved()
+            yield ScheduleRemoved(message.request_id)
         case PauseSchedule():
-            yield SchedulePaused()
+            yield SchedulePaused(message.request_id)
         case ResumeSchedule():
             yield from _resume(state, message, state.schedule, now_ms)
         case RunSchedule():
             if message.execution_id not in state.by_hand:
-                yield ScheduleFired(message.execution_id, state.next_at)
+                yield ScheduleFired(message.execution_id, state.next_at, request_id=message.request_id)
 
 
 def _resume(
@@ -158,19 +165,20 @@ def _resume(
 ) -> Iterator[ScheduleEvent]:
     """Go on with the first due time from now on; that of a schedule which was not paused stays."""
     if not state.is_paused:
-        yield ScheduleResumed(state.next_at)
+        yield ScheduleResumed(state.next_at, message.request_id)
         return
     is_single = schedule.quiet_seconds is not None
     next_at = state.next_at if is_single else next_due(schedule, state.anchor_at, now_ms)
     if next_at:
-        yield ScheduleResumed(next_at)
+        yield ScheduleResumed(next_at, message.request_id)
         yield from _start_due(state, now_ms)
     else:
         yield _refused(message, never_fires(schedule))
 
 
-def _refused(message: StarterMessage, error: CallerError) -> RequestRefused:
-    return RequestRefused(type(message).__name__, error.code, str(error))
+def _refused(message: Request, error: CallerError) -> RequestRefused:
+    request = type(message).__name__
+    return RequestRefused(request, error.code, str(error), request_id=message.request_id)
 
 
 def _start_due(state: ScheduleRecord, now_ms: int) -> Iterator[ScheduleEvent]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from talka_core.behaviour import Effect, Send, SetAlarm
+from talka_core.behaviour import ClearAlarm, Effect, Send, SetAlarm
 from talka_core.starter.state import Run, ScheduleRecord
 from talka_protocols.events import (
     RunRecorded,
@@ -12,14 +12,18 @@ from talka_protocols.events import (
     ScheduleEvent,
     ScheduleFired,
     ScheduleMissed,
+    SchedulePaused,
     ScheduleQueued,
+    ScheduleRemoved,
     ScheduleResumed,
     ScheduleSet,
     ScheduleSkipped,
 )
 from talka_protocols.messages import (
     CancelExecution,
+    PauseSchedule,
     Recipient,
+    RemoveSchedule,
     ReportEnd,
     StarterMessage,
     SubmitWorkflow,
@@ -41,7 +45,7 @@ def react(state: ScheduleRecord, event: ScheduleEvent) -> Iterator[Effect]:
                 yield _cancel(state, event.execution_id, run)
         case _:
             pass
-    if moves_alarm(event):
+    if moves_alarm(event) or stops_alarm(event):
         yield from _alarm(state)
 
 
@@ -54,6 +58,11 @@ def moves_alarm(event: ScheduleEvent) -> bool:
     )
 
 
+def stops_alarm(event: ScheduleEvent) -> bool:
+    """Tell whether the fact says that the schedule is not due, however far off that would have been."""
+    return isinstance(event, SchedulePaused | ScheduleRemoved)
+
+
 def resume(state: ScheduleRecord) -> Iterator[Effect]:
     """Yield everything still owed."""
     yield from _alarm(state)
@@ -62,8 +71,11 @@ def resume(state: ScheduleRecord) -> Iterator[Effect]:
 
 
 def answer(state: ScheduleRecord, message: StarterMessage) -> Iterable[Effect]:
-    """Set the alarm again if it rang too early: the clock was set back, or it ran fast."""
-    return _alarm(state) if isinstance(message, TimerFired) else ()
+    """Set the alarm again if it rang too early: the clock was set back, or it ran fast.
+
+    A request that comes again may be one whose alarm nobody has cleared yet.
+    """
+    return _alarm(state) if isinstance(message, TimerFired | PauseSchedule | RemoveSchedule) else ()
 
 
 def is_over(state: ScheduleRecord) -> bool:
@@ -94,3 +106,5 @@ def _cancel(state: ScheduleRecord, execution_id: str, _run: Run) -> Effect:
 def _alarm(state: ScheduleRecord) -> Iterator[Effect]:
     if state.is_armed:
         yield SetAlarm(state.name, DUE, state.next_at)
+    elif state.is_paused or state.is_removed:
+        yield ClearAlarm(state.name, DUE)

@@ -25,6 +25,7 @@ from talka_protocols.schedules import Schedule
 from talka_protocols.workflow import ClaimCheck, Workflow
 
 BY_HAND_KEPT = 16
+REQUESTS_KEPT = 64
 
 
 class Run(Struct):
@@ -41,7 +42,7 @@ class ScheduleRecord(Struct):
     """One schedule's state; instants are milliseconds since the epoch, 0 for none.
 
     ``queued_at`` is the due time that waits for the end of what runs; ``by_hand``
-    are the last executions that people asked for.
+    are the last executions that people asked for, and ``requests`` their last requests by their ids.
     """
 
     name: str
@@ -56,8 +57,10 @@ class ScheduleRecord(Struct):
     queued_at: int = 0
     fired: int = 0
     is_paused: bool = False
+    is_removed: bool = False
     alive: dict[str, Run] = field(default_factory=dict[str, Run])
     by_hand: list[str] = field(default_factory=list[str])
+    requests: list[str] = field(default_factory=list[str])
 
     @property
     def is_armed(self) -> bool:
@@ -65,9 +68,15 @@ class ScheduleRecord(Struct):
         return self.schedule is not None and not self.is_paused and self.next_at > 0
 
 
+Asked = ScheduleSet | ScheduleFired | ScheduleResumed | SchedulePaused | ScheduleRemoved | RequestRefused
+"""The facts that a request may lead to."""
+
+
 def evolve(state: ScheduleRecord, event: ScheduleEvent, _at: int) -> None:
     """Remember one fact; total, and nothing else."""
     state.version += 1
+    if isinstance(event, Asked) and event.request_id:
+        state.requests = [*state.requests, event.request_id][-REQUESTS_KEPT:]
     match event:
         case ScheduleSet():
             _set(state, event)
@@ -90,7 +99,7 @@ def evolve(state: ScheduleRecord, event: ScheduleEvent, _at: int) -> None:
         case ScheduleRemoved():
             state.schedule, state.workflow, state.definition = None, None, None
             state.next_at = state.queued_at = 0
-            state.is_paused = False
+            state.is_paused, state.is_removed = False, True
         case RunRecorded() | RunSuperseded() | RunEnded():
             _run(state, event)
         case RequestRefused():
@@ -103,7 +112,7 @@ def _set(state: ScheduleRecord, event: ScheduleSet) -> None:
     state.schedule, state.workflow, state.definition = event.schedule, event.workflow, event.definition
     state.execution_id, state.anchor_at, state.next_at = event.execution_id, event.anchor_at, event.next_at
     state.fired = state.queued_at = 0
-    state.is_paused = False
+    state.is_paused = state.is_removed = False
 
 
 def _run(state: ScheduleRecord, event: RunRecorded | RunSuperseded | RunEnded) -> None:

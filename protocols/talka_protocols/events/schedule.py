@@ -1,4 +1,8 @@
-"""``schedule.<name>``, written by the starter. ``next_at`` is always the next due time, 0 for none."""
+"""``schedule.<name>``, written by the starter.
+
+``next_at`` is always the next due time, 0 for none; ``request_id`` that of the
+request which led to the fact, if one did.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +21,26 @@ class ScheduleSet(Fact, frozen=True, gc=False):
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
     execution_id: str = ""
+    request_id: str = ""
 
 
 class SchedulePaused(Fact, frozen=True, gc=False):
     """Nothing is due until the schedule is resumed."""
+
+    request_id: str = ""
 
 
 class ScheduleResumed(Fact, frozen=True, gc=False):
     """Due times count again; those that passed in between do not."""
 
     next_at: int
+    request_id: str = ""
 
 
 class ScheduleRemoved(Fact, frozen=True, gc=False):
     """The schedule is over; what it started goes on."""
+
+    request_id: str = ""
 
 
 class ScheduleFired(Fact, frozen=True, gc=False):
@@ -39,6 +49,7 @@ class ScheduleFired(Fact, frozen=True, gc=False):
     execution_id: str
     next_at: int
     due_at: int = 0
+    request_id: str = ""
 
 
 class ScheduleMissed(Fact, frozen=True, gc=False):

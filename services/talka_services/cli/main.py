@@ -19,10 +19,13 @@ from talka_services.cli import (
     comparing,
     control,
     etas,
+    figures,
     forking,
     history,
+    listing,
     platform,
     predicting,
+    projecting,
     queries,
     reasons,
     replaying,
@@ -76,6 +79,9 @@ for group in (
     triggers,
     benching,
     usage,
+    listing,
+    figures,
+    projecting,
 ):
     group.register(app)
 

@@ -16,6 +16,7 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, UsageError
 from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects
+from talka_services.cli.projecting import projector
 from talka_services.cli.running import (
     AllowCommands,
     AllowModules,
@@ -80,6 +81,7 @@ def register(app: typer.Typer) -> None:
     command(services, "resource")(resource)
     command(services, "worker")(worker)
     command(services, "gateway")(gateway)
+    command(services, "projector")(projector)
     app.add_typer(services, name="service")
 
 

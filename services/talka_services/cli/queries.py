@@ -1,4 +1,4 @@
-"""``talka list``, ``status``, ``workers`` and ``pools``: what there is now."""
+"""``talka status``, ``workers`` and ``pools``: what there is now."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talka_services.cli.command import Target, command
-from talka_services.cli.outcome import UsageError
 from talka_services.cli.screen import (
     coloured,
     console,
@@ -28,14 +27,11 @@ if TYPE_CHECKING:
 ExecutionId = Annotated[
     str, typer.Argument(metavar="ID", help="An execution id, or an exported FILE (or FILE#ID).")
 ]
-StatusFilter = Annotated[str | None, typer.Option("--status", help="Only executions in this state.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="The most executions to show.")]
 Pool = Annotated[str | None, typer.Option("--pool", help="Only this pool.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app, "list")(list_executions)
     command(app, "status")(status)
     command(app, "workers")(workers)
     command(app, "pools")(pools)
@@ -63,46 +59,7 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
     }
 
 
-# --- list and status -----------------------------------------------------------------------------
-
-
-def list_executions(target: Target, status: StatusFilter = None, limit: Limit = 50) -> None:
-    """List all executions, newest first."""
-    from talka_core.status import status_of
-    from talka_protocols.states import ExecutionState
-
-    if status is not None and status not in list(ExecutionState):
-        raise UsageError(
-            f"There is no state {status!r}.",
-            hint=f"States: {', '.join(state.value for state in ExecutionState)}.",
-        )
-    states = run_loop(_executions(target))
-    states.sort(key=lambda state: (-(state.accepted_at or state.started_at), state.execution_id))
-    statuses = [status_of(state) for state in states]
-    chosen = [item for item in statuses if status is None or item.status == status][:limit]
-    if target.is_json:
-        print_json({"executions": [status_document(item) for item in chosen]})
-        return
-    rows = (
-        (
-            plain(item.execution_id),
-            plain(item.name if item.parent is None else f"{item.name} (part of {item.parent.execution_id})"),
-            coloured(item.status.value),
-            f"{item.done}/{item.total}",
-            local_time(item.started_at),
-            _elapsed(item),
-        )
-        for item in chosen
-    )
-    print_table(("execution", "name", "status", "tasks", "started", "took"), rows, right=("tasks", "took"))
-
-
-async def _executions(target: Target) -> list[ExecutionRecord]:
-    from talka_services.cli.records import open_records
-    from talka_services.client.recollecting import executions_on_record
-
-    async with open_records(target) as records:
-        return await executions_on_record(records.histories)
+# --- status ------------------------------------------------------------------------------------
 
 
 def status(target: Target, execution_id: ExecutionId) -> None:
@@ -120,7 +77,7 @@ def status(target: Target, execution_id: ExecutionId) -> None:
         return
     console().print(
         f"{plain(current.name)}  {coloured(current.status.value)}  {current.done}/{current.total} tasks"
-        f"  started {local_time(current.started_at)}  took {_elapsed(current)}"
+        f"  started {local_time(current.started_at)}  took {elapsed(current)}"
     )
     if current.parent:
         parent = current.parent
@@ -157,7 +114,8 @@ def _between(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else end - start
 
 
-def _elapsed(status: ExecutionStatus) -> str:
+def elapsed(status: ExecutionStatus) -> str:
+    """Return how long an execution took, for people."""
     return duration(_between(status.started_at, status.finished_at))
 
 

@@ -43,7 +43,7 @@ def put_schedule(
         )
     check_name(name)
     first_due(schedule, clock.now_ms())
-    return PutSchedule(name, schedule, submission.workflow, submission.definition, execution_id)
+    return PutSchedule(name, schedule, submission.workflow, submission.definition, execution_id, uuid4().hex)
 
 
 class Schedules:
@@ -86,7 +86,7 @@ class Schedules:
         Raises:
             UnknownScheduleError: there is no such schedule.
         """
-        await self._request(PauseSchedule(name))
+        await self._request(PauseSchedule(name, uuid4().hex))
         return await self.get(name)
 
     async def resume(self, name: str) -> ScheduleStatus:
@@ -96,7 +96,7 @@ class Schedules:
             UnknownScheduleError: there is no such schedule.
             RequestRefusedError: its only due time has passed.
         """
-        await self._request(ResumeSchedule(name))
+        await self._request(ResumeSchedule(name, uuid4().hex))
         return await self.get(name)
 
     async def remove(self, name: str) -> ScheduleStatus:
@@ -105,7 +105,7 @@ class Schedules:
         Raises:
             UnknownScheduleError: there is no such schedule.
         """
-        await self._request(RemoveSchedule(name))
+        await self._request(RemoveSchedule(name, uuid4().hex))
         return await self.get(name)
 
     async def run(self, name: str, *, execution_id: str = "") -> str:
@@ -118,7 +118,7 @@ class Schedules:
         state, _ = await self._histories.schedule(name)
         if state.schedule is not None and chosen in state.by_hand:
             return chosen
-        request = RunSchedule(name, chosen)
+        request = RunSchedule(name, chosen, uuid4().hex)
         fired = next(event for event in await self._request(request) if isinstance(event, ScheduleFired))
         return fired.execution_id
 

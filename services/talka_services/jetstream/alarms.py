@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from talka_services.jetstream.api import RefusedError, publish_until_answered, refused
+from talka_services.jetstream.api import RefusedError, call, publish_until_answered, refused
 from talka_services.jetstream.connection import Connection
 
 SCHEDULE = "Nats-Schedule"
@@ -40,3 +40,17 @@ class JetStreamAlarms:
         answer = await publish_until_answered(self._connection, subject, body, headers)
         if answer.error is not None:
             raise refused(f"an alarm on {subject}", RefusedError(answer.error))
+
+    async def clear(self, kind: str, key: str) -> None:
+        """Purge the key's subject, and with it the schedule of the server; one that is not there is no error.
+
+        Raises:
+            ServerUnavailableError: the server does not answer.
+            PlatformError: the server refused it.
+        """
+        names = self._connection.names
+        subject, stream = names.alarm(kind, key), names.stream("request")
+        try:
+            await call(self._connection, f"STREAM.PURGE.{stream}", {"filter": subject})
+        except RefusedError as error:
+            raise refused(f"clearing the alarm on {subject}", error) from error

@@ -86,6 +86,7 @@ class Answer(Struct, frozen=True):
     seq: int = 0
     duplicate: bool = False
     name: str = ""
+    created: str = ""
     num_pending: int = 0
     total: int = 0
     consumers: list[str] | int | None = None

@@ -106,7 +106,9 @@ class JetStreamLog:
             while feed.position < last.seq:
                 arrived = await feed.next()
                 commits.extend(
-                    _commit(log, position, message) for position, message in arrived if position <= last.seq
+                    stored_commit(log, position, message)
+                    for position, message in arrived
+                    if position <= last.seq
                 )
                 if not arrived and feed.pending == 0:
                     # A pruned tail, or a replica that lags behind the leader: ask the leader again.
@@ -128,7 +130,7 @@ class JetStreamLog:
         try:
             while True:
                 for position, message in await feed.next():
-                    yield _commit(log, position, message)
+                    yield stored_commit(log, position, message)
         finally:
             await feed.close()
 
@@ -139,7 +141,9 @@ class JetStreamLog:
             while True:
                 arrived = await feed.next()
                 named = [(self._names.log_name(message.subject), at, message) for at, message in arrived]
-                commits = tuple(_commit(log, at, message) for log, at, message in named if log.kind in kinds)
+                commits = tuple(
+                    stored_commit(log, at, message) for log, at, message in named if log.kind in kinds
+                )
                 # They may come before the answer that counts them, so only the last one says what follows.
                 following = Place(arrived[-1][1].reply).pending if arrived else 0
                 yield Heap(commits, following)
@@ -149,5 +153,6 @@ class JetStreamLog:
             await feed.close()
 
 
-def _commit(log: LogName, position: int, message: Message) -> StoredCommit:
+def stored_commit(log: LogName, position: int, message: Message) -> StoredCommit:
+    """Return a message of the stream as the commit that it is."""
     return StoredCommit(log, position, message.data, (message.headers or {}).get(MESSAGE_ID, ""))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from talka_core.behaviour import Alert, Effect, Send, SetAlarm, SetTimer
+from talka_core.behaviour import Alert, ClearAlarm, Effect, Send, SetAlarm, SetTimer
 from talka_protocols.errors import PlatformError
 from talka_protocols.messages import StartTask, SubmitWorkflow, TimerFired, sealed
 from talka_protocols.ports import Lease
@@ -71,6 +71,8 @@ class Performer:
                 self._set_timer(effect)
             elif isinstance(effect, SetAlarm):
                 await self._set_alarm(effect)
+            elif isinstance(effect, ClearAlarm):
+                await self._clear_alarm(effect)
             elif isinstance(effect, Alert):
                 log.warning(effect.name, actor=self._sender, alert=effect.sentence)
             else:
@@ -141,6 +143,18 @@ class Performer:
             await self._ports.alarms.set(kind, address, alarm.key, alarm.due_at, body)
         except PlatformError as error:
             log.warning("alarm.not_set", actor=self._sender, key=alarm.key, error=str(error))
+
+    async def _clear_alarm(self, alarm: ClearAlarm) -> None:
+        """Let neither clock ring; what does ring after all finds nothing due."""
+        if (known := self._timers.pop((alarm.key, alarm.name), None)) is not None:
+            known[1].cancel()
+        if self._ports.alarms is None:
+            return
+        kind, _, _ = self._sender.partition(".")
+        try:
+            await self._ports.alarms.clear(kind, alarm.key)
+        except PlatformError as error:
+            log.warning("alarm.not_cleared", actor=self._sender, key=alarm.key, error=str(error))
 
     def _set_again(self, timer: SetTimer) -> None:
         self._timers.pop((timer.key, timer.name), None)

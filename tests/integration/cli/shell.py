@@ -124,7 +124,11 @@ tasks:
     payload: {inputs: {crop: corn}}
     workflow:
       inputs: {crop: null}
-      tasks: [{id: plant, agent_type: sleep, payload: {seconds: 0, result: "${input.crop}"}}]
+      tasks:
+        - id: plant
+          agent_type: sleep
+          payload: {seconds: 0, result: "${input.crop}"}
+          compensation: {agent_type: sleep, payload: {seconds: 0}}
 """
 
 

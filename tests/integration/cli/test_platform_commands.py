@@ -125,6 +125,25 @@ def test_sub_workflows_are_executions_with_a_parent(shell: Shell) -> None:
     again = shell.run("export", result["execution_id"], "--format", "yaml", "-o", "-", *here)
     (shell.directory / "nested-again.yaml").write_text(again)
     assert shell.json("validate", "nested-again.yaml")["tasks"] == 1
+    _reads_a_child_from_a_file(shell, result["execution_id"], child["execution_id"])
+
+
+def _reads_a_child_from_a_file(shell: Shell, parent: str, child: str) -> None:
+    """Hold that ``FILE#CHILD`` is the sub-workflow, and that a dry run names what it would undo."""
+    here, away = ("--data-dir", "nested"), ("--data-dir", "nowhere")
+    shell.json("export", parent, "-o", "nested.talka", *here)
+    named = f"nested.talka#{child}"
+    assert list(shell.json("status", named, *away)["tasks"]) == ["plant"]
+    assert {event["execution_id"] for event in shell.lines("events", named, *away)} == {child}
+    assert shell.json("replay", named, *away)["execution_id"] == child
+    assert shell.json("status", "nested.talka#nobody", *away, code=2)["error"]["code"] == "unknown_execution"
+    for wanted, where in ((parent, here), ("nested.talka", away)):
+        plan = shell.json("rollback", wanted, "--to", "1", "--dry-run", *where)
+        (undone,) = plan["children"]
+        assert (undone["task_id"], undone["execution_id"]) == ("bed", child)
+        assert undone["plan"]["compensated"] == ["plant"]
+        shown = shell.run("rollback", wanted, "--to", "1", "--dry-run", *where)
+        assert f"with bed, sub-workflow {child}" in " ".join(shown.split())
 
 
 def test_signals_and_answers_from_the_command_line(shell: Shell, platform: dict[str, Any]) -> None:

@@ -53,6 +53,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         plain.usage,
         plain.labels,
         starting.schedule,
+        starting.schedule_requests,
         starting.keys,
         starting.triggers,
         starting.breaker,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Raw
+from msgspec.structs import replace
 from tests.replay.scenarios.running import CORE, DIAMOND, begun, deliver_all, end, workflow_of
 
 from talka_chaos.graphs import AGENT_TYPE
@@ -44,6 +45,25 @@ def schedule() -> Model:
     model.tell(Recipient.STARTER, m.ResumeSchedule("golden"))
     model.tell(Recipient.STARTER, m.RunSchedule("golden", "golden-by-hand"))
     model.tell(Recipient.STARTER, m.PutSchedule("golden", Schedule(at=1.0), workflow_of(*DIAMOND)))
+    deliver_all(model)
+    return model
+
+
+def schedule_requests() -> Model:
+    """Requests with ids are heard once, however often they come; the schedule is removed and set anew."""
+    model = Model({"w1": 2.0})
+    put = m.PutSchedule("golden", Schedule(every_seconds=3600.0), workflow_of(*DIAMOND), request_id="r1")
+    asked = (
+        put,
+        m.PauseSchedule("golden", "r2"),
+        m.ResumeSchedule("golden", "r3"),
+        m.RunSchedule("golden", "golden-by-hand", "r4"),
+        m.RemoveSchedule("golden", "r5"),
+        m.ResumeSchedule("golden", "r6"),
+        replace(put, request_id="r7"),
+    )
+    for message in (*asked, *asked):
+        model.tell(Recipient.STARTER, message)
     deliver_all(model)
     return model
 

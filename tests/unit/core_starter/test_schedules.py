@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from talka_chaos.players import Player
-from talka_core.behaviour import Effect, Send, SetAlarm
+from talka_core.behaviour import ClearAlarm, Effect, Send, SetAlarm
 from talka_core.builder import WorkflowBuilder
+from talka_core.starter import STARTER
+from talka_core.starter.state import REQUESTS_KEPT
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.commit import decode_commit
@@ -260,3 +262,54 @@ def test_what_was_recorded_is_folded_to_the_same_state() -> None:
     desk.tell(m.ResumeSchedule("daily"))
     desk.end(desk.started[0])
     desk.player.check_replay()
+
+
+def test_a_schedule_that_is_not_due_lets_its_alarm_go() -> None:
+    """Pausing and removing clear the alarm, resuming clears it again, and setting it anew ends that."""
+    desk = Desk(every_seconds=60.0)
+    for stop in (m.PauseSchedule("daily"), m.RemoveSchedule("daily")):
+        desk.effects.clear()
+        desk.tell(stop)
+        assert desk.effects == [ClearAlarm("daily", "due")]
+        assert list(STARTER.resume(desk.player.state)) == [ClearAlarm("daily", "due")]
+    desk.put(every_seconds=60.0)
+    assert list(STARTER.resume(desk.player.state)) == [SetAlarm("daily", "due", START + MINUTE)]
+
+
+def test_a_request_that_comes_again_changes_nothing() -> None:
+    """After a crash a request is delivered again, perhaps behind later ones, and is heard once."""
+    desk = Desk(every_seconds=60.0)
+    put = m.PutSchedule("daily", Schedule(every_seconds=120.0), WORKFLOW, request_id="put")
+    asked: list[m.StarterMessage] = [
+        m.PauseSchedule("daily", "pause"),
+        m.ResumeSchedule("daily", "resume"),
+        m.RunSchedule("daily", "by-hand", "run"),
+        put,
+        m.RemoveSchedule("daily", "remove"),
+        m.PauseSchedule("daily", "too-late"),
+        m.PutSchedule("daily", Schedule(every_seconds=180.0), WORKFLOW, request_id="again"),
+    ]
+    for message in asked:
+        assert len(desk.tell(message)) == 1
+    for message in asked:
+        assert desk.tell(message) == []
+    schedule = desk.player.state.schedule
+    assert schedule is not None
+    assert schedule.every_seconds == 180.0
+
+
+def test_only_the_last_requests_are_remembered() -> None:
+    """The state does not grow with what people ask."""
+    desk = Desk(every_seconds=60.0)
+    for number in range(REQUESTS_KEPT + 10):
+        desk.tell(m.PauseSchedule("daily", f"p{number}"))
+    assert len(desk.player.state.requests) == REQUESTS_KEPT
+
+
+def test_requests_of_old_have_no_id_and_are_always_heard() -> None:
+    """A message that was written before there were ids is never taken for a repeat."""
+    desk = Desk(every_seconds=60.0)
+    assert kinds(desk.tell(m.PauseSchedule("daily")) + desk.tell(m.PauseSchedule("daily"))) == [
+        "SchedulePaused",
+        "SchedulePaused",
+    ]

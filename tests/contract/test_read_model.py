@@ -1,0 +1,175 @@
+"""What every read model promises, in SQLite and in PostgreSQL; also when its projector is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+from random import Random
+
+import pytest
+from tests.conftest import NatsServer
+from tests.readmodel import Stream, history, notifications, projector, rows
+
+from talka_core.readmodel import Changes
+from talka_protocols.errors import CallerError
+from talka_protocols.ports import StoredCommit
+from talka_protocols.subjects import EXECUTION, LogName, Names
+from talka_services.jetstream.blobs import JetStreamBlobs
+from talka_services.jetstream.connection import Connection
+from talka_services.jetstream.log import JetStreamLog
+from talka_services.projection import JetStreamSource, Projector, View, open_view
+from talka_services.projection.views import MovedError
+
+KILLS = 5
+PROGRAM = """
+import sys
+import talka_services.projection.projector as projector
+projector.COMMITS_MAX, projector.GATHER_S = 3, 0.01
+from talka_services.cli.main import run
+run()
+"""
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a read model may lie."""
+    if request.param == "sqlite":
+        return str(tmp_path / "model.sqlite")
+    dsn = os.environ.get("TALKA_TEST_POSTGRES")
+    if not dsn:
+        pytest.skip("TALKA_TEST_POSTGRES names no PostgreSQL server")
+    return dsn
+
+
+@pytest.fixture
+def view(place: str) -> Iterator[View]:
+    """An empty read model."""
+    opened = open_view(place)
+    opened.reset("stream")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def at_once(tmp_path: Path) -> Iterator[View]:
+    """A model to compare with."""
+    opened = open_view(tmp_path / "at-once.sqlite")
+    yield opened
+    opened.close()
+
+
+def many(seeds: range) -> list[StoredCommit]:
+    """Return the commits of many histories, each execution under a name of its own."""
+    mixed: list[StoredCommit] = []
+    for seed in seeds:
+        for commit in notifications(history(seed, 8, 60), seed):
+            log = commit.log
+            key = f"e{seed}" if log.kind == EXECUTION else log.key
+            mixed.append(StoredCommit(LogName(log.kind, log.shard, key), len(mixed) + 1, commit.body, ""))
+    return mixed
+
+
+async def store(connection: Connection, commits: list[StoredCommit], positions: dict[LogName, int]) -> None:
+    """Append commits to the stream, each behind the last of its log."""
+    log = JetStreamLog(connection)
+    for commit in commits:
+        name = commit.log
+        number = f"{name}-{positions.get(name, 0)}"
+        positions[name] = await log.append(name, positions.get(name, 0), commit.body, number)
+
+
+def test_a_model_is_written_wholly_or_not_at_all(view: View) -> None:
+    """Who does not know where the model stands changes nothing, not even by half."""
+    before = view.standing("stream")
+    written = view.record(Changes(), before, 5)
+    assert (written.position, view.standing("stream")) == (5, written)
+    said = rows(view)
+    commits = many(range(1))
+    changes = asyncio.run(projector(view, Stream(commits)).fold(commits))
+    with pytest.raises(MovedError):
+        view.record(changes, before, 9)
+    assert (rows(view), view.standing("stream")) == (said, written)
+    assert view.record(changes, written, 9).position == 9
+    assert rows(view) != said
+
+
+def test_a_model_is_of_one_log(view: View) -> None:
+    """What was made from another log is not mixed with this one; rebuilding begins another generation."""
+    before = view.standing("stream")
+    with pytest.raises(CallerError, match="another log"):
+        view.standing("other")
+    after = view.reset("other")
+    assert (after.generation, after.position) == (before.generation + 1, 0)
+    with pytest.raises(MovedError):
+        view.record(Changes(), before, 1)
+
+
+def test_both_databases_say_the_same(view: View, at_once: View) -> None:
+    """Page by page or at once, in whichever database: the rows are those of the log."""
+    commits = many(range(4))
+    asyncio.run(projector(view, Stream(commits, 7)).catch_up())
+    asyncio.run(projector(at_once, Stream(commits)).catch_up())
+    assert rows(view) == rows(at_once)
+
+
+async def test_a_long_log_is_read_page_by_page(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is behind gets all commits once and in order, and then follows."""
+    monkeypatch.setattr("talka_services.projection.source.PAGE", 20)
+    positions: dict[LogName, int] = {}
+    commits = many(range(2))
+    await store(connection, commits[:-1], positions)
+    source = JetStreamSource(connection)
+    end, seen = await source.end(), list[StoredCommit]()
+    async with asyncio.timeout(30), aclosing(source.follow(3)) as pages:
+        async for page in pages:
+            seen += page
+            if seen[-1].position == end:
+                await store(connection, commits[-1:], positions)
+            if seen[-1].position > end:
+                break
+    assert [commit.position for commit in seen] == list(range(4, end + 2))
+    assert [commit.body for commit in seen] == [commit.body for commit in commits[3:]]
+    assert await source.written_at(end + 1) == 0
+    assert await source.written_at(end) > 0
+
+
+@pytest.mark.slow
+async def test_killed_projectors_lose_and_double_nothing(
+    place: str, view: View, at_once: View, connection: Connection, nats_server: NatsServer, names: Names
+) -> None:
+    """However often it is killed while the log grows, the model equals one that is made afterwards."""
+    source, blobs, log = JetStreamSource(connection), JetStreamBlobs(connection), JetStreamLog(connection)
+    view.reset(await source.identity())
+    commits, positions, random = many(range(24)), dict[LogName, int](), Random(5)
+    share = len(commits) // KILLS
+    seen: list[int] = []
+    for number in range(KILLS):
+        argv = [sys.executable, "-c", PROGRAM, "service", "projector", "--server", nats_server.url]
+        argv += ["--namespace", names.namespace, "--database", place, "--json"]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE)  # noqa: ASYNC220
+        try:
+            assert process.stdout is not None
+            assert b'"ready"' in await asyncio.to_thread(process.stdout.readline)
+            await store(connection, commits[number * share : (number + 1) * share], positions)
+            await asyncio.sleep(random.uniform(0.0, 0.05))
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        seen.append(view.standing(await source.identity()).position)
+    assert seen == sorted(seen)
+    assert seen[0] > 0
+    assert any(position < (number + 1) * share for number, position in enumerate(seen)), (
+        "no kill struck at work"
+    )
+    await Projector(view, source, log, blobs).catch_up()
+    await Projector(at_once, source, log, blobs).catch_up()
+    assert rows(view) == rows(at_once)
+    assert view.standing(await source.identity()).position == await source.end()
