@@ -22,6 +22,7 @@ from talka_services.cli import (
     forking,
     history,
     platform,
+    pools,
     predicting,
     queries,
     reasons,
@@ -50,6 +51,7 @@ app = typer.Typer(
 for group in (
     running,
     platform,
+    pools,
     queries,
     control,
     bottlenecks,

@@ -15,13 +15,14 @@ from talka_protocols.messages import Recipient
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, UsageError
-from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects
+from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects, parse_scaling
 from talka_services.cli.running import (
     AllowCommands,
     AllowModules,
     Breakers,
     Capacity,
     Durability,
+    Labels,
     Shared,
     TimeScale,
     Workers,
@@ -42,9 +43,20 @@ OnePool = Annotated[str, typer.Option("--pool", help="The pool to work for.")]
 WorkerId = Annotated[
     str | None, typer.Option("--worker-id", help="Default: the host's name and random digits.")
 ]
-Labels = Annotated[
-    list[str] | None,
-    typer.Option("--label", metavar="NAME=VALUE", help="A label that tasks may require; repeatable."),
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        metavar="MIN:MAX[/DELAY_S[/COOL_DOWN_S[/ZERO_S]]]",
+        help="Start and stop worker processes by what waits; see `talka pool scale`.",
+    ),
+]
+Elastic = Annotated[
+    bool, typer.Option("--elastic", help="Let the pool drain this worker when it wants fewer.")
+]
+UntilInputEnds = Annotated[
+    bool,
+    typer.Option("--until-input-ends", help="Stop also when standard input ends, as with whoever started it."),
 ]
 Slots = Annotated[int, typer.Option("--slots", min=1, help="The most attempts at once.")]
 Agents = Annotated[
@@ -89,6 +101,8 @@ def up(
     capacity: Capacity = None,
     shared: Shared = None,
     breaker: Breakers = None,
+    label: Labels = None,
+    scale: Scale = None,
     time_scale: TimeScale = 1.0,
     durability: Durability = None,
     allow_module: AllowModules = None,
@@ -98,7 +112,8 @@ def up(
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
     Unfinished executions of the directory go on. Other commands with the same
-    --data-dir use it.
+    --data-dir use it. With --scale, workers are processes of their own, as many
+    as the pool decides; see `talka pool scale --help`.
     """
     if target.server:
         raise UsageError(
@@ -117,6 +132,8 @@ def up(
         processes,
         parse_amounts(shared or (), "--shared"),
         parse_breakers(breaker or ()),
+        parse_labels(label or ()),
+        parse_scaling(scale) if scale else None,
     )
     run_loop(_up(target, local_options(target, flags)))
 
@@ -124,6 +141,7 @@ def up(
 async def _up(target: Target, options: LocalOptions) -> None:
     from talka_services.cli.logs import configure_logs
     from talka_services.cli.presence import Presence, present
+    from talka_services.cli.scaling import scaled, staffed
     from talka_services.client import local
     from talka_services.client.local import largest_offer
     from talka_services.embedded import EmbeddedServer
@@ -140,7 +158,7 @@ async def _up(target: Target, options: LocalOptions) -> None:
     # The server is joined first, so that two at once meet at the lock and not half started.
     async with EmbeddedServer(options.data_dir, options.durability) as server:
         with present(options.data_dir, offer):
-            async with local(options) as orchestrator:
+            async with local(staffed(options)) as orchestrator, scaled(target, options, server.url, orchestrator):
                 await _admitted(orchestrator.node, stopped)
                 _tell_ready(
                     target,
@@ -207,6 +225,8 @@ def worker(
     time_scale: TimeScale = 1.0,
     drain: Drain = 10.0,
     label: Labels = None,
+    elastic: Elastic = False,
+    until_input_ends: UntilInputEnds = False,
 ) -> None:
     """Offer this machine to a pool and run what it is given.
 
@@ -222,7 +242,8 @@ def worker(
         **changes,
     )
     offer = _Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()), drain)
-    offer.labels = parse_labels(label or ())
+    offer.labels, offer.is_elastic = parse_labels(label or ()), elastic
+    offer.is_until_input_ends = until_input_ends
     run_loop(_work(target, offer, settings))
 
 
@@ -263,6 +284,7 @@ class _Offer:
         self.capacity = capacity
         self.drain_s = drain_s
         self.labels: dict[str, str] = {}
+        self.is_elastic = self.is_until_input_ends = False
         self.agents = {name: _imported(place) for name, place in agents.items()}
 
 
@@ -284,8 +306,9 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
         slots_by_agent=slots_by_agent,
         drain_s=offer.drain_s,
         labels=offer.labels,
+        is_elastic=offer.is_elastic,
     )
-    stopped = _stopped()
+    stopped = _stopped(is_until_input_ends=offer.is_until_input_ends)
     async with reach_node(target, create=True) as node:
         service = await node.add_worker(options, executors)
         _tell_ready(
@@ -343,8 +366,11 @@ async def _admitted(node: Node, stopped: asyncio.Future[None]) -> None:
             await asyncio.wait((stopped,), timeout=ADMITTED_S)
 
 
-def _stopped() -> asyncio.Future[None]:
-    """Return what is done as soon as SIGTERM or SIGINT comes; the second one ends the process at once."""
+def _stopped(*, is_until_input_ends: bool = False) -> asyncio.Future[None]:
+    """Return what is done as soon as SIGTERM or SIGINT comes; the second one ends the process at once.
+
+    With ``is_until_input_ends`` it is done as well when standard input ends.
+    """
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[None] = loop.create_future()
 
@@ -355,6 +381,15 @@ def _stopped() -> asyncio.Future[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    if is_until_input_ends:
+
+        def read() -> None:
+            if not os.read(sys.stdin.fileno(), 4_096):
+                loop.remove_reader(sys.stdin.fileno())
+                if not stopped.done():
+                    stopped.set_result(None)
+
+        loop.add_reader(sys.stdin.fileno(), read)
     return stopped
 
 
