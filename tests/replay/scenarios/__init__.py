@@ -53,6 +53,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         starting.keys,
         starting.triggers,
         starting.breaker,
+        starting.scaling,
     )
 }
 
