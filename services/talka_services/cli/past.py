@@ -115,7 +115,14 @@ async def _namespace_runs(target: Target) -> list[Run]:
 
 
 async def runs_in(records: Records, without: str = "") -> list[Run]:
-    """Return the newest executions on record, the newest first."""
+    """Return the newest executions on record as runs, the newest first."""
+    states = await newest_states(records, without)
+    pools = {pool: await pool_history(records, pool) for pool in {state.pool for state in states}}
+    return [await _run(records, state, pools[state.pool]) for state in states]
+
+
+async def newest_states(records: Records, without: str = "") -> list[ExecutionRecord]:
+    """Return the newest executions that have begun, the newest first."""
     histories = records.histories
     some = asyncio.Semaphore(AT_ONCE)
 
@@ -126,8 +133,7 @@ async def runs_in(records: Records, without: str = "") -> list[Run]:
     names = [name for name in await histories.names(EXECUTION) if name != without]
     states = [state for state in await asyncio.gather(*map(one, names)) if state.started_at]
     states.sort(key=lambda state: (-state.started_at, state.execution_id))
-    pools = {pool: await pool_history(records, pool) for pool in {state.pool for state in states[:NEWEST]}}
-    return [await _run(records, state, pools[state.pool]) for state in states[:NEWEST]]
+    return states[:NEWEST]
 
 
 async def _run(records: Records, state: ExecutionRecord, pool: Sequence[tuple[int, Any]]) -> Run:
