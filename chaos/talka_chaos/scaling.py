@@ -76,7 +76,9 @@ class ScalerProcess(Process):
 
     def _leave(self, worker_id: str, incarnation: int) -> None:
         self.world.note("scaled down", worker_id)
-        letter = Letter(f"left:{worker_id}:{incarnation}", WorkerLeft(POOL_ID, worker_id, incarnation, "Drained."))
+        letter = Letter(
+            f"left:{worker_id}:{incarnation}", WorkerLeft(POOL_ID, worker_id, incarnation, "Drained.")
+        )
         body = encode_envelope(Envelope((Parcel(worker_id, incarnation, (letter,)),)))
         self.world.request(Recipient.RESOURCE.value, POOL_ID, body)
 
@@ -111,9 +113,12 @@ def _wrong(seen: _Seen, event: Any, at: int) -> Iterator[str]:
             policy = seen.policy
             if policy is None or not policy.min_workers <= event.workers <= policy.max_workers:
                 yield f"E1 {event} is out of bounds of {policy}"
-            elif event.workers < event.previous and event.reason != "bounds":
-                if at - seen.decided_at < policy.cool_down_ms:
-                    yield f"E2 {event} comes {at - seen.decided_at} ms after the last decision"
+            elif (
+                event.workers < event.previous
+                and event.reason != "bounds"
+                and at - seen.decided_at < policy.cool_down_ms
+            ):
+                yield f"E2 {event} comes {at - seen.decided_at} ms after the last decision"
             seen.workers, seen.decided_at = event.workers, at
         case e.WorkerJoined():
             if event.is_elastic:

@@ -1,4 +1,4 @@
-"""Goal: whatever a pool is asked for, the number of its workers obeys the policy, and constant load keeps it still.
+"""Goal: the number of workers obeys the policy whatever is asked for, and constant load keeps it still.
 
 Method: hypothesis draws policies and loads; time is virtual, workers come and go as decided, some time later.
 """

@@ -1,4 +1,4 @@
-"""Goal: no worker idles beside waiting work that it could run, so there is nothing that one could steal from another.
+"""Goal: no worker idles beside waiting work that it could run, so there is nothing to steal.
 
 Method: hypothesis drives a pool with requests, hand-ons, releases, and workers that join, drain and are lost.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,8 +25,19 @@ WORKERS = ("w1", "w2", "w3")
 amounts = st.fixed_dictionaries(
     {"cpu_cores": st.sampled_from((0.5, 1.0, 2.0, 4.0))}, optional={"licence": st.just(1.0)}
 )
-requests = st.tuples(
-    st.just("ask"), amounts, st.sampled_from(("x", "y")), st.sampled_from(({}, {"zone": "a"})), st.integers(0, 3)
+
+
+class Ask(NamedTuple):
+    """A request that is made."""
+
+    amounts: dict[str, float]
+    agent_type: str
+    requires: dict[str, str]
+    rank: int
+
+
+requests = st.builds(
+    Ask, amounts, st.sampled_from(("x", "y")), st.sampled_from(({}, {"zone": "a"})), st.integers(0, 3)
 )
 steps = st.one_of(
     requests,
@@ -53,11 +65,13 @@ class Driven:
     def message(self, drawn: Sequence[object]) -> m.ResourceMessage | None:
         """Return what a drawn step tells the pool, as it is now."""
         match drawn:
-            case "ask", dict() as amounts, str() as agent_type, dict() as requires, int() as rank:
+            case Ask():
                 name = f"a{next(self.numbers)}"
-                holder = Holder(f"e{rank % 2}", name, 1)
-                affinity = Affinity(requires)
-                return m.RequestAllocation("p", name, holder, agent_type, amounts, (float(rank),), "", affinity)
+                holder = Holder(f"e{drawn.rank % 2}", name, 1)
+                rank, affinity = (float(drawn.rank),), Affinity(drawn.requires)
+                return m.RequestAllocation(
+                    "p", name, holder, drawn.agent_type, drawn.amounts, rank, "", affinity
+                )
             case ("free" | "hand on") as what, int() as position if self.state.grants:
                 name = list(self.state.grants)[position % len(self.state.grants)]
                 grant = self.state.grants[name]
@@ -96,7 +110,7 @@ def idle_beside_work(state: PoolRecord) -> list[tuple[str, str]]:
 @given(st.lists(st.lists(steps, min_size=1, max_size=4), max_size=25))
 @settings(max_examples=150, deadline=None)
 def test_no_worker_idles_beside_work_that_it_could_run(batches: list[list[Sequence[object]]]) -> None:
-    """After every decision, also where allocations are handed on, and a worker is held for a large request."""
+    """After every decision, also after hand-ons, and while a worker is held for a large request."""
     pool = Driven()
     for worker_id in WORKERS[:2]:
         joining = pool.message(("join", worker_id))
@@ -110,7 +124,7 @@ def test_no_worker_idles_beside_work_that_it_could_run(batches: list[list[Sequen
 
 
 def test_a_better_rank_ends_hand_ons() -> None:
-    """Nobody keeps a worker by handing on while others wait: their arrival calls every permit of others back."""
+    """Nobody keeps a worker by handing on while others wait: a request calls all permits of others back."""
     pool = Driven()
     joining = pool.message(("join", "w1"))
     assert joining is not None
@@ -122,7 +136,7 @@ def test_a_better_rank_ends_hand_ons() -> None:
 
 
 def test_a_worker_holds_nothing_unstarted() -> None:
-    """Whatever is dispatched to a worker is launched in the same decision: there is no queue to steal from."""
+    """What is dispatched to a worker is launched in the same decision: there is no queue to steal from."""
     state = WorkerRecord("w", incarnation=1)
     for number in range(20):
         start = m.StartTask("w", "e", 1, number + 1, f"a{number}", Task(f"t{number}", "x"), incarnation=1)

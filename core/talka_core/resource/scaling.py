@@ -47,7 +47,7 @@ def settle(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
     yield from _drain(state, scaling)
     due_at = _next_look(state, scaling, demand, now_ms)
     is_over = 0 < scaling.due_at <= now_ms
-    is_earlier = 0 < due_at and (not scaling.due_at or due_at < scaling.due_at)
+    is_earlier = due_at > 0 and (not scaling.due_at or due_at < scaling.due_at)
     if (is_over and due_at != scaling.due_at) or is_earlier:
         yield e.ScalingDeferred(due_at, _is_measured(scaling, now_ms))
 
@@ -111,9 +111,7 @@ def _zero_at(scaling: Scaling) -> int:
     policy = scaling.policy
     if policy.min_workers or not (scaling.idle_since and policy.scale_to_zero_after_ms):
         return 0
-    return max(
-        scaling.idle_since + policy.scale_to_zero_after_ms, scaling.decided_at + policy.cool_down_ms
-    )
+    return max(scaling.idle_since + policy.scale_to_zero_after_ms, scaling.decided_at + policy.cool_down_ms)
 
 
 def _decide(state: PoolRecord, scaling: Scaling, demand: Demand, now_ms: int) -> Iterator[PoolEvent]:
@@ -164,7 +162,9 @@ def active(state: PoolRecord) -> dict[str, WorkerEntry]:
 
 
 def _use(entry: WorkerEntry) -> float:
-    return max((1 - entry.free[name] / amount for name, amount in entry.capacity.items() if amount), default=0)
+    return max(
+        (1 - entry.free[name] / amount for name, amount in entry.capacity.items() if amount), default=0
+    )
 
 
 # --- what has happened ---------------------------------------------------------------------------
@@ -298,4 +298,3 @@ def timers(state: PoolRecord) -> Iterator[Effect]:
     """Yield the timer of the next look."""
     if state.scaling is not None and state.scaling.due_at:
         yield SetTimer(state.pool, SCALING, state.scaling.due_at)
-

@@ -54,8 +54,9 @@ class SimulationStuckError(CallerError):
 class Offer(Struct, frozen=True):
     """One modelled worker: its amounts by resource, and how many tasks it runs at once.
 
-    It serves every agent type unless it names them, and has ``labels``. It is there from ``joins_s`` on and takes
-    nothing new from ``leaves_s`` on, in seconds from the start of the execution.
+    It serves every agent type unless it names them, and has ``labels``. It is
+    there from ``joins_s`` on and takes nothing new from ``leaves_s`` on, in
+    seconds from the start of the execution.
     """
 
     capacity: Mapping[str, float]

@@ -106,14 +106,13 @@ def parse_scaling(text: str, option: str = "--scale") -> ScalingPolicy:
     try:
         least, most = map(int, bounds.split(":"))
         given = [round(1000 * float(time)) for time in times]
-        if len(given) > len(_TIMES):
-            raise ValueError
+        policy = ScalingPolicy(least, most, **dict(zip(_TIMES[: len(given)], given, strict=True)))
     except (ValueError, OverflowError):
         raise UsageError(
             f"{option} {text!r} is not MIN:MAX[/TARGET_DELAY_S[/COOL_DOWN_S[/TO_ZERO_AFTER_S]]].",
             hint=f"For example {option} 0:8/10/60/300: at most eight workers, and none after 5 idle minutes.",
         ) from None
-    return ScalingPolicy(least, most, **dict(zip(_TIMES, given, strict=False)))
+    return policy
 
 
 _TIMES = ("target_delay_ms", "cool_down_ms", "scale_to_zero_after_ms")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +12,7 @@ import typer
 from talka_protocols.messages import Recipient
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
-from talka_services.cli.outcome import ExitCode, UsageError
+from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects, parse_scaling
 from talka_services.cli.running import (
     AllowCommands,
@@ -28,6 +26,7 @@ from talka_services.cli.running import (
     Workers,
 )
 from talka_services.cli.screen import print_json
+from talka_services.cli.stopping import first_of, until_told
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -56,7 +55,9 @@ Elastic = Annotated[
 ]
 UntilInputEnds = Annotated[
     bool,
-    typer.Option("--until-input-ends", help="Stop also when standard input ends, as with whoever started it."),
+    typer.Option(
+        "--until-input-ends", help="Stop also when standard input ends, as with whoever started it."
+    ),
 ]
 Slots = Annotated[int, typer.Option("--slots", min=1, help="The most attempts at once.")]
 Agents = Annotated[
@@ -154,11 +155,14 @@ async def _up(target: Target, options: LocalOptions) -> None:
         {**largest_offer(options.offers), **options.shared},
         Executors(options.executors).agent_types,
     )
-    stopped = _stopped()
+    stopped = until_told()
     # The server is joined first, so that two at once meet at the lock and not half started.
     async with EmbeddedServer(options.data_dir, options.durability) as server:
         with present(options.data_dir, offer):
-            async with local(staffed(options)) as orchestrator, scaled(target, options, server.url, orchestrator):
+            async with (
+                local(staffed(options)) as orchestrator,
+                scaled(target, options, server.url, orchestrator),
+            ):
                 await _admitted(orchestrator.node, stopped)
                 _tell_ready(
                     target,
@@ -255,7 +259,7 @@ async def _own(
 ) -> None:
     from talka_services.cli.reach import reach_node
 
-    stopped = _stopped()
+    stopped = until_told()
     async with reach_node(target, create=True) as node:
         node.own(kinds, pools, configuration)
         _tell_ready(
@@ -308,7 +312,7 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
         labels=offer.labels,
         is_elastic=offer.is_elastic,
     )
-    stopped = _stopped(is_until_input_ends=offer.is_until_input_ends)
+    stopped = until_told(is_until_input_ends=offer.is_until_input_ends)
     async with reach_node(target, create=True) as node:
         service = await node.add_worker(options, executors)
         _tell_ready(
@@ -316,26 +320,7 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
             f"worker {options.worker_id} is ready",
             {"ready": "worker", "worker_id": options.worker_id, "pool": options.pool, "pid": os.getpid()},
         )
-        await _first(stopped, service.failed())
-
-
-async def _first(stopped: asyncio.Future[None], failing: Awaitable[None]) -> None:
-    """Return when told to stop.
-
-    Raises:
-        Exception: what ended the worker before.
-    """
-    failed = asyncio.ensure_future(failing)
-    try:
-        await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            failed.result()
-            raise UsageError(
-                "The worker has ended by itself: another process uses its --worker-id.",
-                hint="Give each worker an id of its own.",
-            )
-    finally:
-        failed.cancel()
+        await first_of(stopped, service.failed())
 
 
 def _imported(place: str) -> object:
@@ -364,33 +349,6 @@ async def _admitted(node: Node, stopped: asyncio.Future[None]) -> None:
         options = service.options
         while not stopped.done() and options.worker_id not in (await histories.pool(options.pool)).workers:
             await asyncio.wait((stopped,), timeout=ADMITTED_S)
-
-
-def _stopped(*, is_until_input_ends: bool = False) -> asyncio.Future[None]:
-    """Return what is done as soon as SIGTERM or SIGINT comes; the second one ends the process at once.
-
-    With ``is_until_input_ends`` it is done as well when standard input ends.
-    """
-    loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[None] = loop.create_future()
-
-    def stop() -> None:
-        if stopped.done():
-            os._exit(ExitCode.NOT_SUCCEEDED)
-        stopped.set_result(None)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    if is_until_input_ends:
-
-        def read() -> None:
-            if not os.read(sys.stdin.fileno(), 4_096):
-                loop.remove_reader(sys.stdin.fileno())
-                if not stopped.done():
-                    stopped.set_result(None)
-
-        loop.add_reader(sys.stdin.fileno(), read)
-    return stopped
 
 
 def _tell_ready(target: Target, sentence: str, document: dict[str, Any]) -> None:

@@ -28,7 +28,9 @@ CoolDown = Annotated[
 ]
 ToZero = Annotated[
     float,
-    typer.Option("--scale-to-zero-after-s", help="How long nothing was to do before the last one goes; 0: never."),
+    typer.Option(
+        "--scale-to-zero-after-s", help="How long nothing was to do before the last one goes; 0: never."
+    ),
 ]
 Off = Annotated[bool, typer.Option("--off", help="Leave the number of workers to people again.")]
 

@@ -21,7 +21,7 @@ POOL = "default"
 
 
 def staffed(options: LocalOptions) -> LocalOptions:
-    """Return the options without workers in this process where the pool has processes of their own started."""
+    """Return the options without workers in this process where each is to be a process of its own."""
     return options if options.scaling is None else replace(options, offers=(), workers=0)
 
 

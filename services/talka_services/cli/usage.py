@@ -22,7 +22,9 @@ ExecutionIds = Annotated[
 ]
 Propose = Annotated[
     bool,
-    typer.Option("--propose", help="Say what each kind of task should ask for, from all that is named or known."),
+    typer.Option(
+        "--propose", help="Say what each kind of task should ask for, from all that is named or known."
+    ),
 ]
 KIND_COLUMNS = (
     "workflow",

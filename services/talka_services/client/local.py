@@ -89,7 +89,11 @@ async def local(
             snapshot_every=chosen.snapshot_every,
         )
         async with node:
-            node.own(configuration=PoolConfiguration(chosen.shared, breakers=chosen.breakers, scaling=chosen.scaling))
+            node.own(
+                configuration=PoolConfiguration(
+                    chosen.shared, breakers=chosen.breakers, scaling=chosen.scaling
+                )
+            )
             offers = chosen.offers or (chosen.capacity,) * chosen.workers
             served = [await _add_worker(node, chosen, offer, agents or {}) for offer in offers]
             largest = {**largest_offer(offers), "slots": float(chosen.slots), **chosen.shared}

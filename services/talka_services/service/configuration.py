@@ -93,7 +93,8 @@ def check_scaling(policy: ScalingPolicy) -> None:
     """
     if fault := scaling_fault(policy):
         raise CallerError(
-            f"The scaling policy {fault}", hint="Give 0 <= min <= max, a target delay above 0, and times from 0."
+            f"The scaling policy {fault}",
+            hint="Give 0 <= min <= max, a target delay above 0, and times from 0.",
         )
 
 

@@ -32,11 +32,13 @@ log = get_logger(__name__)
 class Process(Protocol):
     """What the scaler needs of a worker's process."""
 
-    def send_signal(self, number: int) -> None:
+    def send_signal(self, signal: int, /) -> None:
         """Send it a signal."""
+        ...
 
     async def wait(self) -> int:
         """Return its exit code when it has ended."""
+        ...
 
 
 Spawn = Callable[[str], Awaitable[Process]]
@@ -56,6 +58,7 @@ class Scaler:
         self._changed = asyncio.Event()
         self._state: PoolRecord | None = None
         self._pause_s = 0.0
+        self._not_before_s = 0.0
 
     @property
     def workers(self) -> frozenset[str]:
@@ -91,17 +94,18 @@ class Scaler:
             return
         for worker_id in self._drained(state):
             self._stop(worker_id, "scaler.drained")
-        others = [w for w, entry in state.workers.items() if not entry.is_draining and w not in self._processes]
+        others = [
+            w for w, entry in state.workers.items() if not entry.is_draining and w not in self._processes
+        ]
         staying = [worker_id for worker_id in self._processes if self._stays(state, worker_id)]
         missing = state.scaling.workers - len(others) - len(staying)
         for worker_id in reversed(staying):
             if missing < 0 and worker_id not in state.workers:
                 self._stop(worker_id, "scaler.not_wanted")
                 missing += 1
-        if missing > 0 and self._pause_s:
-            pause_s, self._pause_s = self._pause_s, 0.0
-            await asyncio.sleep(pause_s)
-            self._changed.set()
+        loop = asyncio.get_running_loop()
+        if missing > 0 and loop.time() < self._not_before_s:
+            loop.call_at(self._not_before_s, self._changed.set)
             return
         for _ in range(missing):
             await self._start()
@@ -138,6 +142,7 @@ class Scaler:
         if worker_id not in self._stopping:
             is_steady = clock() - began_s > STEADY_S
             self._pause_s = AGAIN_S if is_steady else min(AGAIN_MOST_S, max(AGAIN_S, 2 * self._pause_s))
+            self._not_before_s = clock() + self._pause_s
             log.warning("scaler.worker_ended", pool=self._pool, worker=worker_id, code=code)
         self._stopping.discard(worker_id)
         self._changed.set()

@@ -58,7 +58,11 @@ def test_hard_tasks_are_recorded_failures_and_the_others_go_on(shell: Shell) -> 
     assert "memory MiB" in shell.run("usage", result["execution_id"], "--data-dir", "hard")
     kinds = shell.json("usage", "--propose", "--data-dir", "hard")["kinds"]
     (hog,) = [kind for kind in kinds if kind["task"] == "hog"]
-    assert (hog["tasks"], hog["overused"], hog["memory_mb"]["proposed"]) == (1, 1, used["memory_mb"]["proposed"])
+    assert (hog["tasks"], hog["overused"], hog["memory_mb"]["proposed"]) == (
+        1,
+        1,
+        used["memory_mb"]["proposed"],
+    )
     assert "propose" in shell.run("usage", "--propose", "--data-dir", "hard")
     assert shell.json("usage", "--data-dir", "hard", code=2)["error"]["code"] == "usage"
     assert "hog" in shell.json("status", result["execution_id"], "--data-dir", "hard")["alerts"][0]

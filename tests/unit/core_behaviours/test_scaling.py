@@ -47,7 +47,9 @@ class Pool:
         before = len(self.player.events())
         self.effects = self.player.take_together(messages, self.now_ms, None)
         events = self.player.events()[before:]
-        if self.is_followed and any(isinstance(event, e.ScalingDecided | e.WorkerDraining) for event in events):
+        if self.is_followed and any(
+            isinstance(event, e.ScalingDecided | e.WorkerDraining) for event in events
+        ):
             events += self.follow()
         return events
 
@@ -85,7 +87,8 @@ class Pool:
 
     def wait(self, passed_ms: int) -> list[Any]:
         """Let time pass, with the timer firing whenever it is due."""
-        end_ms, told = self.now_ms + passed_ms, []
+        told: list[Any] = []
+        end_ms = self.now_ms + passed_ms
         while 0 < self.state.scaling.due_at <= end_ms:
             self.now_ms = max(self.now_ms, self.state.scaling.due_at)
             told += self.tell(m.TimerFired("p", SCALING))
@@ -118,7 +121,7 @@ def test_from_zero_and_back() -> None:
 
 
 def test_as_many_as_the_target_delay_asks_for() -> None:
-    """Eighty tasks of 10 s, four at once on a worker, make 200 s of one worker's work: at most five in 10 s each."""
+    """Eighty tasks of 10 s, four at once, are 200 s of one worker's work: twenty do it in 10 s."""
     pool = Pool(ScalingPolicy(1, 50, target_delay_ms=10_000))
     pool.ask(84, estimate_ms=10_000)
     assert pool.decisions == [(1, "bounds"), (20, "backlog")]

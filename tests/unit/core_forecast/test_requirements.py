@@ -1,9 +1,10 @@
-"""Goal: what tasks of a kind should ask for follows from what all of them used, and forecasts rest on the same."""
+"""Goal: what tasks of a kind should ask for follows from what all of them used; so do forecasts."""
 
 from __future__ import annotations
 
 import pytest
 from tests.replay.scenarios import plain
+from tests.replay.scenarios.running import deliver_all
 
 from talka_core.forecast import Requirement, requirements, run_of
 from talka_core.forecast.requirements import percentile
@@ -36,7 +37,7 @@ def test_percentile(values: list[float], expected: float | None) -> None:
 
 
 def test_one_hog_among_many_does_not_decide() -> None:
-    """Of forty executions one used ten times as much: it is counted as overuse, and the proposal is for the others."""
+    """Of forty executions one used ten times as much: it counts as overuse, the proposal is for the others."""
     states = [_state(100.0) for _ in range(39)] + [_state(1_000.0, is_over=True)]
     (found,) = requirements(states)
     assert isinstance(found, Requirement)
@@ -57,6 +58,7 @@ def test_nothing_measured_is_no_proposal() -> None:
 def test_a_recorded_run_knows_what_its_tasks_used() -> None:
     """What executions of ours used is what forecasts of memory, and of how run times vary, rest on."""
     model = plain.usage()
+    deliver_all(model)
     scheduler, pool = (
         model.players[Recipient.SCHEDULER, "golden"],
         model.players[Recipient.RESOURCE, "default"],

@@ -1,4 +1,4 @@
-"""Goal: as many worker processes run as the pool decided, whatever becomes of them and of what follows the pool."""
+"""Goal: as many worker processes run as the pool decided, whatever becomes of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FakeProcess:
         self.ended = asyncio.Event()
         self.is_stubborn = False
 
-    def send_signal(self, number: int) -> None:
+    def send_signal(self, number: int, /) -> None:
         """Note the signal, and end."""
         self.signals.append(number)
         if number == signal.SIGKILL or not self.is_stubborn:
@@ -36,7 +36,7 @@ class FakeProcess:
 
 
 class World:
-    """A pool's state that tests change, as the histories that a scaler follows, and the processes it starts."""
+    """A pool's state that tests change, as a scaler follows it, and the processes that it starts."""
 
     def __init__(self, workers: int) -> None:
         self.state = PoolRecord("p", scaling=Scaling(ScalingPolicy(0, 9), workers))
@@ -69,7 +69,11 @@ class World:
     @property
     def running(self) -> set[str]:
         """Return the workers whose processes run and were told nothing."""
-        return {name for name, process in self.processes.items() if not process.ended.is_set() and not process.signals}
+        return {
+            name
+            for name, process in self.processes.items()
+            if not process.ended.is_set() and not process.signals
+        }
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
@@ -85,7 +89,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_missing_ones_are_started_and_others_count() -> None:
-    """Three are wanted and one is there that somebody else started: two processes, and again two after a crash."""
+    """Three are wanted, and one is somebody else's: two processes, and again two after a crash."""
     world = World(3)
     world.join("other")
     running = asyncio.create_task(Scaler("p", world, world.spawn).run())  # type: ignore[arg-type]
