@@ -37,7 +37,7 @@ def test_percentile(values: list[float], expected: float | None) -> None:
 
 
 def test_one_hog_among_many_does_not_decide() -> None:
-    """Of forty executions one used ten times as much: it counts as overuse, the proposal is for the others."""
+    """Of forty executions one used ten times as much: it is overuse, the proposal is for the others."""
     states = [_state(100.0) for _ in range(39)] + [_state(1_000.0, is_over=True)]
     (found,) = requirements(states)
     assert isinstance(found, Requirement)
