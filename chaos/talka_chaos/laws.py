@@ -29,6 +29,7 @@ from talka_core.behaviour import (
 )
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.decide import RATE, RESERVATION, SHARED
+from talka_core.resource.scaling import SCALING
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.starter.effects import moves_alarm, stops_alarm
 from talka_core.worker import state as f
@@ -112,6 +113,9 @@ def _is_timer_settled(name: str, event: Any) -> bool:
             and name == f"{SHARED}{RATE if event.is_rate else ''}{event.fence}"
         )
         return is_returned or isinstance(event, e.PoolOwnershipTaken)
+    if name == SCALING:
+        kinds = (e.ScalingDeferred, e.ScalingConfigured, e.PoolOwnershipTaken)
+        return isinstance(event, kinds)
     if name.startswith(BREAKER):
         return _is_half_opening_settled(name.removeprefix(BREAKER), event)
     return isinstance(event, e.ReservationEnded) and name == RESERVATION + event.reservation_id

@@ -25,6 +25,7 @@ from talka_chaos.labelled import with_labels
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.rewinding import undoable, with_more_undoable
+from talka_chaos.scaling import ScalerProcess, drawn_scaling
 from talka_chaos.swarm import Faults
 from talka_chaos.timetable import drawn_schedules, drawn_wishes, released
 from talka_chaos.trouble import dawdling, forced_cancels, with_trouble
@@ -39,6 +40,7 @@ from talka_protocols.messages import (
     Message,
     Parcel,
     Recipient,
+    ScalePool,
     StarterMessage,
     TriggerMessage,
     encode_envelope,
@@ -105,6 +107,9 @@ class Simulation:
             else drawn_occasions(seed, self.workflows[0].id, self.world.faults.storm_s)
         )
         self._processes += self._taking_in() if self.occasions.triggers else []
+        self.scaling = None if workflow else drawn_scaling(seed)
+        if self.scaling is not None:
+            self._processes.append(ScalerProcess(self.world, self._leases, self._sizes))
         self._requests = 0
         if workflow is None and faults is None:
             self.world.outage_s = drawn_outage(seed)
@@ -212,6 +217,8 @@ class Simulation:
         self._request(
             Recipient.RESOURCE, POOL_ID, ConfigurePool(POOL_ID, SHARED, breakers=drawn_breakers(self.seed))
         )
+        if self.scaling is not None:
+            self._request(Recipient.RESOURCE, POOL_ID, ScalePool(POOL_ID, self.scaling))
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
             submission, shard = submission_of(workflow), shard_of(workflow.id, SHARDS)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from talka_chaos.branches import added_by
 from talka_chaos.graphs import AGENT_TYPE
@@ -136,6 +137,10 @@ class WorkerProcess(Process):
     ) -> None:
         super().__init__(worker_id, world, leases, sizes)
         self._offer = offer_of(POOL_ID, worker_id, 8, cores)
+
+    def offer_elastically(self) -> None:
+        """Offer what may be drained when fewer workers are wanted."""
+        self._offer = replace(self._offer, is_elastic=True)
 
     async def live(self) -> None:
         """Live one process's life."""

@@ -125,3 +125,20 @@ class Breaker(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     within_ms: int = 60_000
     open_ms: int = 30_000
     probes: int = 1
+
+
+class ScalingPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How many workers a pool shall have.
+
+    There are at least ``min_workers`` and at most ``max_workers``. More are
+    wanted when work is expected to wait longer than ``target_delay_ms``, or has
+    waited so long; fewer no sooner than ``cool_down_ms`` after the last
+    decision. The last one goes when nothing was to do for
+    ``scale_to_zero_after_ms``; 0 keeps it.
+    """
+
+    min_workers: int = 0
+    max_workers: int = 1
+    target_delay_ms: int = 10_000
+    cool_down_ms: int = 60_000
+    scale_to_zero_after_ms: int = 0

@@ -22,6 +22,7 @@ breaker = import_module("talka_core.resource.breaker")
 decide = import_module("talka_core.resource.decide")
 granting = import_module("talka_core.resource.granting")
 placement = import_module("talka_core.resource.placement")
+scaling = import_module("talka_core.resource.scaling")
 
 
 def capacity_ignored() -> AbstractContextManager[Any]:
@@ -156,7 +157,29 @@ def labels_ignored() -> AbstractContextManager[Any]:
     return patch.object(import_module("talka_core.resource.labels"), "admits", admits)
 
 
+def cool_down_ignored() -> AbstractContextManager[Any]:
+    """Workers go as soon as there is less to do."""
+
+    def is_measured(_scaling: Any, _now_ms: int) -> bool:
+        return True
+
+    return patch.object(scaling, "_is_measured", is_measured)
+
+
+def one_worker_too_many() -> AbstractContextManager[Any]:
+    """Whenever more workers are wanted, one more than that is, whatever the bounds say."""
+    real: Callable[..., tuple[int, str]] = scaling.wanted
+
+    def wanted(*about: Any) -> tuple[int, str]:
+        number, reason = real(*about)
+        return (number + 1, reason) if reason in ("zero", "backlog", "late") else (number, reason)
+
+    return patch.object(scaling, "wanted", wanted)
+
+
 POOL_MUTANTS = (
+    cool_down_ignored,
+    one_worker_too_many,
     breaker_lets_hand_on,
     breaker_never_closes,
     failed_probe_forgotten,

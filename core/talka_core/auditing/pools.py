@@ -45,6 +45,8 @@ def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Find
             pass
         case e.BreakerOpened() | e.BreakerHalfOpened() | e.BreakerClosed():
             pass
+        case e.ScalingConfigured() | e.ScalingDecided() | e.ScalingDeferred():
+            pass
 
 
 def _granted(

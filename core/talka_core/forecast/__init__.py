@@ -2,6 +2,7 @@
 
 from talka_core.forecast.makespan import Forecast, Overhead, errors_of, forecast, overhead_of
 from talka_core.forecast.model import Model, Prediction
+from talka_core.forecast.requirements import Requirement, requirements
 from talka_core.forecast.rest import Rest, rest_of
 from talka_core.forecast.runs import Run, covered, durations, memory, predicted, run_of
 
@@ -10,6 +11,7 @@ __all__ = [
     "Model",
     "Overhead",
     "Prediction",
+    "Requirement",
     "Rest",
     "Run",
     "covered",
@@ -19,6 +21,7 @@ __all__ = [
     "memory",
     "overhead_of",
     "predicted",
+    "requirements",
     "rest_of",
     "run_of",
 ]

@@ -42,10 +42,14 @@ class Run(Struct, frozen=True):
 def run_of(state: ExecutionRecord, found: Recorded) -> Run:
     """Return an execution as a run; only tasks that succeeded by themselves count as measured."""
     is_whole = found.run is not None and found.run.status == "succeeded"
+    measured = [task.id for task in found.workflow.tasks if _is_measured(state, task)]
+    usage = {task_id: state.usage[task_id].usage for task_id in measured if task_id in state.usage}
     return Run(
         state.execution_id,
         found.workflow,
-        {task.id: found.seconds[task.id] for task in found.workflow.tasks if _is_measured(state, task)},
+        {task_id: found.seconds[task_id] for task_id in measured},
+        busy={task_id: used.cores for task_id, used in usage.items() if used.cores is not None},
+        memory_mb={task_id: used.memory_mb for task_id, used in usage.items() if used.memory_mb is not None},
         offers=found.offers,
         shared=found.shared,
         makespan_s=found.run.makespan_s if found.run is not None and is_whole else None,

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from talka_core.resource import breaker, soundness
+from talka_core.resource import breaker, scaling, soundness
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.granting import Asked, grant_best_first, granted
 from talka_core.resource.placement import fits, need_of, place
+from talka_core.resource.scaling import SCALING
 from talka_core.resource.state import (
     HELD_BACK_MS,
     Grant,
@@ -33,6 +34,7 @@ from talka_protocols.events import (
     PoolEvent,
     ReservationEnded,
     ReservationMade,
+    ScalingConfigured,
     SharedReturned,
     WorkerDraining,
     WorkerJoined,
@@ -50,6 +52,7 @@ from talka_protocols.messages import (
     RequestAllocation,
     ReserveResources,
     ResourceMessage,
+    ScalePool,
     TimerFired,
     WorkerLeft,
 )
@@ -111,6 +114,9 @@ def decide_batch(
                 cause = position
     if asked or cause is not None:
         yield from grant_best_first(state, asked, cause, now_ms)
+    if state.scaling is not None:
+        for event in _scale(state, now_ms):
+            yield len(messages) - 1, event
 
 
 def _depends_on(message: ResourceMessage, asked: Asked) -> bool:
@@ -146,6 +152,9 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
             yield from _lose(state, message.worker_id, message.incarnation, message.reason)
         case ClientLeft():
             yield from _client_left(state, message.client_id)
+        case ScalePool():
+            if message.policy != (state.scaling.policy if state.scaling else None):
+                yield ScalingConfigured(message.policy)
         case ReserveResources():
             yield from _reserve(state, message, now_ms)
         case EndReservation():
@@ -210,6 +219,14 @@ def _withdraw_permits_on(state: PoolRecord, worker_id: str) -> Iterator[PoolEven
             yield AllocationPermitWithdrawn(allocation_id)
 
 
+def _scale(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
+    """Decide how many workers there shall be, when everything else is decided."""
+    for event in scaling.settle(state, now_ms):
+        yield event
+        if isinstance(event, WorkerDraining):
+            yield from _withdraw_permits_on(state, event.worker_id)
+
+
 def _may_release(state: PoolRecord, message: ReleaseAllocation) -> bool:
     if message.allocation_id in state.waiting:
         return True
@@ -235,6 +252,8 @@ def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked
 
 
 def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
+    if name == SCALING:
+        return
     if name.startswith(BREAKER):
         yield from breaker.due(state, name.removeprefix(BREAKER), now_ms)
         return
@@ -263,6 +282,7 @@ def _register(state: PoolRecord, message: RegisterWorker) -> Iterator[PoolEvent]
         message.capacity,
         message.slots_by_agent,
         message.labels,
+        message.is_elastic,
     )
     if message.is_draining:
         yield WorkerDraining(message.worker_id, message.incarnation)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Alert, Effect, Send, SetTimer
-from talka_core.resource import soundness
+from talka_core.resource import scaling, soundness
 from talka_core.resource.breaker import BREAKER, is_closed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.resource.placement import shortage
@@ -42,6 +42,9 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
             for fence in state.held_back:
                 yield _return(state, fence)
             yield from _breakers(state)
+            yield from scaling.timers(state)
+        case e.ScalingDeferred():
+            yield from scaling.timers(state)
         case e.BreakerOpened():
             yield _half_opening(state, event.agent_type)
             yield Alert("breaker.opened", shortage(state, event.agent_type, {}))
@@ -76,6 +79,7 @@ def resume(state: PoolRecord) -> Iterator[Effect]:
     for fence in state.held_back:
         yield _return(state, fence)
     yield from _breakers(state)
+    yield from scaling.timers(state)
 
 
 def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
@@ -99,6 +103,8 @@ def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
             yield _confirm_drain(message.worker_id, message.incarnation)
         case m.ReserveResources():
             yield _answer_reservation(state, message)
+        case m.TimerFired() if message.name == scaling.SCALING:
+            yield from scaling.timers(state)
         case m.TimerFired() if message.name.startswith(SHARED):
             fence = message.name.removeprefix(SHARED)
             if fence in state.held_back:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import assert_never
 
-from talka_core.resource import breaker, shared
+from talka_core.resource import breaker, scaling, shared
 from talka_core.resource.placement import claim_of, need_of, take
 from talka_core.resource.state import (
     LOST_KEPT,
@@ -41,12 +41,14 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
                 _end_permit(state, event.allocation_id, grant)
             grant.hands = max(0, hands)
             grant.holder, grant.fence, grant.ends_at = event.holder, event.fence, 0
+            scaling.handed_on(state, event.allocation_id, at)
         case e.AllocationPermitWithdrawn():
             _end_permit(state, event.allocation_id, state.grants[event.allocation_id])
         case e.AllocationRevoked():
             grant = state.grants[event.allocation_id]
             grant.revoked = event.reason or "The worker is gone."
             shared.hold_back(state, grant, event.lease_ms, at)
+            scaling.revoked(state, event.allocation_id)
         case e.WorkerJoined() | e.WorkerDraining() | e.WorkerLost():
             _worker(state, event)
         case e.ReservationMade() | e.ReservationEnded():
@@ -55,12 +57,17 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
             state.epoch = event.epoch
             shared.restart_leases(state, at)
             breaker.restart(state, at)
+            scaling.restart(state, at)
         case e.PoolConfigured():
             state.shared, state.ceiling, state.agent_types = event.shared, event.ceiling, event.agent_types
             state.breakers = event.breakers
             breaker.configured(state)
         case e.BreakerOpened() | e.BreakerHalfOpened() | e.BreakerClosed():
             breaker.moved(state, event, at)
+        case e.ScalingConfigured():
+            scaling.configured(state, event.policy, at)
+        case e.ScalingDecided() | e.ScalingDeferred():
+            scaling.moved(state, event, at)
         case e.SharedReturned():
             key = shared.rate_key(event.fence) if event.is_rate else str(event.fence)
             if held := state.held_back.pop(key, None):
@@ -91,6 +98,7 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
     state.next_fence = event.fence + event.hands + 1
     if entry := state.workers.get(event.worker_id):
         take(entry, need)
+    scaling.granted(state, event.allocation_id, at)
 
 
 def _end_permit(state: PoolRecord, allocation_id: str, grant: Grant) -> None:
@@ -106,11 +114,14 @@ def _free(state: PoolRecord, event: e.AllocationFreed, at: int) -> None:
     grant = state.grants.pop(event.allocation_id, None)
     if grant is None:
         _leave_queue(state, event.allocation_id)
+        scaling.changed(state, at)
         return
     _end_permit(state, event.allocation_id, grant)
     breaker.ended(state, grant, event, at)
     if not grant.is_revoked:
         shared.take(state, grant.shared, sign=-1)
+        scaling.ended(state, event.allocation_id, grant, at)
+    scaling.changed(state, at)
     entry = state.workers.get(grant.worker_id)
     if entry is not None and entry.incarnation == grant.incarnation:
         own = shared.own_of(grant.amounts, grant.shared)
@@ -160,6 +171,7 @@ def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
         insort(queue, place)
     else:
         queue.append(place)
+    scaling.changed(state, at)
 
 
 def _leave_queue(state: PoolRecord, allocation_id: str) -> None:
@@ -182,8 +194,14 @@ def _worker(state: PoolRecord, event: e.WorkerJoined | e.WorkerDraining | e.Work
             for agent_type, slots in event.slots_by_agent.items():
                 capacity[slot_of(agent_type)] = slots * 1000
             state.workers[event.worker_id] = WorkerEntry(
-                event.incarnation, event.agent_types, capacity, dict(capacity), labels=event.labels
+                event.incarnation,
+                event.agent_types,
+                capacity,
+                dict(capacity),
+                labels=event.labels,
+                is_elastic=event.is_elastic,
             )
+            scaling.joined(state, state.workers[event.worker_id])
             state.lost.pop(event.worker_id, None)
             state.lost_since.pop(event.worker_id, None)
         case e.WorkerDraining():

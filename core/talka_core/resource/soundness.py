@@ -13,6 +13,10 @@ from talka_core.behaviour import Alert, Effect, Send
 from talka_core.limits import AMOUNT_MAX
 from talka_protocols import messages as m
 from talka_protocols.messages import Recipient
+from talka_protocols.policies import ScalingPolicy
+
+WORKERS_MAX = 10_000
+"""The most workers that a pool may be told to have."""
 
 
 def fault(message: m.ResourceMessage) -> str:
@@ -28,8 +32,24 @@ def fault(message: m.ResourceMessage) -> str:
             return _wrong("offers", message.capacity | slots)
         case m.ConfigurePool():
             return _wrong("declares", message.shared | (message.ceiling or {}))
+        case m.ScalePool(policy=ScalingPolicy() as policy):
+            return scaling_fault(policy)
         case _:
             return ""
+
+
+def scaling_fault(policy: ScalingPolicy) -> str:
+    """Say what makes no sense about a scaling policy; nothing if it is sound."""
+    if not 0 <= policy.min_workers <= policy.max_workers <= WORKERS_MAX:
+        return (
+            f"asks for {policy.min_workers} to {policy.max_workers} workers, "
+            f"which is no range within 0 to {WORKERS_MAX}."
+        )
+    if policy.max_workers < 1:
+        return "allows no worker at all."
+    if policy.target_delay_ms < 1 or min(policy.cool_down_ms, policy.scale_to_zero_after_ms) < 0:
+        return "names a duration that is none."
+    return ""
 
 
 def complaints(message: m.ResourceMessage) -> Iterator[Effect]:

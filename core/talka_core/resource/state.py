@@ -19,7 +19,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from talka_protocols.events import ANYWHERE, Affinity, Holder
-from talka_protocols.policies import Breaker
+from talka_protocols.policies import Breaker, ScalingPolicy
 
 SLOTS = "slots"
 HANDS = 64
@@ -71,6 +71,7 @@ class WorkerEntry(Struct):
     free: Amounts
     is_draining: bool = False
     labels: dict[str, str] = field(default_factory=dict[str, str])
+    is_elastic: bool = False
 
 
 class Grant(Struct, gc=False):
@@ -150,6 +151,31 @@ class Circuit(Struct):
     has_failed: bool = False
 
 
+class Scaling(Struct):
+    """How many ``workers`` were decided on last, when, and by what the next decision goes.
+
+    ``due_at`` is when it is looked at again, 0 if at no set time. Something has
+    waited since ``waiting_since`` without a pause, and nothing at all was to do
+    since ``idle_since``; 0 if that is not so. ``used`` is what is granted now and
+    ``peak`` the most of each since ``measured_at``. ``took_ms`` is how long attempts
+    took on average, the newest counting most, ``begun`` when those began that
+    are under way, and ``shape`` what a new worker will offer, as far as can be known.
+    """
+
+    policy: ScalingPolicy
+    workers: int = 0
+    decided_at: int = 0
+    due_at: int = 0
+    waiting_since: int = 0
+    idle_since: int = 0
+    used: Amounts = field(default_factory=Amounts)
+    peak: Amounts = field(default_factory=Amounts)
+    measured_at: int = 0
+    took_ms: float = 0.0
+    begun: dict[str, int] = field(default_factory=dict[str, int])
+    shape: WorkerEntry | None = None
+
+
 Place = tuple[tuple[float, ...], int, str]
 """Rank, order of arrival, allocation id: how a shape's queue is sorted."""
 
@@ -185,6 +211,7 @@ class PoolRecord(Struct):
     held_back: dict[str, HeldBack] = field(default_factory=dict[str, HeldBack])
     breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
     circuits: dict[str, Circuit] = field(default_factory=dict[str, Circuit])
+    scaling: Scaling | None = None
 
 
 def initial(pool: str) -> PoolRecord:

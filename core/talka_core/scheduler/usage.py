@@ -79,10 +79,11 @@ def _proposal(task: Task, event: TaskUsageMeasured) -> Proposal:
         task.resources,
         usage,
         event.overuse,
-        max(CORES_STEP, _rounded_up(cores, CORES_STEP)) if cores is not None and is_long_enough else None,
-        None if usage.memory_mb is None else _rounded_up(usage.memory_mb * MARGIN, MEMORY_STEP_MB),
+        max(CORES_STEP, rounded_up(cores, CORES_STEP)) if cores is not None and is_long_enough else None,
+        None if usage.memory_mb is None else rounded_up(usage.memory_mb * MARGIN, MEMORY_STEP_MB),
     )
 
 
-def _rounded_up(amount: float, step: float) -> float:
+def rounded_up(amount: float, step: float) -> float:
+    """Return the amount in whole steps, rounded up without the noise of fractions."""
     return ceil(round(amount / step, 6)) * step

@@ -18,14 +18,23 @@ from talka_core.payloads import KINDS
 from talka_protocols.workflow import Task, Workflow
 
 
-def assumed(workflow: Workflow, seconds: Mapping[str, float] | None = None) -> Workflow:
+def assumed(
+    workflow: Workflow, seconds: Mapping[str, float] | None = None, *, is_labelled: bool = False
+) -> Workflow:
     """Return a checked workflow as it is simulated: the same graph, needs and order of tasks.
 
     Estimates, which are all that the actors know of a run time, are whole
     milliseconds, rounded up. ``seconds`` says by task id how long waits really take.
+    What tasks require and prefer of labels counts if the workers are ``is_labelled``.
     """
     real = seconds or {}
-    return replace(workflow, tasks=tuple(_assumed(task, real.get(task.id)) for task in workflow.tasks))
+    tasks = tuple(_assumed(task, real.get(task.id)) for task in workflow.tasks)
+    if is_labelled:
+        tasks = tuple(
+            replace(task, requires=own.requires, prefers=own.prefers)
+            for task, own in zip(tasks, workflow.tasks, strict=True)
+        )
+    return replace(workflow, tasks=tasks)
 
 
 def real_milliseconds(workflow: Workflow, seconds: Mapping[str, float] | None = None) -> dict[str, int]:

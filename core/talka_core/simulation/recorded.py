@@ -219,6 +219,7 @@ def _offer(entry: _Presence, began_ms: int) -> Offer:
         joined.slots_by_agent,
         max(0, entry.since - began_ms) / 1000,
         (entry.until - began_ms) / 1000 if entry.until else None,
+        joined.labels,
     )
 
 

@@ -54,8 +54,9 @@ class SimulationStuckError(CallerError):
 class Offer(Struct, frozen=True):
     """One modelled worker: its amounts by resource, and how many tasks it runs at once.
 
-    It serves every agent type unless it names them. It is there from ``joins_s`` on and takes
-    nothing new from ``leaves_s`` on, in seconds from the start of the execution.
+    It serves every agent type unless it names them, and has ``labels``. It is
+    there from ``joins_s`` on and takes nothing new from ``leaves_s`` on, in
+    seconds from the start of the execution.
     """
 
     capacity: Mapping[str, float]
@@ -64,6 +65,7 @@ class Offer(Struct, frozen=True):
     slots_by_agent: dict[str, int] = field(default_factory=dict[str, int])
     joins_s: float = 0.0
     leaves_s: float | None = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def simulate(
@@ -90,7 +92,7 @@ def simulate(
         WorkflowInvalidError: the planner refuses it.
         SimulationStuckError: it would wait for ever, say for a resource that nobody offers.
     """
-    simulated = assumed(workflow, seconds)
+    simulated = assumed(workflow, seconds, is_labelled=any(offer.labels for offer in offers))
     durations = real_milliseconds(simulated, seconds)
     world = World(simulated.config.pool, durations)
     if shared:
@@ -160,7 +162,7 @@ class World:
         types = offer.agent_types or agent_types
         by_agent = dict(offer.slots_by_agent)
         joining = m.RegisterWorker(
-            self.pool, worker_id, 1, types, offer.slots, dict(offer.capacity), by_agent
+            self.pool, worker_id, 1, types, offer.slots, dict(offer.capacity), by_agent, labels=offer.labels
         )
         if offer.joins_s > 0:
             self._later(BEGIN_MS + round(1000 * offer.joins_s), joining)

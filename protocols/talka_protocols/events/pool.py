@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from talka_protocols.events.fact import ANYWHERE, Affinity, Fact, Holder
-from talka_protocols.policies import Breaker
+from talka_protocols.policies import Breaker, ScalingPolicy
 
 
 class PoolOwnershipTaken(Fact, frozen=True, gc=False):
@@ -14,7 +14,7 @@ class PoolOwnershipTaken(Fact, frozen=True, gc=False):
 
 
 class WorkerJoined(Fact, frozen=True, gc=False):
-    """A worker's incarnation offers its capacity."""
+    """A worker's incarnation offers its capacity; one that ``is_elastic`` goes when fewer are wanted."""
 
     worker_id: str
     incarnation: int
@@ -23,6 +23,7 @@ class WorkerJoined(Fact, frozen=True, gc=False):
     capacity: dict[str, float]
     slots_by_agent: dict[str, int] = {}
     labels: dict[str, str] = {}
+    is_elastic: bool = False
 
 
 class WorkerDraining(Fact, frozen=True, gc=False):
@@ -139,6 +140,41 @@ class BreakerClosed(Fact, frozen=True, gc=False):
     agent_type: str
 
 
+class ScalingConfigured(Fact, frozen=True, gc=False):
+    """How many workers the pool shall have is declared anew; without a policy nothing is decided any more."""
+
+    policy: ScalingPolicy | None = None
+
+
+class ScalingDecided(Fact, frozen=True, gc=False):
+    """The pool shall have ``workers`` instead of ``previous``; whoever starts workers reads it here.
+
+    ``reason`` is bounds, zero, backlog, late or idle. The figures are those
+    that it was decided by: how many requests waited that more workers help,
+    how long the last of them was expected to wait (-1: nobody can tell) and the
+    oldest has waited, and the most workers' worth in use since the last look.
+    """
+
+    workers: int
+    previous: int
+    reason: str
+    active: int = 0
+    waiting: int = 0
+    expected_wait_ms: int = 0
+    oldest_wait_ms: int = 0
+    load: float = 0.0
+
+
+class ScalingDeferred(Fact, frozen=True, gc=False):
+    """The number of workers is looked at again at ``due_at``; 0 when only other events can change it.
+
+    If it ``is_restart``, the use of the workers is measured anew from here.
+    """
+
+    due_at: int
+    is_restart: bool = False
+
+
 class SharedReturned(Fact, frozen=True, gc=False):
     """The pool-wide amounts of the allocation revoked at ``fence`` are free again, its lease being over.
 
@@ -184,4 +220,7 @@ PoolEvent = (
     | BreakerOpened
     | BreakerHalfOpened
     | BreakerClosed
+    | ScalingConfigured
+    | ScalingDecided
+    | ScalingDeferred
 )

@@ -86,6 +86,7 @@ from talka_protocols.messages.pool import (
     RequestAllocation,
     ReserveResources,
     ResourceMessage,
+    ScalePool,
     WorkerLeft,
 )
 from talka_protocols.messages.schedule import (
@@ -203,6 +204,7 @@ __all__ = [
     "RollBackExecution",
     "RunSchedule",
     "Say",
+    "ScalePool",
     "SchedulerMessage",
     "SettleChild",
     "SettleReport",

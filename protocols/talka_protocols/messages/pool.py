@@ -6,7 +6,7 @@ from msgspec import field
 
 from talka_protocols.events import ANYWHERE, Affinity, Holder
 from talka_protocols.messages.kinds import Advance, TimerFired, ToPool
-from talka_protocols.policies import Breaker
+from talka_protocols.policies import Breaker, ScalingPolicy
 from talka_protocols.states import Health
 
 
@@ -50,6 +50,8 @@ class RegisterWorker(ToPool, frozen=True, gc=False):
     """A worker's incarnation offers its capacity and names the allocations it still runs.
 
     One that ``is_draining`` joins so that it is known, and is granted nothing.
+    One that ``is_elastic`` was started because the pool wanted more workers,
+    and may be drained when it wants fewer.
     """
 
     worker_id: str
@@ -61,6 +63,7 @@ class RegisterWorker(ToPool, frozen=True, gc=False):
     running: tuple[str, ...] = ()
     is_draining: bool = False
     labels: dict[str, str] = {}
+    is_elastic: bool = False
 
 
 class DrainWorker(ToPool, frozen=True, gc=False):
@@ -115,6 +118,12 @@ class ConfigurePool(ToPool, frozen=True, gc=False):
     breakers: dict[str, Breaker] = {}
 
 
+class ScalePool(ToPool, frozen=True, gc=False):
+    """The pool's operator declares how many workers it shall have, or leaves that to people again."""
+
+    policy: ScalingPolicy | None = None
+
+
 ResourceMessage = (
     RequestAllocation
     | ReleaseAllocation
@@ -126,6 +135,7 @@ ResourceMessage = (
     | ReserveResources
     | EndReservation
     | ConfigurePool
+    | ScalePool
     | TimerFired
     | Advance
 )

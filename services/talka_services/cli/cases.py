@@ -65,7 +65,7 @@ def cases(
         for name in strategies:
             loaded = load_workflow(replace(request, strategy=name)).scaled(changes.flags.time_scale)
             shaped = shapes(changes.flags, loaded.machines, machine_capacity())
-            given = [Offer(shape) for shape in shaped]
+            given = [Offer(shape, labels=dict(changes.flags.labels)) for shape in shaped]
             yield _case(request.file, loaded.workflow, {}, given, changes.flags.shared, changes)
         return
     if request.inputs or request.max_tasks or request.max_seconds:
@@ -122,10 +122,18 @@ def _case(
 def _employed(found: Recorded, flags: Flags) -> Sequence[Offer]:
     """Return the workers as they were, or as many as are asked for of the largest, with other amounts."""
     if flags.workers is None and found.offers:
-        return [with_fields(offer, capacity={**offer.capacity, **flags.capacity}) for offer in found.offers]
+        return [
+            with_fields(
+                offer,
+                capacity={**offer.capacity, **flags.capacity},
+                labels={**offer.labels, **flags.labels},
+            )
+            for offer in found.offers
+        ]
     machines = [dict(offer.capacity) for offer in found.offers]
     slots = max((offer.slots for offer in found.offers), default=Offer({}).slots)
-    return [Offer(shape, slots) for shape in shapes(flags, machines, machine_capacity())]
+    given = shapes(flags, machines, machine_capacity())
+    return [Offer(shape, slots, labels=dict(flags.labels)) for shape in given]
 
 
 def _ordered(workflow: Workflow, name: str | None) -> Workflow:

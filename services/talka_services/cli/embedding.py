@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from talka_protocols.policies import Breaker
+from talka_protocols.policies import Breaker, ScalingPolicy
 from talka_services.cli.command import Target
 from talka_services.cli.outcome import UsageError
 
@@ -33,6 +33,8 @@ class Flags:
     processes: int | None = None
     shared: Mapping[str, float] = field(default_factory=dict[str, float])
     breakers: Mapping[str, Breaker] = field(default_factory=dict[str, Breaker])
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    scaling: ScalingPolicy | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -42,6 +44,8 @@ class Flags:
         """
         if self.workers is not None and not 1 <= self.workers <= 1000:
             raise UsageError(f"--workers is {self.workers}.", hint="Give 1 to 1000.")
+        if self.workers is not None and self.scaling is not None:
+            raise UsageError("--workers and --scale contradict each other.", hint="Give one of them.")
         if not 0 <= self.time_scale <= 1e6:
             raise UsageError(
                 f"--time-scale is {self.time_scale}.", hint="Give a number from 0, such as 0.01."
@@ -56,6 +60,7 @@ class Flags:
             "--capacity": self.capacity,
             "--shared": self.shared,
             "--breaker": self.breakers,
+            "--label": self.labels,
             "--durability": self.durability,
             "--processes": self.processes,
             "--allow-module": self.allow_modules,
@@ -104,6 +109,8 @@ def local_options(target: Target, flags: Flags, machines: Sequence[Mapping[str, 
         executors=settings,
         shared=dict(flags.shared),
         breakers=dict(flags.breakers),
+        labels=dict(flags.labels),
+        scaling=flags.scaling,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from talka_protocols.policies import Breaker
+from talka_protocols.policies import Breaker, ScalingPolicy
 from talka_services.cli.outcome import UsageError
 
 
@@ -94,3 +94,25 @@ def parse_objects(pairs: Iterable[str], option: str = "--agent") -> dict[str, st
             )
         objects[name] = place
     return objects
+
+
+def parse_scaling(text: str, option: str = "--scale") -> ScalingPolicy:
+    """Return MIN:MAX[/TARGET_DELAY_S[/COOL_DOWN_S[/TO_ZERO_AFTER_S]]] as a policy.
+
+    Raises:
+        UsageError: it is malformed.
+    """
+    bounds, *times = text.split("/")
+    try:
+        least, most = map(int, bounds.split(":"))
+        given = [round(1000 * float(time)) for time in times]
+        policy = ScalingPolicy(least, most, **dict(zip(_TIMES[: len(given)], given, strict=True)))
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{option} {text!r} is not MIN:MAX[/TARGET_DELAY_S[/COOL_DOWN_S[/TO_ZERO_AFTER_S]]].",
+            hint=f"For example {option} 0:8/10/60/300: at most eight workers, and none after 5 idle minutes.",
+        ) from None
+    return policy
+
+
+_TIMES = ("target_delay_ms", "cool_down_ms", "scale_to_zero_after_ms")

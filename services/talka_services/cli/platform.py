@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,8 +12,8 @@ import typer
 from talka_protocols.messages import Recipient
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
-from talka_services.cli.outcome import ExitCode, UsageError
-from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects
+from talka_services.cli.outcome import UsageError
+from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects, parse_scaling
 from talka_services.cli.projecting import projector
 from talka_services.cli.running import (
     AllowCommands,
@@ -23,12 +21,14 @@ from talka_services.cli.running import (
     Breakers,
     Capacity,
     Durability,
+    Labels,
     Shared,
     TimeScale,
     Workers,
 )
 from talka_services.cli.screen import print_json
 from talka_services.cli.serving import AllowHost, HttpHost, HttpPort, Insecure, NoHttp, TokenFile, gateway
+from talka_services.cli.stopping import first_of, until_told
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -45,9 +45,22 @@ OnePool = Annotated[str, typer.Option("--pool", help="The pool to work for.")]
 WorkerId = Annotated[
     str | None, typer.Option("--worker-id", help="Default: the host's name and random digits.")
 ]
-Labels = Annotated[
-    list[str] | None,
-    typer.Option("--label", metavar="NAME=VALUE", help="A label that tasks may require; repeatable."),
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        metavar="MIN:MAX[/DELAY_S[/COOL_DOWN_S[/ZERO_S]]]",
+        help="Start and stop worker processes by what waits; see `talka pool scale`.",
+    ),
+]
+Elastic = Annotated[
+    bool, typer.Option("--elastic", help="Let the pool drain this worker when it wants fewer.")
+]
+UntilInputEnds = Annotated[
+    bool,
+    typer.Option(
+        "--until-input-ends", help="Stop also when standard input ends, as with whoever started it."
+    ),
 ]
 Slots = Annotated[int, typer.Option("--slots", min=1, help="The most attempts at once.")]
 Agents = Annotated[
@@ -94,6 +107,8 @@ def up(
     capacity: Capacity = None,
     shared: Shared = None,
     breaker: Breakers = None,
+    label: Labels = None,
+    scale: Scale = None,
     time_scale: TimeScale = 1.0,
     durability: Durability = None,
     allow_module: AllowModules = None,
@@ -109,7 +124,9 @@ def up(
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
     Unfinished executions of the directory go on. Other commands with the same
-    --data-dir use it. The HTTP API is served at the address that is printed.
+    --data-dir use it. The HTTP API is served at the address that is printed. With
+    --scale, workers are processes of their own, as many as the pool decides; see
+    `talka pool scale --help`.
     """
     if target.server:
         raise UsageError(
@@ -132,6 +149,8 @@ def up(
         processes,
         parse_amounts(shared or (), "--shared"),
         parse_breakers(breaker or ()),
+        parse_labels(label or ()),
+        parse_scaling(scale) if scale else None,
     )
     run_loop(_up(target, local_options(target, flags), None if no_http else asked))
 
@@ -139,6 +158,7 @@ def up(
 async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None) -> None:
     from talka_services.cli.logs import configure_logs
     from talka_services.cli.presence import Presence, present
+    from talka_services.cli.scaling import scaled, staffed
     from talka_services.cli.serving import maybe_serving
     from talka_services.client import local
     from talka_services.client.local import largest_offer
@@ -152,13 +172,14 @@ async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None
         {**largest_offer(options.offers), **options.shared},
         Executors(options.executors).agent_types,
     )
-    stopped = stopped_by_signal()
+    stopped = until_told()
     # The server is joined first, so that two at once meet at the lock and not half started.
     async with EmbeddedServer(options.data_dir, options.durability) as server:
         with present(options.data_dir, offer):
             async with (
-                local(options) as orchestrator,
+                local(staffed(options)) as orchestrator,
                 maybe_serving(orchestrator, http) as address,
+                scaled(target, options, server.url, orchestrator),
             ):
                 await _admitted(orchestrator.node, stopped)
                 served = f", HTTP at {address}" if address else ""
@@ -227,6 +248,8 @@ def worker(
     time_scale: TimeScale = 1.0,
     drain: Drain = 10.0,
     label: Labels = None,
+    elastic: Elastic = False,
+    until_input_ends: UntilInputEnds = False,
 ) -> None:
     """Offer this machine to a pool and run what it is given.
 
@@ -242,7 +265,8 @@ def worker(
         **changes,
     )
     offer = _Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()), drain)
-    offer.labels = parse_labels(label or ())
+    offer.labels, offer.is_elastic = parse_labels(label or ()), elastic
+    offer.is_until_input_ends = until_input_ends
     run_loop(_work(target, offer, settings))
 
 
@@ -254,7 +278,7 @@ async def _own(
 ) -> None:
     from talka_services.cli.reach import reach_node
 
-    stopped = stopped_by_signal()
+    stopped = until_told()
     async with reach_node(target, create=True) as node:
         node.own(kinds, pools, configuration)
         tell_ready(
@@ -283,6 +307,7 @@ class _Offer:
         self.capacity = capacity
         self.drain_s = drain_s
         self.labels: dict[str, str] = {}
+        self.is_elastic = self.is_until_input_ends = False
         self.agents = {name: _imported(place) for name, place in agents.items()}
 
 
@@ -304,8 +329,9 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
         slots_by_agent=slots_by_agent,
         drain_s=offer.drain_s,
         labels=offer.labels,
+        is_elastic=offer.is_elastic,
     )
-    stopped = stopped_by_signal()
+    stopped = until_told(is_until_input_ends=offer.is_until_input_ends)
     async with reach_node(target, create=True) as node:
         service = await node.add_worker(options, executors)
         tell_ready(
@@ -313,26 +339,7 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
             f"worker {options.worker_id} is ready",
             {"ready": "worker", "worker_id": options.worker_id, "pool": options.pool, "pid": os.getpid()},
         )
-        await _first(stopped, service.failed())
-
-
-async def _first(stopped: asyncio.Future[None], failing: Awaitable[None]) -> None:
-    """Return when told to stop.
-
-    Raises:
-        Exception: what ended the worker before.
-    """
-    failed = asyncio.ensure_future(failing)
-    try:
-        await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            failed.result()
-            raise UsageError(
-                "The worker has ended by itself: another process uses its --worker-id.",
-                hint="Give each worker an id of its own.",
-            )
-    finally:
-        failed.cancel()
+        await first_of(stopped, service.failed())
 
 
 def _imported(place: str) -> object:
@@ -361,21 +368,6 @@ async def _admitted(node: Node, stopped: asyncio.Future[None]) -> None:
         options = service.options
         while not stopped.done() and options.worker_id not in (await histories.pool(options.pool)).workers:
             await asyncio.wait((stopped,), timeout=ADMITTED_S)
-
-
-def stopped_by_signal() -> asyncio.Future[None]:
-    """Return what is done as soon as SIGTERM or SIGINT comes; the second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[None] = loop.create_future()
-
-    def stop() -> None:
-        if stopped.done():
-            os._exit(ExitCode.NOT_SUCCEEDED)
-        stopped.set_result(None)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    return stopped
 
 
 def tell_ready(target: Target, sentence: str, document: dict[str, Any]) -> None:

@@ -64,10 +64,11 @@ async def _reset(model: Model) -> None:
 
 
 async def _project(target: Target, place: str, *, is_rebuilt: bool) -> None:
-    from talka_services.cli.platform import stopped_by_signal, tell_ready
+    from talka_services.cli.platform import tell_ready
     from talka_services.cli.reach import reach_node
+    from talka_services.cli.stopping import until_told
 
-    stopped = stopped_by_signal()
+    stopped = until_told()
     async with reach_node(target, create=True) as node, model_of(node, place) as model:
         if is_rebuilt:
             await _reset(model)

@@ -11,7 +11,7 @@ import typer
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, RejectedError, UsageError
-from talka_services.cli.pairs import parse_amounts, parse_breakers
+from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels
 from talka_services.cli.screen import console, print_json
 from talka_services.loop import run as run_loop
 
@@ -43,6 +43,10 @@ Breakers = Annotated[
         metavar="TYPE=N/WITHIN_S/OPEN_S[/PROBES]",
         help="Start nothing of this agent type for OPEN_S after N failures within WITHIN_S; repeatable.",
     ),
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VALUE", help="A label that tasks may require; repeatable."),
 ]
 TimeScale = Annotated[float, typer.Option("--time-scale", help="Multiplies the run times of sleep tasks.")]
 StrategyName = Annotated[
@@ -104,6 +108,7 @@ def run(
     capacity: Capacity = None,
     shared: Shared = None,
     breaker: Breakers = None,
+    label: Labels = None,
     time_scale: TimeScale = 1.0,
     strategy: StrategyName = None,
     max_tasks: MaxTasks = None,
@@ -132,6 +137,7 @@ def run(
         tuple(allow_command or ()),
         shared=parse_amounts(shared or (), "--shared"),
         breakers=parse_breakers(breaker or ()),
+        labels=parse_labels(label or ()),
     )
     request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines)
     _run(target, request, flags, key, is_detached=detach)

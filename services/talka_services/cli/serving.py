@@ -104,11 +104,12 @@ def _token(token_file: Path | None) -> str:
 
 
 async def _serve(target: Target, options: GatewayOptions) -> None:
-    from talka_services.cli.platform import stopped_by_signal, tell_ready
+    from talka_services.cli.platform import tell_ready
     from talka_services.cli.reach import reach
+    from talka_services.cli.stopping import until_told
     from talka_services.gateway import serving
 
-    stopped = stopped_by_signal()
+    stopped = until_told()
     async with reach(target, create=True) as orchestrator, serving(orchestrator, options) as address:
         document = {
             "ready": "gateway",

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talka_services.cli.command import Target, command
-from talka_services.cli.pairs import parse_amounts
-from talka_services.cli.running import Capacity, Inputs, MaxSeconds, MaxTasks, Shared, TimeScale, Workers
+from talka_services.cli.pairs import parse_amounts, parse_labels
+from talka_services.cli.running import (
+    Capacity,
+    Inputs,
+    Labels,
+    MaxSeconds,
+    MaxTasks,
+    Shared,
+    TimeScale,
+    Workers,
+)
 from talka_services.cli.screen import coloured, duration, plain, print_json, print_table
 
 if TYPE_CHECKING:
@@ -62,6 +71,7 @@ def simulate(
     workers: Workers = None,
     capacity: Capacity = None,
     shared: Shared = None,
+    label: Labels = None,
     max_parallel: MaxParallel = None,
     time_scale: TimeScale = 1.0,
     faster: Faster = None,
@@ -76,7 +86,8 @@ def simulate(
     The planner, the scheduler and the pool decide as in a real run. Each task
     takes its estimate, succeeds and returns nothing, so conditions count as met
     and maps run once. Workers are shaped as for `run`. With --json there is
-    one object for each file and strategy, on a line of its own.
+    one object for each file and strategy, on a line of its own. What tasks
+    require of labels counts where a worker has any.
 
     Of an execution on record each task takes what it took, on the workers that
     its pool had then, unless flags say otherwise; --time-scale applies to all
@@ -88,7 +99,8 @@ def simulate(
     from talka_services.formats.instances import instances_in
 
     pooled = parse_amounts(shared or (), "--shared")
-    flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled)
+    labels = parse_labels(label or ())
+    flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled, labels=labels)
     changes = Changes(
         flags,
         max_parallel,

@@ -105,6 +105,21 @@ class Histories:
         state: PoolRecord = entry.state
         return state
 
+    async def follow_pool(self, pool: str) -> AsyncGenerator[PoolRecord]:
+        """Yield a pool's state now and as it changes, always the same object, through every outage.
+
+        Raises:
+            BrokenHistoryError: its log cannot be folded.
+        """
+        name = LogName(POOL, "-", pool)
+        entry = await _patiently(lambda: newest(name, self._log, self._snapshots, self._definitions), name)
+        state: PoolRecord = entry.state
+        yield state
+        async with aclosing(gathered(self._stored(name, entry.position), _never, GATHER_S)) as heaps:
+            async for heap in heaps:
+                apply(FOLDS[POOL], state, [await decoded(commit, self._definitions) for commit in heap])
+                yield state
+
     async def plan(self, execution_id: str) -> PlanRecord:
         """Return what the planner remembers of an execution; version 0 if nothing."""
         name = LogName(PLAN, shard_of(execution_id, self._shards), execution_id)
@@ -221,6 +236,11 @@ class Histories:
                 yield state
                 if state.status in FINAL_EXECUTION_STATES:
                     return
+
+
+def _never(_commit: StoredCommit) -> bool:
+    """Tell that a pool never ends."""
+    return False
 
 
 def _may_be_last(commit: StoredCommit) -> bool:

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from talka_protocols.events import WorkerJoined
-from talka_protocols.policies import Breaker
+from talka_protocols.policies import Breaker, ScalingPolicy
 from talka_protocols.subjects import POOL, LogName
 from talka_services.client.orchestrator import Orchestrator
 from talka_services.embedded import Durability, EmbeddedServer
@@ -43,6 +43,8 @@ class LocalOptions(Struct, frozen=True):
     ``capacity`` where workers differ. ``shared`` is what the workers have
     together (licences, mutexes), and ``breakers`` are the circuit breakers by
     agent type; without both the data directory's last declaration holds.
+    ``scaling`` says how many workers the pool shall have, whoever starts them;
+    ``labels`` are those of the workers here.
     ``drain_s`` is how long, at the end, workers wait for what others still run
     on them. ``executors`` says what tasks may do, everything by default, because
     they run as the user who started this process.
@@ -57,6 +59,8 @@ class LocalOptions(Struct, frozen=True):
     offers: tuple[dict[str, float], ...] = ()
     shared: dict[str, float] = field(default_factory=dict[str, float])
     breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
+    scaling: ScalingPolicy | None = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
     snapshot_every: int = SNAPSHOT_EVERY
     drain_s: float = DRAIN_S
     executors: ExecutorSettings = field(
@@ -85,7 +89,11 @@ async def local(
             snapshot_every=chosen.snapshot_every,
         )
         async with node:
-            node.own(configuration=PoolConfiguration(chosen.shared, breakers=chosen.breakers))
+            node.own(
+                configuration=PoolConfiguration(
+                    chosen.shared, breakers=chosen.breakers, scaling=chosen.scaling
+                )
+            )
             offers = chosen.offers or (chosen.capacity,) * chosen.workers
             served = [await _add_worker(node, chosen, offer, agents or {}) for offer in offers]
             largest = {**largest_offer(offers), "slots": float(chosen.slots), **chosen.shared}
@@ -137,6 +145,7 @@ async def _add_worker(
         capacity=capacity,
         slots_by_agent=slots_by_agent,
         drain_s=options.drain_s,
+        labels=options.labels,
     )
     await node.add_worker(worker, executors)
     return frozenset(executors.agent_types)

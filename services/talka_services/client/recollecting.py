@@ -29,12 +29,18 @@ async def executions_on_record(histories: Histories) -> list[ExecutionRecord]:
     return list(await asyncio.gather(*map(one, await histories.names(EXECUTION))))
 
 
-async def runs_on_record(histories: Histories) -> list[Run]:
-    """Return the newest executions on record, the newest first."""
+async def newest_on_record(histories: Histories) -> list[ExecutionRecord]:
+    """Return where the newest executions that have begun stand, the newest first."""
     states = [state for state in await executions_on_record(histories) if state.started_at]
     states.sort(key=lambda state: (-state.started_at, state.execution_id))
-    pools = {pool: await pool_history(histories, pool) for pool in {state.pool for state in states[:NEWEST]}}
-    return [await run_on_record(histories, state, pools[state.pool]) for state in states[:NEWEST]]
+    return states[:NEWEST]
+
+
+async def runs_on_record(histories: Histories) -> list[Run]:
+    """Return the newest executions on record as runs, the newest first."""
+    states = await newest_on_record(histories)
+    pools = {pool: await pool_history(histories, pool) for pool in {state.pool for state in states}}
+    return [await run_on_record(histories, state, pools[state.pool]) for state in states]
 
 
 async def run_on_record(histories: Histories, state: ExecutionRecord, pool: Sequence[tuple[int, Any]]) -> Run:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from talka_core.resource.soundness import scaling_fault
 from talka_protocols.errors import CallerError
-from talka_protocols.messages import ConfigurePool
-from talka_protocols.policies import Breaker
+from talka_protocols.messages import ConfigurePool, ResourceMessage, ScalePool
+from talka_protocols.policies import Breaker, ScalingPolicy
 from talka_protocols.workflow import ResourceRequirements
 
 FAILURES_MAX = 1_000
@@ -24,17 +25,19 @@ class PoolConfiguration(Struct, frozen=True):
     ``ceiling`` is the most of each resource that one worker will ever offer;
     what it does not name is left open. ``agent_types`` is all that will ever be
     served. None leaves ceiling or agent types open. ``breakers`` are the
-    circuit breakers by agent type.
+    circuit breakers by agent type. ``scaling`` says how many workers it shall
+    have; None leaves that as it is.
 
     Raises:
-        CallerError: an amount is no number from 0, a pool-wide one has the name of a built-in one, or a
-            breaker would never open or never close.
+        CallerError: an amount is no number from 0, a pool-wide one has the name of a built-in one, a
+            breaker would never open or never close, or the number of workers makes no sense.
     """
 
     shared: Mapping[str, float] = {}
     ceiling: Mapping[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
     breakers: Mapping[str, Breaker] = {}
+    scaling: ScalingPolicy | None = None
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
@@ -47,6 +50,8 @@ class PoolConfiguration(Struct, frozen=True):
         for name, amount in (*self.shared.items(), *(self.ceiling or {}).items()):
             if not math.isfinite(amount) or amount < 0:
                 raise CallerError(f"The amount of {name!r} is {amount!r}.", hint="Give a number from 0.")
+        if self.scaling is not None:
+            check_scaling(self.scaling)
         for name, rule in self.breakers.items():
             if min(rule.failures, rule.within_ms, rule.open_ms, rule.probes) < 1:
                 raise CallerError(
@@ -65,12 +70,32 @@ class PoolConfiguration(Struct, frozen=True):
         is_bounded = self.ceiling is not None or self.agent_types is not None
         return bool(self.shared) or bool(self.breakers) or is_bounded
 
+    def messages(self, pool: str) -> Iterator[ResourceMessage]:
+        """Yield what tells a pool's actor, as far as anything is declared."""
+        if self.is_given:
+            yield self.message(pool)
+        if self.scaling is not None:
+            yield ScalePool(pool, self.scaling)
+
     def message(self, pool: str) -> ConfigurePool:
         """Return what tells a pool's actor."""
         ceiling = None if self.ceiling is None else _plain(self.ceiling)
         agent_types = None if self.agent_types is None else tuple(sorted(set(self.agent_types)))
         breakers = {name: self.breakers[name] for name in sorted(self.breakers)}
         return ConfigurePool(pool, _plain(self.shared), ceiling, agent_types, breakers)
+
+
+def check_scaling(policy: ScalingPolicy) -> None:
+    """Refuse a scaling policy that makes no sense.
+
+    Raises:
+        CallerError: it does not.
+    """
+    if fault := scaling_fault(policy):
+        raise CallerError(
+            f"The scaling policy {fault}",
+            hint="Give 0 <= min <= max, a target delay above 0, and times from 0.",
+        )
 
 
 def _plain(amounts: Mapping[str, float]) -> dict[str, float]:

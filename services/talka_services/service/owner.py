@@ -144,8 +144,8 @@ class Owner:
         watch = PoolWatch(address.id, self._ports, self._connection) if self._is_pool else None
         actor = self._build(address, lease, watch)
         self._actors[address] = actor
-        if self._is_pool and self._configuration.is_given:
-            actor.tell(self._configuration.message(address.id))
+        for message in self._configuration.messages(address.id) if self._is_pool else ():
+            actor.tell(message)
         running = asyncio.create_task(actor.run(), name=f"run {address}")
         losing = asyncio.create_task(lease.lost(), name=f"lease {address}")
         try:

@@ -72,7 +72,10 @@ def machine_capacity() -> dict[str, float]:
 
 
 class WorkerOptions(Struct, frozen=True):
-    """What a worker offers; ``drain_s`` is how long running attempts may take to end on a stop."""
+    """What a worker offers; ``drain_s`` is how long running attempts may take to end on a stop.
+
+    One that ``is_elastic`` may be drained by its pool when fewer workers are wanted.
+    """
 
     worker_id: str = field(default_factory=default_worker_id)
     pool: str = "default"
@@ -81,6 +84,7 @@ class WorkerOptions(Struct, frozen=True):
     slots_by_agent: dict[str, int] = field(default_factory=dict[str, int])
     drain_s: float = DRAIN_S
     labels: dict[str, str] = field(default_factory=dict[str, str])
+    is_elastic: bool = False
 
 
 class WorkerService:
@@ -117,6 +121,7 @@ class WorkerService:
             options.capacity,
             options.slots_by_agent,
             labels=options.labels,
+            is_elastic=options.is_elastic,
         )
         self._state, self._actor = self._born()
         self._logbooks = Logbooks(options.worker_id, ports.clock, self._publish_log)

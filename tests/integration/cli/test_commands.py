@@ -56,6 +56,15 @@ def test_hard_tasks_are_recorded_failures_and_the_others_go_on(shell: Shell) -> 
     assert used["memory_mb"]["asked"] == 150 < used["memory_mb"]["used"] < used["memory_mb"]["proposed"]
     assert used["overuse"] == ["memory_mb"]
     assert "memory MiB" in shell.run("usage", result["execution_id"], "--data-dir", "hard")
+    kinds = shell.json("usage", "--propose", "--data-dir", "hard")["kinds"]
+    (hog,) = [kind for kind in kinds if kind["task"] == "hog"]
+    assert (hog["tasks"], hog["overused"], hog["memory_mb"]["proposed"]) == (
+        1,
+        1,
+        used["memory_mb"]["proposed"],
+    )
+    assert "propose" in shell.run("usage", "--propose", "--data-dir", "hard")
+    assert shell.json("usage", "--data-dir", "hard", code=2)["error"]["code"] == "usage"
     assert "hog" in shell.json("status", result["execution_id"], "--data-dir", "hard")["alerts"][0]
     verdict = shell.json("replay", result["execution_id"], "--verify", "--data-dir", "hard")
     assert (verdict["verified"], verdict["violations"]) == (True, [])

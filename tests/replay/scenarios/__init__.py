@@ -57,6 +57,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         starting.keys,
         starting.triggers,
         starting.breaker,
+        starting.scaling,
     )
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 from tests.replay.scenarios.running import CORE, DIAMOND, begun, deliver_all, end, workflow_of
@@ -15,6 +16,7 @@ from talka_protocols.policies import (
     Breaker,
     Concurrency,
     Rate,
+    ScalingPolicy,
 )
 from talka_protocols.schedules import CatchUp, Overlap, Schedule
 from talka_protocols.triggers import Trigger
@@ -131,4 +133,26 @@ def breaker() -> Model:
         if not model.running:
             model.fire((Recipient.RESOURCE, "default", f"breaker/{AGENT_TYPE}"))
             deliver_all(model)
+    return model
+
+
+def scaling() -> Model:
+    """Six tasks bring two more workers; those are drained and leave after the cool-down."""
+    model = Model({"w1": 1.0})
+    model.tell(Recipient.RESOURCE, m.ScalePool("default", ScalingPolicy(1, 3, 1_000, 5_000)))
+    tasks = tuple(Task(name, AGENT_TYPE, resources=CORE, estimated_seconds=1.0) for name in "abcdef")
+    model.submit(Workflow("golden", "golden", tasks))
+    deliver_all(model)
+    for number in (1, 2):
+        offer = m.RegisterWorker(
+            "default", f"e{number}", 1, (AGENT_TYPE,), 4, {"cpu_cores": 1.0}, is_elastic=True
+        )
+        model.tell(Recipient.RESOURCE, offer)
+        model.tell(Recipient.RESOURCE, m.WorkerLeft("default", f"e{number}", 1, "It crashed."))
+        model.tell(Recipient.RESOURCE, msgspec.structs.replace(offer, incarnation=2))
+    deliver_all(model)
+    while model.running:
+        end(model, next(iter(model.running))[2], Outcome.SUCCEEDED)
+    for _ in range(3):
+        model.fire((Recipient.RESOURCE, "default", "scaling"))
     return model

@@ -164,3 +164,14 @@ def test_what_nobody_offers_is_named() -> None:
         simulate(_built(_task("big", 1, 8)), TWO)
     with pytest.raises(SimulationStuckError, match="runs agent type 'sleep'"):
         simulate(_built(_task("any", 1)), ())
+
+
+def test_labels_count_where_a_worker_has_any() -> None:
+    """Two tasks that only one worker may run come one after the other; without labels they need not."""
+    tasks = [_task(name, 10.0, 1.0, requires={"zone": "a"}) for name in ("a", "b")]
+    labelled = (Offer({"cpu_cores": 1.0}, labels={"zone": "a"}), Offer({"cpu_cores": 1.0}))
+    plain = (Offer({"cpu_cores": 1.0}), Offer({"cpu_cores": 1.0}))
+    assert simulate(_built(*tasks), labelled).makespan_s == pytest.approx(20.0, abs=0.2)
+    assert simulate(_built(*tasks), plain).makespan_s == pytest.approx(10.0, abs=0.2)
+    with pytest.raises(SimulationStuckError):
+        simulate(_built(*tasks), (Offer({"cpu_cores": 1.0}, labels={"zone": "b"}),))
