@@ -9,7 +9,7 @@ from talka_core.search import Search, baseline_of, begin, proceed, project_of
 from talka_protocols.baseline import Baseline
 from talka_protocols.workflow import Workflow
 
-STRIDE = 4
+STRIDE = 1
 """How many schedules are looked at between two looks at the clock."""
 
 
