@@ -139,7 +139,7 @@ def _iterate(project: Project, search: Search, dice: Dice) -> None:
         first = better
         if not is_shorter:
             break
-    _join(search, first, makespan(project, first))
+    join(search, first, makespan(project, first))
 
 
 def _drawn(project: Project, search: Search, dice: Dice) -> list[int]:
@@ -178,7 +178,7 @@ def _breed(project: Project, search: Search, dice: Dice) -> None:
     search.schedules += 3
     search.stale += 1
     length = makespan(project, child)
-    _join(search, child, length)
+    join(search, child, length)
 
 
 def _crossed(father: tuple[int, list[int]], mother: tuple[int, list[int]], dice: Dice) -> list[float]:
@@ -209,7 +209,7 @@ def _keep(search: Search, starts: list[int], length: int) -> None:
         search.best, search.makespan, search.stale = starts, length, 0
 
 
-def _join(search: Search, starts: list[int], length: int) -> None:
+def join(search: Search, starts: list[int], length: int) -> None:
     """Take a schedule in among the members if it is new and not worse than the last of them."""
     _keep(search, starts, length)
     members = search.members
