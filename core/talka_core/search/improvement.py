@@ -108,7 +108,7 @@ def _walk(project: Project, search: Search, dice: Dice, machines: Sequence[int],
             if sequencing.length < search.makespan:
                 walk.stale = 0
                 _keep(search, sequencing.starts, sequencing.length)
-                if search.is_optimal:
+                if search.makespan <= search.bound:
                     break
             if is_stuck or walk.stale >= tabu.STALE_MAX:
                 walk = search.walk = tabu.Walk(search.best, kicks=tabu.KICKS)

