@@ -242,7 +242,8 @@ class ExecutionRecord(Struct):
     ``strategy`` and ``priority`` are what somebody chose since, in place of the definition's.
     ``origin`` is what it was forked from, and ``adopting`` what it has still to take over,
     after the additions to the graph that are ``growing``.
-    ``is_off_baseline`` says that something went otherwise than the baseline schedule knows.
+    ``is_off_baseline`` says that something went otherwise than the baseline schedule knows,
+    ``is_replanned`` that another schedule was adopted under way; ``plan_version`` counts both.
     """
 
     execution_id: str
@@ -296,6 +297,8 @@ class ExecutionRecord(Struct):
     usage: dict[str, TaskUsageMeasured] = field(default_factory=dict[str, TaskUsageMeasured])
     baseline: Baseline | None = None
     is_off_baseline: bool = False
+    is_replanned: bool = False
+    plan_version: int = 0
     growing: list[TasksAdded] = field(default_factory=list[TasksAdded])
     strategy: str = ""
     priority: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from talka_protocols.baseline import Baseline
 from talka_protocols.events.fact import Fact, TaskFailure
 
 
@@ -41,6 +42,13 @@ class ExecutionReprioritized(Fact, frozen=True, gc=False):
     strategy: str = ""
     priority: int | None = None
     order: tuple[int, ...] = ()
+
+
+class BaselineAdopted(Fact, frozen=True, gc=False):
+    """What has not started goes by this schedule from now on; see ``ProposeBaseline``."""
+
+    request_id: str
+    baseline: Baseline
 
 
 class TaskPaused(Fact, frozen=True, gc=False):
@@ -108,6 +116,7 @@ ControlEvent = (
     | ExecutionResumed
     | TaskUnwanted
     | ExecutionReprioritized
+    | BaselineAdopted
     | TaskPaused
     | TaskResumed
     | TaskWithdrawn

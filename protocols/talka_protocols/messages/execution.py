@@ -128,6 +128,17 @@ class ReprioritizeExecution(ToExecution, frozen=True, gc=False):
     order: tuple[int, ...] = ()
 
 
+class ProposeBaseline(ToExecution, frozen=True, gc=False):
+    """A search has found a shorter schedule for an execution under way; heard once under its id.
+
+    ``plan_version`` is that of the plan which the search looked at: by another one the proposal is stale.
+    """
+
+    request_id: str
+    plan_version: int
+    baseline: Baseline
+
+
 class ConfirmChild(ToExecution, frozen=True, gc=False):
     """The planner has recorded the sub-workflow of a task's attempt."""
 
@@ -370,6 +381,7 @@ SchedulerMessage = (
     | ResumeExecution
     | ReleaseTask
     | ReprioritizeExecution
+    | ProposeBaseline
     | RollBackExecution
     | RestartExecution
     | SignalExecution

@@ -33,10 +33,13 @@ def improved(
         limit_s: The CPU time to spend.
         seed: Where the search begins; the same seed and number of steps give the same schedule.
     """
-    until = time.process_time() + limit_s
     project = project_of(workflow, capacity)
-    if project is None:
-        return None
+    return None if project is None else baseline_of(project, search_for(project, limit_s, seed).best)
+
+
+def search_for(project: Project, limit_s: float, seed: int = 0) -> Search:
+    """Return how far a search came in ``limit_s`` seconds of CPU time; see ``improved``."""
+    until = time.process_time() + limit_s
     search: Search = begin(project, seed)
     is_solver_there = limit_s > ALONE_S and find_spec("ortools") is not None
     alone_until = until
@@ -49,7 +52,7 @@ def improved(
             break
     if is_solver_there:
         _refine(project, search, until)
-    return baseline_of(project, search.best)
+    return search
 
 
 def _refine(project: Project, search: Search, until: float) -> None:
