@@ -27,6 +27,7 @@ from talka_core.behaviour import (
     Alert,
     Confirm,
     Enlist,
+    Improve,
     Launch,
     Send,
     SetAlarm,
@@ -60,6 +61,7 @@ class Model:
         self.running: dict[Run, bool] = {}
         self.starts: dict[Run, m.StartTask] = {}
         self.confirmed: list[m.ConfirmProgress] = []
+        self.searches: list[Improve] = []
         self.alerts: list[str] = []
         self.incarnations: dict[str, int] = {}
         for worker_id, cores in workers.items():
@@ -211,6 +213,8 @@ class Model:
                         self.running[run] = True
                 case Confirm():
                     self.confirmed.append(effect.confirmation)
+                case Improve():
+                    self.searches.append(effect)
                 case Alert():
                     self.alerts.append(effect.sentence)
                 case Enlist():

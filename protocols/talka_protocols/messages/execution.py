@@ -20,7 +20,8 @@ class SubmitWorkflow(ToExecution, frozen=True, gc=False):
 
     So do a task, a ``schedule`` and a ``trigger`` for theirs. ``origin`` is what it is forked from.
     ``capacity`` is what the pool has in all by resource, as far as the sender knows; an order is
-    planned for it. ``baseline`` is a schedule that was made already.
+    planned for it. ``baseline`` is a schedule that was made already; for ``improve_s`` seconds of CPU
+    time a shorter one is searched for while the execution runs.
     """
 
     workflow: Workflow | None = None
@@ -31,6 +32,7 @@ class SubmitWorkflow(ToExecution, frozen=True, gc=False):
     capacity: dict[str, float] = {}
     trigger: str = ""
     baseline: Baseline | None = None
+    improve_s: float = 0.0
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):

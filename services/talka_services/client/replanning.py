@@ -1,4 +1,4 @@
-"""Shorter schedules for executions under way: searched for in the background, proposed, adopted or refused."""
+"""Shorter schedules for executions under way: searched for beside them, proposed, adopted or refused."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _progress(state: ExecutionRecord, project: Project) -> tuple[list[int], dict
 
 
 def _present(state: ExecutionRecord, project: Project) -> list[float]:
-    """Return ranks as they are now: the largest lead first, or by the best rule where there is no schedule."""
+    """Return ranks as they are now: the largest lead first; by the best rule if there is no schedule."""
     if state.baseline is None:
         return best_ranks(project)[1]
     return [-state.baseline.leads[place] for place in project.tasks]
