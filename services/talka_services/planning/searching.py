@@ -52,7 +52,7 @@ def answer(request: SearchRequest) -> list[int]:
 
 
 async def searched(request: SearchRequest) -> list[int]:
-    """Let a process of its own search, at low priority, and return what ``answer`` does; a cancelled one ends.
+    """Let a process of low priority search, and return what ``answer`` does; it ends with whoever waits.
 
     Raises:
         PlatformError: The process failed.
