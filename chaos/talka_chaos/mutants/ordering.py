@@ -8,7 +8,10 @@ from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 control = import_module("talka_core.scheduler.evolve.control")
+proposing = import_module("talka_core.scheduler.proposing")
 reprioritizing = import_module("talka_core.scheduler.reprioritizing")
 
 
@@ -30,4 +33,24 @@ def ranks_kept() -> AbstractContextManager[Any]:
     return patch.object(control, "rank_of", rank_of)
 
 
-ORDERING_MUTANTS = (requests_keep_their_place, ranks_kept)
+def stale_baseline_adopted() -> AbstractContextManager[Any]:
+    """A schedule is adopted although something has happened since that it does not know."""
+
+    def _refusal(state: Any, message: Any) -> tuple[str, str] | None:
+        return original(state, replace(message, plan_version=state.plan_version))
+
+    original = vars(proposing)["_refusal"]
+    return patch.object(proposing, "_refusal", _refusal)
+
+
+def overtaken_baseline_adopted() -> AbstractContextManager[Any]:
+    """A schedule is adopted although tasks have begun in another order."""
+    return patch.object(proposing, "_overtaken", lambda _state, _baseline: "")
+
+
+ORDERING_MUTANTS = (
+    requests_keep_their_place,
+    ranks_kept,
+    stale_baseline_adopted,
+    overtaken_baseline_adopted,
+)

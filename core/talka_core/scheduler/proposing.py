@@ -30,7 +30,7 @@ def proposed(state: ExecutionRecord, message: ProposeBaseline, now_ms: int) -> I
     if refusal is not None:
         yield RequestRefused("propose_baseline", *refusal, request_id=message.request_id)
         return
-    yield BaselineAdopted(message.request_id, message.baseline)
+    yield BaselineAdopted(message.request_id, message.baseline, message.plan_version)
     yield from withdraw_stale(state)
     yield from dispatch(state, now_ms)
 

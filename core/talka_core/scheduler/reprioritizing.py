@@ -40,7 +40,7 @@ def reprioritized(
 
 def withdraw_stale(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
     """Take back what the pool was asked for at another rank than the task has now."""
-    for task_id, record in state.tasks.items() if state.is_reordered or state.is_replanned else ():
+    for task_id, record in state.tasks.items() if state.is_reordered else ():
         is_asked = record.status is TaskStatus.QUEUED and record.allocation_id
         if is_asked and record.rank != rank_of(state, task_id):
             yield TaskWithdrawn(task_id, record.attempt)

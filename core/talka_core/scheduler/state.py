@@ -305,8 +305,8 @@ class ExecutionRecord(Struct):
 
     @property
     def is_reordered(self) -> bool:
-        """Tell whether somebody chose another order than that of the definition."""
-        return bool(self.strategy) or self.priority is not None
+        """Tell whether another order came under way than the one that the execution began with."""
+        return bool(self.strategy) or self.priority is not None or self.is_replanned
 
     @property
     def is_stopping(self) -> bool:

@@ -45,10 +45,11 @@ class ExecutionReprioritized(Fact, frozen=True, gc=False):
 
 
 class BaselineAdopted(Fact, frozen=True, gc=False):
-    """What has not started goes by this schedule from now on; see ``ProposeBaseline``."""
+    """What has not started goes by this schedule, made for this version of the plan, from now on."""
 
     request_id: str
     baseline: Baseline
+    plan_version: int = 0
 
 
 class TaskPaused(Fact, frozen=True, gc=False):
