@@ -41,11 +41,11 @@ def proposals(seed: int, workflow: Workflow, at_s: float) -> Iterator[tuple[floa
     project = _project(workflow)
     if project is None:
         return
-    for number in range(random.randrange(6)):
+    for number in range(random.choice((0, 4, 12, 24))):
         ranks = [random.random() for _ in project.tasks]
         baseline = baseline_of(project, serial(project, feasible(project, ranks)))
-        proposal = ProposeBaseline(workflow.id, f"proposal-{number}", random.choice((0, 0, 1, 2)), baseline)
-        moment = at_s + random.uniform(0.0, 15.0)
+        proposal = ProposeBaseline(workflow.id, f"proposal-{number}", random.choice((0, 0, 1, 1, 2, 3, 4)), baseline)
+        moment = at_s + random.expovariate(1 / 4.0)
         yield moment, proposal
         if random.random() < 0.3:
             yield moment + random.uniform(0.0, 5.0), proposal
