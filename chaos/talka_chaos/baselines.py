@@ -44,7 +44,8 @@ def proposals(seed: int, workflow: Workflow, at_s: float) -> Iterator[tuple[floa
     for number in range(random.choice((0, 4, 12, 24))):
         ranks = [random.random() for _ in project.tasks]
         baseline = baseline_of(project, serial(project, feasible(project, ranks)))
-        proposal = ProposeBaseline(workflow.id, f"proposal-{number}", random.choice((0, 0, 1, 1, 2, 3, 4)), baseline)
+        version = random.choice((0, 0, 1, 1, 2, 3, 4))
+        proposal = ProposeBaseline(workflow.id, f"proposal-{number}", version, baseline)
         moment = at_s + random.expovariate(1 / 4.0)
         yield moment, proposal
         if random.random() < 0.3:

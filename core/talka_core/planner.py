@@ -13,6 +13,7 @@ from talka_core.extension import judge
 from talka_core.graph import CyclicGraphError, TaskGraph, analyse, lower_bound
 from talka_core.inputs import check_bound
 from talka_core.search import fault_of, ruled
+from talka_core.search.bounds import resource_bound
 from talka_core.strategies import planned_order
 from talka_core.validation import check
 from talka_protocols.baseline import Baseline
@@ -114,7 +115,7 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         found.critical_path,
         len(found.stages),
         found.critical_seconds,
-        lower_bound(workflow, found, message.capacity),
+        max(lower_bound(workflow, found, message.capacity), resource_bound(workflow, message.capacity)),
         message.parent,
         message.schedule,
         message.origin,

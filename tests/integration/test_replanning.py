@@ -1,4 +1,4 @@
-"""On a real platform a shorter schedule is found while the first task waits, adopted, recorded and followed."""
+"""On a real platform a shorter schedule is found while the first task waits, adopted and followed."""
 
 from __future__ import annotations
 
