@@ -19,18 +19,33 @@ from talka_core.search.project import Project
 def machines_of(project: Project) -> list[int] | None:
     """Return the resource that each task has for itself while it runs, -1 for none.
 
-    None says that some resource does several tasks at once, or some task takes several resources.
+    None says that some resource does several tasks at once and may run short, or that some task
+    takes several of the resources that do one at a time.
     """
-    machines = [-1] * len(project.durations)
-    for task, needs in enumerate(project.demands):
-        held = (
-            [resource for resource, amount in enumerate(needs) if amount] if project.durations[task] else []
-        )
-        if len(held) > 1 or any(2 * needs[resource] <= project.capacity[resource] for resource in held):
+    demands, durations = project.demands, project.durations
+    running = [task for task, own in enumerate(durations) if own]
+    shared: list[int] = []
+    machines = [-1] * len(durations)
+    for resource, capacity in enumerate(project.capacity):
+        held = [task for task in running if demands[task][resource]]
+        if any(2 * demands[task][resource] <= capacity for task in held):
+            shared.append(resource)
+        elif any(machines[task] >= 0 for task in held):
             return None
-        if held:
-            machines[task] = held[0]
-    return machines
+        else:
+            for task in held:
+                machines[task] = resource
+    return machines if all(_is_ample(project, machines, resource) for resource in shared) else None
+
+
+def _is_ample(project: Project, machines: Sequence[int], resource: int) -> bool:
+    """Tell whether a resource is enough for all that can run at once: on each machine one, and the others."""
+    most: dict[int, int] = {}
+    for task, own in enumerate(project.durations):
+        amount = project.demands[task][resource] if own else 0
+        place = machines[task] if machines[task] >= 0 else ~task - 1
+        most[place] = max(most.get(place, 0), amount)
+    return sum(most.values()) <= project.capacity[resource]
 
 
 class Move(Struct, frozen=True):

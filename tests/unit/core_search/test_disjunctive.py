@@ -90,6 +90,14 @@ def test_what_does_several_tasks_at_once_is_no_shop() -> None:
     assert machines_of(Project((0, 1, 2), (1, 1, 0), ((), (), ()), ((2,), (0,), (2,)), (3,))) == [0, -1, -1]
 
 
+def test_what_is_enough_for_all_machines_is_no_matter() -> None:
+    """Two machines and a task without one need three slots at most, however many tasks there are."""
+    demands = ((1, 0, 1), (1, 0, 1), (0, 1, 1), (0, 0, 1))
+    free = ((), (), (), ())
+    assert machines_of(Project(range(4), (1, 1, 1, 1), free, demands, (1, 1, 3))) == [0, 0, 1, -1]
+    assert machines_of(Project(range(4), (1, 1, 1, 1), free, demands, (1, 1, 2))) is None
+
+
 def _ten_by_ten() -> Project:
     rows = """
     0 29 1 78 2 9 3 36 4 49 5 11 6 62 7 56 8 44 9 21
