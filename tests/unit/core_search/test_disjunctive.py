@@ -85,7 +85,7 @@ def test_a_shop_is_done_much_sooner_than_by_the_rules() -> None:
 
 def test_what_does_several_tasks_at_once_is_no_shop() -> None:
     """Neither room for two, nor a task with two machines; a task that takes nothing is no matter."""
-    assert machines_of(Project((0, 1), (1, 1), ((), ()), ((1,), (1,)), (2,))) is None
+    assert machines_of(Project(range(3), (1, 1, 1), ((), (), ()), ((1,), (1,), (1,)), (2,))) is None
     assert machines_of(Project((0, 1), (1, 1), ((), ()), ((1, 1), (1, 0)), (1, 1))) is None
     assert machines_of(Project((0, 1, 2), (1, 1, 0), ((), (), ()), ((2,), (0,), (2,)), (3,))) == [0, -1, -1]
 
