@@ -43,14 +43,4 @@ def stale_baseline_adopted() -> AbstractContextManager[Any]:
     return patch.object(proposing, "_refusal", _refusal)
 
 
-def overtaken_baseline_adopted() -> AbstractContextManager[Any]:
-    """A schedule is adopted although tasks have begun in another order."""
-    return patch.object(proposing, "_overtaken", lambda _state, _baseline: "")
-
-
-ORDERING_MUTANTS = (
-    requests_keep_their_place,
-    ranks_kept,
-    stale_baseline_adopted,
-    overtaken_baseline_adopted,
-)
+ORDERING_MUTANTS = (requests_keep_their_place, ranks_kept, stale_baseline_adopted)
