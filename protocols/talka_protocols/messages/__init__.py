@@ -45,7 +45,6 @@ from talka_protocols.messages.execution import (
     Outcome,
     PauseExecution,
     PlannerMessage,
-    ProposeBaseline,
     RecordProgress,
     Refusal,
     ReleaseTask,
@@ -89,6 +88,7 @@ from talka_protocols.messages.pool import (
     ResourceMessage,
     WorkerLeft,
 )
+from talka_protocols.messages.proposal import ProposeBaseline
 from talka_protocols.messages.schedule import (
     ExecutionEnded,
     PauseSchedule,

@@ -10,6 +10,7 @@ from talka_protocols.baseline import Baseline
 from talka_protocols.enums import quick
 from talka_protocols.events import Origin, Parent, Saved, TaskFailure, Usage
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
+from talka_protocols.messages.proposal import ProposeBaseline
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
@@ -128,17 +129,6 @@ class ReprioritizeExecution(ToExecution, frozen=True, gc=False):
     strategy: str = ""
     priority: int | None = None
     order: tuple[int, ...] = ()
-
-
-class ProposeBaseline(ToExecution, frozen=True, gc=False):
-    """A search has found a shorter schedule for an execution under way; heard once under its id.
-
-    ``plan_version`` is that of the plan which the search looked at: by another one the proposal is stale.
-    """
-
-    request_id: str
-    plan_version: int
-    baseline: Baseline
 
 
 class ConfirmChild(ToExecution, frozen=True, gc=False):
