@@ -36,7 +36,7 @@ def ranks_kept() -> AbstractContextManager[Any]:
 def stale_baseline_adopted() -> AbstractContextManager[Any]:
     """A schedule is adopted although something has happened since that it does not know."""
 
-    def _refusal(state: Any, message: Any) -> tuple[str, str] | None:
+    def _refusal(state: Any, message: Any) -> Any:
         return original(state, replace(message, plan_version=state.plan_version))
 
     original = vars(proposing)["_refusal"]

@@ -8,7 +8,8 @@ from heapq import heapify, heappop, heappush
 from talka_core.graph import duration_of
 from talka_core.keys import amounts_of
 from talka_core.search.project import Project, project_of
-from talka_protocols.workflow import Join, Workflow
+from talka_protocols.policies import Join
+from talka_protocols.workflow import Workflow
 
 HEADS_MAX = 64
 """So many instants are looked at as the first at which some work can begin."""

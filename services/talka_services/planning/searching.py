@@ -70,7 +70,7 @@ async def searched(request: SearchRequest) -> list[int]:
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            await process.communicate()
     if process.returncode:
         last = errors.decode(errors="replace").strip().rpartition("\n")[2]
         raise PlatformError(f"The search for a shorter schedule failed: {last}")

@@ -15,7 +15,8 @@ from talka_core.search.rules import best_ranks
 from talka_core.search.schedules import parallel
 from talka_core.search.windows import window_of
 from talka_core.validation import check
-from talka_protocols.workflow import Join, ResourceRequirements, Strategy, Task, Workflow
+from talka_protocols.policies import Join
+from talka_protocols.workflow import ResourceRequirements, Strategy, Task, Workflow
 
 pytest.importorskip("ortools")
 
