@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from talka_chaos.artifacts import races
+from talka_chaos.baselines import adoption_findings
 from talka_chaos.breakers import breaker_findings
 from talka_chaos.control import cancellations, failures, groups, pauses
 from talka_chaos.events import Occasions, event_unrest, trigger_findings
@@ -129,6 +130,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from pauses(log, commits)
     yield from cancellations(log, commits)
     yield from turn_findings(log, commits)
+    yield from adoption_findings(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)

@@ -20,6 +20,7 @@ from talka_core.behaviour import (
     Confirm,
     Effect,
     Enlist,
+    Improve,
     Launch,
     Send,
     SetAlarm,
@@ -87,8 +88,8 @@ def is_settled(effect: Effect, event: Any) -> bool:
             return _key(event) == key or (isinstance(event, f.AttemptStopping) and event.key == key)
         case Enlist():
             return isinstance(event, f.IncarnationBegan)
-        case Confirm() | Alert():
-            raise AssertionError("neither a confirmation nor an alert is owed")
+        case Confirm() | Alert() | Improve():
+            raise AssertionError("neither a confirmation nor an alert nor a search is owed")
 
 
 def _is_timer_settled(name: str, event: Any) -> bool:

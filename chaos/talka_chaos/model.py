@@ -28,6 +28,7 @@ from talka_core.behaviour import (
     ClearAlarm,
     Confirm,
     Enlist,
+    Improve,
     Launch,
     Send,
     SetAlarm,
@@ -61,6 +62,7 @@ class Model:
         self.running: dict[Run, bool] = {}
         self.starts: dict[Run, m.StartTask] = {}
         self.confirmed: list[m.ConfirmProgress] = []
+        self.searches: list[Improve] = []
         self.alerts: list[str] = []
         self.incarnations: dict[str, int] = {}
         for worker_id, cores in workers.items():
@@ -214,6 +216,8 @@ class Model:
                         self.running[run] = True
                 case Confirm():
                     self.confirmed.append(effect.confirmation)
+                case Improve():
+                    self.searches.append(effect)
                 case Alert():
                     self.alerts.append(effect.sentence)
                 case Enlist():

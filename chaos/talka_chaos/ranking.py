@@ -29,7 +29,7 @@ def ranks_of(histories: Iterable[tuple[LogName, list[Commit[Any]]]]) -> Ranks:
             for _, _, event in commit.events():
                 if isinstance(event, e.TaskReady):
                     seen.setdefault((log.key, event.task_id), set()).add(event.rank)
-                elif isinstance(event, e.ExecutionReprioritized):
+                elif isinstance(event, e.ExecutionReprioritized | e.BaselineAdopted):
                     reordered.add(log.key)
     return {
         task: next(iter(ranks))

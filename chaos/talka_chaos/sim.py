@@ -10,7 +10,7 @@ from random import Random
 from msgspec import Struct
 
 from talka_chaos import rewinding
-from talka_chaos.baselines import submission_of
+from talka_chaos.baselines import proposals, submission_of
 from talka_chaos.branches import with_control_flow
 from talka_chaos.breakers import drawn_breakers, drawn_outage
 from talka_chaos.checkers import findings, unrest
@@ -236,6 +236,7 @@ class Simulation:
             requests += lone_cancellations(self.seed, workflow, at_s)
             requests += other_orders(self.seed, workflow, at_s)
             requests += forced_cancels(self.seed, workflow, at_s)
+            requests += proposals(self.seed, workflow, at_s)
             requests += arrivals(random, workflow, at_s, self.world.faults.storm_s)
             for moment, message in requests:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)

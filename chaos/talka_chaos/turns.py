@@ -10,7 +10,7 @@ from talka_core.resource import PoolRecord
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.scheduler.ranking import rank_of
 from talka_protocols.commit import Commit
-from talka_protocols.events import ExecutionReprioritized
+from talka_protocols.events import BaselineAdopted, ExecutionReprioritized
 from talka_protocols.states import TaskStatus
 from talka_protocols.subjects import EXECUTION, LogName
 
@@ -40,7 +40,9 @@ def turn_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     state = SCHEDULER.initial(log.key)
     for commit in commits:
         state = apply(FOLDS[EXECUTION], state, [commit])
-        if any(isinstance(event, ExecutionReprioritized) for _, _, event in commit.events()):
+        if any(
+            isinstance(event, ExecutionReprioritized | BaselineAdopted) for _, _, event in commit.events()
+        ):
             try:
                 check_turns(state)
             except AssertionError as error:

@@ -89,7 +89,14 @@ class Enlist(Struct, frozen=True):
     worker_id: str
 
 
-Effect = Send | SetTimer | SetAlarm | ClearAlarm | Launch | Stop | Confirm | Alert | Enlist
+class Improve(Struct, frozen=True):
+    """Search for a shorter schedule beside everything else, for so long; it is not owed."""
+
+    execution_id: str
+    limit_s: float
+
+
+Effect = Send | SetTimer | SetAlarm | ClearAlarm | Launch | Stop | Confirm | Alert | Enlist | Improve
 
 
 @dataclass(frozen=True)
@@ -166,4 +173,4 @@ def is_owed(effect: Effect) -> bool:
     """Tell whether the effect must be repeated until an event settles it."""
     if isinstance(effect, Send):
         return not effect.notice
-    return not isinstance(effect, Confirm | Alert)
+    return not isinstance(effect, Confirm | Alert | Improve)

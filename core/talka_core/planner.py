@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 from typing import assert_never
 
 from msgspec import Struct, field
 
-from talka_core.behaviour import Behaviour, Effect, Send
+from talka_core.behaviour import Behaviour, Effect, Improve, Send
 from talka_core.extension import judge
 from talka_core.graph import CyclicGraphError, TaskGraph, analyse, lower_bound
 from talka_core.inputs import check_bound
 from talka_core.search import fault_of, ruled
+from talka_core.search.bounds import resource_bound
 from talka_core.strategies import planned_order
 from talka_core.validation import check
 from talka_protocols.baseline import Baseline
@@ -58,6 +60,7 @@ class PlanRecord(Struct):
     origin: Origin | None = None
     order: tuple[int, ...] = ()
     baseline: Baseline | None = None
+    improve_s: float = 0.0
     is_handed_over: bool = False
     parent: Parent | None = None
     judged: dict[str, ExtensionJudged] = field(default_factory=dict[str, ExtensionJudged])
@@ -98,6 +101,8 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
     if message.origin is not None and not _fits(message.origin, workflow):
         reason = "A fork can only take over tasks of its own workflow, each once and ended."
         return _rejected(message, submitted.name, "bad_origin", reason)
+    if not (isfinite(message.improve_s) and message.improve_s >= 0):
+        return _rejected(message, submitted.name, "bad_improvement", "A time to search is 0 s or more.")
     baseline = message.baseline
     if baseline is not None and (reason := fault_of(workflow, baseline)):
         return _rejected(message, submitted.name, "bad_baseline", reason)
@@ -110,13 +115,14 @@ def _judge(message: SubmitWorkflow) -> PlanEvent:
         found.critical_path,
         len(found.stages),
         found.critical_seconds,
-        lower_bound(workflow, found, message.capacity),
+        max(lower_bound(workflow, found, message.capacity), resource_bound(workflow, message.capacity)),
         message.parent,
         message.schedule,
         message.origin,
         order,
         message.trigger,
         baseline,
+        message.improve_s,
     )
 
 
@@ -168,7 +174,7 @@ def evolve(state: PlanRecord, event: PlanEvent, _at: int) -> None:
             state.name, state.parent = event.workflow.name, event.parent
             state.schedule, state.origin, state.order = event.schedule, event.origin, event.order
             state.trigger = event.trigger
-            state.baseline = event.baseline
+            state.baseline, state.improve_s = event.baseline, event.improve_s
         case PlanRejected():
             state.refusal, state.name = Refusal(event.code, event.message), event.name
             state.parent, state.schedule = event.parent, event.schedule
@@ -192,7 +198,8 @@ def react(state: PlanRecord, event: PlanEvent) -> Iterator[Effect]:
         case ExtensionJudged():
             yield _answer(state, event)
         case PlanHandedOver():
-            pass
+            if state.improve_s:
+                yield Improve(state.execution_id, state.improve_s)
 
 
 def resume(state: PlanRecord) -> Iterator[Effect]:

@@ -8,7 +8,10 @@ from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 control = import_module("talka_core.scheduler.evolve.control")
+proposing = import_module("talka_core.scheduler.proposing")
 reprioritizing = import_module("talka_core.scheduler.reprioritizing")
 
 
@@ -30,4 +33,14 @@ def ranks_kept() -> AbstractContextManager[Any]:
     return patch.object(control, "rank_of", rank_of)
 
 
-ORDERING_MUTANTS = (requests_keep_their_place, ranks_kept)
+def stale_baseline_adopted() -> AbstractContextManager[Any]:
+    """A schedule is adopted although something has happened since that it does not know."""
+
+    def _refusal(state: Any, message: Any) -> Any:
+        return original(state, replace(message, plan_version=state.plan_version))
+
+    original = vars(proposing)["_refusal"]
+    return patch.object(proposing, "_refusal", _refusal)
+
+
+ORDERING_MUTANTS = (requests_keep_their_place, ranks_kept, stale_baseline_adopted)

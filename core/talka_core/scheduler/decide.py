@@ -21,6 +21,7 @@ from talka_core.scheduler import (
     forking,
     pausing,
     progress,
+    proposing,
     reprioritizing,
     rollback,
     waiting,
@@ -58,6 +59,7 @@ from talka_protocols.messages import (
     ConfirmRelease,
     GrantAllocation,
     PauseExecution,
+    ProposeBaseline,
     RecordProgress,
     ReleaseTask,
     ReportEnd,
@@ -125,6 +127,7 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             | ResumeExecution()
             | ReleaseTask()
             | ReprioritizeExecution()
+            | ProposeBaseline()
             | RollBackExecution()
             | RestartExecution()
         ):
@@ -154,10 +157,12 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
 
 def _asked(
     state: ExecutionRecord,
-    message: pausing.Asked | ReprioritizeExecution | RollBackExecution | RestartExecution,
+    message: pausing.Asked | ReprioritizeExecution | ProposeBaseline | RollBackExecution | RestartExecution,
     now_ms: int,
 ) -> Iterator[ExecutionEvent]:
     match message:
+        case ProposeBaseline():
+            yield from proposing.proposed(state, message, now_ms)
         case ReprioritizeExecution():
             yield from reprioritizing.reprioritized(state, message, now_ms)
         case RollBackExecution() | RestartExecution():

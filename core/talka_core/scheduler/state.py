@@ -247,7 +247,8 @@ class ExecutionRecord(Struct):
     ``strategy`` and ``priority`` are what somebody chose since, in place of the definition's.
     ``origin`` is what it was forked from, and ``adopting`` what it has still to take over,
     after the additions to the graph that are ``growing``.
-    ``is_off_baseline`` says that something went otherwise than the baseline schedule knows.
+    ``is_off_baseline`` says that something went otherwise than the baseline schedule knows,
+    ``is_replanned`` that another schedule was adopted under way; ``plan_version`` counts both.
     """
 
     execution_id: str
@@ -301,14 +302,16 @@ class ExecutionRecord(Struct):
     usage: dict[str, TaskUsageMeasured] = field(default_factory=dict[str, TaskUsageMeasured])
     baseline: Baseline | None = None
     is_off_baseline: bool = False
+    is_replanned: bool = False
+    plan_version: int = 0
     growing: list[TasksAdded] = field(default_factory=list[TasksAdded])
     strategy: str = ""
     priority: int | None = None
 
     @property
     def is_reordered(self) -> bool:
-        """Tell whether somebody chose another order than that of the definition."""
-        return bool(self.strategy) or self.priority is not None
+        """Tell whether another order came under way than the one that the execution began with."""
+        return bool(self.strategy) or self.priority is not None or self.is_replanned
 
     @property
     def is_stopping(self) -> bool:

@@ -37,7 +37,7 @@ def baseline_of(project: Project, starts: Sequence[int]) -> Baseline:
     length = makespan(project, starts)
     leads = _by_place(project, [length - start for start in starts])
     tasks = project.tasks
-    links = tuple((tasks[before], tasks[after]) for before, after in _links(project, starts))
+    links = tuple((tasks[before], tasks[after]) for before, after in links_of(project, starts))
     return Baseline(leads, links, length / 1000)
 
 
@@ -70,7 +70,7 @@ def _by_place(project: Project, leads: Sequence[float]) -> tuple[float, ...]:
     return tuple(placed)
 
 
-def _links(project: Project, starts: Sequence[int]) -> list[tuple[int, int]]:
+def links_of(project: Project, starts: Sequence[int]) -> list[tuple[int, int]]:
     """Return who hands resources on to whom, where no dependency says so already.
 
     After Artigues, Michelon and Reusser, "Insertion techniques for static and dynamic

@@ -8,6 +8,9 @@ algorithm for the RCPSP", Operations Research 55 (2007), and Valls, Ballestin
 and Quintanilla, "A hybrid genetic algorithm for the RCPSP", European Journal of
 Operational Research 185 (2008).
 
+Where every resource does one task at a time, a local search on the critical
+path takes the place of the genetic algorithm (module ``tabu``).
+
 The time goes first to the ordinary rules, then to orders drawn around the best
 of them, and only then to children, so that a search that is stopped early has
 still done what pays most.
@@ -19,8 +22,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from talka_core.search import tabu
 from talka_core.search.bounds import lower_bound
 from talka_core.search.dice import Dice
+from talka_core.search.disjunctive import Sequencing, machines_of
 from talka_core.search.justification import justified
 from talka_core.search.project import Project
 from talka_core.search.rules import RULES
@@ -30,6 +35,9 @@ MEMBERS_MAX = 20
 DRAWN_MAX = 20
 STALE_MAX = 400
 
+MOVES = 50
+"""How many moves of the local search count as one iteration."""
+
 
 class Search(Struct):
     """How far a search is; all of it can be stored, and gone on with elsewhere.
@@ -38,7 +46,7 @@ class Search(Struct):
     position in the project), ``makespan`` its length, ``bound`` what no schedule
     can beat. ``members`` are (makespan, starts) of the schedules that are bred.
     ``schedules`` counts those generated so far, ``stale`` the children since
-    the last improvement.
+    the last improvement. ``walk`` is where the local search is, if it is the one that is used.
     """
 
     dice: int
@@ -49,6 +57,7 @@ class Search(Struct):
     started: int = 0
     schedules: int = 0
     stale: int = 0
+    walk: tabu.Walk | None = None
 
     @property
     def is_optimal(self) -> bool:
@@ -64,15 +73,47 @@ def begin(project: Project, seed: int = 0) -> Search:
 def proceed(project: Project, search: Search, iterations: int) -> Search:
     """Look at so many more schedules (each is justified), in place; stops at a proven optimum.
 
-    The same project, state and number always lead to the same result.
+    The same project, state and number always lead to the same result, in one go or in parts.
     """
     dice = Dice(search.dice)
+    machines = machines_of(project)
+    if machines is None:
+        for _ in range(iterations):
+            if search.is_optimal:
+                break
+            _iterate(project, search, dice)
+    else:
+        _walk(project, search, dice, machines, iterations)
+    search.dice = dice.state
+    return search
+
+
+def _walk(project: Project, search: Search, dice: Dice, machines: Sequence[int], iterations: int) -> None:
+    """Try the rules, then go on from the best of them."""
+    sequencing: Sequencing | None = None
     for _ in range(iterations):
         if search.is_optimal:
             break
-        _iterate(project, search, dice)
-    search.dice = dice.state
-    return search
+        if search.started < len(RULES):
+            first = parallel(project, RULES[search.started](project))
+            search.started += 1
+            search.schedules += 1
+            _keep(search, first, makespan(project, first))
+            continue
+        walk = search.walk = search.walk or tabu.Walk(search.best)
+        sequencing = sequencing or Sequencing(project, machines, walk.starts)
+        for _ in range(MOVES):
+            is_stuck = not tabu.step(sequencing, walk, dice, search.makespan)
+            search.schedules += 1
+            if sequencing.length < search.makespan:
+                walk.stale = 0
+                _keep(search, sequencing.starts, sequencing.length)
+                if search.makespan <= search.bound:
+                    break
+            if is_stuck or walk.stale >= tabu.STALE_MAX:
+                walk = search.walk = tabu.Walk(search.best, kicks=tabu.KICKS)
+                sequencing = Sequencing(project, machines, walk.starts)
+        walk.starts = sequencing.starts
 
 
 def _iterate(project: Project, search: Search, dice: Dice) -> None:
@@ -98,7 +139,7 @@ def _iterate(project: Project, search: Search, dice: Dice) -> None:
         first = better
         if not is_shorter:
             break
-    _join(search, first, makespan(project, first))
+    join(search, first, makespan(project, first))
 
 
 def _drawn(project: Project, search: Search, dice: Dice) -> list[int]:
@@ -137,7 +178,7 @@ def _breed(project: Project, search: Search, dice: Dice) -> None:
     search.schedules += 3
     search.stale += 1
     length = makespan(project, child)
-    _join(search, child, length)
+    join(search, child, length)
 
 
 def _crossed(father: tuple[int, list[int]], mother: tuple[int, list[int]], dice: Dice) -> list[float]:
@@ -168,7 +209,7 @@ def _keep(search: Search, starts: list[int], length: int) -> None:
         search.best, search.makespan, search.stale = starts, length, 0
 
 
-def _join(search: Search, starts: list[int], length: int) -> None:
+def join(search: Search, starts: list[int], length: int) -> None:
     """Take a schedule in among the members if it is new and not worse than the last of them."""
     _keep(search, starts, length)
     members = search.members

@@ -22,6 +22,7 @@ from talka_core.resource import RESOURCE
 from talka_core.resource.placement import shortage
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.scheduler.decide import TIMEOUT
+from talka_core.search.bounds import resource_bound
 from talka_core.simulation.assumptions import assumed, real_milliseconds
 from talka_core.simulation.result import SimulatedRun, summed_up
 from talka_protocols import messages as m
@@ -118,7 +119,7 @@ def bound_of(workflow: Workflow, milliseconds: Mapping[str, int], whole: Mapping
         workflow,
         tasks=tuple(replace(task, estimated_seconds=milliseconds[task.id] / 1000) for task in workflow.tasks),
     )
-    return lower_bound(real, analyse(real), whole)
+    return max(lower_bound(real, analyse(real), whole), resource_bound(real, whole))
 
 
 def whole_of(offers: Iterable[Offer], shared: Mapping[str, float]) -> dict[str, float]:

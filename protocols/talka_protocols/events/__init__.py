@@ -17,6 +17,7 @@ from talka_protocols.events.artifacts import (
     ViolationKind,
 )
 from talka_protocols.events.control import (
+    BaselineAdopted,
     ExecutionPaused,
     ExecutionReprioritized,
     ExecutionResumed,
@@ -182,6 +183,7 @@ __all__ = [
     "ApprovalAnswered",
     "ArtifactRead",
     "ArtifactsWritten",
+    "BaselineAdopted",
     "BreakerClosed",
     "BreakerHalfOpened",
     "BreakerOpened",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from talka_protocols.baseline import Baseline
 from talka_protocols.events.fact import Fact, TaskFailure
 
 
@@ -41,6 +42,14 @@ class ExecutionReprioritized(Fact, frozen=True, gc=False):
     strategy: str = ""
     priority: int | None = None
     order: tuple[int, ...] = ()
+
+
+class BaselineAdopted(Fact, frozen=True, gc=False):
+    """What has not started goes by this schedule, made for this version of the plan, from now on."""
+
+    request_id: str
+    baseline: Baseline
+    plan_version: int = 0
 
 
 class TaskPaused(Fact, frozen=True, gc=False):
@@ -115,6 +124,7 @@ ControlEvent = (
     | ExecutionResumed
     | TaskUnwanted
     | ExecutionReprioritized
+    | BaselineAdopted
     | TaskPaused
     | TaskResumed
     | TaskWithdrawn

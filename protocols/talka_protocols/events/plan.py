@@ -13,7 +13,7 @@ class PlanAccepted(Fact, frozen=True, gc=False):
 
     ``schedule`` or ``trigger`` names what asked for the execution. ``order`` are
     the tasks' positions in the order in which they should start, where one was
-    planned for all of them.
+    planned for all of them. ``improve_s`` is for how long a shorter schedule is searched for meanwhile.
     """
 
     workflow: Workflow | None = None
@@ -28,6 +28,7 @@ class PlanAccepted(Fact, frozen=True, gc=False):
     order: tuple[int, ...] = ()
     trigger: str = ""
     baseline: Baseline | None = None
+    improve_s: float = 0.0
 
 
 class PlanRejected(Fact, frozen=True, gc=False):

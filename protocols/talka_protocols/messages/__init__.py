@@ -89,6 +89,7 @@ from talka_protocols.messages.pool import (
     ScalePool,
     WorkerLeft,
 )
+from talka_protocols.messages.proposal import ProposeBaseline
 from talka_protocols.messages.schedule import (
     ExecutionEnded,
     PauseSchedule,
@@ -178,6 +179,7 @@ __all__ = [
     "PauseTrigger",
     "PlannerMessage",
     "ProgressMade",
+    "ProposeBaseline",
     "PutSchedule",
     "Recipient",
     "RecordHandOn",

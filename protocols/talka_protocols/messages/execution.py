@@ -10,6 +10,7 @@ from talka_protocols.baseline import Baseline
 from talka_protocols.enums import quick
 from talka_protocols.events import Origin, Parent, Saved, TaskFailure, Usage
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
+from talka_protocols.messages.proposal import ProposeBaseline
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
@@ -20,7 +21,8 @@ class SubmitWorkflow(ToExecution, frozen=True, gc=False):
 
     So do a task, a ``schedule`` and a ``trigger`` for theirs. ``origin`` is what it is forked from.
     ``capacity`` is what the pool has in all by resource, as far as the sender knows; an order is
-    planned for it. ``baseline`` is a schedule that was made already.
+    planned for it. ``baseline`` is a schedule that was made already; for ``improve_s`` seconds of CPU
+    time a shorter one is searched for while the execution runs.
     """
 
     workflow: Workflow | None = None
@@ -31,6 +33,7 @@ class SubmitWorkflow(ToExecution, frozen=True, gc=False):
     capacity: dict[str, float] = {}
     trigger: str = ""
     baseline: Baseline | None = None
+    improve_s: float = 0.0
 
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
@@ -370,6 +373,7 @@ SchedulerMessage = (
     | ResumeExecution
     | ReleaseTask
     | ReprioritizeExecution
+    | ProposeBaseline
     | RollBackExecution
     | RestartExecution
     | SignalExecution

@@ -11,10 +11,10 @@ from talka_core.simulation import Offer, Recorded, SimulatedRun, cost_of, hasten
 from talka_core.simulation import simulate as run_virtually
 from talka_core.spelling import did_you_mean
 from talka_protocols.baseline import Baseline
-from talka_protocols.workflow import Strategy, Workflow
+from talka_protocols.workflow import Workflow
 from talka_services.cli.command import Target
 from talka_services.cli.embedding import Flags, shapes
-from talka_services.cli.loading import Request, load_workflow, with_strategy
+from talka_services.cli.loading import Request, check_improvable, load_workflow, with_strategy
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.recollection import names_execution, read_recorded
 from talka_services.loop import run as run_loop
@@ -109,11 +109,7 @@ def _case(
         workflow = with_fields(workflow, config=config)
     workflow, real = hastened(workflow, seconds, changes.faster)
     if changes.improve_s:
-        if workflow.config.strategy is not Strategy.RESOURCE_OPTIMIZED:
-            raise UsageError(
-                f"--improve searches for a schedule, and {workflow.config.strategy} would not follow it.",
-                hint="Add --strategy resource_optimized.",
-            )
+        check_improvable(workflow)
         followed = improved(workflow, whole_of(offers, shared), changes.improve_s) or followed
     run = run_virtually(workflow, offers, shared, real, followed)
     return Case(word, workflow, run, changes.cost(offers, shared, run))

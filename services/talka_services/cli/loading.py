@@ -33,6 +33,7 @@ class Request:
     strategy: str | None = None
     deadline: str | None = None
     deadlines: str = "warn"
+    improve_s: float = 0.0
     is_open: bool = False
     """The inputs of a file are given later."""
 
@@ -42,12 +43,14 @@ class Loaded:
     """A checked workflow, and what the machines of its trace offered (empty if it is none).
 
     ``deadlines`` says what becomes of it if they cannot be met: warn, require or ignore.
+    ``improve_s`` is for how long a shorter schedule is searched for while it runs.
     """
 
     workflow: Workflow
     machines: Sequence[dict[str, float]] = ()
     source: Source | None = field(default=None, repr=False)
     deadlines: str = "warn"
+    improve_s: float = 0.0
 
     def check(self, agent_types: frozenset[str] | None, ceiling: Mapping[str, float] | None) -> None:
         """Refuse what these workers can never run.
@@ -95,7 +98,22 @@ def load_workflow(request: Request) -> Loaded:
         config = with_strategy(workflow.config, request.strategy)
         workflow = msgspec.structs.replace(workflow, config=config)
     workflow = with_deadline(workflow, request.deadline)
-    return Loaded(workflow, offered, source, check_mode(request.deadlines))
+    if request.improve_s:
+        check_improvable(workflow)
+    return Loaded(workflow, offered, source, check_mode(request.deadlines), request.improve_s)
+
+
+def check_improvable(workflow: Workflow) -> None:
+    """Refuse to search for a schedule that the strategy would not follow.
+
+    Raises:
+        UsageError: it is another one than ``resource_optimized``.
+    """
+    if workflow.config.strategy is not Strategy.RESOURCE_OPTIMIZED:
+        raise UsageError(
+            f"--improve searches for a schedule, and {workflow.config.strategy} would not follow it.",
+            hint="Add --strategy resource_optimized.",
+        )
 
 
 def _call(request: Request, inputs: Mapping[str, Any]) -> Workflow:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from talka_core.limits import SECONDS_MAX
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, RejectedError, UsageError
@@ -91,6 +92,16 @@ Debounce = Annotated[
 Quiet = Annotated[
     str, typer.Option("--quiet-for", metavar="TIME", help="How long no such call may come before it starts.")
 ]
+Improve = Annotated[
+    float,
+    typer.Option(
+        "--improve",
+        metavar="SECONDS",
+        min=0.0,
+        max=SECONDS_MAX,
+        help="CPU time to search a better schedule for resource_optimized while it runs.",
+    ),
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the id and leave it running.")]
 
 
@@ -120,6 +131,7 @@ def run(
     detach: Detach = False,
     deadline: Deadline = None,
     deadlines: DeadlineMode = "warn",
+    improve: Improve = 0.0,
 ) -> None:
     """Run a workflow to its end and show how it goes.
 
@@ -139,7 +151,9 @@ def run(
         breakers=parse_breakers(breaker or ()),
         labels=parse_labels(label or ()),
     )
-    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines)
+    request = Request(
+        file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines, improve
+    )
     _run(target, request, flags, key, is_detached=detach)
 
 
@@ -157,6 +171,7 @@ def submit(
     quiet_for: Quiet = "5s",
     deadline: Deadline = None,
     deadlines: DeadlineMode = "warn",
+    improve: Improve = 0.0,
 ) -> None:
     """Hand a workflow to a running platform, print its execution id and leave.
 
@@ -168,12 +183,16 @@ def submit(
 
     if debounce is not None and (key is not None or at is not None):
         raise UsageError("--debounce cannot be used with --key or --at.", hint="Leave one of them out.")
-    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines)
+    request = Request(
+        file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines, improve
+    )
     if deadline is not None and (at is not None or debounce is not None):
         raise UsageError(
             "--deadline cannot be used with --at or --debounce.",
             hint="Write deadline_seconds into the file: it counts from the beginning.",
         )
+    if improve and (at is not None or debounce is not None):
+        raise UsageError("--improve cannot be used with --at or --debounce.", hint="Leave one of them out.")
     if at is None and debounce is None:
         _run(target, request, Flags(time_scale=time_scale), key, is_detached=True)
     else:
@@ -234,7 +253,9 @@ async def _run_embedded(
     configure_logs(is_verbose=target.is_verbose)
     with interrupts() as taken:
         async with local(options) as orchestrator:
-            execution_id = await orchestrator.submit_workflow(loaded.workflow, key=key)
+            execution_id = await orchestrator.submit_workflow(
+                loaded.workflow, key=key, improve_s=loaded.improve_s
+            )
             return await follow_to_end(orchestrator, execution_id, taken, is_quiet=target.is_json)
 
 
@@ -262,7 +283,9 @@ async def _run_there(
     with interrupts() as taken:
         async with reach(target) as orchestrator:
             await _admit_there(orchestrator, loaded)
-            execution_id = await orchestrator.submit_workflow(loaded.workflow, key=key)
+            execution_id = await orchestrator.submit_workflow(
+                loaded.workflow, key=key, improve_s=loaded.improve_s
+            )
             if is_detached:
                 return execution_id, await _refusal(orchestrator, execution_id)
             return execution_id, await follow_to_end(

@@ -19,6 +19,7 @@ from talka_protocols.policies import Then
 from talka_protocols.results import ExecutionStatus, RollbackPlan
 from talka_services.client.histories import Histories
 from talka_services.client.ordering import order_under
+from talka_services.client.replanning import Replanning, replan
 from talka_services.client.rewinding import plan_rollback, restart_request, rollback_request
 
 
@@ -120,6 +121,18 @@ class Controls(ABC):
         order = await order_under(self.histories, execution_id, strategy)
         request = ReprioritizeExecution(execution_id, _named(request_id), strategy, priority, order)
         await self.request(request)
+
+    async def replan(self, execution_id: str, *, seconds: float) -> Replanning:
+        """Search for a shorter schedule of what is left, and let the execution go by it if there is one.
+
+        The search takes so many seconds of CPU time in a process of its own; meanwhile the execution
+        goes on. It returns what came of it, also where the schedule came too late.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            PlatformError: the search failed; the execution goes on as before.
+        """
+        return await replan(self.histories, self.request, execution_id, seconds)
 
     async def rollback(
         self,

@@ -115,12 +115,15 @@ class Orchestrator(Controls, Following, Explaining):
         execution_id: str | None = None,
         key: str | None = None,
         at: float | None = None,
+        improve_s: float = 0.0,
     ) -> str:
         """Hand a workflow over and return its execution id as soon as the request is on file.
 
         With ``key`` the id is derived from namespace and key, so the same key
         never starts a second execution. With ``at`` (Unix seconds) it starts
-        then, by a schedule named ``at-`` and the execution's id.
+        then, by a schedule named ``at-`` and the execution's id. For ``improve_s``
+        seconds of CPU time the planner's process looks for a shorter schedule
+        while it runs, and again after it has left its schedule.
 
         Raises:
             WorkflowInvalidError: it cannot run; nothing was stored.
@@ -134,7 +137,7 @@ class Orchestrator(Controls, Following, Explaining):
                 f"The execution id {chosen!r} cannot be used.",
                 hint="Use letters, digits, '-' and '_', at most 128 of them.",
             )
-        submission = await self._submission(chosen, checked)
+        submission = replace(await self._submission(chosen, checked), improve_s=improve_s)
         if at is None:
             await self._requests.send(Recipient.PLANNER, submission)
         else:

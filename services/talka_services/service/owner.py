@@ -24,6 +24,7 @@ from talka_services.runner.ports import Ports
 from talka_services.runner.roster import Roster
 from talka_services.runner.states import LeaseLostError
 from talka_services.service.configuration import PoolConfiguration
+from talka_services.service.improver import Improver
 from talka_services.service.liveness import PoolWatch
 from talka_services.strategies import plug_in
 from talka_services.telemetry import get_logger
@@ -66,6 +67,7 @@ class Owner:
         self._configuration = configuration or PoolConfiguration()
         self._actors: dict[Address, Actor] = {}
         self._tasks: dict[Address, asyncio.Task[None]] = {}
+        self._improver = Improver(ports) if kind is Recipient.PLANNER else None
         self._is_stopping = False
 
     def start(self) -> None:
@@ -80,6 +82,8 @@ class Owner:
     async def stop(self) -> None:
         """Finish what is at hand and give every address up."""
         self._is_stopping = True
+        if self._improver is not None:
+            await self._improver.close()
         for address, task in self._tasks.items():
             actor = self._actors.get(address)
             if actor is None:
@@ -180,6 +184,7 @@ class Owner:
             lease=lease,
             roster=roster,
             holder=self._holder,
+            perform=self._improver.perform if self._improver else None,
             claim=PoolOwnershipTaken if self._is_pool else None,
             on_look=watch.check if watch else None,
         )

@@ -16,6 +16,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         plain.time_limit,
         plain.hand_on,
         plain.baseline,
+        plain.baseline_adopted,
         plain.worker_lost,
         plain.commit_cut_short,
         control.pause_and_resume,

@@ -7,6 +7,7 @@ from tests.replay.scenarios.running import DIAMOND, begun, deliver_all, end, wor
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_protocols import messages as m
+from talka_protocols.baseline import Baseline
 from talka_protocols.events import TaskFailure, Usage
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.workflow import (
@@ -61,6 +62,18 @@ def baseline() -> Model:
     model = begun(workflow_of(("a", "b"), config=config, retries=1), {"w1": 4.0})
     end(model, "a", Outcome.SUCCEEDED)
     end(model, next(iter(model.running))[2], Outcome.FAILED)
+    return model
+
+
+def baseline_adopted() -> Model:
+    """A shorter schedule comes under way and is followed; it comes again, and then a stale one."""
+    config = WorkflowConfig(strategy=Strategy.RESOURCE_OPTIMIZED)
+    model = begun(workflow_of(("a", "b"), config=config), {"w1": 1.0})
+    found = Baseline((4.0, 1.0, 2.0, 3.0), ((0, 3), (3, 2), (2, 1)), 4.0)
+    for request_id in ("one", "one", "two"):
+        model.ask(m.ProposeBaseline("golden", request_id, 0, found))
+        deliver_all(model)
+    end(model, next(iter(model.running))[2], Outcome.SUCCEEDED)
     return model
 
 

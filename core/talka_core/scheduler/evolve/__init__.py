@@ -38,7 +38,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **usage.HANDLERS,
 }
 
-_UNPLANNED = (
+UNPLANNED = (
     e.ExecutionPaused,
     e.TaskPaused,
     e.TaskParked,
@@ -60,8 +60,9 @@ def evolve(state: ExecutionRecord, event: ExecutionEvent, at: int) -> None:
     """Remember one event that happened at ``at`` (milliseconds since the epoch)."""
     state.version += 1
     HANDLERS[type(event)](state, event, at)
-    if state.baseline is not None and type(event) in _UNPLANNED:
-        state.is_off_baseline = True
+    if type(event) in UNPLANNED:
+        state.plan_version += 1
+        state.is_off_baseline = state.baseline is not None
 
 
-__all__ = ["HANDLERS", "evolve", "restore"]
+__all__ = ["HANDLERS", "UNPLANNED", "evolve", "restore"]

@@ -7,7 +7,7 @@ from heapq import heapify
 from typing import Any
 
 from talka_core.scheduler.evolve.allocations import give_back
-from talka_core.scheduler.evolve.execution import hear
+from talka_core.scheduler.evolve.execution import hear, restore
 from talka_core.scheduler.evolve.tasks import enqueue, leave
 from talka_core.scheduler.index import MAP, rank_anew
 from talka_core.scheduler.ranking import rank_of, ranking_of
@@ -68,13 +68,26 @@ def _reprioritized(state: ExecutionRecord, event: e.ExecutionReprioritized, _at:
         state.strategy, state.order = event.strategy, event.order
     state.priority = state.priority if event.priority is None else event.priority
     rank_anew(state.index, state.workflow, ranking_of(state), state.added)
+    _queue_anew(state)
+    hear(state, event.request_id)
+
+
+def _baseline_adopted(state: ExecutionRecord, event: e.BaselineAdopted, _at: int) -> None:
+    state.baseline, state.is_off_baseline, state.is_replanned = event.baseline, False, True
+    state.plan_version += 1
+    restore(state)
+    _queue_anew(state)
+    hear(state, event.request_id)
+
+
+def _queue_anew(state: ExecutionRecord) -> None:
+    """Let what waits go by the ranks that hold now."""
     for task_id, record in state.tasks.items():
         # What the pool was asked for keeps the rank that it was asked at, until it is taken back.
         if record.rank and record.status is not TaskStatus.QUEUED:
             record.rank = rank_of(state, task_id)
     state.ready = [(state.tasks[task_id].rank, task_id) for _, task_id in state.ready]
     heapify(state.ready)
-    hear(state, event.request_id)
 
 
 def _task_paused(state: ExecutionRecord, event: e.TaskPaused, _at: int) -> None:
@@ -140,6 +153,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.ExecutionResumed: _resumed,
     e.TaskUnwanted: _unwanted,
     e.ExecutionReprioritized: _reprioritized,
+    e.BaselineAdopted: _baseline_adopted,
     e.TaskPaused: _task_paused,
     e.TaskResumed: _task_resumed,
     e.TaskWithdrawn: _withdrawn,
