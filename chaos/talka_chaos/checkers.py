@@ -17,6 +17,7 @@ from talka_chaos.order import Course
 from talka_chaos.ranking import ranking_findings, ranks_of
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
+from talka_chaos.tenancy import quota_findings
 from talka_chaos.timetable import schedule_findings, schedule_unrest
 from talka_chaos.turns import turn_findings
 from talka_chaos.virtual_loop import at_once
@@ -79,6 +80,7 @@ def findings(world: World) -> Iterator[str]:
                 yield from rate_findings(log, commits)
                 yield from ranking_findings(log, commits, ranks)
                 yield from breaker_findings(log, commits)
+                yield from quota_findings(log, commits)
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
                 yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))

@@ -26,6 +26,7 @@ from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
 from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.swarm import Faults
+from talka_chaos.tenancy import drawn_division, with_tenants
 from talka_chaos.timetable import drawn_schedules
 from talka_chaos.virtual_loop import StillnessError, run_virtually
 from talka_chaos.workers import WorkerProcess
@@ -83,11 +84,7 @@ class Simulation:
         self.seed = seed
         self.world = World(seed, faults)
         random = self.world.random
-        self.workflows = (
-            [workflow]
-            if workflow
-            else with_more_undoable(seed, with_labels(seed, with_keys(seed, self._drawn(random))))
-        )
+        self.workflows = [workflow] if workflow else self._embellished(self._drawn(random))
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
@@ -105,6 +102,11 @@ class Simulation:
         if workflow is None and faults is None:
             self.world.outage_s = drawn_outage(seed)
         self._forks: list[str] = []
+
+    def _embellished(self, drawn: list[Workflow]) -> list[Workflow]:
+        """Return the workflows with what is drawn for them from streams of their own."""
+        labelled = with_labels(self.seed, with_keys(self.seed, drawn))
+        return with_more_undoable(self.seed, with_tenants(self.seed, labelled))
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:
@@ -204,8 +206,13 @@ class Simulation:
 
     def _submit(self) -> None:
         random, loop = self.world.random, asyncio.get_running_loop()
+        division, breakers = drawn_division(self.seed), drawn_breakers(self.seed)
         self._request(
-            Recipient.RESOURCE, POOL_ID, ConfigurePool(POOL_ID, SHARED, breakers=drawn_breakers(self.seed))
+            Recipient.RESOURCE,
+            POOL_ID,
+            ConfigurePool(
+                POOL_ID, SHARED, breakers=breakers, quotas=division.quotas, weights=division.weights
+            ),
         )
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)

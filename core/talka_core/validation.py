@@ -23,6 +23,7 @@ from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
 from talka_core.references import mentions
 from talka_core.scheduler.waiting import WAIT, WAITING_TYPES, WORKFLOW
+from talka_core.sharing import check_sharing
 from talka_core.spelling import did_you_mean
 from talka_core.transactions import check_transactions
 from talka_protocols.errors import WorkflowInvalidError
@@ -57,6 +58,7 @@ def check(
     _check_ids(workflow.tasks)
     check_policies(workflow)
     check_keys(workflow)
+    check_sharing(workflow)
     for position, task in enumerate(workflow.tasks):
         _check_definition(task, position)
         if task.agent_type in WAITING_TYPES:

@@ -15,6 +15,7 @@ from talka_protocols.enums import quick
 from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
 
 DEFAULT_PRIORITY = 50
+DEFAULT_TENANT = "default"
 DEFAULT_TIMEOUT_S = 3600.0
 DEFAULT_MAX_TASKS = 1_000
 DEFAULT_MAX_SECONDS = 3600.0
@@ -154,7 +155,9 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     ``fails_on_violation`` a task fails whose artifacts show that a dependency
     is missing; otherwise that is only told. All should be over ``deadline``
     seconds after the execution began. ``custom_strategy`` names one that an
-    entry point brings, in place of ``strategy``.
+    entry point brings, in place of ``strategy``. ``tenant`` is on whose account
+    the execution counts in its pool, and ``limits`` the most that its tasks may
+    have there at once.
     """
 
     max_parallel: int | None = None
@@ -168,6 +171,8 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     fails_on_violation: bool = False
     deadline: float | None = None
     custom_strategy: str = ""
+    tenant: str = DEFAULT_TENANT
+    limits: dict[str, float] = {}
 
 
 class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -22,6 +22,7 @@ from math import log2
 from msgspec import Struct
 
 from talka_core.resource import labels
+from talka_core.resource.fairness import Shares
 from talka_core.resource.placement import Need, claim_of, may_run
 from talka_core.resource.shared import is_free, own_of
 from talka_core.resource.state import Amounts, Grant, PoolRecord, Request, WorkerEntry
@@ -43,8 +44,10 @@ class Hold(Struct):
 class Backfill:
     """What may pass whom in one round of granting, where the best rank asks first."""
 
-    def __init__(self, state: PoolRecord, now_ms: int) -> None:
+    def __init__(self, state: PoolRecord, shares: Shares, now_ms: int) -> None:
         self._state = state
+        self._shares = shares
+        self._head_share = 0.0
         self._now_ms = now_ms
         self._head: Request | None = None
         self._need: Need | None = None
@@ -58,11 +61,15 @@ class Backfill:
             self._is_other_blocked |= not self._is_own(request)
         elif _could_fit(self._state, request, need):
             self._head, self._need = request, need
+            self._head_share = self._shares.of(request.terms.tenant)
 
     def avoided(self, request: Request, need: Need) -> str:
         """Return the worker that the request must leave alone, or nothing."""
         head = self._head
-        if head is None or request.rank < head.rank:
+        if head is None:
+            return ""
+        turn = (self._shares.of(request.terms.tenant), request.rank)
+        if turn < (self._head_share, head.rank):
             return ""
         if self._is_own(request) and not self._is_other_blocked:
             return ""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from talka_core.resource import breaker, soundness
+from talka_core.resource.accounts import has_room
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.granting import Asked, grant_best_first, granted
 from talka_core.resource.placement import fits, need_of, place
@@ -151,10 +152,7 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
         case EndReservation():
             yield from _end_reservation(state, message.reservation_id, "cancelled")
         case ConfigurePool():
-            about = (message.shared, message.ceiling, message.agent_types, message.breakers)
-            if about != (state.shared, state.ceiling, state.agent_types, state.breakers):
-                yield PoolConfigured(*about)
-                yield from breaker.settle(state)
+            yield from _configure(state, message)
         case TimerFired():
             yield from _timer(state, message.name, now_ms)
         case Advance():
@@ -164,12 +162,28 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
             raise AssertionError(f"{type(message).__name__} is decided with its batch")
 
 
+def _configure(state: PoolRecord, message: ConfigurePool) -> Iterator[PoolEvent]:
+    """Declare the pool anew; what its tenants may have is settled by the pool from now on, not by permits."""
+    sharing = (message.quotas, message.weights)
+    about = (message.shared, message.ceiling, message.agent_types, message.breakers, *sharing)
+    known = (state.shared, state.ceiling, state.agent_types, state.breakers, state.quotas, state.weights)
+    if about == known:
+        return
+    is_other_sharing = sharing != (state.quotas, state.weights)
+    yield PoolConfigured(*about)
+    yield from breaker.settle(state)
+    if is_other_sharing:
+        for allocation_id in [one for permits in state.permits.values() for one in permits]:
+            yield AllocationPermitWithdrawn(allocation_id)
+
+
 def _new(state: PoolRecord, message: RequestAllocation) -> Request | None:
     allocation_id = message.allocation_id
     if allocation_id in state.grants or allocation_id in state.waiting:
         return None
     affinity = message.affinity
-    shape = shape_of(message.agent_type, message.amounts, affinity)
+    of = message.holder.execution_id
+    shape = shape_of(message.agent_type, message.amounts, affinity, message.terms, of)
     return Request(
         message.holder,
         message.agent_type,
@@ -178,6 +192,7 @@ def _new(state: PoolRecord, message: RequestAllocation) -> Request | None:
         shape,
         affinity,
         message.estimate_ms,
+        terms=message.terms,
     )
 
 
@@ -190,7 +205,7 @@ def _use_reservation(
         return
     yield ReservationEnded(message.reservation_id, "used")
     need = need_of(state, message.agent_type, message.amounts)
-    if fits(state, reservation.worker_id, need, message.affinity):
+    if has_room(state, request) and fits(state, reservation.worker_id, need, message.affinity):
         yield granted(state, message.allocation_id, request, reservation.worker_id, Counter(), now_ms)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import assert_never
 
-from talka_core.resource import breaker, shared
+from talka_core.resource import accounts, breaker, shared
 from talka_core.resource.placement import claim_of, need_of, take
 from talka_core.resource.state import (
     LOST_KEPT,
@@ -45,6 +45,8 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
             _end_permit(state, event.allocation_id, state.grants[event.allocation_id])
         case e.AllocationRevoked():
             grant = state.grants[event.allocation_id]
+            if not grant.is_revoked:
+                accounts.taken(state, grant, -1)
             grant.revoked = event.reason or "The worker is gone."
             shared.hold_back(state, grant, event.lease_ms, at)
         case e.WorkerJoined() | e.WorkerDraining() | e.WorkerLost():
@@ -57,7 +59,7 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
             breaker.restart(state, at)
         case e.PoolConfigured():
             state.shared, state.ceiling, state.agent_types = event.shared, event.ceiling, event.agent_types
-            state.breakers = event.breakers
+            state.breakers, state.quotas, state.weights = event.breakers, event.quotas, event.weights
             breaker.configured(state)
         case e.BreakerOpened() | e.BreakerHalfOpened() | e.BreakerClosed():
             breaker.moved(state, event, at)
@@ -73,7 +75,7 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
     _leave_queue(state, event.allocation_id)
     breaker.granted(state, event)
     need = need_of(state, event.agent_type, event.amounts)
-    state.grants[event.allocation_id] = Grant(
+    grant = Grant(
         event.holder,
         event.agent_type,
         event.worker_id,
@@ -85,7 +87,10 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
         granted_at=at,
         shared=shared.start(state, event.fence, need.shared, at),
         ends_at=at + event.estimate_ms if event.estimate_ms else 0,
+        terms=event.terms,
     )
+    accounts.taken(state, grant)
+    state.grants[event.allocation_id] = grant
     if event.hands:
         state.permits.setdefault(event.holder.execution_id, {})[event.allocation_id] = None
     state.next_fence = event.fence + event.hands + 1
@@ -111,6 +116,7 @@ def _free(state: PoolRecord, event: e.AllocationFreed, at: int) -> None:
     breaker.ended(state, grant, event, at)
     if not grant.is_revoked:
         shared.take(state, grant.shared, sign=-1)
+        accounts.taken(state, grant, -1)
     entry = state.workers.get(grant.worker_id)
     if entry is not None and entry.incarnation == grant.incarnation:
         own = shared.own_of(grant.amounts, grant.shared)
@@ -143,7 +149,8 @@ def _take(
 
 
 def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
-    shape = shape_of(event.agent_type, event.amounts, event.affinity)
+    of = event.holder.execution_id
+    shape = shape_of(event.agent_type, event.amounts, event.affinity, event.terms, of)
     state.waiting[event.allocation_id] = Request(
         event.holder,
         event.agent_type,
@@ -153,6 +160,7 @@ def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
         event.affinity,
         event.estimate_ms,
         at,
+        event.terms,
     )
     state.arrivals += 1
     queue, place = state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id)

@@ -1,21 +1,24 @@
 """One round of granting: who among those that wait, and those that have just asked, gets what is free.
 
-The best rank goes first, whoever asked first. A request that does not fit holds
-up those of its own shape, which would not fit either, and of others those that
-would make it wait longer; see ``backfill``.
+The tenant that has least goes first (see ``fairness``), and of its requests the
+best rank, whoever asked first. A request that does not fit holds up those of
+its own shape, which would not fit either, and of others those that would make
+it wait longer; see ``backfill``. One that is kept back by a quota, a limit or a
+circuit breaker holds up nobody else.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from heapq import heapify, heappop, heapreplace
 from operator import itemgetter
 
 from msgspec import Struct
 
 from talka_core.resource import breaker
+from talka_core.resource.accounts import has_room
 from talka_core.resource.backfill import Backfill
+from talka_core.resource.fairness import Head, Shares, Turns
 from talka_core.resource.placement import Need, need_of, place
 from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request
 from talka_protocols.events import (
@@ -29,16 +32,15 @@ Asked = dict[str, tuple[int, Request]]
 """Requests that are not recorded yet, with the place of the message of each, by allocation id."""
 Step = tuple[int, PoolEvent]
 """An event with the place of the message that led to it."""
-_Head = tuple[tuple[float, ...], bool, int, str]
-"""Rank, whether it has just asked, order of arrival, allocation id: the smallest goes first."""
 
 
 class _Line(Struct):
     """The requests of one shape; ``fresh`` are those that have just asked, the best last."""
 
     shape: str
+    tenant: str
     need: Need
-    fresh: list[_Head]
+    fresh: list[Head]
 
 
 def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms: int) -> Iterator[Step]:
@@ -49,21 +51,23 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     """
     present = Counter(state.waiting[queue[0][2]].holder.execution_id for queue in state.queues.values())
     lines = _lines(state, asked, is_opened=cause is not None)
-    heads = [(_head(state, line), number) for number, line in enumerate(lines)]
-    heapify(heads)
-    backfill = Backfill(state, now_ms)
-    if cause is None and asked and (best := _best_waiting(state)):
+    shares = Shares(state, _wanting(state, lines, is_opened=cause is not None))
+    heads = ((line.tenant, _head(state, line), number) for number, line in enumerate(lines))
+    turns = Turns(shares, heads)
+    backfill = Backfill(state, shares, now_ms)
+    if cause is None and asked and (best := _best_waiting(state, shares)):
         backfill.blocked(*best)
-    while heads:
-        (_, is_fresh, _, allocation_id), number = heads[0]
+    while turn := turns.best():
+        (_, is_fresh, _, allocation_id), number = turn
         line = lines[number]
         request = asked[allocation_id][1] if is_fresh else state.waiting[allocation_id]
         avoided = backfill.avoided(request, line.need)
-        worker_id = place(state, line.need, request.affinity, avoided)
+        is_let = has_room(state, request)
+        worker_id = place(state, line.need, request.affinity, avoided) if is_let else None
         if worker_id is None:
-            if breaker.lets_start(state, request.agent_type):
+            if is_let and breaker.lets_start(state, request.agent_type):
                 backfill.blocked(request, line.need)
-            heappop(heads)
+            turns.follow(None)
             continue
         backfill.granted(request, line.need, worker_id)
         if is_fresh:
@@ -74,23 +78,32 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
         yield by, granted(state, allocation_id, request, worker_id, present, now_ms)
         if not is_fresh:
             _move_up(present, request, _queue_head(state, line.shape))
-        if line.fresh or line.shape in state.queues:
-            heapreplace(heads, (_head(state, line), number))
-        else:
-            heappop(heads)
+        is_more = bool(line.fresh) or line.shape in state.queues
+        turns.follow(_head(state, line) if is_more else None)
     for allocation_id, (by, request) in asked.items():
         for event in _queue(state, allocation_id, request):
             yield by, event
 
 
-def _best_waiting(state: PoolRecord) -> tuple[Request, Need] | None:
+def _wanting(state: PoolRecord, lines: list[_Line], *, is_opened: bool) -> Iterator[str]:
+    """Yield the tenants that want something in this round, those that wait included."""
+    yield from (line.tenant for line in lines)
+    if not is_opened:
+        yield from (state.waiting[queue[0][2]].terms.tenant for queue in state.queues.values())
+
+
+def _best_waiting(state: PoolRecord, shares: Shares) -> tuple[Request, Need] | None:
     """Return the best of those that wait for resources, which fits nowhere as long as nothing was freed."""
     places = (queue[0] for queue in state.queues.values())
     heads = [(place, state.waiting[place[2]]) for place in places]
-    waiting = [entry for entry in heads if breaker.lets_start(state, entry[1].agent_type)]
+    waiting = [
+        (shares.of(request.terms.tenant), place, request)
+        for place, request in heads
+        if breaker.lets_start(state, request.agent_type) and has_room(state, request)
+    ]
     if not waiting:
         return None
-    _, request = min(waiting, key=itemgetter(0))
+    _, _, request = min(waiting, key=itemgetter(0, 1))
     return request, need_of(state, request.agent_type, request.amounts)
 
 
@@ -120,6 +133,7 @@ def granted(
         HANDS if is_alone else 0,
         now_ms + HANDS_MS if is_alone else 0,
         request.estimate_ms,
+        request.terms,
     )
 
 
@@ -128,21 +142,25 @@ def _lines(state: PoolRecord, asked: Asked, *, is_opened: bool) -> list[_Line]:
     lines: dict[str, _Line] = {}
     for shape, queue in state.queues.items() if is_opened else ():
         request = state.waiting[queue[0][2]]
-        lines[shape] = _Line(shape, need_of(state, request.agent_type, request.amounts), [])
+        lines[shape] = _line(state, request)
     for allocation_id, (position, request) in asked.items():
         if not is_opened and request.shape in state.queues:
             continue
         line = lines.get(request.shape)
         if line is None:
-            line = _Line(request.shape, need_of(state, request.agent_type, request.amounts), [])
-            lines[request.shape] = line
+            line = lines[request.shape] = _line(state, request)
         line.fresh.append((request.rank, True, position, allocation_id))
     for line in lines.values():
         line.fresh.sort(reverse=True)
     return list(lines.values())
 
 
-def _head(state: PoolRecord, line: _Line) -> _Head:
+def _line(state: PoolRecord, request: Request) -> _Line:
+    need = need_of(state, request.agent_type, request.amounts)
+    return _Line(request.shape, request.terms.tenant, need, [])
+
+
+def _head(state: PoolRecord, line: _Line) -> Head:
     queue = state.queues.get(line.shape)
     if not queue:
         return line.fresh[-1]
@@ -173,6 +191,7 @@ def _queue(state: PoolRecord, allocation_id: str, request: Request) -> Iterator[
         request.rank,
         request.affinity,
         request.estimate_ms,
+        request.terms,
     )
     own = request.holder.execution_id
     others = [permits for owner, permits in state.permits.items() if owner != own]

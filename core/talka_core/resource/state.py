@@ -18,7 +18,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from talka_protocols.events import ANYWHERE, Affinity, Holder
+from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, Holder, Terms
 from talka_protocols.policies import Breaker
 
 SLOTS = "slots"
@@ -92,6 +92,7 @@ class Grant(Struct, gc=False):
     revoked: str = ""
     shared: Amounts = field(default_factory=Amounts)
     ends_at: int = 0
+    terms: Terms = ORDINARY
 
     @property
     def is_revoked(self) -> bool:
@@ -110,6 +111,7 @@ class Request(Struct, frozen=True, gc=False):
     affinity: Affinity = ANYWHERE
     estimate_ms: int = 0
     queued_at: int = 0
+    terms: Terms = ORDINARY
 
 
 class Reservation(Struct):
@@ -162,7 +164,8 @@ class PoolRecord(Struct):
     ``shared`` is what the pool has as a whole, ``shared_used`` what of it is
     not free, and ``held_back`` what of that was lost, by the fence it was lost at.
     ``breakers`` are the circuit breakers by agent type, and ``circuits`` where
-    those stand that have counted anything.
+    those stand that have counted anything. ``quotas`` and ``weights`` are those of
+    tenants, and ``accounts`` what tenants and limited executions have; see ``accounts``.
     """
 
     pool: str
@@ -185,6 +188,9 @@ class PoolRecord(Struct):
     held_back: dict[str, HeldBack] = field(default_factory=dict[str, HeldBack])
     breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
     circuits: dict[str, Circuit] = field(default_factory=dict[str, Circuit])
+    quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    weights: dict[str, float] = field(default_factory=dict[str, float])
+    accounts: dict[str, Amounts] | None = None
 
 
 def initial(pool: str) -> PoolRecord:
@@ -192,9 +198,19 @@ def initial(pool: str) -> PoolRecord:
     return PoolRecord(pool)
 
 
-def shape_of(agent_type: str, amounts: dict[str, float], affinity: Affinity = ANYWHERE) -> str:
-    """Name what decides where a request fits, so that equal requests share one queue."""
+def shape_of(
+    agent_type: str,
+    amounts: dict[str, float],
+    affinity: Affinity = ANYWHERE,
+    terms: Terms = ORDINARY,
+    execution_id: str = "",
+) -> str:
+    """Name what decides where and whether a request fits, so that equal requests share one queue."""
     shape = _shape(agent_type, tuple(amounts.items()))
+    if terms is not ORDINARY and terms != ORDINARY:
+        shape += f"|tenant={terms.tenant!r}"
+        if terms.limits:
+            shape += f"|of={execution_id!r}"
     if not affinity.requires:
         return shape
     return shape + "".join(f"|@{name}={value!r}" for name, value in sorted(affinity.requires.items()))

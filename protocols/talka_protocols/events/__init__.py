@@ -66,11 +66,13 @@ from talka_protocols.events.execution import (
 )
 from talka_protocols.events.fact import (
     ANYWHERE,
+    ORDINARY,
     Affinity,
     Fact,
     Holder,
     Parent,
     TaskFailure,
+    Terms,
 )
 from talka_protocols.events.growth import (
     ExtensionAccepted,
@@ -163,6 +165,7 @@ Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | Sche
 
 __all__ = [
     "ANYWHERE",
+    "ORDINARY",
     "Affinity",
     "AllocationFreed",
     "AllocationGranted",
@@ -276,6 +279,7 @@ __all__ = [
     "TaskWaiting",
     "TaskWithdrawn",
     "TasksAdded",
+    "Terms",
     "TimeLimitResumed",
     "TimeLimitStopped",
     "TriggerCreated",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from talka_protocols.events.fact import ANYWHERE, Affinity, Fact, Holder
+from talka_protocols.events.fact import ANYWHERE, ORDINARY, Affinity, Fact, Holder, Terms
 from talka_protocols.policies import Breaker
 
 
@@ -50,6 +50,7 @@ class AllocationQueued(Fact, frozen=True, gc=False):
     rank: tuple[float, ...] = ()
     affinity: Affinity = ANYWHERE
     estimate_ms: int = 0
+    terms: Terms = ORDINARY
 
 
 class AllocationGranted(Fact, frozen=True, gc=False):
@@ -65,6 +66,7 @@ class AllocationGranted(Fact, frozen=True, gc=False):
     hands: int = 0
     hands_until: int = 0
     estimate_ms: int = 0
+    terms: Terms = ORDINARY
 
 
 class AllocationHolderChanged(Fact, frozen=True, gc=False):
@@ -117,6 +119,8 @@ class PoolConfigured(Fact, frozen=True, gc=False):
     ceiling: dict[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
     breakers: dict[str, Breaker] = {}
+    quotas: dict[str, dict[str, float]] = {}
+    weights: dict[str, float] = {}
 
 
 class BreakerOpened(Fact, frozen=True, gc=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import field
 
-from talka_protocols.events import ANYWHERE, Affinity, Holder
+from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, Holder, Terms
 from talka_protocols.messages.kinds import Advance, TimerFired, ToPool
 from talka_protocols.policies import Breaker
 from talka_protocols.states import Health
@@ -21,6 +21,7 @@ class RequestAllocation(ToPool, frozen=True, gc=False):
     reservation_id: str = ""
     affinity: Affinity = ANYWHERE
     estimate_ms: int = 0
+    terms: Terms = ORDINARY
 
 
 class ReleaseAllocation(ToPool, frozen=True, gc=False):
@@ -107,12 +108,16 @@ class ConfigurePool(ToPool, frozen=True, gc=False):
     ``shared`` are amounts that the pool has as a whole. ``ceiling`` is the most
     that one worker will ever offer, and ``agent_types`` what will ever be
     served; None leaves them open. ``breakers`` are the circuit breakers by agent type.
+    ``quotas`` are the most that a tenant may have at once, by tenant and resource,
+    and ``weights`` how much more of the pool a tenant is due than one of weight 1.
     """
 
     shared: dict[str, float] = {}
     ceiling: dict[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
     breakers: dict[str, Breaker] = {}
+    quotas: dict[str, dict[str, float]] = {}
+    weights: dict[str, float] = {}
 
 
 ResourceMessage = (

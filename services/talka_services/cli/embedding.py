@@ -33,6 +33,8 @@ class Flags:
     processes: int | None = None
     shared: Mapping[str, float] = field(default_factory=dict[str, float])
     breakers: Mapping[str, Breaker] = field(default_factory=dict[str, Breaker])
+    quotas: Mapping[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -56,6 +58,8 @@ class Flags:
             "--capacity": self.capacity,
             "--shared": self.shared,
             "--breaker": self.breakers,
+            "--quota": self.quotas,
+            "--weight": self.weights,
             "--durability": self.durability,
             "--processes": self.processes,
             "--allow-module": self.allow_modules,
@@ -104,6 +108,8 @@ def local_options(target: Target, flags: Flags, machines: Sequence[Mapping[str, 
         executors=settings,
         shared=dict(flags.shared),
         breakers=dict(flags.breakers),
+        quotas=dict(flags.quotas),
+        weights=dict(flags.weights),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from talka_core.custom_strategies import PLUGGED_IN
+from talka_core.sharing import check_sharing
 from talka_core.spelling import did_you_mean
 from talka_core.validation import check
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
@@ -33,6 +34,7 @@ class Request:
     strategy: str | None = None
     deadline: str | None = None
     deadlines: str = "warn"
+    tenant: str | None = None
     is_open: bool = False
     """The inputs of a file are given later."""
 
@@ -94,6 +96,10 @@ def load_workflow(request: Request) -> Loaded:
     if request.strategy is not None:
         config = with_strategy(workflow.config, request.strategy)
         workflow = msgspec.structs.replace(workflow, config=config)
+    if request.tenant is not None:
+        config = msgspec.structs.replace(workflow.config, tenant=request.tenant)
+        workflow = msgspec.structs.replace(workflow, config=config)
+        check_sharing(workflow)
     workflow = with_deadline(workflow, request.deadline)
     return Loaded(workflow, offered, source, check_mode(request.deadlines))
 

@@ -15,15 +15,24 @@ from talka_protocols.messages import Recipient
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, UsageError
-from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects
+from talka_services.cli.pairs import (
+    parse_amounts,
+    parse_breakers,
+    parse_labels,
+    parse_objects,
+    parse_quotas,
+    parse_weights,
+)
 from talka_services.cli.running import (
     AllowCommands,
     AllowModules,
     Breakers,
     Capacity,
     Durability,
+    Quotas,
     Shared,
     TimeScale,
+    Weights,
     Workers,
 )
 from talka_services.cli.screen import print_json
@@ -94,6 +103,8 @@ def up(
     allow_module: AllowModules = None,
     allow_command: AllowCommands = None,
     processes: Processes = None,
+    quota: Quotas = None,
+    weight: Weights = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -117,6 +128,8 @@ def up(
         processes,
         parse_amounts(shared or (), "--shared"),
         parse_breakers(breaker or ()),
+        parse_quotas(quota or ()),
+        parse_weights(weight or ()),
     )
     run_loop(_up(target, local_options(target, flags)))
 
@@ -177,11 +190,13 @@ def resource(
     ceiling: Ceiling = None,
     agent_type: AgentTypes = None,
     breaker: Breakers = None,
+    quota: Quotas = None,
+    weight: Weights = None,
 ) -> None:
     """Own pools: who gets which resources.
 
-    --shared, --ceiling, --agent-type and --breaker together declare anew what
-    the pools are; without any of them the last declaration holds.
+    --shared, --ceiling, --agent-type, --breaker, --quota and --weight together
+    declare anew what the pools are; without any of them the last declaration holds.
     """
     from talka_services.service.configuration import PoolConfiguration
 
@@ -190,6 +205,8 @@ def resource(
         parse_amounts(ceiling, "--ceiling") if ceiling else None,
         tuple(agent_type) if agent_type else None,
         parse_breakers(breaker or ()),
+        parse_quotas(quota or ()),
+        parse_weights(weight or ()),
     )
     run_loop(_own(target, (Recipient.RESOURCE,), tuple(pool or ("default",)), configuration))
 

@@ -11,7 +11,7 @@ import typer
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, RejectedError, UsageError
-from talka_services.cli.pairs import parse_amounts, parse_breakers
+from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_quotas, parse_weights
 from talka_services.cli.screen import console, print_json
 from talka_services.loop import run as run_loop
 
@@ -43,6 +43,23 @@ Breakers = Annotated[
         metavar="TYPE=N/WITHIN_S/OPEN_S[/PROBES]",
         help="Start nothing of this agent type for OPEN_S after N failures within WITHIN_S; repeatable.",
     ),
+]
+Quotas = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--quota",
+        metavar="TENANT:K=V",
+        help="The most that a tenant has of a resource at once, e.g. team-a:cpu_cores=8; repeatable.",
+    ),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weight", metavar="TENANT=W", help="A tenant's fair share, against 1 of the others; repeatable."
+    ),
+]
+Tenant = Annotated[
+    str | None, typer.Option("--tenant", help="On whose account it counts: quotas and fair shares.")
 ]
 TimeScale = Annotated[float, typer.Option("--time-scale", help="Multiplies the run times of sleep tasks.")]
 StrategyName = Annotated[
@@ -115,6 +132,9 @@ def run(
     detach: Detach = False,
     deadline: Deadline = None,
     deadlines: DeadlineMode = "warn",
+    tenant: Tenant = None,
+    quota: Quotas = None,
+    weight: Weights = None,
 ) -> None:
     """Run a workflow to its end and show how it goes.
 
@@ -132,8 +152,12 @@ def run(
         tuple(allow_command or ()),
         shared=parse_amounts(shared or (), "--shared"),
         breakers=parse_breakers(breaker or ()),
+        quotas=parse_quotas(quota or ()),
+        weights=parse_weights(weight or ()),
     )
-    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines)
+    request = Request(
+        file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines, tenant
+    )
     _run(target, request, flags, key, is_detached=detach)
 
 
@@ -151,6 +175,7 @@ def submit(
     quiet_for: Quiet = "5s",
     deadline: Deadline = None,
     deadlines: DeadlineMode = "warn",
+    tenant: Tenant = None,
 ) -> None:
     """Hand a workflow to a running platform, print its execution id and leave.
 
@@ -162,7 +187,9 @@ def submit(
 
     if debounce is not None and (key is not None or at is not None):
         raise UsageError("--debounce cannot be used with --key or --at.", hint="Leave one of them out.")
-    request = Request(file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines)
+    request = Request(
+        file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines, tenant
+    )
     if deadline is not None and (at is not None or debounce is not None):
         raise UsageError(
             "--deadline cannot be used with --at or --debounce.",

@@ -42,7 +42,8 @@ class LocalOptions(Struct, frozen=True):
     ``offers``, one for each worker, takes the place of both ``workers`` and
     ``capacity`` where workers differ. ``shared`` is what the workers have
     together (licences, mutexes), and ``breakers`` are the circuit breakers by
-    agent type; without both the data directory's last declaration holds.
+    agent type, ``quotas`` and ``weights`` those of tenants; without all of them
+    the data directory's last declaration holds.
     ``drain_s`` is how long, at the end, workers wait for what others still run
     on them. ``executors`` says what tasks may do, everything by default, because
     they run as the user who started this process.
@@ -57,6 +58,8 @@ class LocalOptions(Struct, frozen=True):
     offers: tuple[dict[str, float], ...] = ()
     shared: dict[str, float] = field(default_factory=dict[str, float])
     breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
+    quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    weights: dict[str, float] = field(default_factory=dict[str, float])
     snapshot_every: int = SNAPSHOT_EVERY
     drain_s: float = DRAIN_S
     executors: ExecutorSettings = field(
@@ -85,7 +88,14 @@ async def local(
             snapshot_every=chosen.snapshot_every,
         )
         async with node:
-            node.own(configuration=PoolConfiguration(chosen.shared, breakers=chosen.breakers))
+            node.own(
+                configuration=PoolConfiguration(
+                    chosen.shared,
+                    breakers=chosen.breakers,
+                    quotas=chosen.quotas,
+                    weights=chosen.weights,
+                )
+            )
             offers = chosen.offers or (chosen.capacity,) * chosen.workers
             served = [await _add_worker(node, chosen, offer, agents or {}) for offer in offers]
             largest = {**largest_offer(offers), "slots": float(chosen.slots), **chosen.shared}

@@ -12,7 +12,13 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
-from talka_protocols.workflow import DEFAULT_PRIORITY, ResourceRequirements, Strategy, TaskType
+from talka_protocols.workflow import (
+    DEFAULT_PRIORITY,
+    DEFAULT_TENANT,
+    ResourceRequirements,
+    Strategy,
+    TaskType,
+)
 
 FORMAT_VERSION = 1
 
@@ -198,6 +204,13 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
     custom_strategy: Annotated[
         str, Meta(description="One that an installed package brings, in place of strategy.")
     ] = ""
+    tenant: Annotated[
+        str, Meta(description="On whose account it counts in its pool: for quotas and fair shares.")
+    ] = DEFAULT_TENANT
+    limits: Annotated[
+        dict[str, float],
+        Meta(description="The most that its tasks have at once, by resource; custom ones by their names."),
+    ] = {}
     metadata: Annotated[
         dict[str, Any], Meta(description="Kept with the workflow, never read by the platform.")
     ] = {}
