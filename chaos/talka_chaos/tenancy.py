@@ -80,7 +80,7 @@ def check_accounts(state: PoolRecord) -> None:
 
 
 def quota_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
-    """Q1 yield each grant beyond the quota of its tenant or the limits of its execution, by the events alone."""
+    """Q1 yield each grant beyond a quota of its tenant or a limit of its execution, by the events alone."""
     quotas: dict[str, dict[str, float]] = {}
     used: dict[str, Counter[str]] = {}
     live: dict[str, e.AllocationGranted] = {}

@@ -156,7 +156,30 @@ def labels_ignored() -> AbstractContextManager[Any]:
     return patch.object(import_module("talka_core.resource.labels"), "admits", admits)
 
 
+def quotas_ignored() -> AbstractContextManager[Any]:
+    """No request waits for a quota of its tenant or a limit of its execution."""
+
+    def has_room(_state: PoolRecord, _request: Request) -> bool:
+        return True
+
+    return patch.object(granting, "has_room", has_room)
+
+
+def lost_grants_counted() -> AbstractContextManager[Any]:
+    """A tenant goes on having what stood on a worker that is gone."""
+    evolve = import_module("talka_core.resource.evolve")
+    real = evolve.accounts.taken
+
+    def taken(state: PoolRecord, grant: Grant, sign: int = 1) -> None:
+        if sign > 0 or grant.worker_id in state.workers:
+            real(state, grant, sign)
+
+    return patch.object(evolve.accounts, "taken", taken)
+
+
 POOL_MUTANTS = (
+    quotas_ignored,
+    lost_grants_counted,
     breaker_lets_hand_on,
     breaker_never_closes,
     failed_probe_forgotten,

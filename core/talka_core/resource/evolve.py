@@ -108,15 +108,17 @@ def _end_permit(state: PoolRecord, allocation_id: str, grant: Grant) -> None:
 
 
 def _free(state: PoolRecord, event: e.AllocationFreed, at: int) -> None:
-    grant = state.grants.pop(event.allocation_id, None)
+    grant = state.grants.get(event.allocation_id)
     if grant is None:
         _leave_queue(state, event.allocation_id)
         return
+    if not grant.is_revoked:
+        accounts.taken(state, grant, -1)
+    del state.grants[event.allocation_id]
     _end_permit(state, event.allocation_id, grant)
     breaker.ended(state, grant, event, at)
     if not grant.is_revoked:
         shared.take(state, grant.shared, sign=-1)
-        accounts.taken(state, grant, -1)
     entry = state.workers.get(grant.worker_id)
     if entry is not None and entry.incarnation == grant.incarnation:
         own = shared.own_of(grant.amounts, grant.shared)
