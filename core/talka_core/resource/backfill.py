@@ -92,6 +92,10 @@ class Backfill:
             if name in hold.spare:
                 hold.spare[name] -= amount
 
+    def held_until(self) -> int:
+        """Return when the head probably begins (milliseconds), 0 if nobody knows."""
+        return self._hold.until if self._hold else 0
+
     def _is_over_in_time(self, request: Request, hold: Hold) -> bool:
         return 0 < request.estimate_ms <= hold.until - self._now_ms
 
