@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from talka_core.limits import AMOUNT_MAX, Bound, check_id, check_number
+from talka_core.limits import check_id
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import ResourceRequirements, Workflow
 
 SLOTS = "slots"
-_AMOUNT = Bound(0, AMOUNT_MAX)
 _BUILT_IN = {*ResourceRequirements.__struct_fields__, SLOTS} - {"custom_resources"}
 
 
@@ -18,23 +15,14 @@ def check_sharing(workflow: Workflow) -> None:
     """Refuse limits that one of the tasks exceeds alone, and names that make no sense.
 
     Raises:
-        WorkflowInvalidError: with the code ``bad_id``, ``bad_number``, ``unknown_resource`` or
+        WorkflowInvalidError: with the code ``bad_id``, ``unknown_resource`` or
             ``over_limit``, and the place.
     """
     check_id(workflow.config.tenant, ("tenant",), "name of the tenant")
-    limits: object = workflow.config.limits
-    if not isinstance(limits, Mapping):
-        raise WorkflowInvalidError(
-            f"The limits are of type {type(limits).__name__}, not an object.",
-            hint="Write them as keys and values, such as cpu_cores: 4.",
-            code="wrong_type",
-            path=("limits",),
-        )
     if not workflow.config.limits:
         return
     known = _BUILT_IN.union(*(task.resources.custom_resources for task in workflow.tasks))
-    for name, most in workflow.config.limits.items():
-        check_number(most, _AMOUNT, ("limits", name))
+    for name in workflow.config.limits:
         if name not in known:
             raise WorkflowInvalidError(
                 f"The limits name {name!r}, which no task asks for.",

@@ -262,11 +262,24 @@ class SharedResource(Struct, frozen=True):
     free: float
 
 
+class TenantShare(Struct, frozen=True):
+    """What a tenant has of a pool, the most that it may have, and its weight.
+
+    ``share`` is its dominant share divided by the weight: who has the least goes first.
+    """
+
+    used: dict[str, float]
+    quota: dict[str, float] = {}
+    weight: float = 1.0
+    share: float = 0.0
+
+
 class ResourceInventory(Struct, frozen=True):
     """What a pool offers now: per worker, as a whole, and the number of requests that wait.
 
     ``breakers`` say of the agent types that have a circuit breaker whether it is
-    ``closed``, ``open`` or ``half_open``.
+    ``closed``, ``open`` or ``half_open``. ``tenants`` are those that have
+    something of the pool, or a quota or weight there.
     """
 
     pool: str
@@ -275,6 +288,7 @@ class ResourceInventory(Struct, frozen=True):
     reservations: int = 0
     shared: dict[str, SharedResource] = {}
     breakers: dict[str, str] = {}
+    tenants: dict[str, TenantShare] = {}
 
 
 class ReservationId(Struct, frozen=True):

@@ -11,7 +11,7 @@ from talka_core.auditing.violations import Kind, Where
 
 
 class Allocation(Struct):
-    """One live allocation as its pool recorded it.
+    """One live allocation as its pool recorded it, and what it counts for in which accounts.
 
     ``fence`` is the newest that the pool knows, ``last`` the end of the block that the grant reserved,
     and ``position`` the grant's.
@@ -28,6 +28,8 @@ class Allocation(Struct):
     hands_until: int
     position: int
     is_revoked: bool = False
+    counted: Thousandths = field(default_factory=Thousandths)
+    accounts: list[str] = field(default_factory=list[str])
 
 
 class HeldBack(Struct, frozen=True):
@@ -58,6 +60,8 @@ class Pool(Struct):
     reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
     waiting: set[str] = field(default_factory=set[str])
     fence: int = 0
+    quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    used: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
 
     def incarnation(self, worker_id: str) -> int:
         """Return the worker's live incarnation, or 0."""

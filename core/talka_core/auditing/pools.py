@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+from talka_core.auditing import accounts
 from talka_core.auditing.amounts import Offer, Share, Thousandths, counted, counter_of, shared, whole
 from talka_core.auditing.book import Allocation, Book, HeldBack, Pool, Reservation
 from talka_core.auditing.patience import is_wanted, loosen, settle
@@ -34,7 +35,7 @@ def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Find
         case e.WorkerJoined() | e.WorkerLost():
             yield from _worker(book, pool, name, event, where)
         case e.PoolConfigured():
-            pool.declared = event.shared
+            pool.declared, pool.quotas = event.shared, event.quotas
         case e.ReservationMade() | e.ReservationEnded() | e.SharedReturned() if book.only:
             pass
         case e.ReservationMade() | e.ReservationEnded():
@@ -90,6 +91,7 @@ def _granted(
             f"{allocation_id} is granted on {_named(worker)}, which runs no {event.agent_type}.",
         )
     yield from _take(book, pool, worker, claim, share, f"With {allocation_id}")
+    yield from accounts.enter(pool, allocation, event, is_part=bool(book.only))
     for rate, amount in share.rates.items():
         period = int(rate.rpartition("/")[2])
         pool.held_back[event.fence, True] = HeldBack({rate: amount}, where.at, period)
@@ -133,6 +135,7 @@ def _freed(book: Book, pool: Pool, allocation_id: str) -> Iterator[Finding]:
 def _drop(book: Book, pool: Pool, allocation_id: str) -> None:
     allocation = book.allocations.pop(allocation_id)
     _give_back(pool, allocation.worker, allocation.claim)
+    accounts.leave(pool, allocation)
     if not allocation.is_revoked:
         _return(pool, allocation.share.amounts)
     for kind in (Kind.NOT_RETURNED, Kind.STRANDED):
@@ -166,6 +169,7 @@ def _revoked(
             f"{allocation_id} is revoked although {_named(allocation.worker)} is there.",
         )
     allocation.is_revoked = True
+    accounts.leave(pool, allocation)
     if book.only:
         _return(pool, allocation.share.amounts)
     elif allocation.share.amounts:

@@ -86,8 +86,8 @@ def ahead(asking: Asking) -> Iterator[Cause]:
     if first.terms.tenant != asking.request.terms.tenant and share < own[0]:
         yield asking.cause(
             CauseKind.FAIRNESS,
-            f"{number}tenant {first.terms.tenant!r} goes first, whose weighted dominant share is {share:.0%}; "
-            f"that of tenant {asking.request.terms.tenant!r} is {own[0]:.0%}: {names}.",
+            f"{number}tenant {first.terms.tenant!r} goes first, whose weighted dominant share is "
+            f"{share:.0%}; that of tenant {asking.request.terms.tenant!r} is {own[0]:.0%}: {names}.",
             "Their turn, the end of something of its own tenant, or a higher --weight.",
             resource=resource,
         )

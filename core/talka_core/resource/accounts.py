@@ -29,7 +29,12 @@ def claim_of(agent_type: str, amounts: dict[str, float]) -> Amounts:
 
 def used_by(state: PoolRecord, account: str) -> Amounts:
     """Return what an account has now."""
-    return (_counted(state) if state.accounts is None else state.accounts).get(account, {})
+    return accounts_of(state).get(account, {})
+
+
+def accounts_of(state: PoolRecord) -> dict[str, Amounts]:
+    """Return what every account has now: all tenants, and the executions with limits of their own."""
+    return _counted(state) if state.accounts is None else state.accounts
 
 
 def taken(state: PoolRecord, grant: Grant, sign: int = 1) -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heapify, heappop, heapreplace
 
-from talka_core.resource.accounts import TENANT, used_by
-from talka_core.resource.state import Amounts, PoolRecord, thousandths
+from talka_core.resource.accounts import TENANT, accounts_of, used_by
+from talka_core.resource.state import Amounts, PoolRecord, plain, thousandths
+from talka_protocols.workflow import TenantShare
 
 Head = tuple[tuple[float, ...], bool, int, str]
 """Rank, whether it has just asked, order of arrival, allocation id: the smallest goes first."""
@@ -45,6 +46,22 @@ def share_of(state: PoolRecord, tenant: str, whole: Amounts) -> float:
     used = used_by(state, TENANT + tenant)
     shares = (amount / whole[name] for name, amount in used.items() if whole.get(name))
     return max(shares, default=0.0) / state.weights.get(tenant, 1.0)
+
+
+def tenants_of(state: PoolRecord) -> dict[str, TenantShare]:
+    """Return what each tenant has of the pool, and may have."""
+    whole = whole_of(state)
+    accounts = accounts_of(state)
+    known = {account.removeprefix(TENANT) for account in accounts if account.startswith(TENANT)}
+    return {
+        tenant: TenantShare(
+            plain(accounts.get(TENANT + tenant, {})),
+            state.quotas.get(tenant, {}),
+            state.weights.get(tenant, 1.0),
+            share_of(state, tenant, whole),
+        )
+        for tenant in sorted(known | state.quotas.keys() | state.weights.keys())
+    }
 
 
 class Turns:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.replay.scenarios import control, growing, plain, starting, undoing, waiting
+from tests.replay.scenarios import control, growing, plain, sharing, starting, undoing, waiting
 
 from talka_chaos.model import Model
 
@@ -53,6 +53,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         starting.keys,
         starting.triggers,
         starting.breaker,
+        sharing.tenants,
     )
 }
 

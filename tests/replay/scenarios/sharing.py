@@ -1,0 +1,29 @@
+"""What several share: tenants with quotas and weights, executions with limits, gangs and reservations."""
+
+from __future__ import annotations
+
+from tests.replay.scenarios.running import CORE, deliver_all, end
+
+from talka_chaos.graphs import AGENT_TYPE
+from talka_chaos.model import Model
+from talka_protocols import messages as m
+from talka_protocols.messages import Outcome, Recipient
+from talka_protocols.workflow import Task, Workflow, WorkflowConfig
+
+
+def tenants() -> Model:
+    """Two tenants share three cores: one has a quota, the other weight 2 and an execution with limits."""
+    model = Model({"w1": 2.0, "w2": 1.0})
+    quotas, weights = {"a": {"cpu_cores": 1.0}}, {"b": 2.0}
+    model.tell(Recipient.RESOURCE, m.ConfigurePool("default", quotas=quotas, weights=weights))
+    tasks = tuple(Task(name, AGENT_TYPE, resources=CORE) for name in "xyz")
+    model.submit(Workflow("golden", "golden", tasks, config=WorkflowConfig(tenant="a")))
+    config = WorkflowConfig(tenant="b", limits={"cpu_cores": 1.0})
+    model.submit(Workflow("limited", "limited", tasks, config=config))
+    deliver_all(model)
+    end(model, next(iter(model.running))[2], Outcome.SUCCEEDED)
+    model.crash_worker("w1")
+    deliver_all(model)
+    model.tell(Recipient.RESOURCE, m.ConfigurePool("default", weights=weights))
+    deliver_all(model)
+    return model
