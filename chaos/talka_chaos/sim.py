@@ -16,6 +16,7 @@ from talka_chaos.breakers import drawn_breakers, drawn_outage
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.events import Occasions, at_now, drawn_occasions
 from talka_chaos.forks import fork, moments
+from talka_chaos.gangs import with_gangs
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.intake import IntakeProcess
@@ -106,7 +107,8 @@ class Simulation:
     def _embellished(self, drawn: list[Workflow]) -> list[Workflow]:
         """Return the workflows with what is drawn for them from streams of their own."""
         labelled = with_labels(self.seed, with_keys(self.seed, drawn))
-        return with_more_undoable(self.seed, with_tenants(self.seed, labelled))
+        ganged = with_gangs(self.seed, with_tenants(self.seed, labelled))
+        return with_more_undoable(self.seed, ganged)
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from talka_chaos.gangs import single
 from talka_chaos.graphs import AGENT_TYPE
 from talka_core.keys import is_keyed
 from talka_core.resource import PoolRecord
@@ -85,7 +86,7 @@ def quota_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     used: dict[str, Counter[str]] = {}
     live: dict[str, e.AllocationGranted] = {}
     for commit in commits:
-        for version, _, event in commit.events():
+        for version, _, event in single(commit.events()):
             match event:
                 case e.PoolConfigured():
                     quotas = event.quotas

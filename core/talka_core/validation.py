@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from talka_core import control_flow, limits
 from talka_core.dataflow import RESERVED_ID, detect
+from talka_core.gangs import check_gangs
 from talka_core.graph import CyclicGraphError, TaskGraph
 from talka_core.inputs import check_names
 from talka_core.keys import check_keys
@@ -72,6 +73,7 @@ def check(
     complete = replace(workflow, dependencies=detect(workflow))
     check_acyclic(complete)
     control_flow.check(complete)
+    check_gangs(complete, shared)
     check_transactions(complete, agent_types)
     if any(task.workflow is not None for task in complete.tasks):
         offered = Offer(agent_types, ceiling, shared or {})

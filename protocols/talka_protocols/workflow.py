@@ -93,7 +93,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     The task should have succeeded ``deadline`` seconds after the execution
     began; each second beyond that counts ``weight`` times.
     It runs only on a worker that has the labels it ``requires``, and rather on
-    one that has those that it ``prefers``.
+    one that has those that it ``prefers``. The members of a ``gang`` are
+    granted their resources together, or none of them.
     """
 
     id: str
@@ -129,6 +130,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     weight: float = 1.0
     requires: dict[str, str] = {}
     prefers: dict[str, str] = {}
+    gang: str = ""
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):

@@ -177,7 +177,18 @@ def lost_grants_counted() -> AbstractContextManager[Any]:
     return patch.object(evolve.accounts, "taken", taken)
 
 
+def gangs_in_part() -> AbstractContextManager[Any]:
+    """The pool grants of a gang whoever has asked so far."""
+
+    def members_of(state: PoolRecord, names: Any, asked: Any) -> list[Any]:
+        requests = [asked[name] if name in asked else state.waiting[name] for name in names]
+        return [(one, placement.need_of(state, one.agent_type, one.amounts)) for one in requests]
+
+    return patch.object(granting.gangs, "members_of", members_of)
+
+
 POOL_MUTANTS = (
+    gangs_in_part,
     quotas_ignored,
     lost_grants_counted,
     breaker_lets_hand_on,

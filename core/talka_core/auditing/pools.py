@@ -21,6 +21,8 @@ def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Find
         case e.AllocationGranted():
             if book.concerns(event.allocation_id):
                 yield from _granted(book, pool, name, event, where)
+        case e.GangGranted():
+            yield from _gang_granted(book, pool, name, event, where)
         case e.AllocationQueued():
             pool.waiting.add(event.allocation_id)
         case e.AllocationFreed():
@@ -48,11 +50,25 @@ def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Find
             pass
 
 
+def _gang_granted(book: Book, pool: Pool, name: str, event: e.GangGranted, where: Where) -> Iterator[Finding]:
+    for granted in event.grants:
+        if book.concerns(granted.allocation_id):
+            yield from _granted(book, pool, name, granted, where, is_together=True)
+    members = {granted.terms.members for granted in event.grants}
+    if members != {len(event.grants)}:
+        yield (
+            Kind.GANG_SPLIT,
+            f"{len(event.grants)} members of the gang {event.gang} are granted, not {members}.",
+        )
+
+
 def _granted(
-    book: Book, pool: Pool, name: str, event: e.AllocationGranted, where: Where
+    book: Book, pool: Pool, name: str, event: e.AllocationGranted, where: Where, *, is_together: bool = False
 ) -> Iterator[Finding]:
     allocation_id, holder = event.allocation_id, event.holder
     book.counts["allocations"] += 1
+    if event.terms.gang and not is_together:
+        yield Kind.GANG_SPLIT, f"{allocation_id} is granted alone, and is of the gang {event.terms.gang}."
     pool.waiting.discard(allocation_id)
     if allocation_id in book.allocations:
         yield Kind.DOUBLE_GRANT, f"{allocation_id} is granted although it was granted before and never freed."

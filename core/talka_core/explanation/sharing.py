@@ -122,10 +122,10 @@ def held_worker(asking: Asking) -> Iterator[Cause]:
     when = f", probably until it begins in {span(until - now_ms)}" if until else ""
     yield asking.cause(
         CauseKind.HELD,
-        f"It fits on worker {avoided}, which is held for {named(heads[0].holder)}{when}: "
+        f"It fits on worker {listed(avoided)}, which is held for {named(heads[0].holder)}{when}: "
         "it would make that one wait longer.",
         "That one begins; or the task has estimated_seconds by which it is over before; or another worker.",
-        worker_id=avoided,
+        worker_id=next(iter(avoided)),
         until=seconds(until),
     )
 

@@ -55,11 +55,15 @@ def bounds_of(state: PoolRecord, request: Request) -> Iterator[tuple[str, dict[s
         yield TENANT + request.terms.tenant, quota
 
 
-def short_of(state: PoolRecord, request: Request) -> Iterator[tuple[str, str, float]]:
-    """Yield each account, resource and bound that a request would exceed now."""
+def short_of(state: PoolRecord, *together: Request) -> Iterator[tuple[str, str, float]]:
+    """Yield each account, resource and bound that requests of one execution would exceed now, all at once."""
+    request = together[0]
     if not request.terms.limits and not state.quotas:
         return
-    claim = claim_of(request.agent_type, request.amounts)
+    claim: Amounts = {}
+    for each in together:
+        for name, amount in claim_of(each.agent_type, each.amounts).items():
+            claim[name] = claim.get(name, 0) + amount
     for account, bound in bounds_of(state, request):
         used = used_by(state, account)
         for name, most in bound.items():
@@ -68,9 +72,9 @@ def short_of(state: PoolRecord, request: Request) -> Iterator[tuple[str, str, fl
                 yield account, name, most
 
 
-def has_room(state: PoolRecord, request: Request) -> bool:
-    """Tell whether a request stays within the quotas of its tenant and the limits of its execution."""
-    return next(short_of(state, request), None) is None
+def has_room(state: PoolRecord, *together: Request) -> bool:
+    """Tell whether requests of one execution stay within the quotas of its tenant and its limits, all at once."""
+    return next(short_of(state, *together), None) is None
 
 
 def sentence(state: PoolRecord, request: Request, short: tuple[str, str, float]) -> str:

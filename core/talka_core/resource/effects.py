@@ -25,9 +25,10 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
     """Yield what one new fact calls for."""
     match event:
         case e.AllocationGranted():
-            yield _grant(state, event.allocation_id, state.grants[event.allocation_id])
-            if (counted := rate_key(event.fence)) in state.held_back:
-                yield _return(state, counted)
+            yield from _granted(state, event)
+        case e.GangGranted():
+            for granted in event.grants:
+                yield from _granted(state, granted)
         case e.AllocationFreed():
             yield _confirm_release(event.allocation_id, event.holder)
         case e.AllocationQueued():
@@ -64,6 +65,12 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
             yield _expiry(state, event.reservation_id, event.expires_at)
         case _:
             pass
+
+
+def _granted(state: PoolRecord, event: e.AllocationGranted) -> Iterator[Effect]:
+    yield _grant(state, event.allocation_id, state.grants[event.allocation_id])
+    if (counted := rate_key(event.fence)) in state.held_back:
+        yield _return(state, counted)
 
 
 def resume(state: PoolRecord) -> Iterator[Effect]:

@@ -29,6 +29,9 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
     match event:
         case e.AllocationGranted():
             _grant(state, event, at)
+        case e.GangGranted():
+            for grant in event.grants:
+                _grant(state, grant, at)
         case e.AllocationFreed():
             _free(state, event, at)
         case e.AllocationQueued():

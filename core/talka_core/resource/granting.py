@@ -15,7 +15,7 @@ from operator import itemgetter
 
 from msgspec import Struct
 
-from talka_core.resource import breaker
+from talka_core.resource import breaker, gangs
 from talka_core.resource.accounts import has_room
 from talka_core.resource.backfill import Backfill
 from talka_core.resource.fairness import Head, Shares, Turns
@@ -25,6 +25,7 @@ from talka_protocols.events import (
     AllocationGranted,
     AllocationPermitWithdrawn,
     AllocationQueued,
+    GangGranted,
     PoolEvent,
 )
 
@@ -61,6 +62,10 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
         (_, is_fresh, _, allocation_id), number = turn
         line = lines[number]
         request = asked[allocation_id][1] if is_fresh else state.waiting[allocation_id]
+        if request.terms.gang:
+            turns.follow(None)
+            yield from _grant_gang(state, asked, line, present, backfill, cause)
+            continue
         avoided = backfill.avoided(request, line.need)
         is_let = has_room(state, request)
         worker_id = place(state, line.need, request.affinity, avoided) if is_let else None
@@ -85,6 +90,35 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
             yield by, event
 
 
+def _grant_gang(
+    state: PoolRecord, asked: Asked, line: _Line, present: Counter[str], backfill: Backfill, cause: int | None
+) -> Iterator[Step]:
+    """Grant all members of a gang in one fact, if all have asked and all fit; nothing otherwise."""
+    names = [at[2] for at in state.queues.get(line.shape, ())] + [head[3] for head in line.fresh]
+    requests = [asked[name][1] if name in asked else state.waiting[name] for name in names]
+    if len(names) != requests[0].terms.members:
+        return
+    members = [(one, need_of(state, one.agent_type, one.amounts)) for one in requests]
+    if not gangs.may_start(state, members):
+        return
+    avoided = {worker_id for member in members for worker_id in backfill.avoided(*member)}
+    workers = gangs.placed(state, members, avoided)
+    if workers is None:
+        backfill.blocked_gang(members)
+        return
+    for (request, need), worker_id in zip(members, workers, strict=True):
+        backfill.granted(request, need, worker_id)
+    if line.shape in state.queues:
+        present[requests[0].holder.execution_id] -= 1
+    places = [asked.pop(name)[0] for name in names if name in asked]
+    first = state.next_fence
+    grants = [
+        _grant(state, name, request, worker_id, first + number)
+        for number, (name, request, worker_id) in enumerate(zip(names, requests, workers, strict=True))
+    ]
+    yield max(places, default=cause or 0), GangGranted(requests[0].terms.gang, tuple(grants))
+
+
 def _wanting(state: PoolRecord, lines: list[_Line], *, is_opened: bool) -> Iterator[str]:
     """Yield the tenants that want something in this round, those that wait included."""
     yield from (line.tenant for line in lines)
@@ -99,7 +133,9 @@ def _best_waiting(state: PoolRecord, shares: Shares) -> tuple[Request, Need] | N
     waiting = [
         (shares.of(request.terms.tenant), place, request)
         for place, request in heads
-        if breaker.lets_start(state, request.agent_type) and has_room(state, request)
+        if breaker.lets_start(state, request.agent_type)
+        and has_room(state, request)
+        and not request.terms.gang
     ]
     if not waiting:
         return None
@@ -122,16 +158,29 @@ def granted(
     own = request.holder.execution_id
     is_probe = not breaker.is_closed(state, request.agent_type)
     is_alone = bool(own) and not is_probe and present.total() == present[own]
+    permit = (HANDS, now_ms + HANDS_MS) if is_alone else (0, 0)
+    return _grant(state, allocation_id, request, worker_id, state.next_fence, *permit)
+
+
+def _grant(
+    state: PoolRecord,
+    allocation_id: str,
+    request: Request,
+    worker_id: str,
+    fence: int,
+    hands: int = 0,
+    hands_until: int = 0,
+) -> AllocationGranted:
     return AllocationGranted(
         allocation_id,
         request.holder,
         request.agent_type,
         worker_id,
         state.workers[worker_id].incarnation,
-        state.next_fence,
+        fence,
         request.amounts,
-        HANDS if is_alone else 0,
-        now_ms + HANDS_MS if is_alone else 0,
+        hands,
+        hands_until,
         request.estimate_ms,
         request.terms,
     )

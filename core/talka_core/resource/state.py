@@ -22,6 +22,8 @@ from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, Holder, Terms
 from talka_protocols.policies import Breaker
 
 SLOTS = "slots"
+GANG = "gang|"
+"""Begins the shape of a gang's requests, so that all of them wait in one queue."""
 HANDS = 64
 """How often one grant may be handed on before the pool is asked again."""
 HANDS_MS = 30_000
@@ -211,6 +213,8 @@ def shape_of(
         shape += f"|tenant={terms.tenant!r}"
         if terms.limits:
             shape += f"|of={execution_id!r}"
+        if terms.gang:
+            return f"{GANG}{terms.gang}|tenant={terms.tenant!r}"
     if not affinity.requires:
         return shape
     return shape + "".join(f"|@{name}={value!r}" for name, value in sorted(affinity.requires.items()))

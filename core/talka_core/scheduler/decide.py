@@ -19,6 +19,7 @@ from talka_core.scheduler import (
     endings,
     extending,
     forking,
+    gangs,
     pausing,
     progress,
     reprioritizing,
@@ -96,6 +97,13 @@ Arrival = (
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
     """Yield what the message makes happen; see ``behaviour.step``."""
+    yield from _follow(state, message, now_ms)
+    if state.index.gangs:
+        yield from _mend_gangs(state, now_ms)
+    yield from rollback.proceed(state, now_ms)
+
+
+def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
     match message:
         case AttemptFinished():
             yield from attempts.finished(state, message, now_ms)
@@ -149,7 +157,14 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             pass
         case Advance():
             yield from _advance(state, now_ms)
-    yield from rollback.proceed(state, now_ms)
+
+
+def _mend_gangs(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Let gangs of which a member has gone be asked for anew, without it."""
+    before = state.version
+    yield from gangs.dissolve(state)
+    if state.version != before:
+        yield from dispatch(state, now_ms)
 
 
 def _asked(

@@ -77,7 +77,8 @@ class TaskRecord(Struct, gc=False):
     ``is_expired`` says that the execution's time limit cancelled it, and
     ``is_fallback`` that its fallback runs in its place. ``is_unwanted`` says
     that somebody cancelled it alone, ``is_forced_out`` that this was by force, and
-    ``unwanted_reason`` why.
+    ``unwanted_reason`` why. Under the name ``gang`` it was asked for with others,
+    so many ``members`` in all, and 0 once it has been granted so.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -133,6 +134,8 @@ class TaskRecord(Struct, gc=False):
     is_unwanted: bool = False
     is_forced_out: bool = False
     unwanted_reason: str = ""
+    gang: str = ""
+    members: int = 0
 
     @property
     def is_failure(self) -> bool:

@@ -1,14 +1,15 @@
-"""On what terms an execution asks its pool: for which tenant, and within which limits of its own."""
+"""On what terms an execution asks its pool: for which tenant, within which limits, and with what else."""
 
 from __future__ import annotations
 
-from talka_core.scheduler.state import ExecutionRecord
+from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import ORDINARY, Terms
 
 
-def terms_of(state: ExecutionRecord) -> Terms:
-    """Return the terms of every request of the execution."""
+def terms_of(state: ExecutionRecord, record: TaskRecord) -> Terms:
+    """Return the terms on which a task's resources are asked for."""
     if state.workflow is None:
         return ORDINARY
-    terms = Terms(state.workflow.config.tenant, state.workflow.config.limits)
+    gang = record.gang if record.members else ""
+    terms = Terms(state.workflow.config.tenant, state.workflow.config.limits, gang, record.members)
     return terms if terms != ORDINARY else ORDINARY

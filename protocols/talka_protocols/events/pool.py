@@ -69,6 +69,13 @@ class AllocationGranted(Fact, frozen=True, gc=False):
     terms: Terms = ORDINARY
 
 
+class GangGranted(Fact, frozen=True, gc=False):
+    """A gang got its resources: all of its members, in one decision."""
+
+    gang: str
+    grants: tuple[AllocationGranted, ...]
+
+
 class AllocationHolderChanged(Fact, frozen=True, gc=False):
     """An execution handed its allocation on to another of its tasks.
 
@@ -172,6 +179,7 @@ class ReservationEnded(Fact, frozen=True, gc=False):
 
 PoolEvent = (
     AllocationGranted
+    | GangGranted
     | AllocationFreed
     | AllocationQueued
     | AllocationHolderChanged

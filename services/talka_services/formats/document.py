@@ -131,6 +131,9 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     group: Annotated[
         str, Meta(description="The tasks of a group succeed together, or those that did are undone.")
     ] = ""
+    gang: Annotated[
+        str, Meta(description="The tasks of a gang are granted their resources together, or none of them.")
+    ] = ""
     concurrency: Annotated[
         Concurrency | None, Meta(description="The most attempts with the same key at once in a pool.")
     ] = None
