@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from talka_chaos.gangs import check_gangs
 from talka_chaos.tenancy import check_accounts
 from talka_chaos.turns import check_turns, check_waiting
 from talka_core.keys import counter_of
@@ -142,7 +143,8 @@ def check_queue(state: PoolRecord) -> None:
     if state.queues:
         heads = [(queue[0], state.waiting[queue[0][2]]) for queue in state.queues.values()]
         shares = Shares(state, (request.terms.tenant for _, request in heads))
-        let = [entry for entry in heads if has_room(state, entry[1])]
+        let = [entry for entry in heads if has_room(state, entry[1]) and not entry[1].terms.gang]
+        check_gangs(state)
         if not let:
             return
         (_, _, allocation_id), request = min(
@@ -189,7 +191,11 @@ def check_breakers(state: PoolRecord, *, is_whole: bool) -> None:
         permitted = [a for a, grant in state.grants.items() if grant.agent_type == agent_type and grant.hands]
         probes = len(circuit.probes) + circuit.successes
         if circuit.phase == "half_open":
-            assert probes <= rule.probes, f"R5 {agent_type} is tried {probes} times, not {rule.probes}"
+            together = {state.grants[a].terms.gang for a in circuit.probes}
+            # A gang tries it as a whole, and the first of it to succeed may be gone.
+            is_gang = not together or (len(together) == 1 and "" not in together)
+            is_few = probes <= rule.probes or is_gang
+            assert is_few, f"R5 {agent_type} is tried {probes} times, not {rule.probes}"
             is_decided = circuit.has_failed or circuit.successes >= rule.probes
             assert not (is_whole and is_decided), f"R5 {agent_type} stays half open after its probes"
         if is_whole and circuit.phase != "closed":

@@ -73,7 +73,7 @@ def short_of(state: PoolRecord, *together: Request) -> Iterator[tuple[str, str, 
 
 
 def has_room(state: PoolRecord, *together: Request) -> bool:
-    """Tell whether requests of one execution stay within the quotas of its tenant and its limits, all at once."""
+    """Tell whether requests of one execution, all at once, stay within the quotas and limits on them."""
     return next(short_of(state, *together), None) is None
 
 

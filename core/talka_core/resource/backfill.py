@@ -17,6 +17,7 @@ unless a better one of another execution was held up by it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from math import log2
 
@@ -136,21 +137,29 @@ def _holds_for_gang(state: PoolRecord, head: Request, members: Sequence[Member],
     What runs is let end in the order of its estimates until the gang fits; where
     nobody knows, its workers are held in phases, as for a single request.
     """
-    free = {worker_id: dict(entry.free) for worker_id, entry in state.workers.items()}
     running = [grant for grant in state.grants.values() if not grant.is_revoked]
     estimated = sorted((g for g in running if not _is_unknown(g, now_ms)), key=lambda grant: grant.ends_at)
-    for grant in estimated:
-        _release_on(free, state, grant)
-        if grant is estimated[-1] and (workers := gangs.placed(state, members, (), free)):
-            return _holds_on(state, members, workers, free, max(now_ms, grant.ends_at))
-    for grant in running:
-        if _is_unknown(grant, now_ms) and grant.holder.execution_id:
-            _release_on(free, state, grant)
+
+    def place_after(count: int) -> list[str] | None:
+        return gangs.placed(state, members, (), _freed(state, estimated[:count]))
+
+    count = bisect_left(range(len(estimated) + 1), True, key=lambda count: place_after(count) is not None)
+    if workers := place_after(count) if count <= len(estimated) else None:
+        until = max(now_ms, estimated[count - 1].ends_at) if count else now_ms
+        return _holds_on(state, members, workers, _freed(state, estimated[:count]), until)
     if not _is_holding(now_ms - head.queued_at if head.queued_at else 0):
         return []
-    workers = gangs.placed(state, members, (), free)
-    now = {worker_id: dict(entry.free) for worker_id, entry in state.workers.items()}
-    return _holds_on(state, members, workers, now, 0) if workers else []
+    tasks = [grant for grant in running if not _is_unknown(grant, now_ms) or grant.holder.execution_id]
+    workers = gangs.placed(state, members, (), _freed(state, tasks))
+    return _holds_on(state, members, workers, _freed(state, ()), 0) if workers else []
+
+
+def _freed(state: PoolRecord, grants: Sequence[Grant]) -> Frees:
+    """Return what is free on each worker when these have ended."""
+    free = {worker_id: dict(entry.free) for worker_id, entry in state.workers.items()}
+    for grant in grants:
+        _release_on(free, state, grant)
+    return free
 
 
 def _holds_on(

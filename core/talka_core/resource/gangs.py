@@ -9,17 +9,25 @@ alike, and gives up after ``TRIES_MAX`` steps otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from talka_core.resource import breaker, labels
 from talka_core.resource.accounts import has_room
-from talka_core.resource.placement import Need, may_run
+from talka_core.resource.placement import Need, may_run, need_of
 from talka_core.resource.shared import is_free
 from talka_core.resource.state import Amounts, PoolRecord, Request, WorkerEntry
 
 TRIES_MAX = 2_000
 
 Member = tuple[Request, Need]
+
+
+def members_of(state: PoolRecord, names: Sequence[str], asked: Mapping[str, Request]) -> list[Member]:
+    """Return the members of a gang by their allocation ids; none if others of it have not asked yet."""
+    requests = [asked[name] if name in asked else state.waiting[name] for name in names]
+    if len(names) != requests[0].terms.members:
+        return []
+    return [(one, need_of(state, one.agent_type, one.amounts)) for one in requests]
 
 
 def may_start(state: PoolRecord, members: Sequence[Member]) -> bool:

@@ -56,8 +56,8 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     heads = ((line.tenant, _head(state, line), number) for number, line in enumerate(lines))
     turns = Turns(shares, heads)
     backfill = Backfill(state, shares, now_ms)
-    if cause is None and asked and (best := _best_waiting(state, shares)):
-        backfill.blocked(*best)
+    if cause is None and asked:
+        _block_best(state, shares, backfill)
     while turn := turns.best():
         (_, is_fresh, _, allocation_id), number = turn
         line = lines[number]
@@ -95,11 +95,8 @@ def _grant_gang(
 ) -> Iterator[Step]:
     """Grant all members of a gang in one fact, if all have asked and all fit; nothing otherwise."""
     names = [at[2] for at in state.queues.get(line.shape, ())] + [head[3] for head in line.fresh]
-    requests = [asked[name][1] if name in asked else state.waiting[name] for name in names]
-    if len(names) != requests[0].terms.members:
-        return
-    members = [(one, need_of(state, one.agent_type, one.amounts)) for one in requests]
-    if not gangs.may_start(state, members):
+    members = gangs.members_of(state, names, {name: request for name, (_, request) in asked.items()})
+    if not members or not gangs.may_start(state, members):
         return
     avoided = {worker_id for member in members for worker_id in backfill.avoided(*member)}
     workers = gangs.placed(state, members, avoided)
@@ -109,14 +106,14 @@ def _grant_gang(
     for (request, need), worker_id in zip(members, workers, strict=True):
         backfill.granted(request, need, worker_id)
     if line.shape in state.queues:
-        present[requests[0].holder.execution_id] -= 1
+        present[members[0][0].holder.execution_id] -= 1
     places = [asked.pop(name)[0] for name in names if name in asked]
     first = state.next_fence
     grants = [
         _grant(state, name, request, worker_id, first + number)
-        for number, (name, request, worker_id) in enumerate(zip(names, requests, workers, strict=True))
+        for number, (name, (request, _), worker_id) in enumerate(zip(names, members, workers, strict=True))
     ]
-    yield max(places, default=cause or 0), GangGranted(requests[0].terms.gang, tuple(grants))
+    yield max(places, default=cause or 0), GangGranted(members[0][0].terms.gang, tuple(grants))
 
 
 def _wanting(state: PoolRecord, lines: list[_Line], *, is_opened: bool) -> Iterator[str]:
@@ -126,21 +123,19 @@ def _wanting(state: PoolRecord, lines: list[_Line], *, is_opened: bool) -> Itera
         yield from (state.waiting[queue[0][2]].terms.tenant for queue in state.queues.values())
 
 
-def _best_waiting(state: PoolRecord, shares: Shares) -> tuple[Request, Need] | None:
-    """Return the best of those that wait for resources, which fits nowhere as long as nothing was freed."""
-    places = (queue[0] for queue in state.queues.values())
-    heads = [(place, state.waiting[place[2]]) for place in places]
-    waiting = [
-        (shares.of(request.terms.tenant), place, request)
-        for place, request in heads
-        if breaker.lets_start(state, request.agent_type)
-        and has_room(state, request)
-        and not request.terms.gang
-    ]
-    if not waiting:
-        return None
-    _, _, request = min(waiting, key=itemgetter(0, 1))
-    return request, need_of(state, request.agent_type, request.amounts)
+def _block_best(state: PoolRecord, shares: Shares, backfill: Backfill) -> None:
+    """Note the best of those that wait for resources, which fits nowhere as long as nothing was freed."""
+    heads = [(queue[0], state.waiting[queue[0][2]], queue) for queue in state.queues.values()]
+    turns = [(shares.of(request.terms.tenant), at, request, queue) for at, request, queue in heads]
+    for _, _, request, queue in sorted(turns, key=itemgetter(0, 1)):
+        if request.terms.gang:
+            members = gangs.members_of(state, [at[2] for at in queue], {})
+            if members and gangs.may_start(state, members):
+                backfill.blocked_gang(members)
+                return
+        elif breaker.lets_start(state, request.agent_type) and has_room(state, request):
+            backfill.blocked(request, need_of(state, request.agent_type, request.amounts))
+            return
 
 
 def granted(
@@ -193,7 +188,7 @@ def _lines(state: PoolRecord, asked: Asked, *, is_opened: bool) -> list[_Line]:
         request = state.waiting[queue[0][2]]
         lines[shape] = _line(state, request)
     for allocation_id, (position, request) in asked.items():
-        if not is_opened and request.shape in state.queues:
+        if not is_opened and request.shape in state.queues and not request.terms.gang:
             continue
         line = lines.get(request.shape)
         if line is None:

@@ -1,4 +1,4 @@
-"""Goal: quotas, weights and tenants are written in one line; what makes no sense is refused with its place."""
+"""Goal: quotas, weights and tenants are one line each; what makes no sense is refused with its place."""
 
 from __future__ import annotations
 
