@@ -251,6 +251,14 @@ def quota_forgotten(history: History) -> History | None:
     return None
 
 
+def gang_split(history: History) -> History | None:
+    """The pool grants one member of a gang, and the others later."""
+    for place, event in _places(history, e.GangGranted):
+        first, *rest = event.grants
+        return _with(history, place, replace(event, grants=(first,)), replace(event, grants=tuple(rest)))
+    return None
+
+
 LEAKS: dict[Leak, Kind] = {
     freed_dropped: Kind.SETTLED_UNRECORDED,
     granted_twice: Kind.DOUBLE_GRANT,
@@ -266,6 +274,7 @@ LEAKS: dict[Leak, Kind] = {
     back_before_its_time: Kind.RETURNED_EARLY,
     kept_from_a_lost_worker: Kind.STRANDED,
     granted_to_nobody: Kind.NOT_RETURNED,
+    gang_split: Kind.GANG_SPLIT,
     more_than_a_quota: Kind.OVER_QUOTA,
     quota_forgotten: Kind.OVER_QUOTA,
 }

@@ -57,6 +57,7 @@ class CauseKind(StrEnum):
     EXECUTION_LIMIT = "execution_limit"
     FAIRNESS = "fairness"
     HELD = "held"
+    GANG = "gang"
     BASELINE = "baseline"
     NOT_DISPATCHED = "not_dispatched"
     NOT_STARTED = "not_started"

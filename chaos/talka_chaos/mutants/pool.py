@@ -15,6 +15,7 @@ from talka_protocols.events import (
     AllocationHolderChanged,
     AllocationRevoked,
     BreakerClosed,
+    GangGranted,
 )
 from talka_protocols.messages import RecordHandOn, RequestAllocation
 
@@ -178,13 +179,20 @@ def lost_grants_counted() -> AbstractContextManager[Any]:
 
 
 def gangs_in_part() -> AbstractContextManager[Any]:
-    """The pool grants of a gang whoever has asked so far."""
+    """The pool grants the first of a gang, when not all of it fits or has asked."""
+    real = granting._grant_gang  # noqa: SLF001
 
-    def members_of(state: PoolRecord, names: Any, asked: Any) -> list[Any]:
-        requests = [asked[name] if name in asked else state.waiting[name] for name in names]
-        return [(one, placement.need_of(state, one.agent_type, one.amounts)) for one in requests]
+    def grant_gang(state: PoolRecord, asked: Any, line: Any, *rest: Any) -> Iterator[Any]:
+        steps = list(real(state, asked, line, *rest))
+        yield from steps
+        for _, _, name in state.queues.get(line.shape, ())[:1] if not steps else ():
+            request = state.waiting[name]
+            need = placement.need_of(state, request.agent_type, request.amounts)
+            if (worker_id := placement.place(state, need)) is not None:
+                grant = granting._grant(state, name, request, worker_id, state.next_fence)  # noqa: SLF001
+                yield 0, GangGranted(request.terms.gang, (grant,))
 
-    return patch.object(granting.gangs, "members_of", members_of)
+    return patch.object(granting, "_grant_gang", grant_gang)
 
 
 POOL_MUTANTS = (

@@ -156,7 +156,7 @@ class _Forecast:
             return Instant(self._picture.now_ms)
         if cause.kind in _TIMED and cause.until is not None:
             return Instant(round(cause.until * 1000))
-        if cause.kind is CauseKind.BASELINE and cause.chain and depth < DEPTH_MAX:
+        if cause.kind in (CauseKind.BASELINE, CauseKind.GANG) and cause.chain and depth < DEPTH_MAX:
             state = self._picture.executions[cause.execution_id]
             return self.end(state, cause.chain[-1], depth + 1)
         if cause.kind not in (*_FREED, CauseKind.PARALLEL_LIMIT) or depth >= DEPTH_MAX:

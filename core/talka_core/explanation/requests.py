@@ -18,6 +18,7 @@ OBSTACLES: tuple[Callable[[Asking], Iterator[Cause]], ...] = (
     shortages.beyond_ceiling,
     sharing.open_breaker,
     sharing.bounds,
+    sharing.gang,
     shortages.pool_wide,
     shortages.unserved,
     shortages.draining,

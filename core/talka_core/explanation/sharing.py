@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from talka_core.ageing import POINT_S
 from talka_core.explanation.asking import Asking
 from talka_core.explanation.picture import holding_of, listed, named, seconds, span
-from talka_core.resource import PoolRecord, breaker
+from talka_core.resource import PoolRecord, breaker, gangs
 from talka_core.resource.accounts import TENANT, claim_of, has_room, sentence, short_of
 from talka_core.resource.backfill import Backfill
 from talka_core.resource.fairness import Shares
@@ -34,15 +34,49 @@ def open_breaker(asking: Asking) -> Iterator[Cause]:
     )
 
 
+def gang(asking: Asking) -> Iterator[Cause]:
+    """Yield with what others it is granted, and what all of them together are short of."""
+    pool, request = asking.pool, asking.request
+    if not request.terms.gang:
+        return
+    names = [at[2] for at in pool.queues[request.shape]]
+    others = listed(pool.waiting[name].holder.task_id for name in names if name != asking.allocation_id)
+    members = gangs.members_of(pool, names, {})
+    if not members:
+        yield asking.cause(
+            CauseKind.GANG,
+            f"It is granted together with {request.terms.members - 1} others, all or none, and of them only "
+            f"{others or 'none'} have asked the pool.",
+            "The others' requests, which are on their way.",
+        )
+        return
+    if not gangs.may_start(pool, members) or gangs.placed(pool, members) is not None:
+        return
+    claim: dict[str, float] = {}
+    for one, _ in members:
+        for name, amount in claim_of(one.agent_type, one.amounts).items():
+            claim[name] = claim.get(name, 0) + amount / 1000
+    free = {name: sum(entry.free.get(name, 0) for entry in asking.open.values()) / 1000 for name in claim}
+    asked = ", ".join(f"{amount:g} of {name} ({free[name]:g} free)" for name, amount in sorted(claim.items()))
+    yield asking.cause(
+        CauseKind.GANG,
+        f"It is granted together with {others}, all or none, and they do not fit at once: "
+        f"together they ask for {asked}, each on one worker.",
+        "The end of what others have, or more workers.",
+        resource=next((name for name, amount in claim.items() if amount > free[name]), ""),
+    )
+
+
 def bounds(asking: Asking) -> Iterator[Cause]:
     """Yield the quotas and limits that it would exceed, and who has what they allow."""
     pool, request = asking.pool, asking.request
-    for short in short_of(pool, request):
+    together = [pool.waiting[at[2]] for at in pool.queues[request.shape]] if request.terms.gang else [request]
+    for short in short_of(pool, *together):
         account, name, most = short
         is_quota = account.startswith(TENANT)
         holders = tuple(_holdings(asking, name, is_quota=is_quota))
         who = listed(f"{named(h)} ({h.amount:g})" for h in holders) or "nobody"
-        asked = claim_of(request.agent_type, request.amounts)[name] / 1000
+        asked = sum(claim_of(one.agent_type, one.amounts).get(name, 0) for one in together) / 1000
         yield asking.cause(
             CauseKind.QUOTA if is_quota else CauseKind.EXECUTION_LIMIT,
             f"{sentence(pool, request, short)} Held by {who}.",
@@ -104,19 +138,13 @@ def held_worker(asking: Asking) -> Iterator[Cause]:
     """Yield that the worker which could take it is held for a better request that waits for more of it."""
     pool, request = asking.pool, asking.request
     need = need_of(pool, request.agent_type, request.amounts)
-    if not has_room(pool, request) or place(pool, need, request.affinity) is None:
+    if request.terms.gang or not has_room(pool, request) or place(pool, need, request.affinity) is None:
         return
     now_ms = asking.subject.picture.now_ms
     backfill = Backfill(pool, _shares(pool), now_ms)
-    heads: list[Request] = []
-    for _, _, other in sorted(_turns(pool), key=lambda turn: turn[:2]):
-        other_need = need_of(pool, other.agent_type, other.amounts)
-        is_let = has_room(pool, other) and breaker.lets_start(pool, other.agent_type)
-        if other is not request and is_let and place(pool, other_need, other.affinity) is None:
-            backfill.blocked(other, other_need)
-            heads.append(other)
+    heads = [other for other in _blocked(pool, backfill) if other is not request]
     avoided = backfill.avoided(request, need)
-    if not avoided or place(pool, need, request.affinity, avoided) is not None:
+    if not heads or not avoided or place(pool, need, request.affinity, avoided) is not None:
         return
     until = backfill.held_until()
     when = f", probably until it begins in {span(until - now_ms)}" if until else ""
@@ -128,6 +156,23 @@ def held_worker(asking: Asking) -> Iterator[Cause]:
         worker_id=next(iter(avoided)),
         until=seconds(until),
     )
+
+
+def _blocked(pool: PoolRecord, backfill: Backfill) -> Iterator[Request]:
+    """Tell what does not fit, the best first, and yield it; of a gang its first member."""
+    for _, at, other in sorted(_turns(pool), key=lambda turn: turn[:2]):
+        queue = pool.queues[other.shape]
+        if other.terms.gang:
+            members = gangs.members_of(pool, [one[2] for one in queue], {}) if at == queue[0] else []
+            if members and gangs.may_start(pool, members) and gangs.placed(pool, members) is None:
+                backfill.blocked_gang(members)
+                yield other
+            continue
+        need = need_of(pool, other.agent_type, other.amounts)
+        is_let = has_room(pool, other) and breaker.lets_start(pool, other.agent_type)
+        if is_let and place(pool, need, other.affinity) is None:
+            backfill.blocked(other, need)
+            yield other
 
 
 def _shares(pool: PoolRecord) -> Shares:

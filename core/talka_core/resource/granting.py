@@ -95,7 +95,7 @@ def _grant_gang(
 ) -> Iterator[Step]:
     """Grant all members of a gang in one fact, if all have asked and all fit; nothing otherwise."""
     names = [at[2] for at in state.queues.get(line.shape, ())] + [head[3] for head in line.fresh]
-    members = gangs.members_of(state, names, {name: request for name, (_, request) in asked.items()})
+    members = gangs.members_of(state, names, {name: asked[name][1] for name in names if name in asked})
     if not members or not gangs.may_start(state, members):
         return
     avoided = {worker_id for member in members for worker_id in backfill.avoided(*member)}

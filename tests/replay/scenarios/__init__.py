@@ -54,6 +54,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         starting.triggers,
         starting.breaker,
         sharing.tenants,
+        sharing.gang,
     )
 }
 

@@ -8,7 +8,7 @@ from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.workflow import Task, Workflow, WorkflowConfig
+from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig
 
 
 def tenants() -> Model:
@@ -26,4 +26,21 @@ def tenants() -> Model:
     deliver_all(model)
     model.tell(Recipient.RESOURCE, m.ConfigurePool("default", weights=weights))
     deliver_all(model)
+    return model
+
+
+def gang() -> Model:
+    """Two tasks wait for each other to be ready, then for room for both, and are granted in one event."""
+    model = Model({"w1": 1.0, "w2": 1.0})
+    tasks = (
+        Task("a", AGENT_TYPE, resources=CORE, gang="g", retries=1),
+        Task("b", AGENT_TYPE, resources=CORE, gang="g", dependencies=("c",)),
+        Task("c", AGENT_TYPE, resources=CORE),
+        Task("d", AGENT_TYPE, resources=CORE, estimated_seconds=9.0),
+    )
+    model.submit(Workflow("golden", "golden", tasks, (Dependency("c", "b"),)))
+    deliver_all(model)
+    end(model, "c", Outcome.SUCCEEDED)
+    end(model, "d", Outcome.SUCCEEDED)
+    end(model, "a", Outcome.FAILED)
     return model

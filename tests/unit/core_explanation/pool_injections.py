@@ -164,6 +164,23 @@ def _held(stage: Stage) -> Explanation:
     return stage.explain("c")
 
 
+def _gang(stage: Stage) -> Explanation:
+    stage.submit(task("x", cores=2.0), name="first")
+    stage.submit(task("a", cores=1.0, gang="g"), task("b", cores=2.0, gang="g"))
+    return stage.explain("a")
+
+
+def _gang_not_ready(stage: Stage) -> Explanation:
+    stage.submit(task("a", gang="g"), task("b", "x", gang="g"), task("x"))
+    return stage.explain("a")
+
+
+def _gang_over_quota(stage: Stage) -> Explanation:
+    stage.pool(m.ConfigurePool("default", quotas={"default": {"cpu_cores": 1.0}}))
+    stage.submit(task("a", cores=1.0, gang="g"), task("b", cores=1.0, gang="g"))
+    return stage.explain("a")
+
+
 POOL_INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
     (_key_limit, K.KEY_LIMIT, ("key:orders/1", "first/a/1")),
     (_rate_limit, K.RATE_LIMIT, ("rate:mail/1", "e/a/1", "1 min 0 s")),
@@ -177,6 +194,9 @@ POOL_INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
     (_quota, K.QUOTA, ("cpu_cores: 1 asked", "'team' has 2 of its quota of 2", "first/a/1 (2)")),
     (_execution_limit, K.EXECUTION_LIMIT, ("its own limit of 1.5", "e/a/1 (1)")),
     (_fairness, K.FAIRNESS, ("tenant 'poor' goes first", "0%", "75%", "second/b/1")),
+    (_gang, K.GANG, ("together with b", "3 of cpu_cores (2 free)")),
+    (_gang_not_ready, K.GANG, ("b is not ready",)),
+    (_gang_over_quota, K.QUOTA, ("quota of 1",)),
     (_held, K.HELD, ("fits on worker w1", "held for second/b/1")),
     (_no_worker, K.NO_WORKER, ("'painter'",)),
     (_draining, K.DRAINING, ("w1",)),
