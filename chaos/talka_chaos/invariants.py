@@ -140,7 +140,8 @@ def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
 
 def check_queue(state: PoolRecord) -> None:
     """R6 nothing keeps the best of those that wait from being granted but a lack of resources."""
-    if state.queues:
+    # Where something is booked, whoever fits may have to leave it alone.
+    if state.queues and not state.bookings:
         heads = [(queue[0], state.waiting[queue[0][2]]) for queue in state.queues.values()]
         shares = Shares(state, (request.terms.tenant for _, request in heads))
         let = [entry for entry in heads if has_room(state, entry[1]) and not entry[1].terms.gang]

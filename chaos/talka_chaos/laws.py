@@ -26,6 +26,7 @@ from talka_core.behaviour import (
     Stop,
     is_owed,
 )
+from talka_core.resource.bookings import BOOKING
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.decide import RATE, RESERVATION, SHARED
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
@@ -106,6 +107,9 @@ def _is_timer_settled(name: str, event: Any) -> bool:
         return is_returned or isinstance(event, e.PoolOwnershipTaken)
     if name.startswith(BREAKER):
         return _is_half_opening_settled(name.removeprefix(BREAKER), event)
+    if name.startswith(BOOKING):
+        is_begun = isinstance(event, e.ReservationMade | e.ReservationEnded)
+        return is_begun and name == BOOKING + event.reservation_id
     return isinstance(event, e.ReservationEnded) and name == RESERVATION + event.reservation_id
 
 

@@ -94,7 +94,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     began; each second beyond that counts ``weight`` times.
     It runs only on a worker that has the labels it ``requires``, and rather on
     one that has those that it ``prefers``. The members of a ``gang`` are
-    granted their resources together, or none of them.
+    granted their resources together, or none of them. ``reservation`` names one
+    that was made in advance, whose resources the task uses.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     requires: dict[str, str] = {}
     prefers: dict[str, str] = {}
     gang: str = ""
+    reservation: str = ""
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):

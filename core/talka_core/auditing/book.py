@@ -49,8 +49,21 @@ class Reservation(Struct, frozen=True):
     expires_at: int
 
 
+class Booking(Struct, frozen=True):
+    """Amounts that a worker is to keep between two instants (milliseconds)."""
+
+    worker_id: str
+    amounts: Thousandths
+    starts_at: int
+    expires_at: int
+
+
 class Pool(Struct):
-    """One pool; offers are by worker and incarnation, reserved fences go up to ``fence``."""
+    """One pool; offers are by worker and incarnation, reserved fences go up to ``fence``.
+
+    ``ending`` is the booking that the event at hand ends, and ``used_up`` the
+    reservation that ended last because it was used.
+    """
 
     version: int = 0
     offers: dict[tuple[str, int], Offer] = field(default_factory=dict[tuple[str, int], Offer])
@@ -60,6 +73,9 @@ class Pool(Struct):
     reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
     waiting: set[str] = field(default_factory=set[str])
     fence: int = 0
+    bookings: dict[str, Booking] = field(default_factory=dict[str, Booking])
+    ending: str = ""
+    used_up: str = ""
     quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     used: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from talka_core.auditing import accounts
+from talka_core.auditing import accounts, bookings
 from talka_core.auditing.amounts import Offer, Share, Thousandths, counted, counter_of, shared, whole
 from talka_core.auditing.book import Allocation, Book, HeldBack, Pool, Reservation
 from talka_core.auditing.patience import is_wanted, loosen, settle
@@ -38,9 +38,16 @@ def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Find
             yield from _worker(book, pool, name, event, where)
         case e.PoolConfigured():
             pool.declared, pool.quotas = event.shared, event.quotas
-        case e.ReservationMade() | e.ReservationEnded() | e.SharedReturned() if book.only:
+        case e.AllocationRefused():
+            pool.waiting.discard(event.allocation_id)
+        case e.ReservationBooked() | e.ReservationMade() | e.ReservationEnded() | e.SharedReturned() if (
+            book.only
+        ):
             pass
+        case e.ReservationBooked():
+            yield from bookings.booked(pool, event)
         case e.ReservationMade() | e.ReservationEnded():
+            yield from bookings.followed(pool, event)
             yield from _reservation(book, pool, event)
         case e.SharedReturned():
             yield from _returned(pool, event, where)
@@ -67,6 +74,7 @@ def _granted(
 ) -> Iterator[Finding]:
     allocation_id, holder = event.allocation_id, event.holder
     book.counts["allocations"] += 1
+    yield from bookings.used(book, pool, event)
     if event.terms.gang and not is_together:
         yield Kind.GANG_SPLIT, f"{allocation_id} is granted alone, and is of the gang {event.terms.gang}."
     pool.waiting.discard(allocation_id)
@@ -225,6 +233,8 @@ def _reservation(book: Book, pool: Pool, event: e.ReservationMade | e.Reservatio
     reservation_id = event.reservation_id
     if isinstance(event, e.ReservationEnded):
         ended = pool.reservations.pop(reservation_id, None)
+        if ended is None and pool.ending == reservation_id:
+            return
         if ended is None:
             yield (
                 Kind.RESERVATION_REUSED,

@@ -21,27 +21,17 @@ from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from math import log2
 
-from msgspec import Struct
-
-from talka_core.resource import gangs, labels
+from talka_core.resource import bookings, gangs, labels
 from talka_core.resource.fairness import Shares
 from talka_core.resource.gangs import Frees, Member
 from talka_core.resource.placement import Need, claim_of, may_run
 from talka_core.resource.shared import is_free, own_of
-from talka_core.resource.state import Amounts, Grant, PoolRecord, Request, WorkerEntry
+from talka_core.resource.state import Amounts, Grant, Hold, PoolRecord, Request, WorkerEntry
 
 PATIENCE_MS = 10_000
 """How long a request waits before a worker is held for it although nobody knows how long that takes.
 
 What runs is also believed to end any moment for so long after it should have ended."""
-
-
-class Hold(Struct):
-    """A worker held for ``head`` until it probably begins, 0 if nobody knows; ``spare`` is what it leaves."""
-
-    worker_id: str
-    until: int
-    spare: Amounts
 
 
 class Backfill:
@@ -56,6 +46,7 @@ class Backfill:
         self._need: Need | None = None
         self._gang: Sequence[Member] = ()
         self._holds: list[Hold] = []
+        self._booked = bookings.holds(state) if state.bookings else []
         self._is_known = False
         self._is_other_blocked = False
 
@@ -77,7 +68,13 @@ class Backfill:
             self._head_share = self._shares.of(request.terms.tenant)
 
     def avoided(self, request: Request, need: Need) -> Collection[str]:
-        """Return the workers that the request must leave alone."""
+        """Return the workers that the request must leave alone: for a better one, or for what is booked."""
+        if not self._booked:
+            return self._held(request, need)
+        into = (hold for hold in self._booked if bookings.runs_into(request, need, hold, self._now_ms))
+        return [*self._held(request, need), *(hold.worker_id for hold in into)]
+
+    def _held(self, request: Request, need: Need) -> Collection[str]:
         head = self._head
         if head is None:
             return ()
@@ -98,7 +95,7 @@ class Backfill:
 
     def granted(self, request: Request, need: Need, worker_id: str) -> None:
         """Count what a request that passed takes of what the head leaves."""
-        for hold in self._holds:
+        for hold in (*self._holds, *self._booked):
             if hold.worker_id == worker_id and not self._is_over_in_time(request, hold):
                 for name, amount in need.own:
                     if name in hold.spare:

@@ -76,7 +76,8 @@ def freed(state: PoolRecord, allocation_id: str, said: ReleaseAllocation | None)
     """Return the end of an allocation or a request, with what its breaker counts of it."""
     grant = state.grants.get(allocation_id)
     if grant is None:
-        return AllocationFreed(allocation_id, state.waiting[allocation_id].holder)
+        request = state.waiting.get(allocation_id) or state.reserving[allocation_id]
+        return AllocationFreed(allocation_id, request.holder)
     if said is None:
         return AllocationFreed(allocation_id, grant.holder)
     circuit = state.circuits.get(grant.agent_type)

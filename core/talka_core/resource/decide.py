@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from talka_core.resource import breaker, soundness
+from talka_core.resource import bookings, breaker, soundness
 from talka_core.resource.accounts import has_room
 from talka_core.resource.breaker import BREAKER
-from talka_core.resource.granting import Asked, grant_best_first, granted
+from talka_core.resource.granting import Asked, grant_best_first, granted, granted_reserved
 from talka_core.resource.placement import fits, need_of, place
 from talka_core.resource.state import (
     HELD_BACK_MS,
@@ -30,6 +30,7 @@ from talka_protocols.events import (
     AllocationRevoked,
     BreakerClosed,
     BreakerHalfOpened,
+    Holder,
     PoolConfigured,
     PoolEvent,
     ReservationEnded,
@@ -102,6 +103,10 @@ def decide_batch(
                 cause = position
                 if message.allocation_id in state.grants:
                     continue
+            if message.terms.reservation:
+                for event in bookings.ask(state, message.allocation_id, request):
+                    yield position, event
+                continue
             asked[message.allocation_id] = position, request
             continue
         if isinstance(message, Advance):
@@ -110,8 +115,26 @@ def decide_batch(
             yield position, event
             if isinstance(event, OPENINGS):
                 cause = position
+    if state.bookings or state.reserving:
+        # Whatever of these happens is due to the newest of what has come.
+        last = max(len(messages) - 1, 0)
+        for event in _reserved(state, now_ms):
+            yield last, event
+            if isinstance(event, OPENINGS):
+                cause = last
     if asked or cause is not None:
         yield from grant_best_first(state, asked, cause, now_ms)
+
+
+def _reserved(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
+    """Let bookings begin that are due, and settle what waits for reservations."""
+    yield from bookings.begin(state, now_ms)
+    for found in bookings.settle(state):
+        if isinstance(found, tuple):
+            allocation_id, request, worker_id = found
+            yield granted_reserved(state, allocation_id, request, worker_id)
+        else:
+            yield found
 
 
 def _depends_on(message: ResourceMessage, asked: Asked) -> bool:
@@ -179,7 +202,7 @@ def _configure(state: PoolRecord, message: ConfigurePool) -> Iterator[PoolEvent]
 
 def _new(state: PoolRecord, message: RequestAllocation) -> Request | None:
     allocation_id = message.allocation_id
-    if allocation_id in state.grants or allocation_id in state.waiting:
+    if any(allocation_id in known for known in (state.grants, state.waiting, state.reserving)):
         return None
     affinity = message.affinity
     of = message.holder.execution_id
@@ -226,7 +249,7 @@ def _withdraw_permits_on(state: PoolRecord, worker_id: str) -> Iterator[PoolEven
 
 
 def _may_release(state: PoolRecord, message: ReleaseAllocation) -> bool:
-    if message.allocation_id in state.waiting:
+    if message.allocation_id in state.waiting or message.allocation_id in state.reserving:
         return True
     grant = state.grants.get(message.allocation_id)
     if grant is None:
@@ -250,6 +273,8 @@ def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked
 
 
 def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
+    if name.startswith(bookings.BOOKING):
+        return
     if name.startswith(BREAKER):
         yield from breaker.due(state, name.removeprefix(BREAKER), now_ms)
         return
@@ -320,9 +345,14 @@ def _client_left(state: PoolRecord, client_id: str) -> Iterator[PoolEvent]:
 
 
 def _reserve(state: PoolRecord, message: ReserveResources, now_ms: int) -> Iterator[PoolEvent]:
+    if message.starts_at:
+        yield from bookings.book(state, message)
+        return
     if message.reservation_id in state.reservations:
         return
-    worker_id = place(state, need_of(state, "", message.amounts))
+    need = need_of(state, "", message.amounts)
+    request = Request(Holder(), "", message.amounts, (), "", estimate_ms=message.ttl_ms)
+    worker_id = place(state, need, avoided=bookings.avoided(state, request, need, now_ms))
     if worker_id is not None:
         yield ReservationMade(
             message.reservation_id,
@@ -334,5 +364,5 @@ def _reserve(state: PoolRecord, message: ReserveResources, now_ms: int) -> Itera
 
 
 def _end_reservation(state: PoolRecord, reservation_id: str, reason: str) -> Iterator[PoolEvent]:
-    if reservation_id in state.reservations:
+    if reservation_id in state.reservations or reservation_id in state.bookings:
         yield ReservationEnded(reservation_id, reason)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Alert, Effect, Send, SetTimer
-from talka_core.resource import soundness
+from talka_core.resource import bookings, soundness
+from talka_core.resource.bookings import BOOKING
 from talka_core.resource.breaker import BREAKER, is_closed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.resource.placement import shortage
@@ -60,9 +61,16 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
         case e.WorkerLost():
             message_to_worker = m.RejoinWorker(event.worker_id, event.incarnation)
             yield Send(Recipient.WORKER, message_to_worker, notice=True)
+        case e.ReservationBooked():
+            yield _reserved(event.reservation_id, event.client_id, event.expires_at)
+            yield _beginning(state, event.reservation_id, event.starts_at)
+            yield _expiry(state, event.reservation_id, event.expires_at)
         case e.ReservationMade():
             yield _reserved(event.reservation_id, event.client_id, event.expires_at)
-            yield _expiry(state, event.reservation_id, event.expires_at)
+            if not event.is_booked:
+                yield _expiry(state, event.reservation_id, event.expires_at)
+        case e.AllocationRefused():
+            yield _refuse(event)
         case _:
             pass
 
@@ -80,6 +88,9 @@ def resume(state: PoolRecord) -> Iterator[Effect]:
             yield _revoke(allocation_id, grant)
     for reservation_id, reservation in state.reservations.items():
         yield _expiry(state, reservation_id, reservation.expires_at)
+    for reservation_id, booking in state.bookings.items():
+        yield _beginning(state, reservation_id, booking.starts_at)
+        yield _expiry(state, reservation_id, booking.expires_at)
     for fence in state.held_back:
         yield _return(state, fence)
     yield from _breakers(state)
@@ -153,10 +164,16 @@ def _is_on(state: PoolRecord, allocation_id: str, worker_id: str) -> bool:
 
 
 def _answer_reservation(state: PoolRecord, message: m.ReserveResources) -> Effect:
-    reservation = state.reservations.get(message.reservation_id)
-    if reservation is not None:
-        return _reserved(message.reservation_id, message.client_id, reservation.expires_at)
-    reason = shortage(state, "", message.amounts)
+    name = message.reservation_id
+    known = state.reservations.get(name) or state.bookings.get(name)
+    if known is not None and known.client_id == message.client_id:
+        return _reserved(name, message.client_id, known.expires_at)
+    if bookings.is_known(state, name):
+        reason = f"There is, or was, a reservation {name!r}: an id names one only."
+    elif message.starts_at:
+        reason = bookings.refusal(state, message)
+    else:
+        reason = shortage(state, "", message.amounts)
     refused = m.ReservationAnswered(message.client_id, message.reservation_id, reason=reason)
     return Send(Recipient.CLIENT, refused, notice=True)
 
@@ -214,6 +231,16 @@ def _confirm_drain(worker_id: str, incarnation: int) -> Effect:
 def _reserved(reservation_id: str, client_id: str, expires_at: int) -> Effect:
     message = m.ReservationAnswered(client_id, reservation_id, expires_at)
     return Send(Recipient.CLIENT, message, notice=True)
+
+
+def _beginning(state: PoolRecord, reservation_id: str, starts_at: int) -> Effect:
+    return SetTimer(state.pool, f"{BOOKING}{reservation_id}", starts_at)
+
+
+def _refuse(event: e.AllocationRefused) -> Effect:
+    holder = event.holder
+    about = (holder.task_id, holder.attempt, event.allocation_id, event.code, event.reason)
+    return Send(Recipient.SCHEDULER, m.RefuseAllocation(holder.execution_id, *about), notice=True)
 
 
 def _expiry(state: PoolRecord, reservation_id: str, expires_at: int) -> Effect:

@@ -10,6 +10,7 @@ from talka_core.resource.placement import claim_of, need_of, take
 from talka_core.resource.state import (
     LOST_KEPT,
     SLOTS,
+    Booking,
     Grant,
     PoolRecord,
     Request,
@@ -54,8 +55,10 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
             shared.hold_back(state, grant, event.lease_ms, at)
         case e.WorkerJoined() | e.WorkerDraining() | e.WorkerLost():
             _worker(state, event)
-        case e.ReservationMade() | e.ReservationEnded():
+        case e.ReservationBooked() | e.ReservationMade() | e.ReservationEnded():
             _reservation(state, event)
+        case e.AllocationRefused():
+            state.reserving.pop(event.allocation_id, None)
         case e.PoolOwnershipTaken():
             state.epoch = event.epoch
             shared.restart_leases(state, at)
@@ -128,20 +131,40 @@ def _free(state: PoolRecord, event: e.AllocationFreed, at: int) -> None:
         _take(state, grant.worker_id, grant.agent_type, own, sign=-1)
 
 
-def _reservation(state: PoolRecord, event: e.ReservationMade | e.ReservationEnded) -> None:
+def _reservation(
+    state: PoolRecord, event: e.ReservationBooked | e.ReservationMade | e.ReservationEnded
+) -> None:
     match event:
+        case e.ReservationBooked():
+            state.bookings[event.reservation_id] = Booking(
+                event.client_id,
+                event.worker_id,
+                event.amounts,
+                event.starts_at,
+                event.expires_at,
+                event.tenant,
+            )
         case e.ReservationMade():
             part = shared.shared_of(state, event.amounts)
             state.reservations[event.reservation_id] = Reservation(
-                event.client_id, event.worker_id, event.amounts, event.expires_at, part
+                event.client_id, event.worker_id, event.amounts, event.expires_at, part, event.tenant
             )
+            state.bookings.pop(event.reservation_id, None)
             shared.take(state, part)
             _take(state, event.worker_id, "", shared.own_of(event.amounts, part))
         case e.ReservationEnded():
+            state.bookings.pop(event.reservation_id, None)
+            _remember_end(state, event)
             if ended := state.reservations.pop(event.reservation_id, None):
                 shared.take(state, ended.shared, sign=-1)
                 own = shared.own_of(ended.amounts, ended.shared)
                 _take(state, ended.worker_id, "", own, sign=-1)
+
+
+def _remember_end(state: PoolRecord, event: e.ReservationEnded) -> None:
+    state.ended[event.reservation_id] = state.version, event.reason
+    if len(state.ended) > LOST_KEPT:
+        del state.ended[min(state.ended, key=lambda reservation_id: state.ended[reservation_id])]
 
 
 def _take(
@@ -156,7 +179,7 @@ def _take(
 def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
     of = event.holder.execution_id
     shape = shape_of(event.agent_type, event.amounts, event.affinity, event.terms, of)
-    state.waiting[event.allocation_id] = Request(
+    request = Request(
         event.holder,
         event.agent_type,
         event.amounts,
@@ -167,6 +190,10 @@ def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
         at,
         event.terms,
     )
+    if event.terms.reservation:
+        state.reserving[event.allocation_id] = request
+        return
+    state.waiting[event.allocation_id] = request
     state.arrivals += 1
     queue, place = state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id)
     if queue and place < queue[-1]:
@@ -178,6 +205,7 @@ def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
 def _leave_queue(state: PoolRecord, allocation_id: str) -> None:
     request = state.waiting.pop(allocation_id, None)
     if request is None:
+        state.reserving.pop(allocation_id, None)
         return
     queue = state.queues[request.shape]
     position = bisect_left(queue, (request.rank, 0, ""))

@@ -157,6 +157,13 @@ def granted(
     return _grant(state, allocation_id, request, worker_id, state.next_fence, *permit)
 
 
+def granted_reserved(
+    state: PoolRecord, allocation_id: str, request: Request, worker_id: str
+) -> AllocationGranted:
+    """Return the grant of what a reservation kept; it is for its task alone."""
+    return _grant(state, allocation_id, request, worker_id, state.next_fence)
+
+
 def _grant(
     state: PoolRecord,
     allocation_id: str,

@@ -20,6 +20,7 @@ from msgspec import Struct, field
 
 from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, Holder, Terms
 from talka_protocols.policies import Breaker
+from talka_protocols.workflow import DEFAULT_TENANT
 
 SLOTS = "slots"
 GANG = "gang|"
@@ -124,6 +125,26 @@ class Reservation(Struct):
     amounts: dict[str, float]
     expires_at: int
     shared: Amounts = field(default_factory=Amounts)
+    tenant: str = DEFAULT_TENANT
+
+
+class Booking(Struct, frozen=True):
+    """Amounts that will be kept on a worker between two instants (milliseconds)."""
+
+    client_id: str
+    worker_id: str
+    amounts: dict[str, float]
+    starts_at: int
+    expires_at: int
+    tenant: str = DEFAULT_TENANT
+
+
+class Hold(Struct):
+    """A worker held for somebody until it probably begins, 0 if nobody knows; ``spare`` is what it leaves."""
+
+    worker_id: str
+    until: int
+    spare: Amounts
 
 
 class HeldBack(Struct, frozen=True):
@@ -168,6 +189,9 @@ class PoolRecord(Struct):
     ``breakers`` are the circuit breakers by agent type, and ``circuits`` where
     those stand that have counted anything. ``quotas`` and ``weights`` are those of
     tenants, and ``accounts`` what tenants and limited executions have; see ``accounts``.
+    ``bookings`` are reservations that have not begun, ``reserving`` the requests
+    that name a reservation and wait for it, and ``ended`` the newest that have
+    ended, with the versions at which they did and why.
     """
 
     pool: str
@@ -193,6 +217,9 @@ class PoolRecord(Struct):
     quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     weights: dict[str, float] = field(default_factory=dict[str, float])
     accounts: dict[str, Amounts] | None = None
+    bookings: dict[str, Booking] = field(default_factory=dict[str, Booking])
+    reserving: dict[str, Request] = field(default_factory=dict[str, Request])
+    ended: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
 
 
 def initial(pool: str) -> PoolRecord:

@@ -25,6 +25,7 @@ from talka_protocols.messages import (
     AttemptFinished,
     AttemptStarted,
     Outcome,
+    RefuseAllocation,
     RevokeAllocation,
 )
 from talka_protocols.states import FINAL_TASK_STATUSES, Health, TaskStatus
@@ -119,6 +120,19 @@ def not_started(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[E
     waited_s = (due_at - record.ready_at) / 1000
     error = TaskFailure("start_timeout", f"Task {task_id!r} did not get its resources within {waited_s:g} s.")
     yield from failures.failed(state, task_id, now_ms, error, now_ms, is_late=True)
+    yield from dispatch(state, now_ms)
+    yield from endings.conclude(state)
+
+
+def refused(state: ExecutionRecord, message: RefuseAllocation, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Let a task fail whose resources the pool will never grant."""
+    record = state.tasks.get(message.task_id)
+    is_asked = record is not None and record.status is TaskStatus.QUEUED
+    if record is None or not is_asked or record.allocation_id != message.allocation_id:
+        return
+    yield TaskWithdrawn(message.task_id, record.attempt)
+    error = TaskFailure(message.code, message.reason)
+    yield from failures.failed(state, message.task_id, now_ms, error, now_ms)
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)
 

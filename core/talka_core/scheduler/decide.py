@@ -60,6 +60,7 @@ from talka_protocols.messages import (
     GrantAllocation,
     PauseExecution,
     RecordProgress,
+    RefuseAllocation,
     ReleaseTask,
     ReportEnd,
     ReprioritizeExecution,
@@ -149,6 +150,8 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             yield from _arrived(state, message, now_ms)
         case RevokeAllocation():
             yield from attempts.revoked(state, message, now_ms)
+        case RefuseAllocation():
+            yield from attempts.refused(state, message, now_ms)
         case WithdrawPermit():
             yield from _withdrawn(state, message)
         case TimerFired():

@@ -144,6 +144,8 @@ def _needs_the_same(state: ExecutionRecord, task_id: str, heir: str) -> bool:
     if heir in state.index.ganged and gangs.is_ganged(state, heir):
         return False
     tasks, amounts = state.index.tasks, state.index.amounts
+    if tasks[heir].reservation:
+        return False
     is_newer = state.tasks[task_id].fence + 1 > _newest_fence(state, heir)
     is_same_type = tasks[heir].agent_type == tasks[task_id].agent_type and tasks[heir].rate is None
     is_same_place = tasks[heir].requires == tasks[task_id].requires

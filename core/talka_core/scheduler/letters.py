@@ -54,7 +54,7 @@ def request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         record.rank,
         affinity=affinity_of(state, task_id),
         estimate_ms=ceil(1000 * (state.index.tasks[task_id].estimated_seconds or 0)),
-        terms=terms_of(state, record),
+        terms=terms_of(state, task_id, record),
     )
     return Send(Recipient.RESOURCE, message)
 

@@ -6,10 +6,13 @@ from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.events import ORDINARY, Terms
 
 
-def terms_of(state: ExecutionRecord, record: TaskRecord) -> Terms:
+def terms_of(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Terms:
     """Return the terms on which a task's resources are asked for."""
     if state.workflow is None:
         return ORDINARY
-    gang = record.gang if record.members else ""
-    terms = Terms(state.workflow.config.tenant, state.workflow.config.limits, gang, record.members)
+    config, gang = state.workflow.config, record.gang if record.members else ""
+    # A reservation is for the first attempt that gets resources; it ends with that.
+    is_first = not record.newest_fence and not record.lost
+    reservation = state.index.tasks[task_id].reservation if is_first else ""
+    terms = Terms(config.tenant, config.limits, gang, record.members, reservation)
     return terms if terms != ORDINARY else ORDINARY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from talka_protocols.events.fact import ANYWHERE, ORDINARY, Affinity, Fact, Holder, Terms
 from talka_protocols.policies import Breaker
+from talka_protocols.workflow import DEFAULT_TENANT
 
 
 class PoolOwnershipTaken(Fact, frozen=True, gc=False):
@@ -108,6 +109,15 @@ class AllocationFreed(Fact, frozen=True, gc=False):
     is_success: bool = False
 
 
+class AllocationRefused(Fact, frozen=True, gc=False):
+    """A request can never be granted, such as one that names a reservation which is used or has expired."""
+
+    allocation_id: str
+    holder: Holder
+    code: str
+    reason: str
+
+
 class AllocationRevoked(Fact, frozen=True, gc=False):
     """The allocation's worker, or its client, is gone; its holder is told until it gives it back.
 
@@ -160,14 +170,28 @@ class SharedReturned(Fact, frozen=True, gc=False):
     is_rate: bool = False
 
 
+class ReservationBooked(Fact, frozen=True, gc=False):
+    """Amounts will be kept on a worker from ``starts_at`` on, for a task of the ``tenant`` that names them."""
+
+    reservation_id: str
+    client_id: str
+    worker_id: str
+    amounts: dict[str, float]
+    starts_at: int
+    expires_at: int
+    tenant: str = DEFAULT_TENANT
+
+
 class ReservationMade(Fact, frozen=True, gc=False):
-    """Amounts are kept on a worker until used, cancelled or expired."""
+    """Amounts are kept on a worker until used, cancelled or expired; they were booked before if ``is_booked``."""
 
     reservation_id: str
     client_id: str
     worker_id: str
     amounts: dict[str, float]
     expires_at: int
+    tenant: str = DEFAULT_TENANT
+    is_booked: bool = False
 
 
 class ReservationEnded(Fact, frozen=True, gc=False):
@@ -188,6 +212,8 @@ PoolEvent = (
     | WorkerJoined
     | WorkerDraining
     | WorkerLost
+    | AllocationRefused
+    | ReservationBooked
     | ReservationMade
     | ReservationEnded
     | PoolOwnershipTaken

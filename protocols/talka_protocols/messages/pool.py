@@ -8,6 +8,7 @@ from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, Holder, Terms
 from talka_protocols.messages.kinds import Advance, TimerFired, ToPool
 from talka_protocols.policies import Breaker
 from talka_protocols.states import Health
+from talka_protocols.workflow import DEFAULT_TENANT
 
 
 class RequestAllocation(ToPool, frozen=True, gc=False):
@@ -86,13 +87,18 @@ class ClientLeft(ToPool, frozen=True, gc=False):
 
 
 class ReserveResources(ToPool, frozen=True, gc=False):
-    """A client wants amounts kept for it; ``ttl_ms`` counts from the grant."""
+    """A client wants amounts kept for it; ``ttl_ms`` counts from the grant, or from ``starts_at`` (milliseconds).
+
+    What starts later is for a task of the ``tenant`` that names it.
+    """
 
     reservation_id: str
     client_id: str
     amounts: dict[str, float] = {}
     agent_type: str = ""
     ttl_ms: int = 60_000
+    starts_at: int = 0
+    tenant: str = DEFAULT_TENANT
 
 
 class EndReservation(ToPool, frozen=True, gc=False):

@@ -134,6 +134,9 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     gang: Annotated[
         str, Meta(description="The tasks of a gang are granted their resources together, or none of them.")
     ] = ""
+    reservation: Annotated[
+        str, Meta(description="The id of a reservation that was made in advance, which it uses.")
+    ] = ""
     concurrency: Annotated[
         Concurrency | None, Meta(description="The most attempts with the same key at once in a pool.")
     ] = None
