@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from talka_chaos import rewinding
 from talka_chaos.baselines import submission_of
+from talka_chaos.booked import drawn_requests, with_bookings
 from talka_chaos.branches import with_control_flow
 from talka_chaos.breakers import drawn_breakers, drawn_outage
 from talka_chaos.checkers import findings, unrest
@@ -108,7 +109,7 @@ class Simulation:
         """Return the workflows with what is drawn for them from streams of their own."""
         labelled = with_labels(self.seed, with_keys(self.seed, drawn))
         ganged = with_gangs(self.seed, with_tenants(self.seed, labelled))
-        return with_more_undoable(self.seed, ganged)
+        return with_more_undoable(self.seed, with_bookings(self.seed, ganged))
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:
@@ -216,6 +217,8 @@ class Simulation:
                 POOL_ID, SHARED, breakers=breakers, quotas=division.quotas, weights=division.weights
             ),
         )
+        for at_s, message in drawn_requests(self.seed, self.workflows, self.world.now_ms()):
+            loop.call_later(at_s, self._request, Recipient.RESOURCE, POOL_ID, message)
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
             submission, shard = submission_of(workflow), shard_of(workflow.id, SHARDS)

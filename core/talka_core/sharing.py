@@ -46,7 +46,7 @@ def check_sharing(workflow: Workflow) -> None:
 
 
 def _check_reservations(workflow: Workflow) -> None:
-    """Refuse what could not use the reservation that it names: it is used once, by one attempt on a worker."""
+    """Refuse what could not use the reservation that it names: once, for one attempt on a worker."""
     for position, task in enumerate(workflow.tasks):
         if not task.reservation:
             continue

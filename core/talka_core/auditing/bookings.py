@@ -25,10 +25,8 @@ def booked(pool: Pool, event: e.ReservationBooked) -> Iterator[Finding]:
             if other.worker_id == mine.worker_id and other.starts_at <= mine.starts_at < other.expires_at
         )
         if offer and wanted > offer.capacity.get(resource, 0):
-            yield (
-                Kind.OVER_CAPACITY,
-                f"With reservation {name}, {wanted / 1000:g} {resource} of worker {mine.worker_id} are booked.",
-            )
+            sentence = f"{wanted / 1000:g} {resource} of worker {mine.worker_id} are booked"
+            yield Kind.OVER_CAPACITY, f"With reservation {name}, {sentence}."
 
 
 def followed(pool: Pool, event: e.ReservationMade | e.ReservationEnded) -> Iterator[Finding]:

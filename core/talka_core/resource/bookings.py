@@ -71,9 +71,7 @@ def refusal(state: PoolRecord, message: ReserveResources) -> str:
     if not any(message.amounts.values()):
         return "It asks for nothing."
     if shared := shared_of(state, message.amounts):
-        return (
-            f"{next(iter(shared))} belongs to the whole pool, and only what a worker has is kept in advance."
-        )
+        return f"{next(iter(shared))} is the whole pool's; only what a worker has is kept in advance."
     if _worker_for(state, message):
         return ""
     wanted = thousandths(message.amounts)
@@ -101,17 +99,28 @@ def _worker_for(state: PoolRecord, message: ReserveResources) -> str:
     for worker_id, entry in state.workers.items():
         if entry.is_draining:
             continue
-        left = dict(entry.capacity)
-        for other in state.bookings.values():
-            if other.worker_id == worker_id and _overlaps(other, message.starts_at, ends_at):
-                _subtract(left, thousandths(other.amounts))
-        for reservation in state.reservations.values():
-            if reservation.worker_id == worker_id and reservation.expires_at > message.starts_at:
-                _subtract(left, thousandths(own_of(reservation.amounts, reservation.shared)))
+        left = _least_left(state, worker_id, message.starts_at, ends_at)
         if all(left.get(name, 0) >= amount for name, amount in wanted.items()):
             load = max(amount / left[name] for name, amount in wanted.items() if amount)
             best = min(best or (load, worker_id), (load, worker_id))
     return best[1] if best else ""
+
+
+def _least_left(state: PoolRecord, worker_id: str, starts_at: int, ends_at: int) -> Amounts:
+    """Return how much of a worker is reserved by nobody at the worst instant of a time, whatever runs."""
+    booked = [other for other in state.bookings.values() if other.worker_id == worker_id]
+    least = dict(state.workers[worker_id].capacity)
+    # More is booked only where something begins.
+    for instant in (starts_at, *(b.starts_at for b in booked if starts_at < b.starts_at < ends_at)):
+        left = dict(state.workers[worker_id].capacity)
+        for other in booked:
+            if other.starts_at <= instant < other.expires_at:
+                _subtract(left, thousandths(other.amounts))
+        for reservation in state.reservations.values():
+            if reservation.worker_id == worker_id and reservation.expires_at > instant:
+                _subtract(left, thousandths(own_of(reservation.amounts, reservation.shared)))
+        least = {name: min(amount, left[name]) for name, amount in least.items()}
+    return least
 
 
 def _subtract(left: Amounts, amounts: Amounts) -> None:
@@ -141,7 +150,7 @@ def begin(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
             )
 
 
-def ask(state: PoolRecord, allocation_id: str, request: Request) -> Iterator[PoolEvent]:
+def ask(allocation_id: str, request: Request) -> Iterator[PoolEvent]:
     """Let a request that names a reservation wait for it; ``settle`` decides what becomes of it."""
     yield AllocationQueued(
         allocation_id,

@@ -104,7 +104,7 @@ def decide_batch(
                 if message.allocation_id in state.grants:
                     continue
             if message.terms.reservation:
-                for event in bookings.ask(state, message.allocation_id, request):
+                for event in bookings.ask(message.allocation_id, request):
                     yield position, event
                 continue
             asked[message.allocation_id] = position, request

@@ -32,14 +32,8 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
                 yield from _granted(state, granted)
         case e.AllocationFreed():
             yield _confirm_release(event.allocation_id, event.holder)
-        case e.AllocationQueued():
-            pass
         case e.AllocationRevoked():
-            grant = state.grants[event.allocation_id]
-            if grant.holder.execution_id:
-                yield _revoke(event.allocation_id, grant)
-            if str(grant.fence) in state.held_back:
-                yield _return(state, str(grant.fence))
+            yield from _revoked(state, event.allocation_id, state.grants[event.allocation_id])
         case e.PoolOwnershipTaken():
             for fence in state.held_back:
                 yield _return(state, fence)
@@ -61,18 +55,28 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
         case e.WorkerLost():
             message_to_worker = m.RejoinWorker(event.worker_id, event.incarnation)
             yield Send(Recipient.WORKER, message_to_worker, notice=True)
-        case e.ReservationBooked():
-            yield _reserved(event.reservation_id, event.client_id, event.expires_at)
-            yield _beginning(state, event.reservation_id, event.starts_at)
-            yield _expiry(state, event.reservation_id, event.expires_at)
-        case e.ReservationMade():
-            yield _reserved(event.reservation_id, event.client_id, event.expires_at)
-            if not event.is_booked:
-                yield _expiry(state, event.reservation_id, event.expires_at)
+        case e.ReservationBooked() | e.ReservationMade():
+            yield from _reservation(state, event)
         case e.AllocationRefused():
             yield _refuse(event)
         case _:
             pass
+
+
+def _revoked(state: PoolRecord, allocation_id: str, grant: Grant) -> Iterator[Effect]:
+    if grant.holder.execution_id:
+        yield _revoke(allocation_id, grant)
+    if str(grant.fence) in state.held_back:
+        yield _return(state, str(grant.fence))
+
+
+def _reservation(state: PoolRecord, event: e.ReservationBooked | e.ReservationMade) -> Iterator[Effect]:
+    yield _reserved(event.reservation_id, event.client_id, event.expires_at)
+    if isinstance(event, e.ReservationBooked):
+        yield _beginning(state, event.reservation_id, event.starts_at)
+    elif event.is_booked:
+        return
+    yield _expiry(state, event.reservation_id, event.expires_at)
 
 
 def _granted(state: PoolRecord, event: e.AllocationGranted) -> Iterator[Effect]:

@@ -31,8 +31,8 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
         case e.AllocationGranted():
             _grant(state, event, at)
         case e.GangGranted():
-            for grant in event.grants:
-                _grant(state, grant, at)
+            for granted in event.grants:
+                _grant(state, granted, at)
         case e.AllocationFreed():
             _free(state, event, at)
         case e.AllocationQueued():

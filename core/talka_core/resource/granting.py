@@ -70,7 +70,7 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
         is_let = has_room(state, request)
         worker_id = place(state, line.need, request.affinity, avoided) if is_let else None
         if worker_id is None:
-            if is_let and breaker.lets_start(state, request.agent_type):
+            if is_let and _is_short(state, request, line.need):
                 backfill.blocked(request, line.need)
             turns.follow(None)
             continue
@@ -123,6 +123,13 @@ def _wanting(state: PoolRecord, lines: list[_Line], *, is_opened: bool) -> Itera
         yield from (state.waiting[queue[0][2]].terms.tenant for queue in state.queues.values())
 
 
+def _is_short(state: PoolRecord, request: Request, need: Need) -> bool:
+    """Tell whether a request is short of resources, and not kept from them by a breaker or a booking."""
+    if not breaker.lets_start(state, request.agent_type):
+        return False
+    return not state.bookings or place(state, need, request.affinity) is None
+
+
 def _block_best(state: PoolRecord, shares: Shares, backfill: Backfill) -> None:
     """Note the best of those that wait for resources, which fits nowhere as long as nothing was freed."""
     heads = [(queue[0], state.waiting[queue[0][2]], queue) for queue in state.queues.values()]
@@ -133,9 +140,11 @@ def _block_best(state: PoolRecord, shares: Shares, backfill: Backfill) -> None:
             if members and gangs.may_start(state, members):
                 backfill.blocked_gang(members)
                 return
-        elif breaker.lets_start(state, request.agent_type) and has_room(state, request):
-            backfill.blocked(request, need_of(state, request.agent_type, request.amounts))
-            return
+        elif has_room(state, request):
+            need = need_of(state, request.agent_type, request.amounts)
+            if _is_short(state, request, need):
+                backfill.blocked(request, need)
+                return
 
 
 def granted(

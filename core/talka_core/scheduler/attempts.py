@@ -124,6 +124,16 @@ def not_started(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[E
     yield from endings.conclude(state)
 
 
+def denied(
+    state: ExecutionRecord, message: RevokeAllocation | RefuseAllocation, now_ms: int
+) -> Iterator[ExecutionEvent]:
+    """Take what the pool says of an allocation that it takes back, or will never grant."""
+    if isinstance(message, RevokeAllocation):
+        yield from revoked(state, message, now_ms)
+    else:
+        yield from refused(state, message, now_ms)
+
+
 def refused(state: ExecutionRecord, message: RefuseAllocation, now_ms: int) -> Iterator[ExecutionEvent]:
     """Let a task fail whose resources the pool will never grant."""
     record = state.tasks.get(message.task_id)

@@ -148,10 +148,8 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             | SettleChild()
         ):
             yield from _arrived(state, message, now_ms)
-        case RevokeAllocation():
-            yield from attempts.revoked(state, message, now_ms)
-        case RefuseAllocation():
-            yield from attempts.refused(state, message, now_ms)
+        case RevokeAllocation() | RefuseAllocation():
+            yield from attempts.denied(state, message, now_ms)
         case WithdrawPermit():
             yield from _withdrawn(state, message)
         case TimerFired():

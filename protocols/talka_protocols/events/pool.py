@@ -171,7 +171,7 @@ class SharedReturned(Fact, frozen=True, gc=False):
 
 
 class ReservationBooked(Fact, frozen=True, gc=False):
-    """Amounts will be kept on a worker from ``starts_at`` on, for a task of the ``tenant`` that names them."""
+    """Amounts will be kept on a worker from ``starts_at`` on, for a task of the ``tenant`` that names it."""
 
     reservation_id: str
     client_id: str
@@ -183,7 +183,7 @@ class ReservationBooked(Fact, frozen=True, gc=False):
 
 
 class ReservationMade(Fact, frozen=True, gc=False):
-    """Amounts are kept on a worker until used, cancelled or expired; they were booked before if ``is_booked``."""
+    """Amounts are kept on a worker until used, cancelled or expired; if ``is_booked``, as was booked."""
 
     reservation_id: str
     client_id: str

@@ -87,7 +87,7 @@ class ClientLeft(ToPool, frozen=True, gc=False):
 
 
 class ReserveResources(ToPool, frozen=True, gc=False):
-    """A client wants amounts kept for it; ``ttl_ms`` counts from the grant, or from ``starts_at`` (milliseconds).
+    """A client wants amounts kept for it, for ``ttl_ms`` from now or from ``starts_at`` (milliseconds) on.
 
     What starts later is for a task of the ``tenant`` that names it.
     """
