@@ -45,7 +45,7 @@ def _may_name(task: Task) -> bool:
 def drawn_requests(
     seed: int, workflows: Sequence[Workflow], now_ms: int
 ) -> list[tuple[float, ResourceMessage]]:
-    """Return what a client asks of the pool, and at which virtual seconds: reservations, some given up again."""
+    """Return what a client asks of the pool and at which virtual seconds; some is given up again."""
     random = Random(f"requests {seed}")  # noqa: S311
     asked: list[tuple[float, ResourceMessage]] = []
     for workflow in workflows:

@@ -195,7 +195,19 @@ def gangs_in_part() -> AbstractContextManager[Any]:
     return patch.object(granting, "_grant_gang", grant_gang)
 
 
+def reservation_never_used_up() -> AbstractContextManager[Any]:
+    """A task is granted what a reservation keeps, which goes on keeping it."""
+    bookings = import_module("talka_core.resource.bookings")
+    real = bookings._use  # noqa: SLF001
+
+    def use(*about: Any) -> Iterator[Any]:
+        return (found for found in real(*about) if isinstance(found, tuple))
+
+    return patch.object(bookings, "_use", use)
+
+
 POOL_MUTANTS = (
+    reservation_never_used_up,
     gangs_in_part,
     quotas_ignored,
     lost_grants_counted,

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 
 from talka_core.explanation import sharing, shortages
 from talka_core.explanation.asking import Asking
-from talka_core.explanation.picture import Subject, seconds
+from talka_core.explanation.picture import Subject, seconds, span
 from talka_core.explanation.workers import lost
+from talka_core.resource import PoolRecord
 from talka_core.resource.placement import need_of, place
+from talka_core.resource.state import Request
 from talka_protocols.explanations import Cause, CauseKind
 
 OBSTACLES: tuple[Callable[[Asking], Iterator[Cause]], ...] = (
@@ -68,6 +70,8 @@ def _on_its_way(subject: Subject) -> Cause:
         )
     if (gone := lost(subject, record)) is not None:
         return gone
+    if (waiting := pool.reserving.get(record.allocation_id)) is not None:
+        return _reserved(subject, pool, waiting)
     grant = pool.grants.get(record.allocation_id)
     if grant is not None:
         return subject.cause(
@@ -83,6 +87,31 @@ def _on_its_way(subject: Subject) -> Cause:
         f"It has asked pool {subject.state.pool!r} for resources, which has not recorded the request yet.",
         "The pool's next decision; check that the resource service runs.",
         since=seconds(record.queued_at),
+    )
+
+
+def _reserved(subject: Subject, pool: PoolRecord, request: Request) -> Cause:
+    """Return that a task waits for the reservation that it names to begin."""
+    name = request.terms.reservation
+    booking = pool.bookings.get(name)
+    now_ms = subject.picture.now_ms
+    if booking is None:
+        said, until = f"The reservation {name!r} has begun, and worker and slot are not free yet.", 0
+    elif booking.starts_at > now_ms:
+        said = f"It uses the reservation {name!r}, which begins in {span(booking.starts_at - now_ms)}."
+        until = booking.starts_at
+    else:
+        said = (
+            f"The reservation {name!r} is due, and worker {booking.worker_id} has not enough free for it yet."
+        )
+        until = 0
+    return subject.cause(
+        CauseKind.RESERVATION,
+        said,
+        "Its beginning; `talka reserve cancel` gives it up, and the task fails then.",
+        until=seconds(until),
+        worker_id=booking.worker_id if booking else "",
+        since=seconds(subject.state.tasks[subject.task_id].queued_at),
     )
 
 

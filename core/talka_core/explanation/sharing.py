@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from talka_core.ageing import POINT_S
 from talka_core.explanation.asking import Asking
 from talka_core.explanation.picture import holding_of, listed, named, seconds, span
-from talka_core.resource import PoolRecord, breaker, gangs
+from talka_core.resource import PoolRecord, bookings, breaker, gangs
 from talka_core.resource.accounts import TENANT, claim_of, has_room, sentence, short_of
 from talka_core.resource.backfill import Backfill
 from talka_core.resource.fairness import Shares
@@ -144,6 +144,9 @@ def held_worker(asking: Asking) -> Iterator[Cause]:
     backfill = Backfill(pool, _shares(pool), now_ms)
     heads = [other for other in _blocked(pool, backfill) if other is not request]
     avoided = backfill.avoided(request, need)
+    if (booked := bookings.avoided(pool, request, need, now_ms)) and not heads:
+        yield _booked(asking, booked)
+        return
     if not heads or not avoided or place(pool, need, request.affinity, avoided) is not None:
         return
     until = backfill.held_until()
@@ -155,6 +158,18 @@ def held_worker(asking: Asking) -> Iterator[Cause]:
         "That one begins; or the task has estimated_seconds by which it is over before; or another worker.",
         worker_id=next(iter(avoided)),
         until=seconds(until),
+    )
+
+
+def _booked(asking: Asking, workers: Sequence[str]) -> Cause:
+    names = [name for name, one in asking.pool.bookings.items() if one.worker_id in workers]
+    starts_at = min(asking.pool.bookings[name].starts_at for name in names)
+    return asking.cause(
+        CauseKind.RESERVATION,
+        f"It fits on worker {listed(workers)}, and would run into the reservation {listed(names)} "
+        f"there, which begins in {span(starts_at - asking.subject.picture.now_ms)}.",
+        "estimated_seconds by which it is over before, another worker, or `talka reserve cancel`.",
+        worker_id=workers[0],
     )
 
 

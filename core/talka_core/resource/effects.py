@@ -121,6 +121,8 @@ def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
             yield _confirm_drain(message.worker_id, message.incarnation)
         case m.ReserveResources():
             yield _answer_reservation(state, message)
+        case m.EndReservation() if message.client_id:
+            yield _answer_end(state, message)
         case m.TimerFired() if message.name.startswith(SHARED):
             fence = message.name.removeprefix(SHARED)
             if fence in state.held_back:
@@ -180,6 +182,13 @@ def _answer_reservation(state: PoolRecord, message: m.ReserveResources) -> Effec
         reason = shortage(state, "", message.amounts)
     refused = m.ReservationAnswered(message.client_id, message.reservation_id, reason=reason)
     return Send(Recipient.CLIENT, refused, notice=True)
+
+
+def _answer_end(state: PoolRecord, message: m.EndReservation) -> Effect:
+    _, reason = state.ended.get(message.reservation_id, (0, "never made"))
+    said = "" if reason == "cancelled" else reason
+    ended = m.ReservationAnswered(message.client_id, message.reservation_id, reason=said)
+    return Send(Recipient.CLIENT, ended, notice=True)
 
 
 def _grant(state: PoolRecord, allocation_id: str, grant: Grant) -> Effect:

@@ -26,6 +26,7 @@ from talka_services.cli import (
     queries,
     reasons,
     replaying,
+    reserving,
     rewinding,
     running,
     schedules,
@@ -68,6 +69,7 @@ for group in (
     answering,
     schedules,
     triggers,
+    reserving,
     benching,
     usage,
 ):

@@ -55,6 +55,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         starting.breaker,
         sharing.tenants,
         sharing.gang,
+        sharing.reservations,
     )
 }
 

@@ -44,3 +44,22 @@ def gang() -> Model:
     end(model, "d", Outcome.SUCCEEDED)
     end(model, "a", Outcome.FAILED)
     return model
+
+
+def reservations() -> Model:
+    """A task uses a reservation when it begins; another one is cancelled, and a task names it too late."""
+    model = Model({"w1": 2.0})
+    deliver_all(model)
+    cores, starts_at = {"cpu_cores": 1.0}, model.now_ms + 60_000
+    for name in ("r1", "r2"):
+        message = m.ReserveResources("default", name, "c", cores, ttl_ms=60_000, starts_at=starts_at)
+        model.tell(Recipient.RESOURCE, message)
+    tasks = tuple(Task(name, AGENT_TYPE, resources=CORE, reservation=f"r{name}") for name in "12")
+    model.submit(Workflow("golden", "golden", tasks))
+    deliver_all(model)
+    model.tell(Recipient.RESOURCE, m.EndReservation("default", "r2", "c"))
+    deliver_all(model)
+    model.now_ms = starts_at
+    model.fire((Recipient.RESOURCE, "default", "booking/r1"))
+    deliver_all(model)
+    return model

@@ -181,6 +181,24 @@ def _gang_over_quota(stage: Stage) -> Explanation:
     return stage.explain("a")
 
 
+def _book(stage: Stage) -> None:
+    starts_at = stage.model.now_ms + 60_000
+    cores = {"cpu_cores": 3.0}
+    stage.pool(m.ReserveResources("default", "r1", "c", cores, ttl_ms=60_000, starts_at=starts_at))
+
+
+def _own_booking(stage: Stage) -> Explanation:
+    _book(stage)
+    stage.submit(task("a", cores=2.0, reservation="r1"))
+    return stage.explain("a")
+
+
+def _other_booking(stage: Stage) -> Explanation:
+    _book(stage)
+    stage.submit(task("a", cores=2.0))
+    return stage.explain("a")
+
+
 POOL_INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
     (_key_limit, K.KEY_LIMIT, ("key:orders/1", "first/a/1")),
     (_rate_limit, K.RATE_LIMIT, ("rate:mail/1", "e/a/1", "1 min 0 s")),
@@ -197,6 +215,8 @@ POOL_INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
     (_gang, K.GANG, ("together with b", "3 of cpu_cores (2 free)")),
     (_gang_not_ready, K.GANG, ("b is not ready",)),
     (_gang_over_quota, K.QUOTA, ("quota of 1",)),
+    (_own_booking, K.RESERVATION, ("'r1', which begins in 1 min")),
+    (_other_booking, K.RESERVATION, ("worker w1", "run into the reservation r1")),
     (_held, K.HELD, ("fits on worker w1", "held for second/b/1")),
     (_no_worker, K.NO_WORKER, ("'painter'",)),
     (_draining, K.DRAINING, ("w1",)),
