@@ -217,8 +217,8 @@ class Simulation:
                 POOL_ID, SHARED, breakers=breakers, quotas=division.quotas, weights=division.weights
             ),
         )
-        for at_s, message in drawn_requests(self.seed, self.workflows, self.world.now_ms()):
-            loop.call_later(at_s, self._request, Recipient.RESOURCE, POOL_ID, message)
+        for at_s, asked in drawn_requests(self.seed, self.workflows, self.world.now_ms()):
+            loop.call_later(at_s, self._request, Recipient.RESOURCE, POOL_ID, asked)
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
             submission, shard = submission_of(workflow), shard_of(workflow.id, SHARDS)

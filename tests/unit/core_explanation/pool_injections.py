@@ -215,7 +215,7 @@ POOL_INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
     (_gang, K.GANG, ("together with b", "3 of cpu_cores (2 free)")),
     (_gang_not_ready, K.GANG, ("b is not ready",)),
     (_gang_over_quota, K.QUOTA, ("quota of 1",)),
-    (_own_booking, K.RESERVATION, ("'r1', which begins in 1 min")),
+    (_own_booking, K.RESERVATION, ("'r1', which begins in 1 min",)),
     (_other_booking, K.RESERVATION, ("worker w1", "run into the reservation r1")),
     (_held, K.HELD, ("fits on worker w1", "held for second/b/1")),
     (_no_worker, K.NO_WORKER, ("'painter'",)),
