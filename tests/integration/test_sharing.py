@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -63,7 +64,7 @@ async def test_a_pool_is_shared_by_its_rules(tmp_path: Path) -> None:
             held -= 1
         most = max(most, held)
     assert most == 1
-    audit = CliRunner().invoke(app, ["audit", "--data-dir", str(tmp_path)])
+    audit = await asyncio.to_thread(CliRunner().invoke, app, ["audit", "--data-dir", str(tmp_path)])
     assert audit.exit_code == 0, audit.output
 
 
