@@ -90,7 +90,7 @@ def _check_independent(workflow: Workflow, positions: Mapping[str, int]) -> None
                     f"Task {task.id!r} waits for another member of its gang {name!r}: "
                     "they could never run at the same time.",
                 )
-            behind = before[number] | ({name} if name else set())
+            behind = before[number] | ({name} - {""})
             for successor in graph.successors[number]:
                 before[successor] |= behind
 

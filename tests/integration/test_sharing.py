@@ -41,8 +41,10 @@ async def _events(talka: Orchestrator) -> list[object]:
 
 async def test_a_pool_is_shared_by_its_rules(tmp_path: Path) -> None:
     """A quota is kept, a gang is one event, a reservation is used once at its time; the log is clean."""
-    options = {"capacity": {"cpu_cores": 2.0}, "workers": 2, "quotas": {"a": {"cpu_cores": 1.0}}}
-    async with local(data_dir=tmp_path, durability="process", **options) as talka:
+    quotas = {"a": {"cpu_cores": 1.0}}
+    async with local(
+        data_dir=tmp_path, durability="process", capacity={"cpu_cores": 2.0}, workers=2, quotas=quotas
+    ) as talka:
         tasks = [sleep(f"t{number}") for number in range(3)]
         result = await talka.execute_workflow(workflow_of(*tasks, tenant="a"))
         assert result.status is ExecutionState.SUCCEEDED

@@ -16,6 +16,7 @@ from talka_protocols.events import (
     AllocationRevoked,
     BreakerClosed,
     GangGranted,
+    ReservationEnded,
 )
 from talka_protocols.messages import RecordHandOn, RequestAllocation
 
@@ -198,10 +199,12 @@ def gangs_in_part() -> AbstractContextManager[Any]:
 def reservation_never_used_up() -> AbstractContextManager[Any]:
     """A task is granted what a reservation keeps, which goes on keeping it."""
     bookings = import_module("talka_core.resource.bookings")
-    real = bookings._use  # noqa: SLF001
+    real: Callable[..., Iterator[Any]] = bookings._use  # noqa: SLF001
 
     def use(*about: Any) -> Iterator[Any]:
-        return (found for found in real(*about) if isinstance(found, tuple))
+        for found in real(*about):
+            if not isinstance(found, ReservationEnded):
+                yield found
 
     return patch.object(bookings, "_use", use)
 

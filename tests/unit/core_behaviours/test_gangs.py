@@ -118,6 +118,7 @@ def test_a_gang_does_not_starve(is_estimated: bool) -> None:
     pool, random = Ganged({"cpu_cores": 2.0}, workers=2), Random(3)
     lasting = 1_000 if is_estimated else 0
     ends: list[tuple[int, str]] = []
+    asked_at = 0
     for number in range(600):
         pool.now += 200
         before = len(pool.granted)
