@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from talka_chaos.gangs import single
 from talka_chaos.graphs import AGENT_TYPE
 from talka_protocols import events as e
 from talka_protocols.commit import Commit
@@ -54,7 +55,7 @@ def breaker_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     seen: dict[str, _Seen] = {}
     types: dict[str, str] = {}
     for commit in commits:
-        for version, _, event in commit.events():
+        for version, _, event in single(commit.events()):
             match event:
                 case e.PoolConfigured():
                     rules = event.breakers

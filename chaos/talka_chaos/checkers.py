@@ -12,6 +12,7 @@ from talka_chaos.breakers import breaker_findings
 from talka_chaos.control import cancellations, failures, groups, pauses
 from talka_chaos.events import Occasions, event_unrest, trigger_findings
 from talka_chaos.forks import cascade_findings, fork_findings
+from talka_chaos.gangs import gang_findings
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
@@ -19,6 +20,7 @@ from talka_chaos.ranking import ranking_findings, ranks_of
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
 from talka_chaos.scaling import scaling_findings
+from talka_chaos.tenancy import quota_findings
 from talka_chaos.timeliness import timeliness_findings
 from talka_chaos.timetable import schedule_findings, schedule_unrest
 from talka_chaos.turns import turn_findings
@@ -84,6 +86,8 @@ def findings(world: World) -> Iterator[str]:
                 yield from ranking_findings(log, commits, ranks)
                 yield from breaker_findings(log, commits)
                 yield from scaling_findings(log, commits)
+                yield from quota_findings(log, commits)
+                yield from gang_findings(log, commits)
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
                 yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))

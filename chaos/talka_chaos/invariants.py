@@ -1,4 +1,4 @@
-"""The invariants of states by label: S1 to S3 of an execution, R1 to R4, R6 of a pool, X1 of both."""
+"""The invariants of states by label: S1 to S3 of an execution, R1 to R4, R6, R7 of a pool, X1 of both."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from talka_chaos.gangs import check_gangs
+from talka_chaos.tenancy import check_accounts
 from talka_chaos.turns import check_turns, check_waiting
 from talka_core.keys import counter_of
 from talka_core.resource import PoolRecord
+from talka_core.resource.accounts import has_room
+from talka_core.resource.fairness import Shares
 from talka_core.resource.placement import claim_of, need_of, place
 from talka_core.resource.shared import free_of, own_of
 from talka_core.roster import RosterRecord
@@ -125,6 +129,7 @@ def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
             f"R3 {allocation_id} stands on a worker that is gone"
         )
     check_shared(state)
+    check_accounts(state)
     check_breakers(state, is_whole=is_whole)
     if is_whole:
         check_queue(state)
@@ -135,9 +140,17 @@ def check_pool(state: PoolRecord, *, is_whole: bool = True) -> None:
 
 def check_queue(state: PoolRecord) -> None:
     """R6 nothing keeps the best of those that wait from being granted but a lack of resources."""
-    if state.queues:
-        _, _, allocation_id = min(queue[0] for queue in state.queues.values())
-        request = state.waiting[allocation_id]
+    # Where something is booked, whoever fits may have to leave it alone.
+    if state.queues and not state.bookings:
+        heads = [(queue[0], state.waiting[queue[0][2]]) for queue in state.queues.values()]
+        shares = Shares(state, (request.terms.tenant for _, request in heads))
+        let = [entry for entry in heads if has_room(state, entry[1]) and not entry[1].terms.gang]
+        check_gangs(state)
+        if not let:
+            return
+        (_, _, allocation_id), request = min(
+            let, key=lambda entry: (shares.of(entry[1].terms.tenant), entry[0])
+        )
         worker_id = place(state, need_of(state, request.agent_type, request.amounts), request.affinity)
         assert worker_id is None, f"R6 {allocation_id} waits at the head, and {worker_id} could take it"
 
@@ -179,7 +192,11 @@ def check_breakers(state: PoolRecord, *, is_whole: bool) -> None:
         permitted = [a for a, grant in state.grants.items() if grant.agent_type == agent_type and grant.hands]
         probes = len(circuit.probes) + circuit.successes
         if circuit.phase == "half_open":
-            assert probes <= rule.probes, f"R5 {agent_type} is tried {probes} times, not {rule.probes}"
+            together = {state.grants[a].terms.gang for a in circuit.probes}
+            # A gang tries it as a whole, and the first of it to succeed may be gone.
+            is_gang = not together or (len(together) == 1 and "" not in together)
+            is_few = probes <= rule.probes or is_gang
+            assert is_few, f"R5 {agent_type} is tried {probes} times, not {rule.probes}"
             is_decided = circuit.has_failed or circuit.successes >= rule.probes
             assert not (is_whole and is_decided), f"R5 {agent_type} stays half open after its probes"
         if is_whole and circuit.phase != "closed":

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from talka_chaos.gangs import single
 from talka_chaos.graphs import AGENT_TYPE
 from talka_core.keys import counter_of, is_rate, limit_of, period_of
 from talka_protocols import events as e
@@ -44,7 +45,7 @@ def rate_findings(log: LogName, commits: Iterable[Commit[Any]]) -> Iterator[str]
     """K1 yield each grant that went over the rate that it asked for; a start counts for its own time."""
     ends: dict[str, list[int]] = {}
     for commit in commits:
-        for _, _, event in commit.events():
+        for _, _, event in single(commit.events()):
             if not isinstance(event, e.AllocationGranted):
                 continue
             for name in filter(is_rate, event.amounts):

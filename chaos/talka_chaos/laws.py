@@ -28,6 +28,7 @@ from talka_core.behaviour import (
     Stop,
     is_owed,
 )
+from talka_core.resource.bookings import BOOKING
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.decide import RATE, RESERVATION, SHARED
 from talka_core.resource.scaling import SCALING
@@ -108,6 +109,10 @@ def _is_timer_settled(name: str, event: Any) -> bool:
     if name.startswith(KEPT):
         is_passed = isinstance(event, e.AllocationReleased | e.AllocationHandedOn)
         return is_passed and name == KEPT + event.allocation_id
+    return _is_pool_timer_settled(name, event)
+
+
+def _is_pool_timer_settled(name: str, event: Any) -> bool:
     if name.startswith(SHARED):
         is_returned = (
             isinstance(event, e.SharedReturned)
@@ -119,6 +124,9 @@ def _is_timer_settled(name: str, event: Any) -> bool:
         return isinstance(event, kinds)
     if name.startswith(BREAKER):
         return _is_half_opening_settled(name.removeprefix(BREAKER), event)
+    if name.startswith(BOOKING):
+        is_begun = isinstance(event, e.ReservationMade | e.ReservationEnded)
+        return is_begun and name == BOOKING + event.reservation_id
     return isinstance(event, e.ReservationEnded) and name == RESERVATION + event.reservation_id
 
 

@@ -233,6 +233,32 @@ def granted_to_nobody(history: History) -> History | None:
     return None
 
 
+def more_than_a_quota(history: History) -> History | None:
+    """Tenants and executions have more than they may."""
+    for place, event in _places(history, e.AllocationGranted):
+        if event.agent_type and event.terms.limits:
+            terms = replace(event.terms, limits={"slots": 0.5})
+            return _with(history, place, replace(event, terms=terms))
+    return None
+
+
+def quota_forgotten(history: History) -> History | None:
+    """The pool grants whatever the tenant has."""
+    if any(event.agent_type for _, event in _places(history, e.AllocationGranted)):
+        for place, event in _places(history, e.PoolConfigured):
+            quota = {"slots": 0.5}
+            return _with(history, place, replace(event, quotas=dict.fromkeys(("default", "a", "b"), quota)))
+    return None
+
+
+def gang_split(history: History) -> History | None:
+    """The pool grants one member of a gang, and the others later."""
+    for place, event in _places(history, e.GangGranted):
+        first, *rest = event.grants
+        return _with(history, place, replace(event, grants=(first,)), replace(event, grants=tuple(rest)))
+    return None
+
+
 LEAKS: dict[Leak, Kind] = {
     freed_dropped: Kind.SETTLED_UNRECORDED,
     granted_twice: Kind.DOUBLE_GRANT,
@@ -248,5 +274,8 @@ LEAKS: dict[Leak, Kind] = {
     back_before_its_time: Kind.RETURNED_EARLY,
     kept_from_a_lost_worker: Kind.STRANDED,
     granted_to_nobody: Kind.NOT_RETURNED,
+    gang_split: Kind.GANG_SPLIT,
+    more_than_a_quota: Kind.OVER_QUOTA,
+    quota_forgotten: Kind.OVER_QUOTA,
 }
 """Every leak, and what the auditor must call it."""

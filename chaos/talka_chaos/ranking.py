@@ -51,7 +51,8 @@ def ranking_findings(log: LogName, commits: list[Commit[Any]], ranks: Ranks) -> 
             needs_a_label = isinstance(event, e.AllocationQueued) and event.affinity.requires
             if rank is None or needs_a_label:
                 continue
-            shape = shape_of(event.agent_type, event.amounts)
+            of = event.holder.execution_id
+            shape = shape_of(event.agent_type, event.amounts, terms=event.terms, execution_id=of)
             if isinstance(event, e.AllocationGranted):
                 granted[shape] = max(granted.get(shape, (rank, "")), (rank, event.allocation_id))
             elif shape in granted and granted[shape][0] > rank:

@@ -11,11 +11,13 @@ from msgspec import Struct
 
 from talka_chaos import rewinding
 from talka_chaos.baselines import proposals, submission_of
+from talka_chaos.booked import drawn_requests, with_bookings
 from talka_chaos.branches import with_control_flow
 from talka_chaos.breakers import drawn_breakers, drawn_outage
 from talka_chaos.checkers import findings, unrest
 from talka_chaos.events import Occasions, at_now, drawn_occasions
 from talka_chaos.forks import fork, moments
+from talka_chaos.gangs import with_gangs
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.intake import IntakeProcess
@@ -27,6 +29,7 @@ from talka_chaos.ports import SimLeases
 from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.scaling import ScalerProcess, drawn_scaling
 from talka_chaos.swarm import Faults
+from talka_chaos.tenancy import drawn_division, with_tenants
 from talka_chaos.timetable import drawn_schedules, drawn_wishes, released
 from talka_chaos.trouble import dawdling, forced_cancels, with_trouble
 from talka_chaos.virtual_loop import StillnessError, run_virtually
@@ -87,13 +90,7 @@ class Simulation:
         self.seed = seed
         self.world = World(seed, faults)
         random = self.world.random
-        self.workflows = (
-            [workflow]
-            if workflow
-            else with_trouble(
-                seed, with_more_undoable(seed, with_labels(seed, with_keys(seed, self._drawn(random))))
-            )
-        )
+        self.workflows = [workflow] if workflow else self._embellished(self._drawn(random))
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
@@ -115,6 +112,13 @@ class Simulation:
             self.world.outage_s = drawn_outage(seed)
             self.world.dawdling = dawdling(seed)
         self._forks: list[str] = []
+
+    def _embellished(self, drawn: list[Workflow]) -> list[Workflow]:
+        """Return the workflows with what is drawn for them from streams of their own."""
+        labelled = with_labels(self.seed, with_keys(self.seed, drawn))
+        ganged = with_gangs(self.seed, with_tenants(self.seed, labelled))
+        undoable = with_more_undoable(self.seed, with_bookings(self.seed, ganged))
+        return with_trouble(self.seed, undoable)
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:
@@ -214,11 +218,18 @@ class Simulation:
 
     def _submit(self) -> None:
         random, loop = self.world.random, asyncio.get_running_loop()
+        division, breakers = drawn_division(self.seed), drawn_breakers(self.seed)
         self._request(
-            Recipient.RESOURCE, POOL_ID, ConfigurePool(POOL_ID, SHARED, breakers=drawn_breakers(self.seed))
+            Recipient.RESOURCE,
+            POOL_ID,
+            ConfigurePool(
+                POOL_ID, SHARED, breakers=breakers, quotas=division.quotas, weights=division.weights
+            ),
         )
         if self.scaling is not None:
             self._request(Recipient.RESOURCE, POOL_ID, ScalePool(POOL_ID, self.scaling))
+        for at_s, asked in drawn_requests(self.seed, self.workflows, self.world.now_ms()):
+            loop.call_later(at_s, self._request, Recipient.RESOURCE, POOL_ID, asked)
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
             submission, shard = submission_of(workflow), shard_of(workflow.id, SHARDS)

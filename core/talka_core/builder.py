@@ -93,6 +93,16 @@ class WorkflowBuilder:
         self._config = replace(self._config, pool=pool)
         return self
 
+    def set_tenant(self, tenant: str) -> WorkflowBuilder:
+        """Choose on whose account it counts in its pool."""
+        self._config = replace(self._config, tenant=tenant)
+        return self
+
+    def set_resource_limits(self, limits: Mapping[str, float]) -> WorkflowBuilder:
+        """Bound what its tasks have at once, by resource; see ``WorkflowConfig``."""
+        self._config = replace(self._config, limits=dict(limits))
+        return self
+
     def set_metadata(self, metadata: Mapping[str, Any]) -> WorkflowBuilder:
         """Add to what is kept with the workflow and never read by the platform."""
         self._metadata.update(metadata)

@@ -88,6 +88,7 @@ def check_shape(workflow: Workflow) -> None:
     check_optional(config.deadline, DURATION, ("deadline_seconds",))
     check_number(config.tolerated_failures, _TOLERATED, ("tolerated_failures",))
     check_optional(config.tolerated_failure_share, _SHARE, ("tolerated_failure_share",))
+    _check_limits(config.limits)
     if not workflow.tasks:
         raise WorkflowInvalidError(
             f"The workflow {workflow.name!r} has no tasks.",
@@ -99,6 +100,18 @@ def check_shape(workflow: Workflow) -> None:
     check_payload(workflow.metadata, ("metadata",), "The metadata")
     for position, task in enumerate(workflow.tasks):
         _check_task(task, position)
+
+
+def _check_limits(limits: object) -> None:
+    if not isinstance(limits, dict):
+        raise WorkflowInvalidError(
+            f"The limits are of type {type(limits).__name__}, not an object.",
+            hint="Write them as keys and values, such as cpu_cores: 4.",
+            code="wrong_type",
+            path=("limits",),
+        )
+    for name, most in cast("dict[str, object]", limits).items():
+        check_number(most, _AMOUNT, ("limits", name))
 
 
 def check_count(tasks: int, max_tasks: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from talka_core.resource.fairness import tenants_of
 from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
 from talka_core.scheduler.artifacts import sentence
@@ -111,7 +112,9 @@ def inventory_of(state: PoolRecord) -> ResourceInventory:
     breakers = {name: circuit.phase for name, circuit in sorted(state.circuits.items())}
     closed = dict.fromkeys(sorted(state.breakers), "closed")
     waiting, reservations = len(state.waiting), len(state.reservations)
-    return ResourceInventory(state.pool, workers, waiting, reservations, shared, closed | breakers)
+    return ResourceInventory(
+        state.pool, workers, waiting, reservations, shared, closed | breakers, tenants_of(state)
+    )
 
 
 def whole_of(inventory: ResourceInventory) -> dict[str, float]:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from talka_core import control_flow, limits
 from talka_core.dataflow import RESERVED_ID, detect
+from talka_core.gangs import check_gangs
 from talka_core.graph import CyclicGraphError, TaskGraph
 from talka_core.inputs import check_names
 from talka_core.keys import check_keys
@@ -23,6 +24,7 @@ from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
 from talka_core.references import mentions
 from talka_core.scheduler.waiting import WAIT, WAITING_TYPES, WORKFLOW
+from talka_core.sharing import check_sharing
 from talka_core.spelling import did_you_mean
 from talka_core.transactions import check_transactions
 from talka_protocols.errors import WorkflowInvalidError
@@ -57,6 +59,7 @@ def check(
     _check_ids(workflow.tasks)
     check_policies(workflow)
     check_keys(workflow)
+    check_sharing(workflow)
     for position, task in enumerate(workflow.tasks):
         _check_definition(task, position)
         if task.agent_type in WAITING_TYPES:
@@ -70,6 +73,7 @@ def check(
     complete = replace(workflow, dependencies=detect(workflow))
     check_acyclic(complete)
     control_flow.check(complete)
+    check_gangs(complete, shared)
     check_transactions(complete, agent_types)
     if any(task.workflow is not None for task in complete.tasks):
         offered = Offer(agent_types, ceiling, shared or {})

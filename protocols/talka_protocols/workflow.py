@@ -15,6 +15,7 @@ from talka_protocols.enums import quick
 from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
 
 DEFAULT_PRIORITY = 50
+DEFAULT_TENANT = "default"
 DEFAULT_TIMEOUT_S = 3600.0
 DEFAULT_MAX_TASKS = 1_000
 DEFAULT_MAX_SECONDS = 3600.0
@@ -92,7 +93,9 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     The task should have succeeded ``deadline`` seconds after the execution
     began; each second beyond that counts ``weight`` times.
     It runs only on a worker that has the labels it ``requires``, and rather on
-    one that has those that it ``prefers``.
+    one that has those that it ``prefers``. The members of a ``gang`` are
+    granted their resources together, or none of them. ``reservation`` names one
+    that was made in advance, whose resources the task uses.
     """
 
     id: str
@@ -128,6 +131,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     weight: float = 1.0
     requires: dict[str, str] = {}
     prefers: dict[str, str] = {}
+    gang: str = ""
+    reservation: str = ""
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):
@@ -154,7 +159,9 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     ``fails_on_violation`` a task fails whose artifacts show that a dependency
     is missing; otherwise that is only told. All should be over ``deadline``
     seconds after the execution began. ``custom_strategy`` names one that an
-    entry point brings, in place of ``strategy``.
+    entry point brings, in place of ``strategy``. ``tenant`` is on whose account
+    the execution counts in its pool, and ``limits`` the most that its tasks may
+    have there at once.
     """
 
     max_parallel: int | None = None
@@ -168,6 +175,8 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     fails_on_violation: bool = False
     deadline: float | None = None
     custom_strategy: str = ""
+    tenant: str = DEFAULT_TENANT
+    limits: dict[str, float] = {}
 
 
 class WorkflowConstraints(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -257,11 +266,24 @@ class SharedResource(Struct, frozen=True):
     free: float
 
 
+class TenantShare(Struct, frozen=True):
+    """What a tenant has of a pool, the most that it may have, and its weight.
+
+    ``share`` is its dominant share divided by the weight: who has the least goes first.
+    """
+
+    used: dict[str, float]
+    quota: dict[str, float] = {}
+    weight: float = 1.0
+    share: float = 0.0
+
+
 class ResourceInventory(Struct, frozen=True):
     """What a pool offers now: per worker, as a whole, and the number of requests that wait.
 
     ``breakers`` say of the agent types that have a circuit breaker whether it is
-    ``closed``, ``open`` or ``half_open``.
+    ``closed``, ``open`` or ``half_open``. ``tenants`` are those that have
+    something of the pool, or a quota or weight there.
     """
 
     pool: str
@@ -270,6 +292,7 @@ class ResourceInventory(Struct, frozen=True):
     reservations: int = 0
     shared: dict[str, SharedResource] = {}
     breakers: dict[str, str] = {}
+    tenants: dict[str, TenantShare] = {}
 
 
 class ReservationId(Struct, frozen=True):

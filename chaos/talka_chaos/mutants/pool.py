@@ -15,6 +15,8 @@ from talka_protocols.events import (
     AllocationHolderChanged,
     AllocationRevoked,
     BreakerClosed,
+    GangGranted,
+    ReservationEnded,
 )
 from talka_protocols.messages import RecordHandOn, RequestAllocation
 
@@ -177,9 +179,64 @@ def one_worker_too_many() -> AbstractContextManager[Any]:
     return patch.object(scaling, "wanted", wanted)
 
 
+def quotas_ignored() -> AbstractContextManager[Any]:
+    """No request waits for a quota of its tenant or a limit of its execution."""
+
+    def has_room(_state: PoolRecord, _request: Request) -> bool:
+        return True
+
+    return patch.object(granting, "has_room", has_room)
+
+
+def lost_grants_counted() -> AbstractContextManager[Any]:
+    """A tenant goes on having what stood on a worker that is gone."""
+    evolve = import_module("talka_core.resource.evolve")
+    real = evolve.accounts.taken
+
+    def taken(state: PoolRecord, grant: Grant, sign: int = 1) -> None:
+        if sign > 0 or grant.worker_id in state.workers:
+            real(state, grant, sign)
+
+    return patch.object(evolve.accounts, "taken", taken)
+
+
+def gangs_in_part() -> AbstractContextManager[Any]:
+    """The pool grants the first of a gang, when not all of it fits or has asked."""
+    real = granting._grant_gang  # noqa: SLF001
+
+    def grant_gang(state: PoolRecord, asked: Any, line: Any, *rest: Any) -> Iterator[Any]:
+        steps = list(real(state, asked, line, *rest))
+        yield from steps
+        for _, _, name in state.queues.get(line.shape, ())[:1] if not steps else ():
+            request = state.waiting[name]
+            need = placement.need_of(state, request.agent_type, request.amounts)
+            if (worker_id := placement.place(state, need)) is not None:
+                grant = granting._grant(state, name, request, worker_id, state.next_fence)  # noqa: SLF001
+                yield 0, GangGranted(request.terms.gang, (grant,))
+
+    return patch.object(granting, "_grant_gang", grant_gang)
+
+
+def reservation_never_used_up() -> AbstractContextManager[Any]:
+    """A task is granted what a reservation keeps, which goes on keeping it."""
+    bookings = import_module("talka_core.resource.bookings")
+    real: Callable[..., Iterator[Any]] = bookings._use  # noqa: SLF001
+
+    def use(*about: Any) -> Iterator[Any]:
+        for found in real(*about):
+            if not isinstance(found, ReservationEnded):
+                yield found
+
+    return patch.object(bookings, "_use", use)
+
+
 POOL_MUTANTS = (
     cool_down_ignored,
     one_worker_too_many,
+    reservation_never_used_up,
+    gangs_in_part,
+    quotas_ignored,
+    lost_grants_counted,
     breaker_lets_hand_on,
     breaker_never_closes,
     failed_probe_forgotten,

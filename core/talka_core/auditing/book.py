@@ -11,7 +11,7 @@ from talka_core.auditing.violations import Kind, Where
 
 
 class Allocation(Struct):
-    """One live allocation as its pool recorded it.
+    """One live allocation as its pool recorded it, and what it counts for in which accounts.
 
     ``fence`` is the newest that the pool knows, ``last`` the end of the block that the grant reserved,
     and ``position`` the grant's.
@@ -28,6 +28,8 @@ class Allocation(Struct):
     hands_until: int
     position: int
     is_revoked: bool = False
+    counted: Thousandths = field(default_factory=Thousandths)
+    accounts: list[str] = field(default_factory=list[str])
 
 
 class HeldBack(Struct, frozen=True):
@@ -47,8 +49,21 @@ class Reservation(Struct, frozen=True):
     expires_at: int
 
 
+class Booking(Struct, frozen=True):
+    """Amounts that a worker is to keep between two instants (milliseconds)."""
+
+    worker_id: str
+    amounts: Thousandths
+    starts_at: int
+    expires_at: int
+
+
 class Pool(Struct):
-    """One pool; offers are by worker and incarnation, reserved fences go up to ``fence``."""
+    """One pool; offers are by worker and incarnation, reserved fences go up to ``fence``.
+
+    ``ending`` is the booking that the event at hand ends, and ``used_up`` the
+    reservation that ended last because it was used.
+    """
 
     version: int = 0
     offers: dict[tuple[str, int], Offer] = field(default_factory=dict[tuple[str, int], Offer])
@@ -58,6 +73,11 @@ class Pool(Struct):
     reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
     waiting: set[str] = field(default_factory=set[str])
     fence: int = 0
+    bookings: dict[str, Booking] = field(default_factory=dict[str, Booking])
+    ending: str = ""
+    used_up: str = ""
+    quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    used: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
 
     def incarnation(self, worker_id: str) -> int:
         """Return the worker's live incarnation, or 0."""

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+from talka_core.auditing import accounts, bookings
 from talka_core.auditing.amounts import Offer, Share, Thousandths, counted, counter_of, shared, whole
 from talka_core.auditing.book import Allocation, Book, HeldBack, Pool, Reservation
 from talka_core.auditing.patience import is_wanted, loosen, settle
 from talka_core.auditing.violations import Finding, Kind, Where
 from talka_protocols import events as e
 from talka_protocols.events import PoolEvent
+
+
+_WITHOUT_AMOUNTS = (
+    e.AllocationPermitWithdrawn,
+    e.WorkerDraining,
+    e.PoolOwnershipTaken,
+    e.BreakerOpened,
+    e.BreakerHalfOpened,
+    e.BreakerClosed,
+    e.ScalingConfigured,
+    e.ScalingDecided,
+    e.ScalingDeferred,
+)
+"""What changes nothing that anybody holds."""
 
 
 def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Finding]:
@@ -20,6 +35,8 @@ def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Find
         case e.AllocationGranted():
             if book.concerns(event.allocation_id):
                 yield from _granted(book, pool, name, event, where)
+        case e.GangGranted():
+            yield from _gang_granted(book, pool, name, event, where)
         case e.AllocationQueued():
             pool.waiting.add(event.allocation_id)
         case e.AllocationFreed():
@@ -34,26 +51,44 @@ def take(book: Book, name: str, event: PoolEvent, where: Where) -> Iterator[Find
         case e.WorkerJoined() | e.WorkerLost():
             yield from _worker(book, pool, name, event, where)
         case e.PoolConfigured():
-            pool.declared = event.shared
-        case e.ReservationMade() | e.ReservationEnded() | e.SharedReturned() if book.only:
+            pool.declared, pool.quotas = event.shared, event.quotas
+        case e.AllocationRefused():
+            pool.waiting.discard(event.allocation_id)
+        case e.ReservationBooked() | e.ReservationMade() | e.ReservationEnded() | e.SharedReturned() if (
+            book.only
+        ):
             pass
+        case e.ReservationBooked():
+            yield from bookings.booked(pool, event)
         case e.ReservationMade() | e.ReservationEnded():
+            yield from bookings.followed(pool, event)
             yield from _reservation(book, pool, event)
         case e.SharedReturned():
             yield from _returned(pool, event, where)
-        case e.AllocationPermitWithdrawn() | e.WorkerDraining() | e.PoolOwnershipTaken():
+        case _ if isinstance(event, _WITHOUT_AMOUNTS):
             pass
-        case e.BreakerOpened() | e.BreakerHalfOpened() | e.BreakerClosed():
-            pass
-        case e.ScalingConfigured() | e.ScalingDecided() | e.ScalingDeferred():
-            pass
+
+
+def _gang_granted(book: Book, pool: Pool, name: str, event: e.GangGranted, where: Where) -> Iterator[Finding]:
+    for granted in event.grants:
+        if book.concerns(granted.allocation_id):
+            yield from _granted(book, pool, name, granted, where, is_together=True)
+    members = {granted.terms.members for granted in event.grants}
+    if members != {len(event.grants)}:
+        yield (
+            Kind.GANG_SPLIT,
+            f"{len(event.grants)} members of the gang {event.gang} are granted, not {members}.",
+        )
 
 
 def _granted(
-    book: Book, pool: Pool, name: str, event: e.AllocationGranted, where: Where
+    book: Book, pool: Pool, name: str, event: e.AllocationGranted, where: Where, *, is_together: bool = False
 ) -> Iterator[Finding]:
     allocation_id, holder = event.allocation_id, event.holder
     book.counts["allocations"] += 1
+    yield from bookings.used(book, pool, event)
+    if event.terms.gang and not is_together:
+        yield Kind.GANG_SPLIT, f"{allocation_id} is granted alone, and is of the gang {event.terms.gang}."
     pool.waiting.discard(allocation_id)
     if allocation_id in book.allocations:
         yield Kind.DOUBLE_GRANT, f"{allocation_id} is granted although it was granted before and never freed."
@@ -92,6 +127,7 @@ def _granted(
             f"{allocation_id} is granted on {_named(worker)}, which runs no {event.agent_type}.",
         )
     yield from _take(book, pool, worker, claim, share, f"With {allocation_id}")
+    yield from accounts.enter(pool, allocation, event, is_part=bool(book.only))
     for rate, amount in share.rates.items():
         period = int(rate.rpartition("/")[2])
         pool.held_back[event.fence, True] = HeldBack({rate: amount}, where.at, period)
@@ -135,6 +171,7 @@ def _freed(book: Book, pool: Pool, allocation_id: str) -> Iterator[Finding]:
 def _drop(book: Book, pool: Pool, allocation_id: str) -> None:
     allocation = book.allocations.pop(allocation_id)
     _give_back(pool, allocation.worker, allocation.claim)
+    accounts.leave(pool, allocation)
     if not allocation.is_revoked:
         _return(pool, allocation.share.amounts)
     for kind in (Kind.NOT_RETURNED, Kind.STRANDED):
@@ -168,6 +205,7 @@ def _revoked(
             f"{allocation_id} is revoked although {_named(allocation.worker)} is there.",
         )
     allocation.is_revoked = True
+    accounts.leave(pool, allocation)
     if book.only:
         _return(pool, allocation.share.amounts)
     elif allocation.share.amounts:
@@ -207,6 +245,8 @@ def _reservation(book: Book, pool: Pool, event: e.ReservationMade | e.Reservatio
     reservation_id = event.reservation_id
     if isinstance(event, e.ReservationEnded):
         ended = pool.reservations.pop(reservation_id, None)
+        if ended is None and pool.ending == reservation_id:
+            return
         if ended is None:
             yield (
                 Kind.RESERVATION_REUSED,

@@ -13,6 +13,8 @@ class Kind(StrEnum):
     MISSING_EVENTS = "missing_events"
     UNREADABLE = "unreadable"
     OVER_CAPACITY = "over_capacity"
+    OVER_QUOTA = "over_quota"
+    GANG_SPLIT = "gang_split"
     UNKNOWN_WORKER = "unknown_worker"
     DOUBLE_GRANT = "double_grant"
     NO_HOLDER = "no_holder"

@@ -25,8 +25,17 @@ from talka_protocols.explanations import Cause, CauseKind, Holding
 from talka_protocols.policies import Join
 from talka_protocols.states import FINAL_TASK_STATUSES, TaskStatus
 
-_FREED = frozenset({CauseKind.RESOURCE, CauseKind.SLOTS, CauseKind.KEY_LIMIT, CauseKind.POOL_WIDE})
-_TIMED = frozenset({CauseKind.RATE_LIMIT, CauseKind.RESERVATION})
+_FREED = frozenset(
+    {
+        CauseKind.RESOURCE,
+        CauseKind.SLOTS,
+        CauseKind.KEY_LIMIT,
+        CauseKind.POOL_WIDE,
+        CauseKind.QUOTA,
+        CauseKind.EXECUTION_LIMIT,
+    }
+)
+_TIMED = frozenset({CauseKind.RATE_LIMIT, CauseKind.RESERVATION, CauseKind.BREAKER, CauseKind.HELD})
 _SOON = frozenset({CauseKind.NOT_DECIDED, CauseKind.NOT_DISPATCHED, CauseKind.NOT_REQUESTED})
 _UNSTARTED = frozenset({TaskStatus.PENDING, TaskStatus.READY, TaskStatus.QUEUED, TaskStatus.RETRYING})
 DEPTH_MAX = 8
@@ -147,6 +156,9 @@ class _Forecast:
             return Instant(self._picture.now_ms)
         if cause.kind in _TIMED and cause.until is not None:
             return Instant(round(cause.until * 1000))
+        if cause.kind in (CauseKind.BASELINE, CauseKind.GANG) and cause.chain and depth < DEPTH_MAX:
+            state = self._picture.executions[cause.execution_id]
+            return self.end(state, cause.chain[-1], depth + 1)
         if cause.kind not in (*_FREED, CauseKind.PARALLEL_LIMIT) or depth >= DEPTH_MAX:
             return None
         freed, known = 0.0, [(end, h.amount) for h in cause.holders if (end := self._end_of_hold(h, depth))]

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from talka_core.explanation import shortages
+from talka_core.explanation import sharing, shortages
 from talka_core.explanation.asking import Asking
-from talka_core.explanation.picture import Subject, listed, named, seconds
+from talka_core.explanation.picture import Subject, seconds, span
 from talka_core.explanation.workers import lost
+from talka_core.resource import PoolRecord
 from talka_core.resource.placement import need_of, place
-from talka_core.resource.state import Place, Request
+from talka_core.resource.state import Request
 from talka_protocols.explanations import Cause, CauseKind
 
 OBSTACLES: tuple[Callable[[Asking], Iterator[Cause]], ...] = (
     shortages.beyond_ceiling,
+    sharing.open_breaker,
+    sharing.bounds,
+    sharing.gang,
     shortages.pool_wide,
     shortages.unserved,
     shortages.draining,
     shortages.on_workers,
+    sharing.held_worker,
 )
 
 _SHARED_TURN = (CauseKind.SLOTS, CauseKind.RESOURCE)
@@ -34,7 +39,7 @@ def queued(subject: Subject) -> Iterator[Cause]:
         yield _on_its_way(subject)
         return
     found = list(_obstacles(asking))
-    ahead = list(_ahead(asking))
+    ahead = list(sharing.ahead(asking))
     is_turn = not found or found[0].kind in _SHARED_TURN
     causes = [*ahead, *found] if is_turn else [*found, *ahead]
     yield from causes or [_fits_now(asking)]
@@ -65,6 +70,8 @@ def _on_its_way(subject: Subject) -> Cause:
         )
     if (gone := lost(subject, record)) is not None:
         return gone
+    if (waiting := pool.reserving.get(record.allocation_id)) is not None:
+        return _reserved(subject, pool, waiting)
     grant = pool.grants.get(record.allocation_id)
     if grant is not None:
         return subject.cause(
@@ -80,6 +87,31 @@ def _on_its_way(subject: Subject) -> Cause:
         f"It has asked pool {subject.state.pool!r} for resources, which has not recorded the request yet.",
         "The pool's next decision; check that the resource service runs.",
         since=seconds(record.queued_at),
+    )
+
+
+def _reserved(subject: Subject, pool: PoolRecord, request: Request) -> Cause:
+    """Return that a task waits for the reservation that it names to begin."""
+    name = request.terms.reservation
+    booking = pool.bookings.get(name)
+    now_ms = subject.picture.now_ms
+    if booking is None:
+        said, until = f"The reservation {name!r} has begun, and worker and slot are not free yet.", 0
+    elif booking.starts_at > now_ms:
+        said = f"It uses the reservation {name!r}, which begins in {span(booking.starts_at - now_ms)}."
+        until = booking.starts_at
+    else:
+        said = (
+            f"The reservation {name!r} is due, and worker {booking.worker_id} has not enough free for it yet."
+        )
+        until = 0
+    return subject.cause(
+        CauseKind.RESERVATION,
+        said,
+        "Its beginning; `talka reserve cancel` gives it up, and the task fails then.",
+        until=seconds(until),
+        worker_id=booking.worker_id if booking else "",
+        since=seconds(subject.state.tasks[subject.task_id].queued_at),
     )
 
 
@@ -99,28 +131,3 @@ def asking_of(subject: Subject) -> Asking | None:
     record, pool = subject.state.tasks[subject.task_id], subject.pool
     request = pool.waiting.get(record.allocation_id) if pool is not None else None
     return None if pool is None or request is None else Asking(subject, pool, request)
-
-
-def _ranked_before(asking: Asking) -> Iterator[tuple[Place, Request]]:
-    for queue in asking.pool.queues.values():
-        for at in queue:
-            if at >= asking.place:
-                break  # A queue is sorted.
-            yield at, asking.pool.waiting[at[2]]
-
-
-def _ahead(asking: Asking) -> Iterator[Cause]:
-    """Yield which better-ranked requests want the same, if there are any."""
-    ahead = [(at, other) for at, other in _ranked_before(asking) if asking.competes_with(other)]
-    if not ahead:
-        return
-    ahead.sort(key=lambda entry: entry[0])
-    names = listed(named(other.holder) for _, other in ahead)
-    wanted = asking.missing
-    what = f" for {listed(wanted)}" if wanted else ""
-    yield asking.cause(
-        CauseKind.QUEUE,
-        f"It is number {len(ahead) + 1} in the queue{what}; better-ranked and first in turn: {names}.",
-        "Their turn, a higher priority, or more workers.",
-        resource=wanted[0] if wanted else "",
-    )

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from talka_core.explanation.picture import Subject, listed, seconds
+from talka_core.scheduler.dispatch import is_held
+from talka_core.scheduler.gangs import is_at_hand, is_incomplete, peers_of
 from talka_protocols.explanations import Cause, CauseKind, Holding
 from talka_protocols.states import ACTIVE_TASK_STATUSES, FINAL_TASK_STATUSES
 
@@ -17,6 +19,31 @@ def ready(subject: Subject) -> Iterator[Cause]:
     """Yield why a ready task has not asked for its resources."""
     state, record = subject.state, subject.state.tasks[subject.task_id]
     limit = state.workflow.config.max_parallel if state.workflow else None
+    if is_incomplete(state, subject.task_id):
+        peers = [peer for peer in peers_of(state, subject.task_id) if not is_at_hand(state.tasks[peer])]
+        yield subject.cause(
+            CauseKind.GANG,
+            f"It is asked for together with the rest of its gang, and of that {listed(peers)} "
+            f"{'is' if len(peers) == 1 else 'are'} not ready.",
+            "What they wait for; a member that is paused is resumed by `talka resume ID TASK`.",
+            chain=(subject.task_id, peers[0]),
+            since=seconds(record.ready_at),
+        )
+        return
+    if is_held(state, subject.task_id):
+        linked = [
+            task_id
+            for task_id in state.index.links.get(subject.task_id, ())
+            if state.tasks[task_id].status not in FINAL_TASK_STATUSES
+        ]
+        yield subject.cause(
+            CauseKind.BASELINE,
+            f"By the baseline schedule it takes over the resources of {listed(linked)}.",
+            "The end of them; when something goes another way than planned, it no longer waits for that.",
+            chain=(subject.task_id, linked[0]),
+            since=seconds(record.ready_at),
+        )
+        return
     if limit is None or state.active < limit:
         yield subject.cause(
             CauseKind.NOT_DECIDED,

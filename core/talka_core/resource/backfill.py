@@ -17,14 +17,16 @@ unless a better one of another execution was held up by it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from math import log2
 
-from msgspec import Struct
-
-from talka_core.resource import labels
+from talka_core.resource import bookings, gangs, labels
+from talka_core.resource.fairness import Shares
+from talka_core.resource.gangs import Frees, Member
 from talka_core.resource.placement import Need, claim_of, may_run
 from talka_core.resource.shared import is_free, own_of
-from talka_core.resource.state import Amounts, Grant, PoolRecord, Request, WorkerEntry
+from talka_core.resource.state import Amounts, Grant, Hold, PoolRecord, Request, WorkerEntry
 
 PATIENCE_MS = 10_000
 """How long a request waits before a worker is held for it although nobody knows how long that takes.
@@ -32,23 +34,19 @@ PATIENCE_MS = 10_000
 What runs is also believed to end any moment for so long after it should have ended."""
 
 
-class Hold(Struct):
-    """A worker held for ``head`` until it probably begins, 0 if nobody knows; ``spare`` is what it leaves."""
-
-    worker_id: str
-    until: int
-    spare: Amounts
-
-
 class Backfill:
     """What may pass whom in one round of granting, where the best rank asks first."""
 
-    def __init__(self, state: PoolRecord, now_ms: int) -> None:
+    def __init__(self, state: PoolRecord, shares: Shares, now_ms: int) -> None:
         self._state = state
+        self._shares = shares
+        self._head_share = 0.0
         self._now_ms = now_ms
         self._head: Request | None = None
         self._need: Need | None = None
-        self._hold: Hold | None = None
+        self._gang: Sequence[Member] = ()
+        self._holds: list[Hold] = []
+        self._booked = bookings.holds(state) if state.bookings else []
         self._is_known = False
         self._is_other_blocked = False
 
@@ -58,19 +56,38 @@ class Backfill:
             self._is_other_blocked |= not self._is_own(request)
         elif _could_fit(self._state, request, need):
             self._head, self._need = request, need
+            self._head_share = self._shares.of(request.terms.tenant)
 
-    def avoided(self, request: Request, need: Need) -> str:
-        """Return the worker that the request must leave alone, or nothing."""
+    def blocked_gang(self, members: Sequence[Member]) -> None:
+        """Note that a gang does not fit as a whole; the workers that it would go to are held for it."""
+        request, need = members[0]
+        if self._head is not None:
+            self._is_other_blocked |= not self._is_own(request)
+        elif gangs.placed(self._state, members, (), _capacities(self._state)) is not None:
+            self._head, self._need, self._gang = request, need, members
+            self._head_share = self._shares.of(request.terms.tenant)
+
+    def avoided(self, request: Request, need: Need) -> Collection[str]:
+        """Return the workers that the request must leave alone: for a better one, or for what is booked."""
+        if not self._booked:
+            return self._held(request, need)
+        into = (hold for hold in self._booked if bookings.runs_into(request, need, hold, self._now_ms))
+        return [*self._held(request, need), *(hold.worker_id for hold in into)]
+
+    def _held(self, request: Request, need: Need) -> Collection[str]:
         head = self._head
-        if head is None or request.rank < head.rank:
-            return ""
+        if head is None:
+            return ()
+        turn = (self._shares.of(request.terms.tenant), request.rank)
+        if turn < (self._head_share, head.rank):
+            return ()
         if self._is_own(request) and not self._is_other_blocked:
-            return ""
-        hold = self._known()
-        if hold is None or self._is_over_in_time(request, hold):
-            return ""
-        is_enough = all(hold.spare[name] >= amount for name, amount in need.own if name in hold.spare)
-        return "" if is_enough else hold.worker_id
+            return ()
+        return [
+            hold.worker_id
+            for hold in self._known()
+            if not self._is_over_in_time(request, hold) and not _is_enough(hold, need)
+        ]
 
     def _is_own(self, request: Request) -> bool:
         own = self._head.holder.execution_id if self._head is not None else ""
@@ -78,22 +95,87 @@ class Backfill:
 
     def granted(self, request: Request, need: Need, worker_id: str) -> None:
         """Count what a request that passed takes of what the head leaves."""
-        hold = self._hold
-        if hold is None or hold.worker_id != worker_id or self._is_over_in_time(request, hold):
-            return
-        for name, amount in need.own:
-            if name in hold.spare:
-                hold.spare[name] -= amount
+        for hold in (*self._holds, *self._booked):
+            if hold.worker_id == worker_id and not self._is_over_in_time(request, hold):
+                for name, amount in need.own:
+                    if name in hold.spare:
+                        hold.spare[name] -= amount
+
+    def held_until(self) -> int:
+        """Return when the head probably begins (milliseconds), 0 if nobody knows."""
+        return max((hold.until for hold in self._holds), default=0)
 
     def _is_over_in_time(self, request: Request, hold: Hold) -> bool:
         return 0 < request.estimate_ms <= hold.until - self._now_ms
 
-    def _known(self) -> Hold | None:
-        """Return the hold; it is worked out only when somebody else's request might need it."""
+    def _known(self) -> list[Hold]:
+        """Return the holds; they are worked out only when somebody else's request might need them."""
         if not self._is_known and self._head is not None and self._need is not None:
             self._is_known = True
-            self._hold = _hold_for(self._state, self._head, self._need, self._now_ms)
-        return self._hold
+            if self._gang:
+                self._holds = _holds_for_gang(self._state, self._head, self._gang, self._now_ms)
+            elif hold := _hold_for(self._state, self._head, self._need, self._now_ms):
+                self._holds = [hold]
+        return self._holds
+
+
+def _is_enough(hold: Hold, need: Need) -> bool:
+    return all(hold.spare[name] >= amount for name, amount in need.own if name in hold.spare)
+
+
+def _capacities(state: PoolRecord) -> Frees:
+    """Return what would be free on each worker if nothing ran there."""
+    return {worker_id: dict(entry.capacity) for worker_id, entry in state.workers.items()}
+
+
+def _holds_for_gang(state: PoolRecord, head: Request, members: Sequence[Member], now_ms: int) -> list[Hold]:
+    """Return the workers that the gang can have first, as far as anybody knows.
+
+    What runs is let end in the order of its estimates until the gang fits; where
+    nobody knows, its workers are held in phases, as for a single request.
+    """
+    running = [grant for grant in state.grants.values() if not grant.is_revoked]
+    estimated = sorted((g for g in running if not _is_unknown(g, now_ms)), key=lambda grant: grant.ends_at)
+
+    def place_after(count: int) -> list[str] | None:
+        return gangs.placed(state, members, (), _freed(state, estimated[:count]))
+
+    count = bisect_left(range(len(estimated) + 1), True, key=lambda count: place_after(count) is not None)
+    if workers := place_after(count) if count <= len(estimated) else None:
+        until = max(now_ms, estimated[count - 1].ends_at) if count else now_ms
+        return _holds_on(state, members, workers, _freed(state, estimated[:count]), until)
+    if not _is_holding(now_ms - head.queued_at if head.queued_at else 0):
+        return []
+    tasks = [grant for grant in running if not _is_unknown(grant, now_ms) or grant.holder.execution_id]
+    workers = gangs.placed(state, members, (), _freed(state, tasks))
+    return _holds_on(state, members, workers, _freed(state, ()), 0) if workers else []
+
+
+def _freed(state: PoolRecord, grants: Sequence[Grant]) -> Frees:
+    """Return what is free on each worker when these have ended."""
+    free = {worker_id: dict(entry.free) for worker_id, entry in state.workers.items()}
+    for grant in grants:
+        _release_on(free, state, grant)
+    return free
+
+
+def _holds_on(
+    state: PoolRecord, members: Sequence[Member], workers: Sequence[str], free: Frees, until: int
+) -> list[Hold]:
+    for (_, need), worker_id in zip(members, workers, strict=True):
+        for name, amount in gangs.claim_on(state.workers[worker_id], need):
+            free[worker_id][name] = free[worker_id].get(name, 0) - amount
+    return [
+        Hold(worker_id, until, {name: max(0, left) for name, left in free[worker_id].items()})
+        for worker_id in sorted(set(workers))
+    ]
+
+
+def _release_on(free: Frees, state: PoolRecord, grant: Grant) -> None:
+    entry = state.workers.get(grant.worker_id)
+    if entry is not None and entry.incarnation == grant.incarnation:
+        for name, amount in claim_of(entry, grant.agent_type, own_of(grant.amounts, grant.shared)).items():
+            free[grant.worker_id][name] = free[grant.worker_id].get(name, 0) + amount
 
 
 def _hold_for(state: PoolRecord, head: Request, need: Need, now_ms: int) -> Hold | None:

@@ -45,6 +45,17 @@ def lets_start(state: PoolRecord, agent_type: str) -> bool:
     return is_probing and len(circuit.probes) + circuit.successes < state.breakers[agent_type].probes
 
 
+def lets_gang_start(state: PoolRecord, agent_type: str) -> bool:
+    """Tell whether a gang with members of the type may be granted now: all of them are probes together.
+
+    It may have more members than the breaker has probes, and else would wait for ever.
+    """
+    circuit = state.circuits.get(agent_type)
+    if circuit is None or circuit.phase == "closed":
+        return True
+    return lets_start(state, agent_type) and not circuit.probes and not circuit.successes
+
+
 def shortage(state: PoolRecord, agent_type: str) -> str:
     """Say in one sentence why an attempt of the type may not be granted now; empty if it may."""
     if lets_start(state, agent_type):
@@ -65,7 +76,8 @@ def freed(state: PoolRecord, allocation_id: str, said: ReleaseAllocation | None)
     """Return the end of an allocation or a request, with what its breaker counts of it."""
     grant = state.grants.get(allocation_id)
     if grant is None:
-        return AllocationFreed(allocation_id, state.waiting[allocation_id].holder)
+        request = state.waiting.get(allocation_id) or state.reserving[allocation_id]
+        return AllocationFreed(allocation_id, request.holder)
     if said is None:
         return AllocationFreed(allocation_id, grant.holder)
     circuit = state.circuits.get(grant.agent_type)

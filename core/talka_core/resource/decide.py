@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from talka_core.resource import breaker, scaling, soundness
+from talka_core.resource import bookings, breaker, scaling, soundness
+from talka_core.resource.accounts import has_room
 from talka_core.resource.breaker import BREAKER
-from talka_core.resource.granting import Asked, grant_best_first, granted
+from talka_core.resource.granting import Asked, grant_best_first, granted, granted_reserved
 from talka_core.resource.placement import fits, need_of, place
 from talka_core.resource.scaling import SCALING
 from talka_core.resource.state import (
@@ -30,6 +31,7 @@ from talka_protocols.events import (
     AllocationRevoked,
     BreakerClosed,
     BreakerHalfOpened,
+    Holder,
     PoolConfigured,
     PoolEvent,
     ReservationEnded,
@@ -104,6 +106,10 @@ def decide_batch(
                 cause = position
                 if message.allocation_id in state.grants:
                     continue
+            if message.terms.reservation:
+                for event in bookings.ask(message.allocation_id, request):
+                    yield position, event
+                continue
             asked[message.allocation_id] = position, request
             continue
         if isinstance(message, Advance):
@@ -112,11 +118,29 @@ def decide_batch(
             yield position, event
             if isinstance(event, OPENINGS):
                 cause = position
+    if state.bookings or state.reserving:
+        # Whatever of these happens is due to the newest of what has come.
+        last = max(len(messages) - 1, 0)
+        for event in _reserved(state, now_ms):
+            yield last, event
+            if isinstance(event, OPENINGS):
+                cause = last
     if asked or cause is not None:
         yield from grant_best_first(state, asked, cause, now_ms)
     if state.scaling is not None:
         for event in _scale(state, now_ms):
             yield len(messages) - 1, event
+
+
+def _reserved(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
+    """Let bookings begin that are due, and settle what waits for reservations."""
+    yield from bookings.begin(state, now_ms)
+    for found in bookings.settle(state):
+        if isinstance(found, tuple):
+            allocation_id, request, worker_id = found
+            yield granted_reserved(state, allocation_id, request, worker_id)
+        else:
+            yield found
 
 
 def _depends_on(message: ResourceMessage, asked: Asked) -> bool:
@@ -160,10 +184,7 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
         case EndReservation():
             yield from _end_reservation(state, message.reservation_id, "cancelled")
         case ConfigurePool():
-            about = (message.shared, message.ceiling, message.agent_types, message.breakers)
-            if about != (state.shared, state.ceiling, state.agent_types, state.breakers):
-                yield PoolConfigured(*about)
-                yield from breaker.settle(state)
+            yield from _configure(state, message)
         case TimerFired():
             yield from _timer(state, message.name, now_ms)
         case Advance():
@@ -173,12 +194,28 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
             raise AssertionError(f"{type(message).__name__} is decided with its batch")
 
 
+def _configure(state: PoolRecord, message: ConfigurePool) -> Iterator[PoolEvent]:
+    """Declare the pool anew; what its tenants may have is settled by the pool from now on, not by permits."""
+    sharing = (message.quotas, message.weights)
+    about = (message.shared, message.ceiling, message.agent_types, message.breakers, *sharing)
+    known = (state.shared, state.ceiling, state.agent_types, state.breakers, state.quotas, state.weights)
+    if about == known:
+        return
+    is_other_sharing = sharing != (state.quotas, state.weights)
+    yield PoolConfigured(*about)
+    yield from breaker.settle(state)
+    if is_other_sharing:
+        for allocation_id in [one for permits in state.permits.values() for one in permits]:
+            yield AllocationPermitWithdrawn(allocation_id)
+
+
 def _new(state: PoolRecord, message: RequestAllocation) -> Request | None:
     allocation_id = message.allocation_id
-    if allocation_id in state.grants or allocation_id in state.waiting:
+    if any(allocation_id in known for known in (state.grants, state.waiting, state.reserving)):
         return None
     affinity = message.affinity
-    shape = shape_of(message.agent_type, message.amounts, affinity)
+    of = message.holder.execution_id
+    shape = shape_of(message.agent_type, message.amounts, affinity, message.terms, of)
     return Request(
         message.holder,
         message.agent_type,
@@ -187,6 +224,7 @@ def _new(state: PoolRecord, message: RequestAllocation) -> Request | None:
         shape,
         affinity,
         message.estimate_ms,
+        terms=message.terms,
     )
 
 
@@ -199,7 +237,7 @@ def _use_reservation(
         return
     yield ReservationEnded(message.reservation_id, "used")
     need = need_of(state, message.agent_type, message.amounts)
-    if fits(state, reservation.worker_id, need, message.affinity):
+    if has_room(state, request) and fits(state, reservation.worker_id, need, message.affinity):
         yield granted(state, message.allocation_id, request, reservation.worker_id, Counter(), now_ms)
 
 
@@ -228,7 +266,7 @@ def _scale(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
 
 
 def _may_release(state: PoolRecord, message: ReleaseAllocation) -> bool:
-    if message.allocation_id in state.waiting:
+    if message.allocation_id in state.waiting or message.allocation_id in state.reserving:
         return True
     grant = state.grants.get(message.allocation_id)
     if grant is None:
@@ -252,7 +290,7 @@ def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked
 
 
 def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
-    if name == SCALING:
+    if name == SCALING or name.startswith(bookings.BOOKING):
         return
     if name.startswith(BREAKER):
         yield from breaker.due(state, name.removeprefix(BREAKER), now_ms)
@@ -325,9 +363,14 @@ def _client_left(state: PoolRecord, client_id: str) -> Iterator[PoolEvent]:
 
 
 def _reserve(state: PoolRecord, message: ReserveResources, now_ms: int) -> Iterator[PoolEvent]:
+    if message.starts_at:
+        yield from bookings.book(state, message)
+        return
     if message.reservation_id in state.reservations:
         return
-    worker_id = place(state, need_of(state, "", message.amounts))
+    need = need_of(state, "", message.amounts)
+    request = Request(Holder(), "", message.amounts, (), "", estimate_ms=message.ttl_ms)
+    worker_id = place(state, need, avoided=bookings.avoided(state, request, need, now_ms))
     if worker_id is not None:
         yield ReservationMade(
             message.reservation_id,
@@ -339,5 +382,5 @@ def _reserve(state: PoolRecord, message: ReserveResources, now_ms: int) -> Itera
 
 
 def _end_reservation(state: PoolRecord, reservation_id: str, reason: str) -> Iterator[PoolEvent]:
-    if reservation_id in state.reservations:
+    if reservation_id in state.reservations or reservation_id in state.bookings:
         yield ReservationEnded(reservation_id, reason)

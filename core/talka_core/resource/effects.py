@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.behaviour import Alert, Effect, Send, SetTimer
-from talka_core.resource import scaling, soundness
+from talka_core.resource import bookings, scaling, soundness
+from talka_core.resource.bookings import BOOKING
 from talka_core.resource.breaker import BREAKER, is_closed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.resource.placement import shortage
@@ -25,19 +26,14 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
     """Yield what one new fact calls for."""
     match event:
         case e.AllocationGranted():
-            yield _grant(state, event.allocation_id, state.grants[event.allocation_id])
-            if (counted := rate_key(event.fence)) in state.held_back:
-                yield _return(state, counted)
+            yield from _granted(state, event)
+        case e.GangGranted():
+            for granted in event.grants:
+                yield from _granted(state, granted)
         case e.AllocationFreed():
             yield _confirm_release(event.allocation_id, event.holder)
-        case e.AllocationQueued():
-            pass
         case e.AllocationRevoked():
-            grant = state.grants[event.allocation_id]
-            if grant.holder.execution_id:
-                yield _revoke(event.allocation_id, grant)
-            if str(grant.fence) in state.held_back:
-                yield _return(state, str(grant.fence))
+            yield from _revoked(state, event.allocation_id, state.grants[event.allocation_id])
         case e.PoolOwnershipTaken():
             for fence in state.held_back:
                 yield _return(state, fence)
@@ -62,11 +58,34 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
         case e.WorkerLost():
             message_to_worker = m.RejoinWorker(event.worker_id, event.incarnation)
             yield Send(Recipient.WORKER, message_to_worker, notice=True)
-        case e.ReservationMade():
-            yield _reserved(event.reservation_id, event.client_id, event.expires_at)
-            yield _expiry(state, event.reservation_id, event.expires_at)
+        case e.ReservationBooked() | e.ReservationMade():
+            yield from _reservation(state, event)
+        case e.AllocationRefused():
+            yield _refuse(event)
         case _:
             pass
+
+
+def _revoked(state: PoolRecord, allocation_id: str, grant: Grant) -> Iterator[Effect]:
+    if grant.holder.execution_id:
+        yield _revoke(allocation_id, grant)
+    if str(grant.fence) in state.held_back:
+        yield _return(state, str(grant.fence))
+
+
+def _reservation(state: PoolRecord, event: e.ReservationBooked | e.ReservationMade) -> Iterator[Effect]:
+    yield _reserved(event.reservation_id, event.client_id, event.expires_at)
+    if isinstance(event, e.ReservationBooked):
+        yield _beginning(state, event.reservation_id, event.starts_at)
+    elif event.is_booked:
+        return
+    yield _expiry(state, event.reservation_id, event.expires_at)
+
+
+def _granted(state: PoolRecord, event: e.AllocationGranted) -> Iterator[Effect]:
+    yield _grant(state, event.allocation_id, state.grants[event.allocation_id])
+    if (counted := rate_key(event.fence)) in state.held_back:
+        yield _return(state, counted)
 
 
 def resume(state: PoolRecord) -> Iterator[Effect]:
@@ -76,6 +95,9 @@ def resume(state: PoolRecord) -> Iterator[Effect]:
             yield _revoke(allocation_id, grant)
     for reservation_id, reservation in state.reservations.items():
         yield _expiry(state, reservation_id, reservation.expires_at)
+    for reservation_id, booking in state.bookings.items():
+        yield _beginning(state, reservation_id, booking.starts_at)
+        yield _expiry(state, reservation_id, booking.expires_at)
     for fence in state.held_back:
         yield _return(state, fence)
     yield from _breakers(state)
@@ -105,6 +127,8 @@ def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
             yield _answer_reservation(state, message)
         case m.TimerFired() if message.name == scaling.SCALING:
             yield from scaling.timers(state)
+        case m.EndReservation() if message.client_id:
+            yield _answer_end(state, message)
         case m.TimerFired() if message.name.startswith(SHARED):
             fence = message.name.removeprefix(SHARED)
             if fence in state.held_back:
@@ -152,12 +176,25 @@ def _is_on(state: PoolRecord, allocation_id: str, worker_id: str) -> bool:
 
 
 def _answer_reservation(state: PoolRecord, message: m.ReserveResources) -> Effect:
-    reservation = state.reservations.get(message.reservation_id)
-    if reservation is not None:
-        return _reserved(message.reservation_id, message.client_id, reservation.expires_at)
-    reason = shortage(state, "", message.amounts)
+    name = message.reservation_id
+    known = state.reservations.get(name) or state.bookings.get(name)
+    if known is not None and known.client_id == message.client_id:
+        return _reserved(name, message.client_id, known.expires_at)
+    if bookings.is_known(state, name):
+        reason = f"There is, or was, a reservation {name!r}: an id names one only."
+    elif message.starts_at:
+        reason = bookings.refusal(state, message)
+    else:
+        reason = shortage(state, "", message.amounts)
     refused = m.ReservationAnswered(message.client_id, message.reservation_id, reason=reason)
     return Send(Recipient.CLIENT, refused, notice=True)
+
+
+def _answer_end(state: PoolRecord, message: m.EndReservation) -> Effect:
+    _, reason = state.ended.get(message.reservation_id, (0, "never made"))
+    said = "" if reason == "cancelled" else reason
+    ended = m.ReservationAnswered(message.client_id, message.reservation_id, reason=said)
+    return Send(Recipient.CLIENT, ended, notice=True)
 
 
 def _grant(state: PoolRecord, allocation_id: str, grant: Grant) -> Effect:
@@ -213,6 +250,16 @@ def _confirm_drain(worker_id: str, incarnation: int) -> Effect:
 def _reserved(reservation_id: str, client_id: str, expires_at: int) -> Effect:
     message = m.ReservationAnswered(client_id, reservation_id, expires_at)
     return Send(Recipient.CLIENT, message, notice=True)
+
+
+def _beginning(state: PoolRecord, reservation_id: str, starts_at: int) -> Effect:
+    return SetTimer(state.pool, f"{BOOKING}{reservation_id}", starts_at)
+
+
+def _refuse(event: e.AllocationRefused) -> Effect:
+    holder = event.holder
+    about = (holder.task_id, holder.attempt, event.allocation_id, event.code, event.reason)
+    return Send(Recipient.SCHEDULER, m.RefuseAllocation(holder.execution_id, *about), notice=True)
 
 
 def _expiry(state: PoolRecord, reservation_id: str, expires_at: int) -> Effect:

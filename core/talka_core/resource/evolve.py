@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import assert_never
 
-from talka_core.resource import breaker, scaling, shared
+from talka_core.resource import accounts, breaker, scaling, shared
 from talka_core.resource.placement import claim_of, need_of, take
 from talka_core.resource.state import (
     LOST_KEPT,
     SLOTS,
+    Booking,
     Grant,
     PoolRecord,
     Request,
@@ -29,39 +30,29 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
     match event:
         case e.AllocationGranted():
             _grant(state, event, at)
+        case e.GangGranted():
+            for granted in event.grants:
+                _grant(state, granted, at)
         case e.AllocationFreed():
             _free(state, event, at)
         case e.AllocationQueued():
             _queue(state, event, at)
         case e.AllocationHolderChanged():
-            grant = state.grants[event.allocation_id]
-            breaker.failed(state, grant.agent_type, event.failed, at)
-            hands = grant.hands - (event.fence - grant.fence)
-            if grant.hands > 0 >= hands:
-                _end_permit(state, event.allocation_id, grant)
-            grant.hands = max(0, hands)
-            grant.holder, grant.fence, grant.ends_at = event.holder, event.fence, 0
-            scaling.handed_on(state, event.allocation_id, at)
+            _hand_on(state, event, at)
         case e.AllocationPermitWithdrawn():
             _end_permit(state, event.allocation_id, state.grants[event.allocation_id])
         case e.AllocationRevoked():
-            grant = state.grants[event.allocation_id]
-            grant.revoked = event.reason or "The worker is gone."
-            shared.hold_back(state, grant, event.lease_ms, at)
-            scaling.revoked(state, event.allocation_id)
+            _revoke(state, event, at)
         case e.WorkerJoined() | e.WorkerDraining() | e.WorkerLost():
             _worker(state, event)
-        case e.ReservationMade() | e.ReservationEnded():
+        case e.ReservationBooked() | e.ReservationMade() | e.ReservationEnded():
             _reservation(state, event)
+        case e.AllocationRefused():
+            state.reserving.pop(event.allocation_id, None)
         case e.PoolOwnershipTaken():
-            state.epoch = event.epoch
-            shared.restart_leases(state, at)
-            breaker.restart(state, at)
-            scaling.restart(state, at)
+            _restart(state, event, at)
         case e.PoolConfigured():
-            state.shared, state.ceiling, state.agent_types = event.shared, event.ceiling, event.agent_types
-            state.breakers = event.breakers
-            breaker.configured(state)
+            _configure(state, event)
         case e.BreakerOpened() | e.BreakerHalfOpened() | e.BreakerClosed():
             breaker.moved(state, event, at)
         case e.ScalingConfigured():
@@ -80,7 +71,7 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
     _leave_queue(state, event.allocation_id)
     breaker.granted(state, event)
     need = need_of(state, event.agent_type, event.amounts)
-    state.grants[event.allocation_id] = Grant(
+    grant = Grant(
         event.holder,
         event.agent_type,
         event.worker_id,
@@ -92,13 +83,49 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
         granted_at=at,
         shared=shared.start(state, event.fence, need.shared, at),
         ends_at=at + event.estimate_ms if event.estimate_ms else 0,
+        terms=event.terms,
     )
+    accounts.taken(state, grant)
+    state.grants[event.allocation_id] = grant
     if event.hands:
         state.permits.setdefault(event.holder.execution_id, {})[event.allocation_id] = None
     state.next_fence = event.fence + event.hands + 1
     if entry := state.workers.get(event.worker_id):
         take(entry, need)
     scaling.granted(state, event.allocation_id, at)
+
+
+def _hand_on(state: PoolRecord, event: e.AllocationHolderChanged, at: int) -> None:
+    grant = state.grants[event.allocation_id]
+    breaker.failed(state, grant.agent_type, event.failed, at)
+    hands = grant.hands - (event.fence - grant.fence)
+    if grant.hands > 0 >= hands:
+        _end_permit(state, event.allocation_id, grant)
+    grant.hands = max(0, hands)
+    grant.holder, grant.fence, grant.ends_at = event.holder, event.fence, 0
+    scaling.handed_on(state, event.allocation_id, at)
+
+
+def _revoke(state: PoolRecord, event: e.AllocationRevoked, at: int) -> None:
+    grant = state.grants[event.allocation_id]
+    if not grant.is_revoked:
+        accounts.taken(state, grant, -1)
+    grant.revoked = event.reason or "The worker is gone."
+    shared.hold_back(state, grant, event.lease_ms, at)
+    scaling.revoked(state, event.allocation_id)
+
+
+def _restart(state: PoolRecord, event: e.PoolOwnershipTaken, at: int) -> None:
+    state.epoch = event.epoch
+    shared.restart_leases(state, at)
+    breaker.restart(state, at)
+    scaling.restart(state, at)
+
+
+def _configure(state: PoolRecord, event: e.PoolConfigured) -> None:
+    state.shared, state.ceiling, state.agent_types = event.shared, event.ceiling, event.agent_types
+    state.breakers, state.quotas, state.weights = event.breakers, event.quotas, event.weights
+    breaker.configured(state)
 
 
 def _end_permit(state: PoolRecord, allocation_id: str, grant: Grant) -> None:
@@ -111,11 +138,14 @@ def _end_permit(state: PoolRecord, allocation_id: str, grant: Grant) -> None:
 
 
 def _free(state: PoolRecord, event: e.AllocationFreed, at: int) -> None:
-    grant = state.grants.pop(event.allocation_id, None)
+    grant = state.grants.get(event.allocation_id)
     if grant is None:
         _leave_queue(state, event.allocation_id)
         scaling.changed(state, at)
         return
+    if not grant.is_revoked:
+        accounts.taken(state, grant, -1)
+    del state.grants[event.allocation_id]
     _end_permit(state, event.allocation_id, grant)
     breaker.ended(state, grant, event, at)
     if not grant.is_revoked:
@@ -128,20 +158,40 @@ def _free(state: PoolRecord, event: e.AllocationFreed, at: int) -> None:
         _take(state, grant.worker_id, grant.agent_type, own, sign=-1)
 
 
-def _reservation(state: PoolRecord, event: e.ReservationMade | e.ReservationEnded) -> None:
+def _reservation(
+    state: PoolRecord, event: e.ReservationBooked | e.ReservationMade | e.ReservationEnded
+) -> None:
     match event:
+        case e.ReservationBooked():
+            state.bookings[event.reservation_id] = Booking(
+                event.client_id,
+                event.worker_id,
+                event.amounts,
+                event.starts_at,
+                event.expires_at,
+                event.tenant,
+            )
         case e.ReservationMade():
             part = shared.shared_of(state, event.amounts)
             state.reservations[event.reservation_id] = Reservation(
-                event.client_id, event.worker_id, event.amounts, event.expires_at, part
+                event.client_id, event.worker_id, event.amounts, event.expires_at, part, event.tenant
             )
+            state.bookings.pop(event.reservation_id, None)
             shared.take(state, part)
             _take(state, event.worker_id, "", shared.own_of(event.amounts, part))
         case e.ReservationEnded():
+            state.bookings.pop(event.reservation_id, None)
+            _remember_end(state, event)
             if ended := state.reservations.pop(event.reservation_id, None):
                 shared.take(state, ended.shared, sign=-1)
                 own = shared.own_of(ended.amounts, ended.shared)
                 _take(state, ended.worker_id, "", own, sign=-1)
+
+
+def _remember_end(state: PoolRecord, event: e.ReservationEnded) -> None:
+    state.ended[event.reservation_id] = state.version, event.reason
+    if len(state.ended) > LOST_KEPT:
+        del state.ended[min(state.ended, key=lambda reservation_id: state.ended[reservation_id])]
 
 
 def _take(
@@ -154,8 +204,9 @@ def _take(
 
 
 def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
-    shape = shape_of(event.agent_type, event.amounts, event.affinity)
-    state.waiting[event.allocation_id] = Request(
+    of = event.holder.execution_id
+    shape = shape_of(event.agent_type, event.amounts, event.affinity, event.terms, of)
+    request = Request(
         event.holder,
         event.agent_type,
         event.amounts,
@@ -164,7 +215,12 @@ def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
         event.affinity,
         event.estimate_ms,
         at,
+        event.terms,
     )
+    if event.terms.reservation:
+        state.reserving[event.allocation_id] = request
+        return
+    state.waiting[event.allocation_id] = request
     state.arrivals += 1
     queue, place = state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id)
     if queue and place < queue[-1]:
@@ -177,6 +233,7 @@ def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
 def _leave_queue(state: PoolRecord, allocation_id: str) -> None:
     request = state.waiting.pop(allocation_id, None)
     if request is None:
+        state.reserving.pop(allocation_id, None)
         return
     queue = state.queues[request.shape]
     position = bisect_left(queue, (request.rank, 0, ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from talka_core.keys import is_keyed
@@ -54,13 +55,15 @@ def take(entry: WorkerEntry, need: Need) -> None:
         free[need.own_slot] -= 1000
 
 
-def place(state: PoolRecord, need: Need, affinity: Affinity = ANYWHERE, avoided: str = "") -> str | None:
+def place(
+    state: PoolRecord, need: Need, affinity: Affinity = ANYWHERE, avoided: Collection[str] = ()
+) -> str | None:
     """Return the worker that suits best and stays least loaded, or None when it fits nowhere now.
 
     The load is the largest share in use of any resource that the request
     needs; ties go to the smaller worker id, so the choice is deterministic.
     What the pool has as a whole must be free there, and asks nothing of the worker.
-    ``avoided`` is held for a better request.
+    ``avoided`` are held for a better request.
     """
     if need.shared and not is_free(state, need.shared):
         return None
@@ -78,12 +81,12 @@ def place(state: PoolRecord, need: Need, affinity: Affinity = ANYWHERE, avoided:
     return best[1] if best else None
 
 
-def _place_where(state: PoolRecord, need: Need, affinity: Affinity, avoided: str) -> str | None:
-    """Return the worker, but for the avoided one, that suits the labels best; then the load decides."""
+def _place_where(state: PoolRecord, need: Need, affinity: Affinity, avoided: Collection[str]) -> str | None:
+    """Return the worker, but for the avoided ones, that suits the labels best; then the load decides."""
     fitting = (
         (labels.distance(worker_id, entry, affinity), load, worker_id)
         for worker_id, entry in state.workers.items()
-        if worker_id != avoided
+        if worker_id not in avoided
         and may_run(entry, need)
         and labels.admits(entry, affinity)
         and (load := _load(entry, need)) is not None

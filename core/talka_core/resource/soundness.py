@@ -22,7 +22,10 @@ WORKERS_MAX = 10_000
 def fault(message: m.ResourceMessage) -> str:
     """Say what makes no sense about the message; nothing if it is sound."""
     match message:
-        case m.RequestAllocation() | m.ReserveResources():
+        case m.RequestAllocation():
+            limits = {f"limits of {name}": most for name, most in message.terms.limits.items()}
+            return _wrong("asks for", message.amounts | limits)
+        case m.ReserveResources():
             return _wrong("asks for", message.amounts)
         case m.RegisterWorker():
             slots = {
@@ -31,7 +34,7 @@ def fault(message: m.ResourceMessage) -> str:
             }
             return _wrong("offers", message.capacity | slots)
         case m.ConfigurePool():
-            return _wrong("declares", message.shared | (message.ceiling or {}))
+            return _wrong("declares", message.shared | (message.ceiling or {})) or _unfair(message)
         case m.ScalePool(policy=ScalingPolicy() as policy):
             return scaling_fault(policy)
         case _:
@@ -69,6 +72,16 @@ def _wrong(verb: str, amounts: dict[str, float]) -> str:
     for name, amount in amounts.items():
         if not 0 <= amount <= AMOUNT_MAX:
             return f"{verb} {amount:g} of {name!r}, which is no amount."
+    return ""
+
+
+def _unfair(message: m.ConfigurePool) -> str:
+    for tenant, quota in message.quotas.items():
+        if wrong := _wrong(f"grants tenant {tenant!r}", quota):
+            return wrong
+    for tenant, weight in message.weights.items():
+        if not 0 < weight <= AMOUNT_MAX:
+            return f"declares {weight:g} as the weight of tenant {tenant!r}, which is none."
     return ""
 
 

@@ -18,10 +18,13 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from talka_protocols.events import ANYWHERE, Affinity, Holder
+from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, Holder, Terms
 from talka_protocols.policies import Breaker, ScalingPolicy
+from talka_protocols.workflow import DEFAULT_TENANT
 
 SLOTS = "slots"
+GANG = "gang|"
+"""Begins the shape of a gang's requests, so that all of them wait in one queue."""
 HANDS = 64
 """How often one grant may be handed on before the pool is asked again."""
 HANDS_MS = 30_000
@@ -93,6 +96,7 @@ class Grant(Struct, gc=False):
     revoked: str = ""
     shared: Amounts = field(default_factory=Amounts)
     ends_at: int = 0
+    terms: Terms = ORDINARY
 
     @property
     def is_revoked(self) -> bool:
@@ -111,6 +115,7 @@ class Request(Struct, frozen=True, gc=False):
     affinity: Affinity = ANYWHERE
     estimate_ms: int = 0
     queued_at: int = 0
+    terms: Terms = ORDINARY
 
 
 class Reservation(Struct):
@@ -121,6 +126,26 @@ class Reservation(Struct):
     amounts: dict[str, float]
     expires_at: int
     shared: Amounts = field(default_factory=Amounts)
+    tenant: str = DEFAULT_TENANT
+
+
+class Booking(Struct, frozen=True):
+    """Amounts that will be kept on a worker between two instants (milliseconds)."""
+
+    client_id: str
+    worker_id: str
+    amounts: dict[str, float]
+    starts_at: int
+    expires_at: int
+    tenant: str = DEFAULT_TENANT
+
+
+class Hold(Struct):
+    """A worker held for somebody until it probably begins, 0 if nobody knows; ``spare`` is what it leaves."""
+
+    worker_id: str
+    until: int
+    spare: Amounts
 
 
 class HeldBack(Struct, frozen=True):
@@ -188,7 +213,11 @@ class PoolRecord(Struct):
     ``shared`` is what the pool has as a whole, ``shared_used`` what of it is
     not free, and ``held_back`` what of that was lost, by the fence it was lost at.
     ``breakers`` are the circuit breakers by agent type, and ``circuits`` where
-    those stand that have counted anything.
+    those stand that have counted anything. ``quotas`` and ``weights`` are those of
+    tenants, and ``accounts`` what tenants and limited executions have; see ``accounts``.
+    ``bookings`` are reservations that have not begun, ``reserving`` the requests
+    that name a reservation and wait for it, and ``ended`` the newest that have
+    ended, with the versions at which they did and why.
     """
 
     pool: str
@@ -212,6 +241,12 @@ class PoolRecord(Struct):
     breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
     circuits: dict[str, Circuit] = field(default_factory=dict[str, Circuit])
     scaling: Scaling | None = None
+    quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    weights: dict[str, float] = field(default_factory=dict[str, float])
+    accounts: dict[str, Amounts] | None = None
+    bookings: dict[str, Booking] = field(default_factory=dict[str, Booking])
+    reserving: dict[str, Request] = field(default_factory=dict[str, Request])
+    ended: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
 
 
 def initial(pool: str) -> PoolRecord:
@@ -219,9 +254,21 @@ def initial(pool: str) -> PoolRecord:
     return PoolRecord(pool)
 
 
-def shape_of(agent_type: str, amounts: dict[str, float], affinity: Affinity = ANYWHERE) -> str:
-    """Name what decides where a request fits, so that equal requests share one queue."""
+def shape_of(
+    agent_type: str,
+    amounts: dict[str, float],
+    affinity: Affinity = ANYWHERE,
+    terms: Terms = ORDINARY,
+    execution_id: str = "",
+) -> str:
+    """Name what decides where and whether a request fits, so that equal requests share one queue."""
     shape = _shape(agent_type, tuple(amounts.items()))
+    if terms is not ORDINARY and terms != ORDINARY:
+        shape += f"|tenant={terms.tenant!r}"
+        if terms.limits:
+            shape += f"|of={execution_id!r}"
+        if terms.gang:
+            return f"{GANG}{terms.gang}|tenant={terms.tenant!r}"
     if not affinity.requires:
         return shape
     return shape + "".join(f"|@{name}={value!r}" for name, value in sorted(affinity.requires.items()))

@@ -26,6 +26,7 @@ from talka_protocols.messages import (
     AttemptFinished,
     AttemptStarted,
     Outcome,
+    RefuseAllocation,
     RevokeAllocation,
 )
 from talka_protocols.states import FINAL_TASK_STATUSES, Health, TaskStatus
@@ -127,6 +128,29 @@ def not_started(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[E
     if record.status is TaskStatus.QUEUED:
         yield TaskWithdrawn(task_id, record.attempt)
     yield from _too_late(state, task_id, now_ms, "did not get its resources")
+    yield from dispatch(state, now_ms)
+    yield from endings.conclude(state)
+
+
+def denied(
+    state: ExecutionRecord, message: RevokeAllocation | RefuseAllocation, now_ms: int
+) -> Iterator[ExecutionEvent]:
+    """Take what the pool says of an allocation that it takes back, or will never grant."""
+    if isinstance(message, RevokeAllocation):
+        yield from revoked(state, message, now_ms)
+    else:
+        yield from refused(state, message, now_ms)
+
+
+def refused(state: ExecutionRecord, message: RefuseAllocation, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Let a task fail whose resources the pool will never grant."""
+    record = state.tasks.get(message.task_id)
+    is_asked = record is not None and record.status is TaskStatus.QUEUED
+    if record is None or not is_asked or record.allocation_id != message.allocation_id:
+        return
+    yield TaskWithdrawn(message.task_id, record.attempt)
+    error = TaskFailure(message.code, message.reason)
+    yield from failures.failed(state, message.task_id, now_ms, error, now_ms)
     yield from dispatch(state, now_ms)
     yield from endings.conclude(state)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from talka_core.inputs import bind
 from talka_core.payloads import SubWorkflowPayload, read
@@ -32,7 +33,7 @@ from talka_protocols.messages import (
     SubmitWorkflow,
 )
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
-from talka_protocols.workflow import INLINE_BYTES_MAX, ClaimCheck
+from talka_protocols.workflow import DEFAULT_TENANT, INLINE_BYTES_MAX, ClaimCheck
 
 _GOOD = (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL)
 
@@ -71,12 +72,18 @@ def finished(state: ExecutionRecord, message: ChildFinished, now_ms: int) -> Ite
 
 
 def submission(state: ExecutionRecord, task_id: str) -> SubmitWorkflow:
-    """Return what asks the planner for a task's sub-workflow, its inputs put in."""
+    """Return what asks the planner for a task's sub-workflow, its inputs put in.
+
+    It counts on its parent's account, unless it names a tenant of its own.
+    """
     record, definition = state.tasks[task_id], state.index.tasks[task_id].workflow
     assert definition is not None, "checked before anything was stored"
     payload: SubWorkflowPayload = read(WORKFLOW, payload_of(state, task_id))
     parent = Parent(state.execution_id, task_id, record.attempt, payload.output)
-    return SubmitWorkflow(record.awaited, bind(definition, payload.inputs), parent=parent)
+    bound = bind(definition, payload.inputs)
+    if state.workflow is not None and bound.config.tenant == DEFAULT_TENANT:
+        bound = replace(bound, config=replace(bound.config, tenant=state.workflow.config.tenant))
+    return SubmitWorkflow(record.awaited, bound, parent=parent)
 
 
 def cancellation(state: ExecutionRecord, task_id: str) -> CancelExecution:

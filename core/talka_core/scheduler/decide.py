@@ -19,6 +19,7 @@ from talka_core.scheduler import (
     endings,
     extending,
     forking,
+    gangs,
     pausing,
     progress,
     proposing,
@@ -61,6 +62,7 @@ from talka_protocols.messages import (
     PauseExecution,
     ProposeBaseline,
     RecordProgress,
+    RefuseAllocation,
     ReleaseTask,
     ReportEnd,
     ReprioritizeExecution,
@@ -98,6 +100,13 @@ Arrival = (
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
     """Yield what the message makes happen; see ``behaviour.step``."""
+    yield from _follow(state, message, now_ms)
+    if state.index.gangs:
+        yield from _mend_gangs(state, now_ms)
+    yield from rollback.proceed(state, now_ms)
+
+
+def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
     match message:
         case AttemptFinished():
             yield from attempts.finished(state, message, now_ms)
@@ -142,8 +151,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             | SettleChild()
         ):
             yield from _arrived(state, message, now_ms)
-        case RevokeAllocation():
-            yield from attempts.revoked(state, message, now_ms)
+        case RevokeAllocation() | RefuseAllocation():
+            yield from attempts.denied(state, message, now_ms)
         case WithdrawPermit():
             yield from _withdrawn(state, message)
         case TimerFired():
@@ -152,7 +161,14 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
             pass
         case Advance():
             yield from _advance(state, now_ms)
-    yield from rollback.proceed(state, now_ms)
+
+
+def _mend_gangs(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
+    """Let gangs of which a member has gone be asked for anew, without it."""
+    before = state.version
+    yield from gangs.dissolve(state)
+    if state.version != before:
+        yield from dispatch(state, now_ms)
 
 
 def _asked(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.scheduler import locality, waiting
+from talka_core.scheduler import gangs, locality, waiting
 from talka_core.scheduler.ranking import rank_of
 from talka_core.scheduler.state import KEEP_MS, ExecutionRecord
 from talka_protocols.events import (
@@ -35,6 +35,12 @@ def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
     goes back, as the task may be waiting for just that.
     """
     while state.may_start and _has_room(state) and (task_id := _next(state)):
+        members = gangs.together(state, task_id)
+        if len(members) > 1 or gangs.has_asked(state, task_id):
+            if not _has_room(state, len(members)):
+                break
+            yield from gangs.ask(state, members)
+            continue
         source = _kept_for(state, task_id, now_ms)
         if source is None:
             yield TaskQueued(task_id, state.tasks[task_id].attempt + 1, locality.near(state, task_id))
@@ -73,8 +79,9 @@ def is_held(state: ExecutionRecord, task_id: str) -> bool:
     """Tell whether a ready task is to leave the resources to those that have them first by the baseline.
 
     That counts only while all goes as the baseline knows, and never keeps the execution from going on.
+    A baseline knows no gangs, so that it holds none of their members.
     """
-    if state.is_off_baseline or not state.active:
+    if state.is_off_baseline or not state.active or task_id in state.index.ganged:
         return False
     links = state.index.links.get(task_id, ())
     return any(state.tasks[linked].status not in FINAL_TASK_STATUSES for linked in links)
@@ -88,9 +95,10 @@ def _next(state: ExecutionRecord) -> str:
     if state.is_rolling_back:
         undoing = [entry for entry in state.ready if state.tasks[entry[1]].undoes]
         return min(undoing)[1] if undoing else ""
-    if not state.index.links:
+    if not state.index.links and not state.index.gangs:
         return state.ready[0][1] if state.ready else ""
-    return next((task_id for _, task_id in state.ready if not is_held(state, task_id)), "")
+    free = (task_id for _, task_id in state.ready if not is_held(state, task_id))
+    return next((task_id for task_id in free if not gangs.is_incomplete(state, task_id)), "")
 
 
 def release_kept(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
@@ -133,7 +141,11 @@ def _needs_the_same(state: ExecutionRecord, task_id: str, heir: str) -> bool:
 
     A start that counts against a rate is always the pool's to allow.
     """
+    if heir in state.index.ganged and gangs.is_ganged(state, heir):
+        return False
     tasks, amounts = state.index.tasks, state.index.amounts
+    if tasks[heir].reservation:
+        return False
     is_newer = state.tasks[task_id].fence + 1 > _newest_fence(state, heir)
     is_same_type = tasks[heir].agent_type == tasks[task_id].agent_type and tasks[heir].rate is None
     is_same_place = tasks[heir].requires == tasks[task_id].requires
@@ -146,6 +158,6 @@ def _newest_fence(state: ExecutionRecord, task_id: str) -> int:
     return max(record.newest_fence, undone)
 
 
-def _has_room(state: ExecutionRecord) -> bool:
+def _has_room(state: ExecutionRecord, count: int = 1) -> bool:
     limit = state.workflow.config.max_parallel if state.workflow else None
-    return limit is None or state.active < limit
+    return limit is None or state.active + count <= limit

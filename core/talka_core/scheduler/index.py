@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from talka_core.conditions import RESULT, Condition, loop_text, parse, paths_of
 from talka_core.dataflow import loop_references_of, references_of, references_of_fallback
+from talka_core.gangs import gangs_of
 from talka_core.graph import TaskGraph, analyse, duration_of
 from talka_core.keys import amounts_of
 from talka_core.references import Reference
@@ -31,7 +32,8 @@ class WorkflowIndex(Struct):
     ``joins`` holds only those that are not ``all``, ``conditions`` those of
     tasks that have one. ``items`` are the tasks that a map became, and ``maps``
     where each of them came from. ``originals`` are tasks in whose place their
-    fallbacks stand. ``links`` are the tasks whose resources a task takes over by
+    fallbacks stand. ``gangs`` are the members of each gang, and ``ganged`` the
+    gang of each member. ``links`` are the tasks whose resources a task takes over by
     the baseline schedule.
     """
 
@@ -47,6 +49,8 @@ class WorkflowIndex(Struct):
     items: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     maps: dict[str, str] = field(default_factory=dict[str, str])
     groups: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    gangs: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    ganged: dict[str, str] = field(default_factory=dict[str, str])
     links: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     amounts: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     references: dict[str, Sequence[Reference]] = field(default_factory=dict[str, Sequence[Reference]])
@@ -82,6 +86,7 @@ def index_of(
     for task in workflow.tasks:
         if task.group:
             index.groups.setdefault(task.group, []).append(task.id)
+    _take_gangs(index, workflow.tasks)
     _find_references(index, workflow.tasks)
     return index
 
@@ -101,6 +106,7 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
         index.ranks[task.id] = rank_beside(
             workflow, task, index.positions[task.id], index.ranking, index.ranks.get(addition.by)
         )
+    _take_gangs(index, addition.tasks, f"{addition.by}/")
     if addition.reason == MAP:
         index.items.setdefault(addition.by, []).extend(task.id for task in addition.tasks)
         index.maps |= {task.id: addition.by for task in addition.tasks}
@@ -108,6 +114,13 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
         index.successors[edge.from_task].append(edge.to_task)
         index.predecessors[edge.to_task].append(edge.from_task)
     _find_references(index, addition.tasks)
+
+
+def _take_gangs(index: WorkflowIndex, tasks: Sequence[Task], by: str = "") -> None:
+    """Remember who belongs together; a gang that was added is none that there was before."""
+    for name, members in gangs_of(tasks).items():
+        index.gangs[by + name] = members
+        index.ganged |= dict.fromkeys(members, by + name)
 
 
 def rank_anew(

@@ -14,6 +14,7 @@ from talka_core.scheduler.inputs import inputs_of
 from talka_core.scheduler.locality import affinity_of
 from talka_core.scheduler.names import effect_key
 from talka_core.scheduler.state import ExecutionRecord, Return, TaskRecord
+from talka_core.scheduler.terms import terms_of
 from talka_core.scheduler.waiting import UNDOING, WORKFLOW
 from talka_protocols import messages as m
 from talka_protocols.events import Holder
@@ -53,6 +54,7 @@ def request(state: ExecutionRecord, task_id: str, record: TaskRecord) -> Effect:
         record.rank,
         affinity=affinity_of(state, task_id),
         estimate_ms=ceil(1000 * (state.index.tasks[task_id].estimated_seconds or 0)),
+        terms=terms_of(state, task_id, record),
     )
     return Send(Recipient.RESOURCE, message)
 

@@ -80,6 +80,8 @@ class TaskRecord(Struct, gc=False):
     ``unwanted_reason`` why. ``is_overdue`` says that the attempt did not start in
     time, so that its worker was asked not to start it any more;
     ``paused_version`` is the version at which the pause began that it is in.
+    Under the name ``gang`` it was asked for with others,
+    so many ``members`` in all, and 0 once it has been granted so.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -137,6 +139,8 @@ class TaskRecord(Struct, gc=False):
     unwanted_reason: str = ""
     is_overdue: bool = False
     paused_version: int = 0
+    gang: str = ""
+    members: int = 0
 
     @property
     def is_failure(self) -> bool:

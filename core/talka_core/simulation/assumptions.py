@@ -2,7 +2,8 @@
 
 Every task succeeds in its first attempt and returns nothing. So a condition
 counts as met, a map and a loop run once, a signal or an answer comes after the
-task's estimate, and a sub-workflow is a wait as long as its critical path.
+task's estimate, and a sub-workflow is a wait as long as its critical path. No
+reservation is made in advance, so a task that names one asks like any other.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ def _assumed(task: Task, real: float | None) -> Task:
         reads=(),
         writes=(),
         requires={},
+        reservation="",
         prefers={},
     )
 

@@ -70,11 +70,16 @@ class TaskReady(Fact, frozen=True, gc=False):
 
 
 class TaskQueued(Fact, frozen=True, gc=False):
-    """The pool is asked for the task's resources, rather on the worker ``near`` what it takes in."""
+    """The pool is asked for the task's resources, rather on the worker ``near`` what it takes in.
+
+    Under the name ``gang`` it is asked for so many ``members`` together.
+    """
 
     task_id: str
     attempt: int
     near: str = ""
+    gang: str = ""
+    members: int = 0
 
 
 class TaskScheduled(Fact, frozen=True, gc=False):

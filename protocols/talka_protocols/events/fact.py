@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from talka_protocols.workflow import DEFAULT_TENANT
+
 
 class Fact(Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
     """Root of all events."""
@@ -44,6 +46,25 @@ class Affinity(Struct, frozen=True, omit_defaults=True):
 
 
 ANYWHERE = Affinity()
+
+
+class Terms(Struct, frozen=True, omit_defaults=True):
+    """On whose account a request counts, and with what it is granted together.
+
+    It counts against the quotas and the share of its ``tenant``. The live
+    allocations of its execution never exceed ``limits`` together. A ``gang``
+    of so many ``members`` is granted as a whole or not at all. ``reservation``
+    names one that was made in advance, whose resources it uses.
+    """
+
+    tenant: str = DEFAULT_TENANT
+    limits: dict[str, float] = {}
+    gang: str = ""
+    members: int = 0
+    reservation: str = ""
+
+
+ORDINARY = Terms()
 
 
 class Parent(Struct, frozen=True, omit_defaults=True, gc=False):

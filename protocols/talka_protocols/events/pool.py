@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from talka_protocols.events.fact import ANYWHERE, Affinity, Fact, Holder
+from talka_protocols.events.fact import ANYWHERE, ORDINARY, Affinity, Fact, Holder, Terms
 from talka_protocols.policies import Breaker, ScalingPolicy
+from talka_protocols.workflow import DEFAULT_TENANT
 
 
 class PoolOwnershipTaken(Fact, frozen=True, gc=False):
@@ -51,6 +52,7 @@ class AllocationQueued(Fact, frozen=True, gc=False):
     rank: tuple[float, ...] = ()
     affinity: Affinity = ANYWHERE
     estimate_ms: int = 0
+    terms: Terms = ORDINARY
 
 
 class AllocationGranted(Fact, frozen=True, gc=False):
@@ -66,6 +68,14 @@ class AllocationGranted(Fact, frozen=True, gc=False):
     hands: int = 0
     hands_until: int = 0
     estimate_ms: int = 0
+    terms: Terms = ORDINARY
+
+
+class GangGranted(Fact, frozen=True, gc=False):
+    """A gang got its resources: all of its members, in one decision."""
+
+    gang: str
+    grants: tuple[AllocationGranted, ...]
 
 
 class AllocationHolderChanged(Fact, frozen=True, gc=False):
@@ -100,6 +110,15 @@ class AllocationFreed(Fact, frozen=True, gc=False):
     is_success: bool = False
 
 
+class AllocationRefused(Fact, frozen=True, gc=False):
+    """A request can never be granted, such as one that names a reservation which is used or has expired."""
+
+    allocation_id: str
+    holder: Holder
+    code: str
+    reason: str
+
+
 class AllocationRevoked(Fact, frozen=True, gc=False):
     """The allocation's worker, or its client, is gone; its holder is told until it gives it back.
 
@@ -118,6 +137,8 @@ class PoolConfigured(Fact, frozen=True, gc=False):
     ceiling: dict[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
     breakers: dict[str, Breaker] = {}
+    quotas: dict[str, dict[str, float]] = {}
+    weights: dict[str, float] = {}
 
 
 class BreakerOpened(Fact, frozen=True, gc=False):
@@ -185,14 +206,28 @@ class SharedReturned(Fact, frozen=True, gc=False):
     is_rate: bool = False
 
 
+class ReservationBooked(Fact, frozen=True, gc=False):
+    """Amounts will be kept on a worker from ``starts_at`` on, for a task of the ``tenant`` that names it."""
+
+    reservation_id: str
+    client_id: str
+    worker_id: str
+    amounts: dict[str, float]
+    starts_at: int
+    expires_at: int
+    tenant: str = DEFAULT_TENANT
+
+
 class ReservationMade(Fact, frozen=True, gc=False):
-    """Amounts are kept on a worker until used, cancelled or expired."""
+    """Amounts are kept on a worker until used, cancelled or expired; if ``is_booked``, as was booked."""
 
     reservation_id: str
     client_id: str
     worker_id: str
     amounts: dict[str, float]
     expires_at: int
+    tenant: str = DEFAULT_TENANT
+    is_booked: bool = False
 
 
 class ReservationEnded(Fact, frozen=True, gc=False):
@@ -204,6 +239,7 @@ class ReservationEnded(Fact, frozen=True, gc=False):
 
 PoolEvent = (
     AllocationGranted
+    | GangGranted
     | AllocationFreed
     | AllocationQueued
     | AllocationHolderChanged
@@ -212,6 +248,8 @@ PoolEvent = (
     | WorkerJoined
     | WorkerDraining
     | WorkerLost
+    | AllocationRefused
+    | ReservationBooked
     | ReservationMade
     | ReservationEnded
     | PoolOwnershipTaken

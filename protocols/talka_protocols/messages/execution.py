@@ -232,6 +232,16 @@ class GrantAllocation(ToExecution, frozen=True, gc=False):
     is_shared: bool = False
 
 
+class RefuseAllocation(ToExecution, frozen=True, gc=False):
+    """The pool will never grant what was asked for."""
+
+    task_id: str
+    attempt: int
+    allocation_id: str
+    code: str
+    reason: str
+
+
 class RevokeAllocation(ToExecution, frozen=True, gc=False):
     """The allocation's worker is gone."""
 
@@ -364,6 +374,7 @@ SchedulerMessage = (
     | AttemptStarted
     | RecordProgress
     | GrantAllocation
+    | RefuseAllocation
     | ConfirmRelease
     | ConfirmHandOn
     | StartExecution

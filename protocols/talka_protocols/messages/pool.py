@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from msgspec import field
 
-from talka_protocols.events import ANYWHERE, Affinity, Holder
+from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, Holder, Terms
 from talka_protocols.messages.kinds import Advance, TimerFired, ToPool
 from talka_protocols.policies import Breaker, ScalingPolicy
 from talka_protocols.states import Health
+from talka_protocols.workflow import DEFAULT_TENANT
 
 
 class RequestAllocation(ToPool, frozen=True, gc=False):
@@ -21,6 +22,7 @@ class RequestAllocation(ToPool, frozen=True, gc=False):
     reservation_id: str = ""
     affinity: Affinity = ANYWHERE
     estimate_ms: int = 0
+    terms: Terms = ORDINARY
 
 
 class ReleaseAllocation(ToPool, frozen=True, gc=False):
@@ -88,13 +90,18 @@ class ClientLeft(ToPool, frozen=True, gc=False):
 
 
 class ReserveResources(ToPool, frozen=True, gc=False):
-    """A client wants amounts kept for it; ``ttl_ms`` counts from the grant."""
+    """A client wants amounts kept for it, for ``ttl_ms`` from now or from ``starts_at`` (milliseconds) on.
+
+    What starts later is for a task of the ``tenant`` that names it.
+    """
 
     reservation_id: str
     client_id: str
     amounts: dict[str, float] = {}
     agent_type: str = ""
     ttl_ms: int = 60_000
+    starts_at: int = 0
+    tenant: str = DEFAULT_TENANT
 
 
 class EndReservation(ToPool, frozen=True, gc=False):
@@ -110,12 +117,16 @@ class ConfigurePool(ToPool, frozen=True, gc=False):
     ``shared`` are amounts that the pool has as a whole. ``ceiling`` is the most
     that one worker will ever offer, and ``agent_types`` what will ever be
     served; None leaves them open. ``breakers`` are the circuit breakers by agent type.
+    ``quotas`` are the most that a tenant may have at once, by tenant and resource,
+    and ``weights`` how much more of the pool a tenant is due than one of weight 1.
     """
 
     shared: dict[str, float] = {}
     ceiling: dict[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
     breakers: dict[str, Breaker] = {}
+    quotas: dict[str, dict[str, float]] = {}
+    weights: dict[str, float] = {}
 
 
 class ScalePool(ToPool, frozen=True, gc=False):

@@ -35,6 +35,8 @@ class Flags:
     breakers: Mapping[str, Breaker] = field(default_factory=dict[str, Breaker])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     scaling: ScalingPolicy | None = None
+    quotas: Mapping[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -61,6 +63,8 @@ class Flags:
             "--shared": self.shared,
             "--breaker": self.breakers,
             "--label": self.labels,
+            "--quota": self.quotas,
+            "--weight": self.weights,
             "--durability": self.durability,
             "--processes": self.processes,
             "--allow-module": self.allow_modules,
@@ -111,6 +115,8 @@ def local_options(target: Target, flags: Flags, machines: Sequence[Mapping[str, 
         breakers=dict(flags.breakers),
         labels=dict(flags.labels),
         scaling=flags.scaling,
+        quotas=dict(flags.quotas),
+        weights=dict(flags.weights),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from talka_core.custom_strategies import PLUGGED_IN
+from talka_core.sharing import check_sharing
 from talka_core.spelling import did_you_mean
 from talka_core.validation import check
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
@@ -34,6 +35,7 @@ class Request:
     deadline: str | None = None
     deadlines: str = "warn"
     improve_s: float = 0.0
+    tenant: str | None = None
     is_open: bool = False
     """The inputs of a file are given later."""
 
@@ -97,6 +99,10 @@ def load_workflow(request: Request) -> Loaded:
     if request.strategy is not None:
         config = with_strategy(workflow.config, request.strategy)
         workflow = msgspec.structs.replace(workflow, config=config)
+    if request.tenant is not None:
+        config = msgspec.structs.replace(workflow.config, tenant=request.tenant)
+        workflow = msgspec.structs.replace(workflow, config=config)
+        check_sharing(workflow)
     workflow = with_deadline(workflow, request.deadline)
     if request.improve_s:
         check_improvable(workflow)

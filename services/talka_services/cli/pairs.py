@@ -59,6 +59,40 @@ def parse_breakers(pairs: Iterable[str], option: str = "--breaker") -> dict[str,
     return breakers
 
 
+def parse_quotas(pairs: Iterable[str], option: str = "--quota") -> dict[str, dict[str, float]]:
+    """Return TENANT:NAME=AMOUNT pairs as the amounts of each tenant.
+
+    Raises:
+        UsageError: a pair is malformed, negative or given twice.
+    """
+    quotas: dict[str, list[str]] = {}
+    for pair in pairs:
+        tenant, colon, amount = pair.partition(":")
+        if not colon or not tenant.strip():
+            raise UsageError(
+                f"{option} {pair!r} is not of the form TENANT:NAME=AMOUNT.",
+                hint=f"For example {option} team-a:cpu_cores=8.",
+            )
+        quotas.setdefault(tenant.strip(), []).append(amount)
+    return {
+        tenant: parse_amounts(amounts, f"{option} {tenant}:") for tenant, amounts in sorted(quotas.items())
+    }
+
+
+def parse_weights(pairs: Iterable[str], option: str = "--weight") -> dict[str, float]:
+    """Return TENANT=WEIGHT pairs as a dict.
+
+    Raises:
+        UsageError: a pair is malformed, not above 0, or given twice.
+    """
+    weights = parse_amounts(pairs, option)
+    if wrong := [tenant for tenant, weight in weights.items() if weight <= 0]:
+        raise UsageError(
+            f"{option} {wrong[0]} is 0.", hint="Give a number above 0; 2 is due twice as much as 1."
+        )
+    return weights
+
+
 def parse_labels(pairs: Iterable[str], option: str = "--label") -> dict[str, str]:
     """Return NAME=VALUE pairs as a dict.
 

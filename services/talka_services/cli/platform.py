@@ -13,7 +13,15 @@ from talka_protocols.messages import Recipient
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import UsageError
-from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels, parse_objects, parse_scaling
+from talka_services.cli.pairs import (
+    parse_amounts,
+    parse_breakers,
+    parse_labels,
+    parse_objects,
+    parse_quotas,
+    parse_scaling,
+    parse_weights,
+)
 from talka_services.cli.projecting import projector
 from talka_services.cli.running import (
     AllowCommands,
@@ -22,8 +30,10 @@ from talka_services.cli.running import (
     Capacity,
     Durability,
     Labels,
+    Quotas,
     Shared,
     TimeScale,
+    Weights,
     Workers,
 )
 from talka_services.cli.screen import print_json
@@ -120,6 +130,8 @@ def up(
     token_file: TokenFile = None,
     allow_host: AllowHost = None,
     insecure: Insecure = False,
+    quota: Quotas = None,
+    weight: Weights = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -151,6 +163,8 @@ def up(
         parse_breakers(breaker or ()),
         parse_labels(label or ()),
         parse_scaling(scale) if scale else None,
+        parse_quotas(quota or ()),
+        parse_weights(weight or ()),
     )
     run_loop(_up(target, local_options(target, flags), None if no_http else asked))
 
@@ -218,11 +232,13 @@ def resource(
     ceiling: Ceiling = None,
     agent_type: AgentTypes = None,
     breaker: Breakers = None,
+    quota: Quotas = None,
+    weight: Weights = None,
 ) -> None:
     """Own pools: who gets which resources.
 
-    --shared, --ceiling, --agent-type and --breaker together declare anew what
-    the pools are; without any of them the last declaration holds.
+    --shared, --ceiling, --agent-type, --breaker, --quota and --weight together
+    declare anew what the pools are; without any of them the last declaration holds.
     """
     from talka_services.service.configuration import PoolConfiguration
 
@@ -231,6 +247,8 @@ def resource(
         parse_amounts(ceiling, "--ceiling") if ceiling else None,
         tuple(agent_type) if agent_type else None,
         parse_breakers(breaker or ()),
+        quotas=parse_quotas(quota or ()),
+        weights=parse_weights(weight or ()),
     )
     run_loop(_own(target, (Recipient.RESOURCE,), tuple(pool or ("default",)), configuration))
 

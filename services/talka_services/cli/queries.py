@@ -164,10 +164,11 @@ def pools(target: Target) -> None:
             str(inventory.waiting),
             str(inventory.reservations),
             plain(", ".join(f"{name} {phase}" for name, phase in inventory.breakers.items())),
+            plain(", ".join(f"{name} {tenant.share:.0%}" for name, tenant in inventory.tenants.items())),
         )
         for inventory in inventories
     )
-    columns = ("pool", "workers", "free/offered", "waiting", "reservations", "circuit breakers")
+    columns = ("pool", "workers", "free/offered", "waiting", "reservations", "circuit breakers", "tenants")
     print_table(columns, rows, right=("workers", "waiting", "reservations"))
 
 

@@ -12,7 +12,13 @@ from talka_core.limits import SECONDS_MAX
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import ExitCode, RejectedError, UsageError
-from talka_services.cli.pairs import parse_amounts, parse_breakers, parse_labels
+from talka_services.cli.pairs import (
+    parse_amounts,
+    parse_breakers,
+    parse_labels,
+    parse_quotas,
+    parse_weights,
+)
 from talka_services.cli.screen import console, print_json
 from talka_services.loop import run as run_loop
 
@@ -48,6 +54,23 @@ Breakers = Annotated[
 Labels = Annotated[
     list[str] | None,
     typer.Option("--label", metavar="NAME=VALUE", help="A label that tasks may require; repeatable."),
+]
+Quotas = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--quota",
+        metavar="TENANT:K=V",
+        help="The most that a tenant has of a resource at once, e.g. team-a:cpu_cores=8; repeatable.",
+    ),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weight", metavar="TENANT=W", help="A tenant's fair share, against 1 of the others; repeatable."
+    ),
+]
+Tenant = Annotated[
+    str | None, typer.Option("--tenant", help="On whose account it counts: quotas and fair shares.")
 ]
 TimeScale = Annotated[float, typer.Option("--time-scale", help="Multiplies the run times of sleep tasks.")]
 StrategyName = Annotated[
@@ -132,6 +155,9 @@ def run(
     deadline: Deadline = None,
     deadlines: DeadlineMode = "warn",
     improve: Improve = 0.0,
+    tenant: Tenant = None,
+    quota: Quotas = None,
+    weight: Weights = None,
 ) -> None:
     """Run a workflow to its end and show how it goes.
 
@@ -150,9 +176,11 @@ def run(
         shared=parse_amounts(shared or (), "--shared"),
         breakers=parse_breakers(breaker or ()),
         labels=parse_labels(label or ()),
+        quotas=parse_quotas(quota or ()),
+        weights=parse_weights(weight or ()),
     )
     request = Request(
-        file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines, improve
+        file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines, improve, tenant
     )
     _run(target, request, flags, key, is_detached=detach)
 
@@ -172,6 +200,7 @@ def submit(
     deadline: Deadline = None,
     deadlines: DeadlineMode = "warn",
     improve: Improve = 0.0,
+    tenant: Tenant = None,
 ) -> None:
     """Hand a workflow to a running platform, print its execution id and leave.
 
@@ -184,7 +213,7 @@ def submit(
     if debounce is not None and (key is not None or at is not None):
         raise UsageError("--debounce cannot be used with --key or --at.", hint="Leave one of them out.")
     request = Request(
-        file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines, improve
+        file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines, improve, tenant
     )
     if deadline is not None and (at is not None or debounce is not None):
         raise UsageError(

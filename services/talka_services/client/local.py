@@ -42,7 +42,8 @@ class LocalOptions(Struct, frozen=True):
     ``offers``, one for each worker, takes the place of both ``workers`` and
     ``capacity`` where workers differ. ``shared`` is what the workers have
     together (licences, mutexes), and ``breakers`` are the circuit breakers by
-    agent type; without both the data directory's last declaration holds.
+    agent type, ``quotas`` and ``weights`` those of tenants; without all of them
+    the data directory's last declaration holds.
     ``scaling`` says how many workers the pool shall have, whoever starts them;
     ``labels`` are those of the workers here.
     ``drain_s`` is how long, at the end, workers wait for what others still run
@@ -61,6 +62,8 @@ class LocalOptions(Struct, frozen=True):
     breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
     scaling: ScalingPolicy | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
+    quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    weights: dict[str, float] = field(default_factory=dict[str, float])
     snapshot_every: int = SNAPSHOT_EVERY
     drain_s: float = DRAIN_S
     executors: ExecutorSettings = field(
@@ -91,7 +94,11 @@ async def local(
         async with node:
             node.own(
                 configuration=PoolConfiguration(
-                    chosen.shared, breakers=chosen.breakers, scaling=chosen.scaling
+                    chosen.shared,
+                    breakers=chosen.breakers,
+                    scaling=chosen.scaling,
+                    quotas=chosen.quotas,
+                    weights=chosen.weights,
                 )
             )
             offers = chosen.offers or (chosen.capacity,) * chosen.workers

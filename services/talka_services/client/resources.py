@@ -8,13 +8,14 @@ from uuid import uuid4
 import msgspec
 
 from talka_core.ageing import aged
-from talka_core.limits import check_resources
+from talka_core.limits import SECONDS_MAX, check_id, check_resources
 from talka_core.resource.placement import shortage
 from talka_core.status import inventory_of
-from talka_protocols.errors import PlatformError, ResourcesUnavailable, ServerUnavailableError
+from talka_protocols.errors import CallerError, PlatformError, ResourcesUnavailable, ServerUnavailableError
 from talka_protocols.events import Affinity, Holder
 from talka_protocols.messages import (
     AllocationAnswered,
+    EndReservation,
     ReleaseAllocation,
     ReleaseAnswered,
     RequestAllocation,
@@ -22,6 +23,7 @@ from talka_protocols.messages import (
     ReserveResources,
 )
 from talka_protocols.workflow import (
+    DEFAULT_TENANT,
     DEFAULT_TIMEOUT_S,
     ReservationId,
     ResourceAllocation,
@@ -133,29 +135,79 @@ class ResourceManager:
         return inventory_of(await self._histories.pool(self._pool))
 
     async def reserve_resources(
-        self, requirements: ResourceRequirements, *, seconds: float = RESERVED_S
+        self,
+        requirements: ResourceRequirements,
+        *,
+        seconds: float = RESERVED_S,
+        starts_at: float | None = None,
+        expires_at: float | None = None,
+        reservation_id: str = "",
+        tenant: str = DEFAULT_TENANT,
     ) -> ReservationId:
-        """Keep amounts free on one worker for a time, for a task labelled ``reservation: <id>``.
+        """Keep amounts free on one worker for a time, from now or from ``starts_at`` on (Unix seconds).
+
+        It ends at ``expires_at``, or after so many ``seconds``. What begins now
+        is for a task labelled ``reservation: <id>`` of this client. A task of an
+        execution of the ``tenant`` uses it by naming it as its ``reservation``.
 
         Raises:
             WorkflowInvalidError: an amount is no number from 0.
-            ResourcesUnavailable: no worker has them free now; names the short resource.
+            CallerError: it would end before it begins, or begin in the past.
+            ResourcesUnavailable: no worker has them free then; names the short resource, or what overlaps.
+            ServerUnavailableError: the server or the resource service does not answer.
         """
         check_resources(requirements, ("resources",), "The reservation: ")
-        reservation_id = f"{self._client_id}-{uuid4().hex[:8]}"
+        now_ms = self._node.ports.clock.now_ms()
+        starts_ms = 0 if starts_at is None else round(1000 * starts_at)
+        if starts_ms and starts_ms <= now_ms:
+            raise CallerError("The reservation would begin in the past.", hint="Give a later starts_at.")
+        if expires_at is not None:
+            seconds = expires_at - (starts_ms or now_ms) / 1000
+        if not 0 < seconds <= SECONDS_MAX:
+            raise CallerError(
+                f"The reservation would last {seconds:g} s.", hint="Let it end after it has begun."
+            )
+        reservation_id = reservation_id or f"{self._client_id}-{uuid4().hex[:8]}"
+        check_id(reservation_id, ("reservation_id",), "id of the reservation")
         request = ReserveResources(
-            self._pool, reservation_id, self._client_id, requirements.amounts(), ttl_ms=int(seconds * 1000)
+            self._pool,
+            reservation_id,
+            self._client_id,
+            requirements.amounts(),
+            ttl_ms=max(1, round(seconds * 1000)),
+            starts_at=starts_ms,
+            tenant=tenant,
         )
+        answer = await self._reservation(request, reservation_id)
+        if answer.reason:
+            raise ResourcesUnavailable(f"The reservation was refused. {answer.reason}")
+        return ReservationId(reservation_id, self._pool, answer.expires_at / 1000)
+
+    async def cancel_reservation(self, reservation_id: str) -> None:
+        """Give a reservation up, whether it has begun or not; once or twice is the same.
+
+        Raises:
+            CallerError: there is none, or it was used or has expired.
+            ServerUnavailableError: the server or the resource service does not answer.
+        """
+        request = EndReservation(self._pool, reservation_id, self._client_id)
+        answer = await self._reservation(request, reservation_id)
+        if answer.reason:
+            raise CallerError(
+                f"The reservation {reservation_id!r} is not there: {answer.reason}.",
+                hint="`talka reserve list` shows those that are.",
+            )
+
+    async def _reservation(
+        self, request: ReserveResources | EndReservation, reservation_id: str
+    ) -> ReservationAnswered:
         try:
-            answer = await self._answers.ask(request, reservation_id, ReservationAnswered, ANSWER_S)
+            return await self._answers.ask(request, reservation_id, ReservationAnswered, ANSWER_S)
         except TimeoutError:
             raise ServerUnavailableError(
                 f"The resource service of pool {self._pool!r} does not answer.",
                 hint="Start it: talka service resource.",
             ) from None
-        if answer.reason:
-            raise ResourcesUnavailable(f"The reservation was refused. {answer.reason}")
-        return ReservationId(reservation_id, self._pool, answer.expires_at / 1000)
 
     async def close(self) -> None:
         """Stop renewing; what is still held is freed when its lease is over."""

@@ -12,7 +12,13 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from talka_protocols.policies import Action, Concurrency, Join, Loop, MapOver, OnFailure, Rate, RetryPolicy
-from talka_protocols.workflow import DEFAULT_PRIORITY, ResourceRequirements, Strategy, TaskType
+from talka_protocols.workflow import (
+    DEFAULT_PRIORITY,
+    DEFAULT_TENANT,
+    ResourceRequirements,
+    Strategy,
+    TaskType,
+)
 
 FORMAT_VERSION = 1
 
@@ -126,6 +132,12 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     group: Annotated[
         str, Meta(description="The tasks of a group succeed together, or those that did are undone.")
     ] = ""
+    gang: Annotated[
+        str, Meta(description="The tasks of a gang are granted their resources together, or none of them.")
+    ] = ""
+    reservation: Annotated[
+        str, Meta(description="The id of a reservation that was made in advance, which it uses.")
+    ] = ""
     concurrency: Annotated[
         Concurrency | None, Meta(description="The most attempts with the same key at once in a pool.")
     ] = None
@@ -199,6 +211,13 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
     custom_strategy: Annotated[
         str, Meta(description="One that an installed package brings, in place of strategy.")
     ] = ""
+    tenant: Annotated[
+        str, Meta(description="On whose account it counts in its pool: for quotas and fair shares.")
+    ] = DEFAULT_TENANT
+    limits: Annotated[
+        dict[str, float],
+        Meta(description="The most that its tasks have at once, by resource; custom ones by their names."),
+    ] = {}
     metadata: Annotated[
         dict[str, Any], Meta(description="Kept with the workflow, never read by the platform.")
     ] = {}

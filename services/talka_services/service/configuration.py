@@ -25,12 +25,15 @@ class PoolConfiguration(Struct, frozen=True):
     ``ceiling`` is the most of each resource that one worker will ever offer;
     what it does not name is left open. ``agent_types`` is all that will ever be
     served. None leaves ceiling or agent types open. ``breakers`` are the
-    circuit breakers by agent type. ``scaling`` says how many workers it shall
+    circuit breakers by agent type. ``quotas`` are the most that a tenant has at
+    once, by tenant and resource, and ``weights`` the fair shares of tenants
+    against 1 of the others. ``scaling`` says how many workers it shall
     have; None leaves that as it is.
 
     Raises:
-        CallerError: an amount is no number from 0, a pool-wide one has the name of a built-in one, a
-            breaker would never open or never close, or the number of workers makes no sense.
+        CallerError: an amount is no number from 0, a pool-wide one has the name of a built-in one, a weight
+            is not above 0, a breaker would never open or never close, or the number of workers makes no
+            sense.
     """
 
     shared: Mapping[str, float] = {}
@@ -38,6 +41,8 @@ class PoolConfiguration(Struct, frozen=True):
     agent_types: tuple[str, ...] | None = None
     breakers: Mapping[str, Breaker] = {}
     scaling: ScalingPolicy | None = None
+    quotas: Mapping[str, Mapping[str, float]] = {}
+    weights: Mapping[str, float] = {}
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
@@ -47,11 +52,18 @@ class PoolConfiguration(Struct, frozen=True):
                     f"The pool-wide resource {name!r} has the name of a built-in one.",
                     hint="Only custom resources can be pool-wide; choose another name.",
                 )
-        for name, amount in (*self.shared.items(), *(self.ceiling or {}).items()):
+        for name, amount in (
+            *self.shared.items(),
+            *(self.ceiling or {}).items(),
+            *(pair for quota in self.quotas.values() for pair in quota.items()),
+        ):
             if not math.isfinite(amount) or amount < 0:
                 raise CallerError(f"The amount of {name!r} is {amount!r}.", hint="Give a number from 0.")
         if self.scaling is not None:
             check_scaling(self.scaling)
+        for tenant, weight in self.weights.items():
+            if not math.isfinite(weight) or weight <= 0:
+                raise CallerError(f"The weight of tenant {tenant!r} is {weight!r}.", hint="Give more than 0.")
         for name, rule in self.breakers.items():
             if min(rule.failures, rule.within_ms, rule.open_ms, rule.probes) < 1:
                 raise CallerError(
@@ -68,7 +80,8 @@ class PoolConfiguration(Struct, frozen=True):
     def is_given(self) -> bool:
         """Tell whether anything is declared; if not, the pool stays as it is."""
         is_bounded = self.ceiling is not None or self.agent_types is not None
-        return bool(self.shared) or bool(self.breakers) or is_bounded
+        is_divided = bool(self.quotas) or bool(self.weights)
+        return bool(self.shared) or bool(self.breakers) or is_bounded or is_divided
 
     def messages(self, pool: str) -> Iterator[ResourceMessage]:
         """Yield what tells a pool's actor, as far as anything is declared."""
@@ -82,7 +95,9 @@ class PoolConfiguration(Struct, frozen=True):
         ceiling = None if self.ceiling is None else _plain(self.ceiling)
         agent_types = None if self.agent_types is None else tuple(sorted(set(self.agent_types)))
         breakers = {name: self.breakers[name] for name in sorted(self.breakers)}
-        return ConfigurePool(pool, _plain(self.shared), ceiling, agent_types, breakers)
+        quotas = {tenant: _plain(self.quotas[tenant]) for tenant in sorted(self.quotas)}
+        shared, weights = _plain(self.shared), _plain(self.weights)
+        return ConfigurePool(pool, shared, ceiling, agent_types, breakers, quotas, weights)
 
 
 def check_scaling(policy: ScalingPolicy) -> None:

@@ -258,3 +258,37 @@ def test_triggers_from_the_command_line(shell: Shell, platform: dict[str, Any]) 
         (("publish", "order", "--data", f'"{"x" * 70_000}"'), "event_too_large"),
     ):
         assert shell.json(*words, *here, code=2)["error"]["code"] == code, words
+
+
+def test_resources_are_reserved(shell: Shell, platform: dict[str, Any]) -> None:
+    """A reservation is made, shown, refused where it overlaps, and cancelled; a task waits for it."""
+    assert platform["ready"]
+    here = ("--data-dir", "up")
+    made = shell.json("reserve", "create", "cpu_cores=2", "--starts", "1h", "--id", "night", *here)
+    assert round(made["expires_at"] - made["starts_at"]) == 3600
+    shell.run("reserve", "create", "cpu_cores=2", "--starts", "1h", "--for", "10m", *here)
+    wrong = shell.json("reserve", "create", "cpu_cores=1", "--starts", "65m", *here, code=1)["error"]
+    assert "overlaps" in wrong["message"]
+    past = ("reserve", "create", "cpu_cores=1", "--starts", "2020-01-01T00:00:00Z")
+    assert "past" in shell.json(*past, *here, code=2)["error"]["message"]
+    listed = shell.json("reserve", "list", *here)["reservations"]
+    assert {entry["state"] for entry in listed} == {"booked"}
+    assert "night" in shell.run("reserve", "list", *here)
+    text = GOOD_ONE.replace("RESERVATION", "night")
+    (shell.directory / "tonight.yaml").write_text(text)
+    name = shell.json("submit", "tonight.yaml", "--tenant", "default", *here)["execution_id"]
+    found = shell.json("explain", name, "only", *here)
+    assert found["causes"][0]["kind"] == "reservation"
+    assert shell.json("reserve", "cancel", "night", *here)["cancelled"] is True
+    assert shell.json("reserve", "cancel", "never", *here, code=2)["error"]
+    result = shell.json("watch", name, *here, code=1)
+    assert result["tasks"]["only"]["error"]["code"] == "bad_reservation"
+    assert "tenants" in shell.json("pools", *here)["pools"][0]
+
+
+GOOD_ONE = """
+talka: 1
+name: tonight
+tasks:
+  - {id: only, agent_type: sleep, payload: {seconds: 0}, resources: {cpu_cores: 1}, reservation: RESERVATION}
+"""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.replay.scenarios import control, growing, plain, starting, undoing, waiting
+from tests.replay.scenarios import control, growing, plain, sharing, starting, undoing, waiting
 
 from talka_chaos.model import Model
 
@@ -59,6 +59,9 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         starting.triggers,
         starting.breaker,
         starting.scaling,
+        sharing.tenants,
+        sharing.gang,
+        sharing.reservations,
     )
 }
 

@@ -9,6 +9,7 @@ from tests.unit.core_explanation.stage import Stage, task
 from talka_core.scheduler.state import LOST_MAX
 from talka_core.scheduler.waiting import child_id
 from talka_protocols import messages as m
+from talka_protocols.baseline import Baseline
 from talka_protocols.events import TaskFailure
 from talka_protocols.explanations import CauseKind, Explanation
 from talka_protocols.messages import Outcome, Recipient
@@ -22,7 +23,7 @@ from talka_protocols.policies import (
     Then,
 )
 from talka_protocols.schedules import Schedule
-from talka_protocols.workflow import Extension, Task, Workflow, WorkflowConfig
+from talka_protocols.workflow import Extension, Strategy, Task, Workflow, WorkflowConfig
 
 K = CauseKind
 BOOM = TaskFailure("boom", "It exploded.")
@@ -271,7 +272,17 @@ def _loser(stage: Stage) -> Explanation:
     return stage.explain("b")
 
 
+def _baseline(stage: Stage) -> Explanation:
+    tasks, config = (task("a"), task("b")), WorkflowConfig(strategy=Strategy.RESOURCE_OPTIMIZED)
+    plan = Baseline((2.0, 1.0), ((0, 1),))
+    submission = m.SubmitWorkflow("e", Workflow("e", "e", tasks, config=config), baseline=plan)
+    stage.model.tell(Recipient.PLANNER, submission)
+    stage.deliver()
+    return stage.explain("b")
+
+
 INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
+    (_baseline, K.BASELINE, ("takes over the resources of a",)),
     (_dependency, K.DEPENDENCY, ("'b'", "'a' is running")),
     (_condition, K.CONDITION, ("a.ok == true", "'a' is scheduled")),
     (_join, K.JOIN, ("2 of 3 have succeeded, 1 have", "b, c")),

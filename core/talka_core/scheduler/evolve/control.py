@@ -114,6 +114,8 @@ def _withdrawn(state: ExecutionRecord, event: e.TaskWithdrawn, _at: int) -> None
     leave(state, event.task_id, record)
     give_back(state, event.task_id, record)
     record.status = TaskStatus.READY
+    if record.members:
+        record.gang, record.members = "", 0
     if state.is_reordered:
         record.rank = rank_of(state, event.task_id)
     enqueue(state, event.task_id, record)

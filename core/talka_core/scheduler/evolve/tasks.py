@@ -37,6 +37,8 @@ def _queued(state: ExecutionRecord, event: e.TaskQueued, at: int) -> None:
     _leave_ready(state, event.task_id)
     record.status, record.attempt, record.queued_at = TaskStatus.QUEUED, event.attempt, at
     record.near = event.near
+    if event.gang:
+        record.gang, record.members = event.gang, event.members
     record.allocation_id = allocation_id(state.execution_id, event.task_id, event.attempt)
     record.spans.append(state.version)
     state.active += 1
@@ -55,7 +57,7 @@ def _scheduled(state: ExecutionRecord, event: e.TaskScheduled, at: int) -> None:
     record.worker_id, record.allocation_id, record.fence = event.worker_id, event.allocation_id, event.fence
     record.hands, record.hands_until = event.hands, event.hands_until
     record.incarnation, record.is_shared = event.incarnation, event.is_shared
-    record.started_at = record.finished_at = 0
+    record.started_at = record.finished_at = record.members = 0
     record.is_overdue = False
     record.may_have_acted, record.newest_fence = True, event.fence
     if record.undoes:
@@ -191,6 +193,7 @@ def _iterated(state: ExecutionRecord, event: e.TaskIterated, _at: int) -> None:
 
 def _attempt_lost(state: ExecutionRecord, event: e.TaskAttemptLost, at: int) -> None:
     record = state.tasks[event.task_id]
+    record.members = 0
     leave(state, event.task_id, record)
     record.status, record.ready_at = TaskStatus.READY, at
     record.lost += not event.is_handed_back
