@@ -1,0 +1,57 @@
+"""Fields of payloads that an executor would refuse are refused before anything starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from talka_core.payload_fields import FIELDS, check_fields
+from talka_core.validation import check
+from talka_protocols.errors import WorkflowInvalidError
+from talka_protocols.workflow import Task, Workflow
+from talka_services.executors.command import CommandPayload
+from talka_services.executors.http import HttpPayload
+from talka_services.executors.python import PythonPayload
+from talka_services.executors.sleep import SleepPayload
+
+
+@pytest.mark.parametrize(
+    ("agent_type", "payload"),
+    [
+        ("command", CommandPayload),
+        ("http", HttpPayload),
+        ("python", PythonPayload),
+        ("sleep", SleepPayload),
+    ],
+)
+def test_fields_are_those_that_the_executors_read(agent_type: str, payload: type[Struct]) -> None:
+    """What is refused early and what an executor takes cannot drift apart."""
+    assert FIELDS[agent_type] == payload.__struct_fields__
+
+
+@pytest.mark.parametrize(
+    ("agent_type", "payload", "hint"),
+    [
+        ("command", {"argvv": ["ls"]}, "Did you mean 'argv'?"),
+        ("python", {"call": "m:f", "args": {}}, "Did you mean 'arguments'?"),
+        ("sleep", {"second": 1}, "Did you mean 'seconds'?"),
+    ],
+)
+def test_an_unknown_field_is_refused_at_its_place(
+    agent_type: str, payload: dict[str, Any], hint: str
+) -> None:
+    """The message names the task and the field, and what was probably meant."""
+    workflow = Workflow(id="w", name="w", tasks=(Task("a", agent_type, payload=payload),))
+    with pytest.raises(WorkflowInvalidError) as caught:
+        check(workflow)
+    wrong = next(name for name in payload if name not in FIELDS[agent_type])
+    assert (caught.value.code, caught.value.path) == ("bad_payload", ("tasks", 0, "payload", wrong))
+    assert caught.value.message == f"Task 'a': The payload of a {agent_type} task has no field {wrong!r}."
+    assert caught.value.hint == hint
+
+
+def test_executors_of_others_have_fields_of_their_own() -> None:
+    """Nothing is known of them, so nothing is refused."""
+    check_fields("greeting", {"name": "Ama"})
