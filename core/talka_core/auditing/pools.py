@@ -13,7 +13,6 @@ from talka_core.auditing.violations import Finding, Kind, Where
 from talka_protocols import events as e
 from talka_protocols.events import PoolEvent
 
-
 _WITHOUT_AMOUNTS = (
     e.AllocationPermitWithdrawn,
     e.WorkerDraining,
