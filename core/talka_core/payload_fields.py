@@ -1,11 +1,10 @@
-"""The fields that the payloads of the built-in executors have, so that a slip of the pen is refused before anything starts."""
+"""The fields that payloads of the built-in executors have, so that a misspelt one is refused in time."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
+from talka_protocols.workflow import Workflow
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "command": ("argv", "shell", "env", "cwd", "stdin", "check", "observe"),
@@ -16,18 +15,22 @@ FIELDS: dict[str, tuple[str, ...]] = {
 """By agent type. The structs that the executors read are these; a test compares them."""
 
 
-def check_fields(agent_type: str, payload: dict[str, Any]) -> None:
-    """Refuse a field that the executor would refuse; of other executors nothing is known.
+def check_fields(workflow: Workflow) -> Workflow:
+    """Return the workflow if no payload has a field that its executor would refuse.
+
+    Of other executors nothing is known.
 
     Raises:
-        WorkflowInvalidError: code ``bad_payload``; the path leads into the payload.
+        WorkflowInvalidError: code ``bad_payload``; the path leads to the field.
     """
-    known = FIELDS.get(agent_type)
-    for name in payload if known else ():
-        if known and name not in known:
+    for position, task in enumerate(workflow.tasks):
+        known = FIELDS.get(task.agent_type)
+        unknown = [name for name in task.payload if name not in known] if known else []
+        if known and unknown:
             raise WorkflowInvalidError(
-                f"The payload of a {agent_type} task has no field {name!r}.",
-                hint=did_you_mean(name, known, label="Fields"),
+                f"Task {task.id!r}: The payload of a {task.agent_type} task has no field {unknown[0]!r}.",
+                hint=did_you_mean(unknown[0], known, label="Fields"),
                 code="bad_payload",
-                path=(name,),
+                path=("tasks", position, "payload", unknown[0]),
             )
+    return workflow

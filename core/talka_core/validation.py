@@ -20,7 +20,6 @@ from talka_core.gangs import check_gangs
 from talka_core.graph import CyclicGraphError, TaskGraph
 from talka_core.inputs import check_names
 from talka_core.keys import check_keys
-from talka_core.payload_fields import check_fields
 from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
 from talka_core.references import mentions
@@ -65,8 +64,6 @@ def check(
         _check_definition(task, position)
         if task.agent_type in WAITING_TYPES:
             _check_waiting(task, position)
-        else:
-            _check_fields(task, position)
         if agent_types is not None:
             _check_agent_types(task, position, agent_types)
         if shared:
@@ -244,13 +241,6 @@ def _check_ids(tasks: Sequence[Task]) -> None:
                 code="duplicate_id",
                 path=("tasks", position, "id"),
             )
-
-
-def _check_fields(task: Task, position: int) -> None:
-    try:
-        check_fields(task.agent_type, task.payload)
-    except WorkflowInvalidError as error:
-        raise _within(error, f"Task {task.id!r}: ", ("tasks", position, "payload")) from None
 
 
 def _check_waiting(task: Task, position: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from talka_core.builder import WorkflowBuilder, check_with_id
+from talka_core.payload_fields import check_fields
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Workflow, WorkflowConstraints
@@ -74,8 +75,8 @@ def workflow_of(
         if source.is_wfformat:
             return _imported(source, constraints, inputs)
         if is_open:
-            return check_with_id(open_document(source.value, constraints))
-        return check_with_id(from_document(source.value, constraints, inputs))
+            return check_fields(check_with_id(open_document(source.value, constraints)))
+        return check_fields(check_with_id(from_document(source.value, constraints, inputs)))
     except WorkflowInvalidError as error:
         raise source.located(error) from None
 

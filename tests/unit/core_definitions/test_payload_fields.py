@@ -8,7 +8,6 @@ import pytest
 from msgspec import Struct
 
 from talka_core.payload_fields import FIELDS, check_fields
-from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Task, Workflow
 from talka_services.executors.command import CommandPayload
@@ -45,7 +44,7 @@ def test_an_unknown_field_is_refused_at_its_place(
     """The message names the task and the field, and what was probably meant."""
     workflow = Workflow(id="w", name="w", tasks=(Task("a", agent_type, payload=payload),))
     with pytest.raises(WorkflowInvalidError) as caught:
-        check(workflow)
+        check_fields(workflow)
     wrong = next(name for name in payload if name not in FIELDS[agent_type])
     assert (caught.value.code, caught.value.path) == ("bad_payload", ("tasks", 0, "payload", wrong))
     assert caught.value.message == f"Task 'a': The payload of a {agent_type} task has no field {wrong!r}."
@@ -54,4 +53,5 @@ def test_an_unknown_field_is_refused_at_its_place(
 
 def test_executors_of_others_have_fields_of_their_own() -> None:
     """Nothing is known of them, so nothing is refused."""
-    check_fields("greeting", {"name": "Ama"})
+    workflow = Workflow(id="w", name="w", tasks=(Task("a", "greeting", payload={"name": "Ama"}),))
+    assert check_fields(workflow) is workflow

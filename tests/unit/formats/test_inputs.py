@@ -15,11 +15,11 @@ name: for ${input.who}
 inputs: {who: null, seconds: 2, flag: [a]}
 tasks:
   - id: a
-    agent_type: sleep
+    agent_type: note
     payload: {seconds: "${input.seconds}", all: "${input.flag}", kept: "$${input.who}"}
     priority: ${input.seconds}
   - id: b
-    agent_type: sleep
+    agent_type: note
     payload: {text: "Hello ${ input.who }, ${a.x}"}
 """
 
