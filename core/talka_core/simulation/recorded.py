@@ -90,12 +90,21 @@ def recorded(
 
 
 def grown(state: ExecutionRecord) -> Workflow:
-    """Return the workflow of an execution as its graph is by now, without what conditions left out."""
+    """Return the workflow of an execution as its graph is by now, without what conditions left out.
+
+    Groups are in its edges, and nothing is undone in it.
+    """
     assert state.workflow is not None, "only what was accepted has a graph"
     left = {task_id for task_id, record in state.tasks.items() if record.undoes or _was_left_out(record)}
     before = _needs(state, left)
     tasks = tuple(
-        replace(_as_grown(state, task), dependencies=(), join=_join(task, len(before[task_id])))
+        replace(
+            _as_grown(state, task),
+            dependencies=(),
+            join=_join(task, len(before[task_id])),
+            group="",
+            compensation=None,
+        )
         for task_id, task in state.index.tasks.items()
         if task_id not in left
     )

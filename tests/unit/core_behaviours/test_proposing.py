@@ -130,7 +130,7 @@ def test_an_execution_that_is_over_adopts_nothing() -> None:
 def test_a_search_begins_once_the_plan_is_handed_over_and_is_not_owed() -> None:
     """Whoever takes over from a planner that died does not search again."""
     model = Model({"w1": 1.0})
-    model._post(Recipient.PLANNER, m.SubmitWorkflow("e", workflow(), improve_s=2.5))
+    model.tell(Recipient.PLANNER, m.SubmitWorkflow("e", workflow(), improve_s=2.5))
     model.deliver_all()
     assert model.searches == [Improve("e", 2.5)]
     assert not list(PLANNER.resume(model.players[Recipient.PLANNER, "e"].state))
@@ -139,6 +139,6 @@ def test_a_search_begins_once_the_plan_is_handed_over_and_is_not_owed() -> None:
 
 def test_a_time_to_search_must_be_one() -> None:
     model = Model({"w1": 1.0})
-    model._post(Recipient.PLANNER, m.SubmitWorkflow("e", workflow(), improve_s=float("inf")))
+    model.tell(Recipient.PLANNER, m.SubmitWorkflow("e", workflow(), improve_s=float("inf")))
     model.deliver_all()
     assert model.players[Recipient.PLANNER, "e"].state.refusal.code == "bad_improvement"

@@ -20,8 +20,9 @@ async def scenario() -> list[str]:
     near.setblocking(False)
     readable: asyncio.Future[None] = loop.create_future()
     loop.add_reader(near, readable.set_result, None)
-    loop.call_later(0.002, happened.append, "late")
-    loop.call_later(0.001, happened.append, "early")
+    now = loop.time()
+    loop.call_at(now + 0.002, happened.append, "late")
+    loop.call_at(now + 0.001, happened.append, "early")
     await asyncio.sleep(0.01)
     far.send(b"x")
     await readable
