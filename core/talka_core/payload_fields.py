@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Workflow
@@ -15,22 +18,35 @@ FIELDS: dict[str, tuple[str, ...]] = {
 """By agent type. The structs that the executors read are these; a test compares them."""
 
 
-def check_fields(workflow: Workflow) -> Workflow:
-    """Return the workflow if no payload has a field that its executor would refuse.
+Place = tuple[str | int, ...]
 
-    Of other executors nothing is known.
+
+def check_fields(workflow: Workflow, place: Place = ()) -> Workflow:
+    """Return the workflow if no payload in it has a field that its executor would refuse.
+
+    Fallbacks, compensations and sub-workflows count, too. Of other executors nothing is known.
 
     Raises:
-        WorkflowInvalidError: code ``bad_payload``; the path leads to the field.
+        WorkflowInvalidError: code ``bad_payload``; the path leads to the field, behind ``place``.
     """
     for position, task in enumerate(workflow.tasks):
-        known = FIELDS.get(task.agent_type)
-        unknown = [name for name in task.payload if name not in known] if known else []
-        if known and unknown:
-            raise WorkflowInvalidError(
-                f"Task {task.id!r}: The payload of a {task.agent_type} task has no field {unknown[0]!r}.",
-                hint=did_you_mean(unknown[0], known, label="Fields"),
-                code="bad_payload",
-                path=("tasks", position, "payload", unknown[0]),
-            )
+        here = (*place, "tasks", position)
+        _check(task.agent_type, task.payload, f"Task {task.id!r}", here)
+        for name, action in (("fallback", task.fallback), ("compensation", task.compensation)):
+            if action is not None:
+                _check(action.agent_type, action.payload, f"The {name} of task {task.id!r}", (*here, name))
+        if task.workflow is not None:
+            check_fields(task.workflow, (*here, "workflow"))
     return workflow
+
+
+def _check(agent_type: str, payload: Mapping[str, Any], whose: str, place: Place) -> None:
+    known = FIELDS.get(agent_type)
+    unknown = [name for name in payload if name not in known] if known else []
+    if known and unknown:
+        raise WorkflowInvalidError(
+            f"{whose}: The payload of a {agent_type} task has no field {unknown[0]!r}.",
+            hint=did_you_mean(unknown[0], known, label="Fields"),
+            code="bad_payload",
+            path=(*place, "payload", unknown[0]),
+        )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from talka_protocols.errors import PlatformError
-from talka_services.jetstream.connection import Connection
+from talka_services.jetstream.connection import Connection, connect
 from talka_services.jetstream.inbox import JetStreamInbox, open_inbox
 from talka_services.jetstream.post import JetStreamPost
 from talka_services.jetstream.topology import ensure_topology
@@ -55,6 +55,18 @@ async def test_receiving_fails_when_nobody_looks_after_the_inbox(connection: Con
     with pytest.raises(PlatformError):
         await receiving
     await inbox.close()
+
+
+async def test_a_closed_connection_ends_the_watch_quietly(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that ends closes its connection first; that is no failure of an inbox."""
+    other = await connect(connection.address, "leaving", connection.names)
+    inbox = await open_inbox(other, "shard", "1")
+    await other.close()
+    with pytest.raises(PlatformError, match="receives nothing more"):
+        await asyncio.wait_for(inbox.receive(), 20)
+    assert [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"] == []
 
 
 async def receive(inbox: JetStreamInbox) -> int:

@@ -111,9 +111,8 @@ def load_function(
             code="not_a_workflow",
             file=name,
         )
-    return check_with_id(
-        replace(result, constraints=_constraints(result.constraints, max_tasks, max_seconds))
-    )
+    constraints = _constraints(result.constraints, max_tasks, max_seconds)
+    return check_fields(check_with_id(replace(result, constraints=constraints)))
 
 
 def _function(name: str) -> Callable[..., object]:

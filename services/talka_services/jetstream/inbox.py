@@ -250,8 +250,11 @@ class JetStreamInbox:
             await source.open()
 
     async def _keep_alive(self) -> None:
-        """Look after the consumers once a second, and at once when one broke, whatever goes wrong."""
-        while True:
+        """Look after the consumers once a second, and at once when one broke, whatever goes wrong.
+
+        It ends with the connection: whoever closed that wants nothing more of us, and whoever receives is told.
+        """
+        while not self._connection.wire.is_closed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_S):
                     await self._broken.wait()
@@ -262,8 +265,9 @@ class JetStreamInbox:
                 log.warning("inbox.not_renewed", inbox=self._name, error=str(error))
                 await asyncio.sleep(RETRY_S)
             except Exception:
-                log.exception("inbox.not_looked_after", inbox=self._name)
-                await asyncio.sleep(RETRY_S)
+                if not self._connection.wire.is_closed:
+                    log.exception("inbox.not_looked_after", inbox=self._name)
+                    await asyncio.sleep(RETRY_S)
 
     async def _look_after(self) -> None:
         """Purge what is settled; make the consumers again when one is broken or has fallen silent."""

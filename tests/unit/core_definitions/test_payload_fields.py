@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from talka_core.payload_fields import FIELDS, check_fields
 from talka_protocols.errors import WorkflowInvalidError
+from talka_protocols.policies import Action
 from talka_protocols.workflow import Task, Workflow
 from talka_services.executors.command import CommandPayload
 from talka_services.executors.http import HttpPayload
@@ -49,6 +50,19 @@ def test_an_unknown_field_is_refused_at_its_place(
     assert (caught.value.code, caught.value.path) == ("bad_payload", ("tasks", 0, "payload", wrong))
     assert caught.value.message == f"Task 'a': The payload of a {agent_type} task has no field {wrong!r}."
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("name", ["fallback", "compensation"])
+def test_what_runs_in_a_tasks_name_is_looked_at_too(name: str) -> None:
+    """A misspelt compensation would be found out when it is needed most."""
+    action = Action("command", {"args": ["ls"]})
+    below = Workflow(id="b", name="b", tasks=(Task("inner", "greeting", **{name: action}),))
+    workflow = Workflow(id="w", name="w", tasks=(Task("a", "workflow", workflow=below),))
+    with pytest.raises(WorkflowInvalidError) as caught:
+        check_fields(workflow)
+    place = ("tasks", 0, "workflow", "tasks", 0, name, "payload", "args")
+    assert caught.value.path == place
+    assert caught.value.message.startswith(f"The {name} of task 'inner'")
 
 
 def test_executors_of_others_have_fields_of_their_own() -> None:
