@@ -11,6 +11,8 @@ export interface Span {
   from: number;
   /** Null while it lasts. */
   to: number | null;
+  /** The type of the event that ended it; empty while it lasts. */
+  end: string;
 }
 
 const OPENS: Record<string, Phase> = {
@@ -37,9 +39,10 @@ const CLOSES: ReadonlySet<string> = new Set([
 export function spansOf(events: readonly TalkaEvent[]): Span[] {
   const spans: Span[] = [];
   const open = new Map<string, Span>();
-  const close = (task: string, at: number): void => {
+  const close = (task: string, at: number, type: string): void => {
     const span = open.get(task);
     if (!span) return;
+    span.end = type;
     span.to = Math.max(at, span.from);
     open.delete(task);
   };
@@ -50,11 +53,11 @@ export function spansOf(events: readonly TalkaEvent[]): Span[] {
     if (!phase && !CLOSES.has(event.type)) continue;
     const before = open.get(task);
     const at = instant(event, phase);
-    close(task, at);
+    close(task, at, event.type);
     if (!phase) continue;
     const worker = event.worker_id ?? (phase === "run" ? before?.worker ?? "" : "");
     const span: Span = {
-      task, attempt: event.attempt ?? before?.attempt ?? 1, worker, phase, from: at, to: null,
+      task, attempt: event.attempt ?? before?.attempt ?? 1, worker, phase, from: at, to: null, end: "",
     };
     open.set(task, span);
     spans.push(span);
