@@ -48,7 +48,9 @@ export const api = {
   workflow: (id: string) => ask<Workflow>(`${one(id)}/workflow`),
   critical: async (id: string) =>
     (await ask<{ segments: Segment[] }>(`${one(id)}/bottlenecks?simulate=false`)).segments,
-  task: (id: string, task: string) => ask<TaskDocument>(`${one(id)}/tasks/${encodeURIComponent(task)}`),
+  execution: (id: string) => ask<Execution>(one(id)),
+  task: async (id: string, task: string) =>
+    (await ask<{ task: TaskDocument }>(`${one(id)}/tasks/${encodeURIComponent(task)}`)).task,
   explanation: (id: string, task: string) =>
     ask<Explanation>(`${one(id)}/tasks/${encodeURIComponent(task)}/explanation`),
   act: (id: string, action: "cancel" | "pause" | "resume") =>

@@ -22,10 +22,13 @@ export class Store {
   readonly count = signal(0);
   readonly link = signal<Link>("connecting");
   readonly error = signal<ApiError | null>(null);
+  /** The events that there were when the page was opened: until they are here nothing is shown. */
+  readonly expected = signal<number | null>(null);
   readonly critical = signal<Segment[]>([]);
   private readonly definition = signal<Workflow | null>(null);
   private gathering: ReturnType<typeof setTimeout> | undefined;
-  private stop: () => void;
+  private stop: () => void = () => undefined;
+  private isClosed = false;
   private states: [State, State] = [initial(), initial()];
   private base: Workflow | null = null;
 
@@ -37,14 +40,24 @@ export class Store {
   });
 
   constructor(readonly id: string) {
-    this.stop = follow(`${PREFIX}${one(id)}/stream`, {
+    api.execution(id).then(
+      (document) => {
+        this.expected.value = document.version;
+        if (!this.isClosed) this.stop = this.follow();
+      },
+      (error: ApiError) => { this.error.value = error; },
+    );
+  }
+
+  private follow(): () => void {
+    return follow(`${PREFIX}${one(this.id)}/stream`, {
       onMessages: (messages) => {
         for (const message of messages) {
           if (message.event === "over" || message.event === "problem") continue;
           const event = JSON.parse(message.data) as TalkaEvent;
           if (event.version === this.events.length + 1) this.events.push(event);
         }
-        this.gathering ??= setTimeout(() => this.publish(), GATHER_MS);
+        if (this.events.length >= this.expected.value!) this.gathering ??= setTimeout(() => this.publish(), GATHER_MS);
       },
       onState: (link, error) => {
         this.link.value = link;
@@ -55,6 +68,7 @@ export class Store {
   }
 
   close(): void {
+    this.isClosed = true;
     this.stop();
     clearTimeout(this.gathering);
   }

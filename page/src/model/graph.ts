@@ -37,16 +37,21 @@ function byDagre(ids: readonly string[], edges: readonly Dependency[]): Drawing 
   for (const id of ids) graph.setNode(id, { ...NODE });
   for (const [from, to] of edges) graph.setEdge(from, to);
   layout(graph);
+  const bends = edges.map(([from, to]) => (graph.edge(from, to) as { points: Point[] }).points.slice(1, -1));
+  // dagre keeps only nodes within the drawing.
+  const above = Math.min(MARGIN, ...bends.flat().map((point) => point.y)) - MARGIN;
   const places = ids.map((id) => {
-    const node = graph.node(id) as { x: number; y: number };
-    return { id, x: node.x - NODE.width / 2, y: node.y - NODE.height / 2 };
+    const node = graph.node(id) as Point;
+    return { id, x: node.x - NODE.width / 2, y: node.y - NODE.height / 2 - above };
   });
   const at = new Map(places.map((place) => [place.id, place]));
-  const paths = edges.map(([from, to]) => {
-    const points = (graph.edge(from, to) as { points: { x: number; y: number }[] }).points.slice(1, -1);
+  const paths = edges.map(([from, to], index) => {
+    const points = bends[index]!.map(({ x, y }) => ({ x, y: y - above }));
     return { key: `${from}\n${to}`, path: through(leaving(at.get(from)!), points, entering(at.get(to)!)) };
   });
-  return { places, edges: paths, ...size(places) };
+  const lowest = Math.max(0, ...bends.flat().map((point) => point.y - above));
+  const whole = size(places);
+  return { places, edges: paths, width: whole.width, height: Math.max(whole.height, lowest + MARGIN) };
 }
 
 /** Longest-path layers, ordered by the mean place of what each task depends on; linear in the graph. */

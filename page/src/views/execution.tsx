@@ -18,7 +18,9 @@ const NAMES: Record<Tab, string> = { graph: "Graph", timeline: "Timeline", event
 export function ExecutionView({ store }: { store: Store }) {
   const { tab, task } = route.value;
   const error = store.error.value;
-  if (error && !store.count.value) return <Problem error={error} />;
+  if (!store.count.value) {
+    return error ? <Problem error={error} /> : <p class="nothing" role="status">Reading {store.expected.value ?? ""} events…</p>;
+  }
   return (
     <div class={task === null ? "execution" : "execution with-task"}>
       <Head store={store} />
@@ -47,7 +49,7 @@ function Head({ store }: { store: Store }) {
   const link = { connecting: "connecting…", live: "live", lost: "connection lost, trying again", over: "" }[store.link.value];
   return (
     <div class="head">
-      <p class="crumb"><Link to={{ execution: null, task: null, at: null, tab: "graph" }}>Executions</Link> <span class="id">{store.id}</span></p>
+      <p class="crumb"><Link to={{ execution: null, task: null, at: null, tab: "graph" }}>Executions</Link> <span aria-hidden="true">/</span> <span class="id">{store.id}</span></p>
       <div class="heading">
         <h1>{name}</h1>
         <Badge status={state.status} />

@@ -15,7 +15,7 @@ export function TaskPanel({ store, id }: { store: Store; id: string }) {
   const task = state.tasks.get(id);
   const definition = latest.definitions.get(id);
   const title = useRef<HTMLHeadingElement>(null);
-  useEffect(() => title.current?.focus({ preventScroll: false }), []);
+  useEffect(() => title.current?.focus(), []);
   const close = (): void => {
     go({ task: null });
     document.querySelector<HTMLElement>(`[data-task="${CSS.escape(id)}"][tabindex]`)?.focus();
