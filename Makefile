@@ -17,7 +17,7 @@ demo: .venv/run
 	@echo "  docs/examples/quickstart.yaml                         the workflow itself"
 
 test: .venv/dev
-	.venv/bin/pytest -q -n 3 --dist loadgroup -m "not slow"
+	.venv/bin/pytest -q -n 3 --dist loadgroup -m "not slow and not browser"
 
 check: .venv/dev
 	.venv/bin/ruff format --check .

@@ -64,7 +64,7 @@ def _take(browser: Browser, platform: Platform) -> None:
     dark.locator("[data-status=running]").first.wait_for()
     _save(dark, "page-slider-dark")
     dark.goto(f"{platform.address}/executions/{finished}/events?at=40")
-    dark.get_by_role("option").first.wait_for()
+    dark.locator(".event").first.wait_for()
     _save(dark, "page-events-dark")
 
     phone = _page(browser, PHONE)
