@@ -76,7 +76,7 @@ def test_finished_execution(page: Page, platform: Platform, finished: str) -> No
     line = page.get_by_role("button", name="corn: ")
     expect(line).to_be_visible()
     expect(page.get_by_label("Legend")).to_contain_text("critical path")
-    assert page.locator(".critical").count() >= 4
+    assert page.locator(".line .critical").count() >= 2
     page.get_by_role("button", name="By worker").click()
     expect(page.get_by_role("region", name="Timeline by worker")).to_contain_text("corn")
 

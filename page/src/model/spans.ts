@@ -55,6 +55,8 @@ export function spansOf(events: readonly TalkaEvent[]): Span[] {
     const at = instant(event, phase);
     close(task, at, event.type);
     if (!phase) continue;
+    // Whoever waits for a turn does so for the attempt that comes then.
+    if (before?.phase === "queue" && event.attempt) before.attempt = event.attempt;
     const worker = event.worker_id ?? (phase === "run" ? before?.worker ?? "" : "");
     const span: Span = {
       task, attempt: event.attempt ?? before?.attempt ?? 1, worker, phase, from: at, to: null, end: "",
