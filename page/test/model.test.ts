@@ -118,6 +118,6 @@ it("a stream may come in any pieces", () => {
 
 it("durations and axes are round", () => {
   expect([0, 0.0421, 3.21, 59.97, 75, 3700, 200000].map(duration)).toEqual(
-    ["0 ms", "42 ms", "3.2 s", "1 min 0 s", "1 min 15 s", "1 h 2 min", "2 d 7 h"]);
+    ["0 ms", "42 ms", "3.2 s", "1 min 0 s", "1 min 15 s", "1 h 1 min", "2 d 7 h"]);
   expect(ticks(10, 5)).toEqual([0, 2, 4, 6, 8, 10]);
 });

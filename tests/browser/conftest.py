@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.platforms import PATIENCE_S, Platform, chromium, platform_at
+from tests.browser.platforms import Platform, chromium, platform_at
 
 FINISHED = """
 talka: 1
@@ -71,7 +71,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A new page; a script that fails, or that the policy forbids, fails the test."""
     context = browser.new_context()
-    expect.set_options(timeout=1000 * PATIENCE_S)
+    expect.set_options(timeout=10_000)
     found = context.new_page()
     wrong: list[str] = []
     found.on("pageerror", lambda error: wrong.append(str(error)))

@@ -64,7 +64,6 @@ export function GraphView({ store }: { store: Store }) {
             <Node
               key={place.id} place={place} status={state.tasks.get(place.id)?.status ?? "absent"}
               attempt={state.tasks.get(place.id)?.attempt ?? 0}
-              name={latest.definitions.get(place.id)?.name ?? ""}
               isSelected={route.value.task === place.id} isTabStop={tabStop === place.id}
             />
           ))}
@@ -82,29 +81,22 @@ interface NodeProps {
   place: Place;
   status: string;
   attempt: number;
-  name: string;
   isSelected: boolean;
   isTabStop: boolean;
 }
 
-const Node = memo(({ place, status, attempt, name, isSelected, isTabStop }: NodeProps) => (
+const Node = memo(({ place, status, attempt, isSelected, isTabStop }: NodeProps) => (
   <g
     class={`node s-${status}${isSelected ? " selected" : ""}`} transform={`translate(${place.x} ${place.y})`}
     data-task={place.id} data-status={status} role="button" tabIndex={isTabStop ? 0 : -1} aria-pressed={isSelected}
-    aria-label={`${place.id}${name ? ` (${name})` : ""}, ${words(status)}${attempt > 1 ? `, attempt ${attempt}` : ""}`}
   >
-    <title>{name ? `${place.id}: ${name}` : place.id}</title>
     <rect class="box" width={NODE.width} height={NODE.height} rx="7" />
     <rect class="band" width="5" height={NODE.height - 14} x="7" y="7" rx="2.5" />
-    <text x="21" y="18" class="title">{short(place.id, 20)}</text>
+    <svg width={NODE.width - 8} height={NODE.height}><text x="21" y="18" class="title">{place.id}</text></svg>{" "}
     <svg x="20" y="24" width="12" height="12"><Icon status={status} /></svg>
     <text x="36" y="34" class="state">{words(status)}{attempt > 1 ? ` · attempt ${attempt}` : ""}</text>
   </g>
 ));
-
-function short(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
-}
 
 export function useWidth(element: { current: HTMLElement | null }): number {
   const [width, setWidth] = useState(800);
