@@ -56,7 +56,9 @@ LARGE: dict[str, Any] = {
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A platform with three workers."""
-    with platform_at(tmp_path_factory.mktemp("page"), "--workers", "3", "--capacity", "cpu_cores=100") as found:
+    with platform_at(
+        tmp_path_factory.mktemp("page"), "--workers", "3", "--capacity", "cpu_cores=100"
+    ) as found:
         yield found
 
 

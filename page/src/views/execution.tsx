@@ -95,7 +95,8 @@ function Tabs({ tab }: { tab: Tab }) {
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
-    const to = TABS[(TABS.indexOf(tab) + step + TABS.length) % TABS.length]!;
+    // The next key may come before the page is drawn again.
+    const to = TABS[(TABS.indexOf(route.value.tab) + step + TABS.length) % TABS.length]!;
     go({ tab: to }, true);
     document.getElementById(`tab-${to}`)?.focus();
   };

@@ -37,7 +37,9 @@ export function LogView({ store }: { store: Store }) {
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     const page = Math.floor(height / ROW);
-    const to = { ArrowDown: chosen + 1, ArrowUp: chosen - 1, PageDown: chosen + page, PageUp: chosen - page, Home: 0, End: found.length - 1 }[event.key];
+    // The next key may come before the page is drawn again.
+    const here = lastUpTo(found, route.value.at ?? count);
+    const to = { ArrowDown: here + 1, ArrowUp: here - 1, PageDown: here + page, PageUp: here - page, Home: 0, End: found.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     choose(to);

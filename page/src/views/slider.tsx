@@ -16,6 +16,7 @@ export function Slider({ store }: { store: Store }) {
     const event = Math.max(1, Math.min(total, version));
     go({ at: event === total ? null : event }, true);
   };
+  const by = (step: number): void => to(Math.min(route.value.at ?? total, total) + step);
   useEffect(() => {
     if (!isPlaying) return undefined;
     const step = Math.max(1, Math.round((store.count.value * TICK_MS) / (1000 * PLAY_S)));
@@ -37,11 +38,11 @@ export function Slider({ store }: { store: Store }) {
   };
   return (
     <div class="slider" role="group" aria-label="Time">
-      <button type="button" aria-label="Event before" disabled={at <= 1} onClick={() => to(at - 1)}><Glyph d="M8 2 3 6l5 4z" /></button>
+      <button type="button" aria-label="Event before" disabled={at <= 1} onClick={() => by(-1)}><Glyph d="M8 2 3 6l5 4z" /></button>
       <button type="button" aria-label={isPlaying ? "Stop playing" : "Play"} disabled={total < 2} onClick={start}>
         <Glyph d={isPlaying ? "M3 2h2v8H3zM7 2h2v8H7z" : "M3 1.5v9l7-4.5z"} />
       </button>
-      <button type="button" aria-label="Next event" disabled={at >= total} onClick={() => to(at + 1)}><Glyph d="M4 2l5 4-5 4z" /></button>
+      <button type="button" aria-label="Next event" disabled={at >= total} onClick={() => by(1)}><Glyph d="M4 2l5 4-5 4z" /></button>
       <input
         type="range" min={1} max={Math.max(1, total)} value={at} aria-label="Event"
         aria-valuetext={`event ${at} of ${total}, ${text}`}
