@@ -88,7 +88,7 @@ interface NodeProps {
 const Node = memo(({ place, status, attempt, isSelected, isTabStop }: NodeProps) => (
   <g
     class={`node s-${status}${isSelected ? " selected" : ""}`} transform={`translate(${place.x} ${place.y})`}
-    data-task={place.id} data-status={status} role="button" tabIndex={isTabStop ? 0 : -1} aria-pressed={isSelected}
+    data-task={place.id} data-status={status} role="button" tabindex={isTabStop ? 0 : -1} aria-pressed={isSelected}
   >
     <rect class="box" width={NODE.width} height={NODE.height} rx="7" />
     <rect class="band" width="5" height={NODE.height - 14} x="7" y="7" rx="2.5" />
