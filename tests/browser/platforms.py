@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Platform:
 
 
 @contextmanager
-def platform_at(directory: Path, *options: str) -> Iterator[Platform]:
+def platform_at(directory: Path, *options: str) -> Generator[Platform]:
     """Run `talka up` in a directory."""
     argv = [sys.executable, "-m", "talka", "up", "--json", "--data-dir", "up", "--http-port", "0"]
     argv += ["--durability", "process", *options]
@@ -75,7 +75,7 @@ def platform_at(directory: Path, *options: str) -> Iterator[Platform]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium() -> Generator[Browser]:
     """Run the system's Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser.conftest import FINISHED
 from tests.browser.platforms import Platform
 
@@ -17,7 +16,7 @@ AXE = Path(__file__).parents[2] / "page" / "node_modules" / "axe-core" / "axe.mi
 TABS = ("graph", "timeline", "events")
 
 
-def _node(page: Page, task: str) -> Any:
+def _node(page: Page, task: str) -> Locator:
     return page.locator(f'.node[data-task="{task}"]')
 
 

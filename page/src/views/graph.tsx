@@ -6,11 +6,13 @@ import { words } from "../model/format";
 import { nearest } from "../model/direction";
 import { go, route } from "../router";
 import type { Store } from "../store";
-import { Icon } from "./parts";
+import { IconPath } from "./parts";
 
 const ZOOM = { min: 0.1, max: 1.5, step: 1.25 };
 /** Below this scale a fit shows nothing that can be read. */
 const FIT_MIN = 0.45;
+/** What fits into a node; clipping each of a thousand texts makes painting slow. */
+const LETTERS = 19;
 
 export function GraphView({ store }: { store: Store }) {
   const { state } = store.shown.value;
@@ -89,14 +91,19 @@ const Node = memo(({ place, status, attempt, isSelected, isTabStop }: NodeProps)
   <g
     class={`node s-${status}${isSelected ? " selected" : ""}`} transform={`translate(${place.x} ${place.y})`}
     data-task={place.id} data-status={status} role="button" tabindex={isTabStop ? 0 : -1} aria-pressed={isSelected}
+    aria-label={place.id === short(place.id) ? undefined : `${place.id} ${words(status)}`}
   >
     <rect class="box" width={NODE.width} height={NODE.height} rx="7" />
     <rect class="band" width="5" height={NODE.height - 14} x="7" y="7" rx="2.5" />
-    <svg width={NODE.width - 8} height={NODE.height}><text x="21" y="18" class="title">{place.id}</text></svg>{" "}
-    <svg x="20" y="24" width="12" height="12"><Icon status={status} /></svg>
+    <text x="21" y="18" class="title">{short(place.id)}</text>{" "}
+    <g class={`icon s-${status}`} transform="translate(20 24)"><IconPath status={status} /></g>
     <text x="36" y="34" class="state">{words(status)}{attempt > 1 ? ` · attempt ${attempt}` : ""}</text>
   </g>
 ));
+
+function short(id: string): string {
+  return id.length > LETTERS ? `${id.slice(0, LETTERS - 1)}…` : id;
+}
 
 export function useWidth(element: { current: HTMLElement | null }): number {
   const [width, setWidth] = useState(800);

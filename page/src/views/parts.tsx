@@ -22,9 +22,14 @@ const ICONS: Record<string, string> = {
 export function Icon({ status }: { status: string }) {
   return (
     <svg class={`icon s-${status}`} viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
-      <path d={ICONS[status] ?? ICONS["pending"]!} />
+      <IconPath status={status} />
     </svg>
   );
+}
+
+/** The shape alone, for within a drawing. */
+export function IconPath({ status }: { status: string }) {
+  return <path d={ICONS[status] ?? ICONS["pending"]!} />;
 }
 
 export function Badge({ status }: { status: string }) {
