@@ -68,9 +68,11 @@ def platform_at(directory: Path, *options: str) -> Generator[Platform]:
     argv += ["--durability", "process", *options]
     with subprocess.Popen(argv, cwd=directory, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        platform = Platform(json.loads(process.stdout.readline())["http"])
         try:
-            yield Platform(json.loads(process.stdout.readline())["http"])
+            yield platform
         finally:
+            platform.http.close()
             process.terminate()
 
 
