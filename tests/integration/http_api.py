@@ -68,6 +68,16 @@ class Api:
             time.sleep(0.02)
         return dict(found)
 
+    def until_fired(self, name: str, count: int) -> list[str]:
+        """Return what a trigger started as soon as it started so many."""
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            found = self.get(f"/triggers/{name}/events", params={"type": "TriggerFired"})["events"]
+            if len(found) >= count:
+                return [each["execution_id"] for each in found]
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
     def over(self, execution_id: str) -> dict[str, Any]:
         """Return how an execution ended."""
         found: dict[str, Any] = self.get(f"/executions/{execution_id}", params={"wait": 20})

@@ -151,7 +151,8 @@ async def roll_back_execution(call: Call, execution_id: str, body: Rollback) -> 
 
 async def fork_execution(call: Call, execution_id: str, body: Fork) -> Submitted:
     """Start a new execution from an event of this one; an Idempotency-Key gives it its id."""
-    return await begun(call, await call.orchestrator.fork(execution_id, body.at, key=call.key))
+    forking = call.orchestrator.fork(execution_id, body.at, key=call.key)
+    return await begun(call, await call.taken(forking))
 
 
 async def signal_execution(call: Call, execution_id: str, body: Signal) -> Recorded:

@@ -16,14 +16,12 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from talka_protocols.errors import TalkaError
-from talka_services.client import Orchestrator
 from talka_services.gateway.assets import page_routes
-from talka_services.gateway.calls import Call
+from talka_services.gateway.calls import Call, Source
 from talka_services.gateway.guard import Guard
 from talka_services.gateway.health import health, readiness
 from talka_services.gateway.openapi import openapi
 from talka_services.gateway.operations import JSON, Operation
-from talka_services.gateway.overview import Overview
 from talka_services.gateway.problems import HttpError, internal, response_of
 from talka_services.gateway.table import OPERATIONS, PREFIX
 from talka_services.telemetry import get_logger
@@ -38,16 +36,16 @@ SECURITY_HEADERS = [
 log = get_logger(__name__)
 
 
-def application(orchestrator: Orchestrator, overview: Overview, guard: Guard) -> Guarded:
+def application(source: Source, guard: Guard) -> Guarded:
     """Return the application; set ``closing`` on its state to end what streams."""
     routes: list[BaseRoute] = [
-        Route(path, Endpoint({each.method: each for each in operations}, orchestrator, overview, guard))
+        Route(path, Endpoint({each.method: each for each in operations}, source, guard))
         for path, operations in _by_path(OPERATIONS)
     ]
     routes += [
         Route(f"{PREFIX}/openapi.json", _document),
         Route("/healthz", health),
-        Route("/readyz", readiness(orchestrator)),
+        Route("/readyz", readiness(source.orchestrator)),
         *page_routes(),
     ]
     app = Starlette(routes=routes)
@@ -90,18 +88,11 @@ class Guarded:
 class Endpoint:
     """All operations of one path, as an ASGI application."""
 
-    def __init__(
-        self,
-        operations: Mapping[str, Operation],
-        orchestrator: Orchestrator,
-        overview: Overview,
-        guard: Guard,
-    ) -> None:
+    def __init__(self, operations: Mapping[str, Operation], source: Source, guard: Guard) -> None:
         self._operations = dict(operations)
         if "GET" in self._operations:
             self._operations["HEAD"] = self._operations["GET"]
-        self._orchestrator = orchestrator
-        self._overview = overview
+        self._source = source
         self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +116,7 @@ class Endpoint:
             raise _wrong_method(request.method, self._operations)
         names = request.path_params
         request.scope["path_params"] = {name: _decoded(value) for name, value in names.items()}
-        call = Call(request, self._orchestrator, self._overview, operation.name)
+        call = Call(request, self._source, operation.name)
         answer = await operation.run(call)
         if isinstance(answer, Response):
             return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from functools import cache
 from hashlib import blake2b
 from http import HTTPStatus
@@ -14,9 +14,11 @@ from msgspec.structs import FieldInfo, fields
 from starlette.requests import Request
 
 from talka_core.spelling import did_you_mean
+from talka_protocols.errors import ServerUnavailableError
 from talka_services.client import Orchestrator
 from talka_services.gateway.overview import Overview
 from talka_services.gateway.problems import HttpError, bad_request
+from talka_services.gateway.recent import Recent
 
 KEY = "idempotency-key"
 KEY_LENGTH_MAX = 255
@@ -26,14 +28,28 @@ ANSWER_S = 5.0
 T = TypeVar("T")
 
 
+class Source:
+    """What calls ask: the client of a namespace, and what the gateway keeps of it to answer soon."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self.orchestrator = orchestrator
+        self.overview = Overview(orchestrator.node.connection, orchestrator.histories)
+        self.recent = Recent(orchestrator.node.ports.log, orchestrator.histories)
+
+    async def close(self) -> None:
+        """Stop reading; the client goes on."""
+        await self.overview.close()
+
+
 class Call:
     """One request; a handler may set ``status`` and ``headers`` of the answer."""
 
-    def __init__(self, request: Request, orchestrator: Orchestrator, overview: Overview, name: str) -> None:
+    def __init__(self, request: Request, source: Source, name: str) -> None:
         self.request = request
-        self.orchestrator = orchestrator
-        self.histories = orchestrator.histories
-        self.overview = overview
+        self.orchestrator = source.orchestrator
+        self.histories = source.orchestrator.histories
+        self.overview = source.overview
+        self.recent = source.recent
         self.name = name
         self.status: HTTPStatus | None = None
         self.headers: dict[str, str] = {}
@@ -146,6 +162,39 @@ class Call:
             self.status = HTTPStatus.ACCEPTED
             return False
         return True
+
+    async def taken(self, sending: Awaitable[T]) -> T:
+        """Wait until the server has taken something in.
+
+        Raises:
+            ServerUnavailableError: it does not in time; it may have been taken in all the same.
+            TalkaError: it was refused.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await sending
+        except TimeoutError:
+            raise ServerUnavailableError(
+                "The NATS server does not answer, and may or may not have taken it.",
+                hint="Send it again, under the same Idempotency-Key or event id.",
+            ) from None
+
+    async def within(self, seconds: float, awaited: Coroutine[Any, Any, object]) -> None:
+        """Wait for something for so long, or until the gateway stops.
+
+        Raises:
+            TalkaError: waiting for it ended so.
+        """
+        closing: asyncio.Event = self.request.app.state.closing
+        waiting, stopping = asyncio.create_task(awaited), asyncio.create_task(closing.wait())
+        try:
+            await asyncio.wait((waiting, stopping), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()
+        finally:
+            waiting.cancel()
+            stopping.cancel()
+            await asyncio.wait((waiting, stopping))
 
     async def answered(self, asking: Awaitable[T]) -> T:
         """Wait for what has no answer until it is recorded.

@@ -60,7 +60,7 @@ async def submit_workflow(call: Call, query: Submission, body: bytes) -> Submitt
             raise bad_request("bad_parameter", "debounce goes neither with at nor with an Idempotency-Key.")
         debounced = orchestrator.debounce_workflow(workflow, query.debounce, query.quiet_seconds)
         return _later(call, await call.answered(debounced))
-    execution_id = await orchestrator.submit_workflow(workflow, key=call.key, at=query.at)
+    execution_id = await call.taken(orchestrator.submit_workflow(workflow, key=call.key, at=query.at))
     if query.at is not None:
         return _later(call, execution_id)
     return await begun(call, execution_id, workflow)
@@ -132,13 +132,11 @@ class Awaiting(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def get_execution(call: Call, execution_id: str, query: Awaiting) -> ExecutionDocument:
     """Say where an execution stands, at once or when it is over."""
-    state = await call.histories.execution(execution_id)
-    if query.wait and state.status not in FINAL_EXECUTION_STATES:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(query.wait):
-                await call.orchestrator.wait(execution_id, load_results=False)
-        state = await call.histories.execution(execution_id)
-    return document_of(state)
+    found = await call.recent.document(execution_id)
+    if query.wait and found.status not in FINAL_EXECUTION_STATES:
+        await call.within(query.wait, call.orchestrator.wait(execution_id, load_results=False))
+        found = await call.recent.document(execution_id)
+    return found
 
 
 async def get_workflow(call: Call, execution_id: str) -> Workflow:

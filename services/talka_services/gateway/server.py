@@ -13,8 +13,8 @@ from msgspec import Struct
 from talka_protocols.errors import CallerError
 from talka_services.client import Orchestrator
 from talka_services.gateway.app import application
+from talka_services.gateway.calls import Source
 from talka_services.gateway.guard import guard_for, is_loopback
-from talka_services.gateway.overview import Overview
 
 HOST = "127.0.0.1"
 PORT = 8420
@@ -68,8 +68,8 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
     """
     check_options(options)
     listening = _bound(options)
-    overview = Overview(orchestrator.node.connection, orchestrator.histories)
-    app = application(orchestrator, overview, guard_for(options.host, options.token, options.allowed_hosts))
+    source = Source(orchestrator)
+    app = application(source, guard_for(options.host, options.token, options.allowed_hosts))
     server = _Server(_configuration(app))
     task = asyncio.create_task(server.serve([listening]), name="gateway")
     try:
@@ -78,7 +78,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
         app.closing.set()
         server.should_exit = True
         await task
-        await overview.close()
+        await source.close()
 
 
 class _Server(uvicorn.Server):

@@ -73,7 +73,7 @@ async def publish_event(call: Call, body: bytes) -> PublishedEvent:
     """
     event = decode_event(body, dict(call.request.headers))
     check_event(event)
-    return await call.answered(publish(call.orchestrator.node.connection, event))
+    return await call.taken(publish(call.orchestrator.node.connection, event))
 
 
 _ONE = "/triggers/{name}"
