@@ -4,7 +4,7 @@
 PYTHON ?= python3
 UV = .venv/bin/uv
 
-.PHONY: demo test check chaos nightly bench clean
+.PHONY: demo test check chaos nightly bench page clean
 
 demo: .venv/run
 	.venv/bin/talka run docs/examples/quickstart.yaml --data-dir .talka-demo
@@ -17,7 +17,7 @@ demo: .venv/run
 	@echo "  docs/examples/quickstart.yaml                         the workflow itself"
 
 test: .venv/dev
-	.venv/bin/pytest -q -n 3 --dist loadgroup -m "not slow"
+	.venv/bin/pytest -q -n 3 --dist loadgroup -m "not slow and not browser"
 
 check: .venv/dev
 	.venv/bin/ruff format --check .
@@ -36,6 +36,13 @@ nightly: .venv/dev
 bench: .venv/run
 	.venv/bin/talka bench
 
+# The web page's built files are committed, so that nobody needs Node to use them; this builds them anew.
+page: page/node_modules/.package-lock.json
+	cd page && npx tsc && npx vitest run && npx vite build
+
+page/node_modules/.package-lock.json: page/package.json page/package-lock.json
+	cd page && npm ci --silent --no-fund --no-audit
+
 # Marker files say what is installed, so that a second call costs nothing.
 .venv/run: pyproject.toml uv.lock
 	test -x $(UV) || ($(PYTHON) -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check "uv>=0.9,<1")
@@ -48,4 +55,4 @@ bench: .venv/run
 	touch $@ .venv/run
 
 clean:
-	rm -rf .venv .talka-demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .talka-demo dist page/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

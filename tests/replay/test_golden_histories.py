@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 from msgspec import Raw
+from tests.replay.folded import FOLDED, folded
 
 from talka_core.history import FOLDS, apply, packed, violations
 from talka_core.scheduler import SCHEDULER
@@ -68,3 +69,11 @@ def test_history_keeps_to_the_tables(path: Path) -> None:
         assert [encode_commit(commit) for commit in decoded] == bodies
         if log.kind == EXECUTION:
             assert not list(violations(SCHEDULER.initial(log.key), decoded))
+
+
+def test_the_page_has_the_histories() -> None:
+    """What the page's own fold is held against is what these histories fold to."""
+    recorded = {path.stem: path.read_bytes() for path in FOLDED.glob("*.json")}
+    assert recorded == {path.stem: folded(path) for path in HISTORIES}, (
+        "python -m tests.replay.folded writes them anew"
+    )

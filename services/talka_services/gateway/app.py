@@ -11,11 +11,12 @@ from urllib.parse import unquote
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from talka_protocols.errors import TalkaError
+from talka_services.gateway.assets import page_routes
 from talka_services.gateway.calls import Call, Source
 from talka_services.gateway.guard import Guard
 from talka_services.gateway.health import health, readiness
@@ -26,15 +27,6 @@ from talka_services.gateway.problems import HttpError, internal, response_of
 from talka_services.gateway.table import OPERATIONS, PREFIX
 from talka_services.telemetry import get_logger
 
-INDEX = f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Talka</title>
-<h1>Talka</h1>
-<ul>
-<li><a href="{PREFIX}/openapi.json">The API as an OpenAPI document</a></li>
-<li><a href="{PREFIX}/executions">Executions</a></li>
-<li><a href="{PREFIX}/pools">Pools</a></li>
-</ul>
-"""
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -56,7 +48,7 @@ def application(source: Source, guard: Guard, metrics: Metrics) -> Guarded:
         Route("/healthz", health),
         Route("/readyz", readiness(source.orchestrator)),
         Route("/metrics", metrics.scrape),
-        Route("/", _index),
+        *page_routes(),
     ]
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
@@ -163,10 +155,6 @@ def _wrong_method(method: str, known: Iterable[str]) -> HttpError:
 
 async def _document(_request: Request) -> Response:
     return Response(openapi(), media_type=JSON)
-
-
-async def _index(_request: Request) -> Response:
-    return HTMLResponse(INDEX)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,86 @@
+"""Takes the pictures of the web page in docs/images: ``python -m docs.screenshots``; needs Chromium."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+from tests.browser.platforms import Platform, chromium, platform_at
+
+DOCS = Path(__file__).parent
+IMAGES = DOCS / "images"
+WIDE = {"width": 1280, "height": 860}
+PHONE = {"width": 360, "height": 740}
+FAILING = """
+talka: 1
+name: water the fields
+tasks:
+  - {id: pump, agent_type: sleep, payload: {seconds: 0.5}}
+  - {id: valve, name: Open the valve, agent_type: command, depends_on: [pump], retries: 2,
+     payload: {argv: [sh, -c, "sleep 0.3; echo 'the valve is stuck' >&2; exit 3"]}}
+  - {id: channel, agent_type: sleep, payload: {seconds: 1.2}, depends_on: [pump]}
+  - {id: field, agent_type: sleep, payload: {seconds: 1}, depends_on: [valve, channel]}
+"""
+
+
+def main() -> None:
+    """Run what the pictures show, and take them."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory, chromium() as browser:
+        options = ("--workers", "3", "--capacity", "cpu_cores=2")
+        with platform_at(Path(directory), *options) as platform:
+            _take(browser, platform)
+
+
+def _take(browser: Browser, platform: Platform) -> None:
+    quick = (DOCS / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
+    finished, failed = platform.submit(quick), platform.submit(FAILING)
+    platform.over(finished)
+    platform.over(failed)
+    running = platform.submit(quick.replace("seconds: 1.6", "seconds: 30"))
+    platform.until(running, lambda each: each["done"] >= 5)
+
+    light = _page(browser, WIDE)
+    light.goto(f"{platform.address}/executions/{running}?task=water")
+    light.get_by_role("heading", name="Why").wait_for()
+    _save(light, "page-running")
+    light.goto(platform.address)
+    light.get_by_text("live", exact=True).wait_for()
+    _save(light, "page-list")
+    light.goto(f"{platform.address}/executions/{finished}/timeline")
+    light.get_by_text("critical path").wait_for()
+    _save(light, "page-timeline")
+    light.get_by_role("button", name="By worker").click()
+    _save(light, "page-workers")
+    light.goto(f"{platform.address}/executions/{failed}?task=valve")
+    light.get_by_role("heading", name="Error").wait_for()
+    _save(light, "page-failed")
+
+    dark = _page(browser, WIDE, color_scheme="dark")
+    dark.goto(f"{platform.address}/executions/{finished}?at=40")
+    dark.locator("[data-status=running]").first.wait_for()
+    _save(dark, "page-slider-dark")
+    dark.goto(f"{platform.address}/executions/{finished}/events?at=40")
+    dark.locator(".event").first.wait_for()
+    _save(dark, "page-events-dark")
+
+    phone = _page(browser, PHONE)
+    phone.goto(f"{platform.address}/executions/{finished}")
+    phone.locator("[data-status=succeeded]").first.wait_for()
+    _save(phone, "page-phone")
+
+
+def _page(browser: Browser, viewport: Mapping[str, int], **options: Any) -> Page:
+    given: Any = {"viewport": viewport, **options}
+    return browser.new_context(reduced_motion="reduce", **given).new_page()
+
+
+def _save(page: Page, name: str) -> None:
+    page.screenshot(path=IMAGES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

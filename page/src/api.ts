@@ -1,0 +1,58 @@
+/** Asking the gateway. */
+import type { Execution, Explanation, Segment, TaskDocument, Workflow } from "./model/events";
+
+export const PREFIX = "/api/v1";
+const TOKEN = "talka-token";
+
+/** What the gateway answers when something is wrong (RFC 9457). */
+export class ApiError extends Error {
+  constructor(readonly status: number, readonly code: string, message: string, readonly hint: string) {
+    super(message);
+  }
+}
+
+export function setToken(token: string): void {
+  sessionStorage.setItem(TOKEN, token);
+}
+
+export function headers(): Record<string, string> {
+  const token = sessionStorage.getItem(TOKEN);
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+export async function problemOf(response: Response): Promise<ApiError> {
+  const said = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+  const detail = String(said["detail"] ?? `The gateway answered ${response.status}.`);
+  return new ApiError(response.status, String(said["code"] ?? ""), detail, String(said["hint"] ?? ""));
+}
+
+async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
+  const sent = { ...headers(), ...(init.body ? { "Content-Type": "application/json" } : {}) };
+  const response = await fetch(PREFIX + path, { ...init, headers: sent });
+  if (!response.ok) throw await problemOf(response);
+  return (await response.json()) as T;
+}
+
+export interface ListPage {
+  executions: Execution[];
+  next: string | null;
+  position: number;
+}
+
+export function one(id: string): string {
+  return `/executions/${encodeURIComponent(id)}`;
+}
+
+export const api = {
+  list: (query: URLSearchParams) => ask<ListPage>(`/executions?${query}`),
+  workflow: (id: string) => ask<Workflow>(`${one(id)}/workflow`),
+  critical: async (id: string) =>
+    (await ask<{ segments: Segment[] }>(`${one(id)}/bottlenecks?simulate=false`)).segments,
+  execution: (id: string) => ask<Execution>(one(id)),
+  task: async (id: string, task: string) =>
+    (await ask<{ task: TaskDocument }>(`${one(id)}/tasks/${encodeURIComponent(task)}`)).task,
+  explanation: (id: string, task: string) =>
+    ask<Explanation>(`${one(id)}/tasks/${encodeURIComponent(task)}/explanation`),
+  act: (id: string, action: "cancel" | "pause" | "resume") =>
+    ask<unknown>(`${one(id)}/${action}`, { method: "POST", body: "{}" }),
+};

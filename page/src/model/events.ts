@@ -1,0 +1,121 @@
+/** What the gateway sends; the fields are those of its OpenAPI document. Instants `at` are Unix seconds. */
+
+export type TaskStatus =
+  | "pending" | "ready" | "queued" | "scheduled" | "running" | "waiting" | "retrying" | "succeeded"
+  | "failed" | "timed_out" | "cancelled" | "skipped" | "compensating" | "compensated";
+
+export type ExecutionStatus =
+  | "accepted" | "rejected" | "running" | "paused" | "succeeded" | "partial" | "failed" | "timed_out"
+  | "cancelled" | "rolling_back" | "rolled_back";
+
+export const TASK_STATUSES: readonly TaskStatus[] = [
+  "running", "scheduled", "queued", "ready", "waiting", "retrying", "pending", "compensating",
+  "succeeded", "failed", "timed_out", "cancelled", "skipped", "compensated",
+];
+
+export const EXECUTION_STATUSES: readonly ExecutionStatus[] = [
+  "accepted", "running", "paused", "succeeded", "partial", "failed", "timed_out", "cancelled",
+  "rolling_back", "rolled_back", "rejected",
+];
+
+export const FINAL: ReadonlySet<string> = new Set([
+  "rejected", "succeeded", "partial", "failed", "timed_out", "cancelled", "rolled_back",
+]);
+
+export interface Failure {
+  code: string;
+  message: string;
+  detail?: string;
+}
+
+export interface TaskDefinition {
+  id: string;
+  agent_type: string;
+  name?: string;
+  payload?: unknown;
+  dependencies?: string[];
+  is_irreversible?: boolean;
+}
+
+export type Dependency = [from: string, to: string, reason?: string];
+
+export interface Workflow {
+  id: string;
+  name: string;
+  tasks: TaskDefinition[];
+  dependencies?: Dependency[];
+}
+
+/** One event; which of the optional fields it has depends on its type, and defaults are left out. */
+export interface TalkaEvent {
+  version: number;
+  at: number;
+  type: string;
+  cause: string;
+  task_id?: string;
+  attempt?: number;
+  worker_id?: string;
+  allocation_id?: string;
+  from_task?: string;
+  to_task?: string;
+  started_at?: number;
+  finished_at?: number;
+  due_at?: number;
+  status?: TaskStatus;
+  kind?: string;
+  reason?: string;
+  message?: string;
+  because?: string;
+  error?: Failure;
+  workflow?: Workflow;
+  tasks?: TaskDefinition[] | string[];
+  dependencies?: Dependency[];
+  by?: string;
+  to?: number;
+  then?: string;
+  resumed?: string[];
+  result?: unknown;
+  [other: string]: unknown;
+}
+
+export interface Execution {
+  execution_id: string;
+  name: string;
+  status: ExecutionStatus;
+  version: number;
+  done: number;
+  total: number;
+  started_at: number | null;
+  finished_at: number | null;
+  accepted_at: number | null;
+  reason: string;
+  pool: string;
+  alerts: string[];
+}
+
+export interface TaskDocument {
+  task_id: string;
+  status: TaskStatus;
+  attempts: number;
+  worker: string | null;
+  result?: unknown;
+  error?: Failure;
+}
+
+export interface Segment {
+  task_id: string;
+  spent_on: string;
+  began_ms: number;
+  took_ms: number;
+}
+
+export interface Cause {
+  kind: string;
+  sentence: string;
+  remedy?: string;
+}
+
+export interface Explanation {
+  causes: Cause[];
+  expectation: string;
+}

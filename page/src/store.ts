@@ -1,0 +1,125 @@
+/** One execution as it is followed: its events, and how it stands now and where the time slider is. */
+import { computed, signal } from "@preact/signals";
+import { type ApiError, PREFIX, api, one } from "./api";
+import { type Segment, type TalkaEvent, type TaskDefinition, FINAL, type Workflow } from "./model/events";
+import { type State, fold, initial } from "./model/fold";
+import { route } from "./router";
+import { follow } from "./stream";
+
+/** How long events are gathered before the page is drawn again. */
+const GATHER_MS = 30;
+
+export type Link = "connecting" | "live" | "lost" | "over";
+
+/** A state is folded in place, so each look at it has a new wrapper. */
+export interface Look {
+  state: State;
+  count: number;
+}
+
+export class Store {
+  readonly events: TalkaEvent[] = [];
+  readonly count = signal(0);
+  readonly link = signal<Link>("connecting");
+  readonly error = signal<ApiError | null>(null);
+  /** The events that there were when the page was opened: until they are here nothing is shown. */
+  readonly expected = signal<number | null>(null);
+  readonly critical = signal<Segment[]>([]);
+  private readonly definition = signal<Workflow | null>(null);
+  private gathering: ReturnType<typeof setTimeout> | undefined;
+  private stop: () => void = () => undefined;
+  private isClosed = false;
+  private states: [State, State] = [initial(), initial()];
+  private base: Workflow | null = null;
+
+  readonly now = computed<Look>(() => this.look(0, this.count.value));
+  readonly shown = computed<Look>(() => {
+    const at = route.value.at;
+    const count = at === null ? this.count.value : Math.min(at, this.count.value);
+    return this.look(1, count);
+  });
+
+  constructor(readonly id: string) {
+    api.execution(id).then(
+      (document) => {
+        this.expected.value = document.version;
+        if (!this.isClosed) this.stop = this.follow();
+      },
+      (error: ApiError) => { this.error.value = error; },
+    );
+  }
+
+  private follow(): () => void {
+    return follow(`${PREFIX}${one(this.id)}/stream`, {
+      onMessages: (messages) => {
+        for (const message of messages) {
+          if (message.event === "over" || message.event === "problem") continue;
+          const event = JSON.parse(message.data) as TalkaEvent;
+          if (event.version === this.events.length + 1) this.events.push(event);
+        }
+        if (this.events.length >= this.expected.value!) this.gathering ??= setTimeout(() => this.publish(), GATHER_MS);
+      },
+      onState: (link, error) => {
+        this.link.value = link;
+        this.error.value = error ?? null;
+        if (link === "over") void this.trace();
+      },
+    });
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.stop();
+    clearTimeout(this.gathering);
+  }
+
+  /** Ask for the critical path; a still running execution has one too. */
+  async trace(): Promise<void> {
+    this.critical.value = await api.critical(this.id).catch(() => []);
+  }
+
+  private publish(): void {
+    this.gathering = undefined;
+    const first = this.events[0];
+    const isNamed = first?.type === "ExecutionAccepted" && !first.workflow;
+    if (isNamed && !this.definition.value) void this.define();
+    this.count.value = this.events.length;
+  }
+
+  /** Fetch a definition that the first event only names. */
+  private async define(): Promise<void> {
+    this.definition.value = await api.workflow(this.id).catch(() => null);
+  }
+
+  private look(which: 0 | 1, count: number): Look {
+    const definition = this.definition.value;
+    if (definition !== this.base) {
+      this.base = definition;
+      this.states = [initial(), initial()];
+    }
+    const known = definition && withoutAdditions(definition, this.events);
+    this.states[which] = fold(this.events, count, known, this.states[which]);
+    return { state: this.states[which], count };
+  }
+}
+
+/** The gateway returns a definition as it has grown; the events say when it grew. */
+function withoutAdditions(workflow: Workflow, events: readonly TalkaEvent[]): Workflow {
+  const added = new Set<string>();
+  for (const event of events) {
+    if (event.type === "TasksAdded") for (const task of event.tasks as TaskDefinition[]) added.add(task.id);
+  }
+  return {
+    ...workflow,
+    tasks: workflow.tasks.filter((task) => !added.has(task.id)),
+    dependencies: (workflow.dependencies ?? []).filter(([from, to]) => !added.has(from) && !added.has(to)),
+  };
+}
+
+export function isOver(state: State): boolean {
+  return FINAL.has(state.status);
+}
+
+/** The time in Unix seconds, for what counts up. */
+export const now = signal(Date.now() / 1000);
+setInterval(() => { now.value = Date.now() / 1000; }, 500);

@@ -1,0 +1,116 @@
+/** The graph of tasks, coloured by where each stands at the event that is shown. */
+import { memo } from "preact/compat";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { NODE, type Drawing, type Place, draw } from "../model/graph";
+import { words } from "../model/format";
+import { nearest } from "../model/direction";
+import { go, route } from "../router";
+import type { Store } from "../store";
+import { IconPath } from "./parts";
+
+const ZOOM = { min: 0.1, max: 1.5, step: 1.25 };
+/** Below this scale a fit shows nothing that can be read. */
+const FIT_MIN = 0.45;
+/** What fits into a node; clipping each of a thousand texts makes painting slow. */
+const LETTERS = 19;
+
+export function GraphView({ store }: { store: Store }) {
+  const { state } = store.shown.value;
+  // The newest graph is laid out, so that nothing moves while the slider does.
+  const latest = store.now.value.state;
+  const drawing = useMemo(() => {
+    const ids = new Set([...latest.tasks.keys(), ...state.tasks.keys()]);
+    return draw([...ids], latest.edges);
+  }, [latest, latest.shape]);
+  const [zoom, setZoom] = useState<number | null>(null);
+  const [focused, focus] = useState<string | null>(null);
+  const box = useRef<HTMLDivElement>(null);
+  const width = useWidth(box);
+  const fit = Math.max(FIT_MIN, Math.min(1, width / drawing.width));
+  const scale = zoom ?? fit;
+  const zoomBy = (factor: number): void => setZoom(Math.max(ZOOM.min, Math.min(ZOOM.max, scale * factor)));
+  const tabStop = focused ?? route.value.task ?? drawing.places[0]?.id ?? null;
+
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const id = (event.target as Element).getAttribute("data-task");
+    if (id === null) return;
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      go({ task: id });
+      return;
+    }
+    const next = nearest(drawing.places, id, event.key);
+    if (!next) return;
+    event.preventDefault();
+    focus(next);
+    box.current?.querySelector<SVGGElement>(`[data-task="${CSS.escape(next)}"]`)?.focus();
+  };
+  const onClick = (event: MouseEvent): void => {
+    const id = (event.target as Element).closest("[data-task]")?.getAttribute("data-task");
+    if (id) go({ task: id });
+  };
+  return (
+    <div class="graph">
+      <div class="tools" role="group" aria-label="Zoom">
+        <button type="button" aria-label="Smaller" onClick={() => zoomBy(1 / ZOOM.step)}>−</button>
+        <button type="button" aria-label="Larger" onClick={() => zoomBy(ZOOM.step)}>+</button>
+        <button type="button" onClick={() => setZoom(null)}>Fit</button>
+      </div>
+      <div class="canvas" ref={box} onClick={onClick} onKeyDown={onKeyDown} tabIndex={drawing.places.length ? -1 : 0}>
+        <svg
+          width={drawing.width * scale} height={drawing.height * scale} viewBox={`0 0 ${drawing.width} ${drawing.height}`}
+          role="group" aria-label={`Graph of ${drawing.places.length} tasks; arrow keys go from task to task`}
+        >
+          <Edges drawing={drawing} />
+          {drawing.places.map((place) => (
+            <Node
+              key={place.id} place={place} status={state.tasks.get(place.id)?.status ?? "absent"}
+              attempt={state.tasks.get(place.id)?.attempt ?? 0}
+              isSelected={route.value.task === place.id} isTabStop={tabStop === place.id}
+            />
+          ))}
+        </svg>
+      </div>
+    </div>
+  );
+}
+
+const Edges = memo(({ drawing }: { drawing: Drawing }) => (
+  <g class="edges" aria-hidden="true">{drawing.edges.map((edge) => <path key={edge.key} d={edge.path} />)}</g>
+));
+
+interface NodeProps {
+  place: Place;
+  status: string;
+  attempt: number;
+  isSelected: boolean;
+  isTabStop: boolean;
+}
+
+const Node = memo(({ place, status, attempt, isSelected, isTabStop }: NodeProps) => (
+  <g
+    class={`node s-${status}${isSelected ? " selected" : ""}`} transform={`translate(${place.x} ${place.y})`}
+    data-task={place.id} data-status={status} role="button" tabindex={isTabStop ? 0 : -1} aria-pressed={isSelected}
+    aria-label={place.id === short(place.id) ? undefined : `${place.id} ${words(status)}`}
+  >
+    <rect class="box" width={NODE.width} height={NODE.height} rx="7" />
+    <rect class="band" width="5" height={NODE.height - 14} x="7" y="7" rx="2.5" />
+    <text x="21" y="18" class="title">{short(place.id)}</text>{" "}
+    <g class={`icon s-${status}`} transform="translate(20 24)"><IconPath status={status} /></g>
+    <text x="36" y="34" class="state">{words(status)}{attempt > 1 ? ` · attempt ${attempt}` : ""}</text>
+  </g>
+));
+
+function short(id: string): string {
+  return id.length > LETTERS ? `${id.slice(0, LETTERS - 1)}…` : id;
+}
+
+export function useWidth(element: { current: HTMLElement | null }): number {
+  const [width, setWidth] = useState(800);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => entry && setWidth(entry.contentRect.width));
+    if (element.current) observer.observe(element.current);
+    return () => observer.disconnect();
+  }, []);
+  return width;
+}

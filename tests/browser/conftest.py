@@ -1,0 +1,116 @@
+"""One platform and one browser for all browser tests, and the executions that they look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.platforms import Platform, chromium, platform_at
+
+FINISHED = """
+talka: 1
+name: finished
+tasks:
+  - {id: soil, name: Test the soil, agent_type: sleep, payload: {seconds: 0.1, result: loam}}
+  - {id: corn, agent_type: sleep, payload: {seconds: 0.3}, depends_on: [soil]}
+  - {id: beans, agent_type: sleep, payload: {seconds: 0.1}, depends_on: [soil]}
+  - {id: feast, agent_type: sleep, payload: {seconds: 0}, depends_on: [corn, beans]}
+"""
+FAILED = """
+talka: 1
+name: failed
+tasks:
+  - {id: pump, agent_type: sleep, payload: {seconds: 0}}
+  - {id: valve, agent_type: command, retries: 1, depends_on: [pump],
+     payload: {argv: [sh, -c, "echo 'the valve is stuck' >&2; exit 3"]}}
+  - {id: field, agent_type: sleep, payload: {seconds: 0}, depends_on: [valve]}
+"""
+RUNNING = """
+talka: 1
+name: running
+tasks:
+  - {id: dig, agent_type: sleep, payload: {seconds: 0}}
+  - {id: slow, agent_type: sleep, payload: {seconds: 600}, depends_on: [dig]}
+  - {id: after, agent_type: sleep, payload: {seconds: 0}, depends_on: [slow]}
+"""
+LAYERS, WIDTH = 20, 50
+LARGE: dict[str, Any] = {
+    "talka": 1,
+    "name": "large",
+    "max_parallel": 200,
+    "tasks": [
+        {
+            "id": f"t{layer}x{index}",
+            "agent_type": "sleep",
+            "payload": {"seconds": 0},
+            "depends_on": [f"t{layer - 1}x{other % WIDTH}" for other in (index, index + 1)] if layer else [],
+        }
+        for layer in range(LAYERS)
+        for index in range(WIDTH)
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform with three workers."""
+    with platform_at(
+        tmp_path_factory.mktemp("page"), "--workers", "3", "--capacity", "cpu_cores=100"
+    ) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A new page; a script that fails, or that the policy forbids, fails the test."""
+    context = browser.new_context()
+    expect.set_options(timeout=10_000)
+    found = context.new_page()
+    wrong: list[str] = []
+    found.on("pageerror", lambda error: wrong.append(str(error)))
+    found.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    yield found
+    context.close()
+    assert wrong == []
+
+
+@pytest.fixture(scope="session")
+def finished(platform: Platform) -> str:
+    """An execution that succeeded."""
+    return _over(platform, FINISHED, "succeeded")
+
+
+@pytest.fixture(scope="session")
+def failed(platform: Platform) -> str:
+    """An execution that failed after a retry."""
+    return _over(platform, FAILED, "failed")
+
+
+@pytest.fixture(scope="session")
+def large(platform: Platform) -> str:
+    """An execution of 1,000 tasks that succeeded."""
+    return _over(platform, LARGE, "succeeded")
+
+
+@pytest.fixture
+def running(platform: Platform) -> Iterator[str]:
+    """An execution that runs for as long as the test."""
+    execution_id = platform.submit(RUNNING)
+    platform.until(execution_id, lambda each: each["running"] == ["slow"])
+    yield execution_id
+    platform.http.post(f"/executions/{execution_id}/cancel", json={}).raise_for_status()
+
+
+def _over(platform: Platform, workflow: str | dict[str, Any], status: str) -> str:
+    execution_id = platform.submit(workflow)
+    assert platform.over(execution_id)["status"] == status
+    return execution_id
