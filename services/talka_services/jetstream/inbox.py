@@ -252,7 +252,7 @@ class JetStreamInbox:
     async def _keep_alive(self) -> None:
         """Look after the consumers once a second, and at once when one broke, whatever goes wrong.
 
-        It ends with the connection: whoever closed that wants nothing more of us, and whoever receives is told.
+        It ends with the connection: whoever closed that wants nothing more, and whoever receives is told.
         """
         while not self._connection.wire.is_closed:
             with suppress(TimeoutError):
