@@ -22,6 +22,8 @@ export class Store {
   readonly count = signal(0);
   readonly link = signal<Link>("connecting");
   readonly error = signal<ApiError | null>(null);
+  /** What could not be fetched beside the events; the rest of the page goes on without it. */
+  readonly missing = signal<string>("");
   /** The events that there were when the page was opened: until they are here nothing is shown. */
   readonly expected = signal<number | null>(null);
   readonly critical = signal<Segment[]>([]);
@@ -75,7 +77,7 @@ export class Store {
 
   /** Ask for the critical path; a still running execution has one too. */
   async trace(): Promise<void> {
-    this.critical.value = await api.critical(this.id).catch(() => []);
+    this.critical.value = (await this.fetched("The critical path", api.critical(this.id))) ?? [];
   }
 
   private publish(): void {
@@ -88,7 +90,16 @@ export class Store {
 
   /** Fetch a definition that the first event only names. */
   private async define(): Promise<void> {
-    this.definition.value = await api.workflow(this.id).catch(() => null);
+    this.definition.value = await this.fetched("The workflow", api.workflow(this.id));
+  }
+
+  private async fetched<T>(what: string, asking: Promise<T>): Promise<T | null> {
+    try {
+      return await asking;
+    } catch (failure) {
+      this.missing.value = `${what} could not be fetched: ${(failure as Error).message}`;
+      return null;
+    }
   }
 
   private look(which: 0 | 1, count: number): Look {

@@ -25,6 +25,7 @@ export function ExecutionView({ store }: { store: Store }) {
     <div class={task === null ? "execution" : "execution with-task"}>
       <Head store={store} />
       <Slider store={store} />
+      {store.missing.value && <p role="alert" class="error">{store.missing.value}</p>}
       <Tabs tab={tab} />
       <div class="body">
         <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`}>

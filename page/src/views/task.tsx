@@ -45,14 +45,19 @@ export function TaskPanel({ store, id }: { store: Store; id: string }) {
 /** What keeps it from running; asked again whenever something happened. */
 function Why({ store, id }: { store: Store; id: string }) {
   const [said, say] = useState<Explanation | null>(null);
+  const [failure, fail] = useState("");
   const version = store.now.value.state.version;
   useEffect(() => {
     let isStale = false;
     const timer = setTimeout(() => {
-      api.explanation(store.id, id).then((found) => { if (!isStale) say(found); }, () => undefined);
+      api.explanation(store.id, id).then(
+        (found) => { if (!isStale) { say(found); fail(""); } },
+        (error: Error) => { if (!isStale) fail(error.message); },
+      );
     }, said ? 300 : 0);
     return () => { isStale = true; clearTimeout(timer); };
   }, [id, version]);
+  if (failure) return <Unknown what="why it waits" reason={failure} />;
   if (!said) return null;
   return (
     <section class="why" aria-label="Why">
@@ -61,6 +66,10 @@ function Why({ store, id }: { store: Store; id: string }) {
       {said.expectation && <p class="quiet">{said.expectation}</p>}
     </section>
   );
+}
+
+function Unknown({ what, reason }: { what: string; reason: string }) {
+  return <p role="alert" class="error">It cannot be told {what}: {reason}</p>;
 }
 
 function Attempts({ spans }: { spans: readonly Span[] }) {
@@ -103,12 +112,17 @@ function endOf(spans: readonly Span[]): string {
 /** What came of it, or what went wrong: large results are fetched only when they are asked for. */
 function Outcome({ store, id }: { store: Store; id: string }) {
   const [found, keep] = useState<TaskDocument | null>(null);
+  const [failure, fail] = useState("");
   const status = store.now.value.state.tasks.get(id)?.status;
   useEffect(() => {
     let isStale = false;
-    api.task(store.id, id).then((task) => { if (!isStale) keep(task); }, () => undefined);
+    api.task(store.id, id).then(
+      (task) => { if (!isStale) { keep(task); fail(""); } },
+      (error: Error) => { if (!isStale) fail(error.message); },
+    );
     return () => { isStale = true; };
   }, [id, status]);
+  if (failure) return <Unknown what="what came of it" reason={failure} />;
   if (!found) return null;
   if (found.error) {
     return (
