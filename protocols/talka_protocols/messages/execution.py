@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from talka_protocols.baseline import Baseline
 from talka_protocols.enums import quick
 from talka_protocols.events import Origin, Parent, Saved, TaskFailure, Usage
+from talka_protocols.messages.growth import AnswerExtension, ExtendPlan, Refusal
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.messages.proposal import ProposeBaseline
 from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState
-from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
+from talka_protocols.workflow import ClaimCheck, Extension, Workflow
 
 
 class SubmitWorkflow(ToExecution, frozen=True, gc=False):
@@ -38,13 +39,6 @@ class SubmitWorkflow(ToExecution, frozen=True, gc=False):
 
 class ExecutionRecorded(ToExecution, frozen=True, gc=False):
     """The scheduler has recorded what the planner handed over."""
-
-
-class Refusal(Struct, frozen=True):
-    """Why the planner refused."""
-
-    code: str
-    message: str
 
 
 class StartExecution(ToExecution, frozen=True, gc=False):
@@ -341,29 +335,6 @@ class RecordProgress(ToExecution, frozen=True, gc=False):
     mark: Mark
     name: str = ""
     saved: Saved = Saved()
-
-
-class ExtendPlan(ToExecution, frozen=True, gc=False):
-    """The scheduler asks whether a task may add this to its graph.
-
-    ``graph`` holds what the addition may touch: the tasks that have not
-    started (``pending``), those that it names, and the dependencies among them.
-    """
-
-    task_id: str
-    attempt: int
-    extension: Extension
-    graph: Workflow
-    pending: tuple[str, ...] = ()
-
-
-class AnswerExtension(ToExecution, frozen=True, gc=False):
-    """The planner's answer to ``ExtendPlan``; see ``ExtensionJudged``."""
-
-    task_id: str
-    attempt: int
-    dependencies: tuple[Dependency, ...] = ()
-    refusal: Refusal | None = None
 
 
 PlannerMessage = SubmitWorkflow | ExecutionRecorded | ExtendPlan | Advance
