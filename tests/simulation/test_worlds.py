@@ -38,13 +38,26 @@ CAUGHT_WITHIN = 800
 RARE = frozenset(
     {
         "acknowledged_too_early",
+        "breaker_lets_hand_on",
         "child_of_any_attempt_accepted",
+        "compensations_unordered",
         "cut_off_ignored",
+        "end_not_asked",
         "event_settled_too_early",
+        "fail_fast_ignored",
         "fence_ignored",
         "force_forgotten",
+        "foreign_commit_taken_for_ours",
+        "kept_items_run_again",
+        "kept_task_forgotten",
+        "loop_without_bound",
         "orphans_left_behind",
+        "outage_taken_for_silence",
         "poison_never_parked",
+        "quotas_ignored",
+        "reports_sent_once",
+        "request_forgotten",
+        "reservation_never_used_up",
         "retry_forgotten",
         "revocation_of_queued_ignored",
         "sent_attempt_never_late",
@@ -52,7 +65,7 @@ RARE = frozenset(
         "stopped_time_ends",
     }
 )
-"""What takes more than a few dozen seeds, because several faults must meet."""
+"""What takes more than some ten seeds, because several faults must meet, or because few worlds have it."""
 MUTANT_CASES = [
     pytest.param(name, marks=pytest.mark.slow if name in RARE else ()) for name in sorted(MUTANTS)
 ]

@@ -7,7 +7,10 @@ import signal
 import time
 from typing import Any
 
+import pytest
 from tests.integration.cli.shell import Shell, wait_for
+
+pytestmark = pytest.mark.slow
 
 HERE = ("--data-dir", "elastic")
 WIDE = """

@@ -7,7 +7,9 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.integration.cli.shell import Shell
@@ -61,10 +63,16 @@ def _collector() -> Generator[tuple[str, list[ExportTraceServiceRequest]]]:
         server.server_close()
 
 
-def test_a_trace_reaches_a_collector_whole(shell: Shell) -> None:
-    """Every service has spans there, under the right parents; a task was told the span of its attempt."""
+@pytest.fixture(scope="module")
+def done(shell: Shell) -> dict[str, Any]:
+    """The result of the workflow that is traced."""
     (shell.directory / "traced.yaml").write_text(TRACED)
-    done = shell.json("run", "traced.yaml", "--data-dir", "traced")
+    result: dict[str, Any] = shell.json("run", "traced.yaml", "--data-dir", "traced")
+    return result
+
+
+def test_a_trace_reaches_a_collector_whole(shell: Shell, done: dict[str, Any]) -> None:
+    """Every service has spans there, under the right parents; a task was told the span of its attempt."""
     execution_id = done["execution_id"]
     with _collector() as (url, taken):
         sent = shell.json("trace", execution_id, "--data-dir", "traced", "--otlp", url)
@@ -104,9 +112,9 @@ def test_a_trace_reaches_a_collector_whole(shell: Shell) -> None:
     assert len(linked.links) == 1
 
 
-def test_a_trace_is_shown_and_written(shell: Shell) -> None:
+def test_a_trace_is_shown_and_written(shell: Shell, done: dict[str, Any]) -> None:
     """The chart has a row for each task, and the file is what Perfetto reads: rows do not overlap."""
-    execution_id = shell.json("list", "--data-dir", "traced")["executions"][0]["execution_id"]
+    execution_id = done["execution_id"]
     shown = shell.run("trace", execution_id, "--data-dir", "traced", "--rows", "3")
     assert "█" in shown
     shell.run("trace", execution_id, "--data-dir", "traced", "-o", "trace.json")
