@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from talka import Orchestrator, ResourceRequirements, Task, WorkflowBuilder, WorkflowInvalidError, local
-from talka_protocols.errors import ResourcesUnavailable, UnknownExecutionError
+from talka_protocols.errors import CallerError, ResourcesUnavailable, UnknownExecutionError
 from talka_protocols.events import ReservationEnded
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.subjects import LogName
@@ -77,6 +77,29 @@ async def test_a_diamond_runs_in_order_and_passes_values(talka: Orchestrator) ->
     )
     assert result.status is ExecutionState.SUCCEEDED
     assert result.tasks["c"].result == "a and a"
+
+
+async def test_what_was_and_what_would_be(talka: Orchestrator) -> None:
+    """A state at any event, and a run on the workers that are there, without running anything."""
+    tasks = [sleep("a", 0.01), sleep("b", 0.01, dependencies=("a",))]
+    workflow = WorkflowBuilder("past").add_task(tasks[0]).add_task(tasks[1]).build()
+    execution_id = await talka.submit_workflow(workflow)
+    await talka.wait(execution_id)
+    now = await talka.replay(execution_id)
+    assert (now.status, now.done) == (ExecutionState.SUCCEEDED, 2)
+    began = await talka.replay(execution_id, 2)
+    assert (began.version, began.done, began.total) == (2, 0, 2)
+    with pytest.raises(CallerError, match="has no event 999"):
+        await talka.replay(execution_id, 999)
+    wide = WorkflowBuilder("wide")
+    for number in range(8):
+        wide.add_task(sleep(f"t{number}", 10.0, resources=ResourceRequirements(cpu_cores=1)))
+    here = await talka.simulate(wide.build())
+    alone = await talka.simulate(wide.build(), workers=[{"cpu_cores": 1.0}], strategy="depth_first")
+    assert (here.makespan_s, alone.makespan_s) == (
+        pytest.approx(20.0, rel=0.05),
+        pytest.approx(80.0, rel=0.05),
+    )
 
 
 async def test_parallel_results_come_in_input_order(talka: Orchestrator) -> None:

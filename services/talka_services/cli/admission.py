@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.workflow import ResourceInventory, Workflow
+from talka_protocols.workflow import Workflow
 from talka_services.cli.moments import parse_instant, parse_seconds
 from talka_services.cli.outcome import UsageError
 
@@ -87,10 +87,3 @@ def admit(
         )
     sys.stderr.write(f"talka: {found.sentence()}\n")
     return found
-
-
-def offers_of(inventory: ResourceInventory) -> list[Offer]:
-    """Return the workers of a pool as offers."""
-    from talka_core.simulation import Offer
-
-    return [Offer(worker.capacity, worker.slots) for worker in inventory.workers if not worker.is_draining]

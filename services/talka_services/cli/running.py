@@ -326,7 +326,8 @@ async def _admit_there(orchestrator: Orchestrator, loaded: Loaded) -> None:
     """Judge the deadlines by what the platform's pool has now."""
     from talka_core.deadlines import has_deadlines
     from talka_core.status import inventory_of
-    from talka_services.cli.admission import admit, offers_of
+    from talka_services.cli.admission import admit
+    from talka_services.client.recalling import offers_of
 
     if has_deadlines(loaded.workflow):
         inventory = inventory_of(await orchestrator.histories.pool(loaded.workflow.config.pool))

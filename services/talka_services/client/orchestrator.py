@@ -38,6 +38,7 @@ from talka_services.client.following import Following
 from talka_services.client.forking import beginning, copy_objects, stored
 from talka_services.client.histories import Histories
 from talka_services.client.publishing import SOURCE, PublishedEvent, event_of, publish
+from talka_services.client.recalling import Recalling
 from talka_services.client.requests import Requests, request_id_of
 from talka_services.client.resources import ResourceManager
 from talka_services.client.schedules import Schedules, put_schedule
@@ -51,7 +52,7 @@ REMEMBERED = 100_000
 """How many of the ids that it submitted a client knows as its own."""
 
 
-class Orchestrator(Controls, Following, Explaining):
+class Orchestrator(Controls, Following, Explaining, Recalling):
     """A client of one namespace.
 
     ``ceiling`` and ``agent_types`` are what the workers are known to offer;
