@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -31,7 +32,8 @@ def _histories_hold(
             server.start()
         found += asyncio.run(verifier.server(server.url))
     found += asyncio.run(_directories(verifier, tmp_path_factory.getbasetemp()))
-    is_tampered = request.node.get_closest_marker("tampers") is not None
+    node = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType]
+    is_tampered = node.get_closest_marker("tampers") is not None
     assert bool(found) is is_tampered, "\n".join(found) or "nobody noticed that a history was tampered with"
 
 

@@ -38,16 +38,22 @@ CAUGHT_WITHIN = 800
 RARE = frozenset(
     {
         "acknowledged_too_early",
+        "attempt_ignored",
         "breaker_lets_hand_on",
+        "checkpoints_ordered_across_attempts",
         "child_of_any_attempt_accepted",
+        "child_reported_once",
         "compensations_unordered",
         "cut_off_ignored",
         "end_not_asked",
         "event_settled_too_early",
+        "expected_version_ignored",
         "fail_fast_ignored",
+        "fallback_forgotten",
         "fence_ignored",
         "force_forgotten",
         "foreign_commit_taken_for_ours",
+        "gangs_in_part",
         "kept_items_run_again",
         "kept_task_forgotten",
         "loop_without_bound",
@@ -55,6 +61,7 @@ RARE = frozenset(
         "outage_taken_for_silence",
         "poison_never_parked",
         "quotas_ignored",
+        "rate_returned_early",
         "reports_sent_once",
         "request_forgotten",
         "reservation_never_used_up",
@@ -62,7 +69,9 @@ RARE = frozenset(
         "revocation_of_queued_ignored",
         "sent_attempt_never_late",
         "shared_returned_early",
+        "silence_ignored",
         "stopped_time_ends",
+        "withdrawal_forgotten",
     }
 )
 """What takes more than some ten seeds, because several faults must meet, or because few worlds have it."""

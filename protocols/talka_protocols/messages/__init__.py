@@ -28,7 +28,6 @@ from talka_protocols.messages.execution import (
     DRAINING_CODE,
     STALE_CODE,
     AnswerApproval,
-    AnswerExtension,
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
@@ -39,14 +38,12 @@ from talka_protocols.messages.execution import (
     ConfirmHandOn,
     ConfirmRelease,
     ExecutionRecorded,
-    ExtendPlan,
     GrantAllocation,
     Mark,
     Outcome,
     PauseExecution,
     PlannerMessage,
     RecordProgress,
-    Refusal,
     RefuseAllocation,
     ReleaseTask,
     ReportEnd,
@@ -63,6 +60,7 @@ from talka_protocols.messages.execution import (
     SubmitWorkflow,
     WithdrawPermit,
 )
+from talka_protocols.messages.growth import AnswerExtension, ExtendPlan, Refusal
 from talka_protocols.messages.kinds import (
     SHARDED,
     Advance,

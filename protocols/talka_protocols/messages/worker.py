@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from talka_protocols.events import Saved
-from talka_protocols.messages.execution import AttemptFinished, RecordProgress, Refusal
+from talka_protocols.messages.execution import AttemptFinished, RecordProgress
+from talka_protocols.messages.growth import Refusal
 from talka_protocols.messages.kinds import Advance, ToWorker
 from talka_protocols.workflow import ClaimCheck, Task
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from talka_core.payload_fields import FIELDS, check_fields
 from talka_protocols.errors import WorkflowInvalidError
@@ -56,7 +57,7 @@ def test_an_unknown_field_is_refused_at_its_place(
 def test_what_runs_in_a_tasks_name_is_looked_at_too(name: str) -> None:
     """A misspelt compensation would be found out when it is needed most."""
     action = Action("command", {"args": ["ls"]})
-    below = Workflow(id="b", name="b", tasks=(Task("inner", "greeting", **{name: action}),))
+    below = Workflow(id="b", name="b", tasks=(replace(Task("inner", "greeting"), **{name: action}),))
     workflow = Workflow(id="w", name="w", tasks=(Task("a", "workflow", workflow=below),))
     with pytest.raises(WorkflowInvalidError) as caught:
         check_fields(workflow)
