@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from talka_core.graph import TaskGraph
@@ -67,10 +66,21 @@ def _bound(workflow: Workflow, tasks: list[Task], shared: Mapping[str, float]) -
         for name, bound in bounds.items():
             if asked.get(name, 0.0) > bound:
                 return f"it asks for {asked[name]:g} of {name}, and {what} is {bound:g}"
-    keys = Counter(task.concurrency for task in tasks if task.concurrency is not None)
-    for key, count in keys.items():
-        if count > key.limit:
-            return f"{count} of its members have the key {key.key!r}, whose limit is {key.limit}"
+    return _bound_by_keys(tasks)
+
+
+def _bound_by_keys(tasks: list[Task]) -> str:
+    """Say which key has too many members at once: each counts against the limits of all."""
+    limits: dict[tuple[str, str], list[int]] = {}
+    for task in tasks:
+        if task.concurrency is not None:
+            limits.setdefault(("key", task.concurrency.key), []).append(task.concurrency.limit)
+        if task.rate is not None:
+            limits.setdefault(("rate", task.rate.key), []).append(task.rate.starts)
+    for (kind, key), found in limits.items():
+        if len(found) > min(found):
+            what = "limit" if kind == "key" else "rate"
+            return f"{len(found)} of its members have the {kind} {key!r}, whose {what} is {min(found)}"
     return ""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from talka_core.resource import breaker, labels
 from talka_core.resource.accounts import has_room
 from talka_core.resource.placement import Need, may_run, need_of
-from talka_core.resource.shared import is_free
+from talka_core.resource.shared import are_free
 from talka_core.resource.state import Amounts, PoolRecord, Request, WorkerEntry
 
 TRIES_MAX = 2_000
@@ -48,11 +48,7 @@ def placed(
 
     ``free`` is what is free on each worker, if it is not what is free now.
     """
-    shared: Amounts = {}
-    for _, need in members:
-        for name, amount in need.shared.items():
-            shared[name] = shared.get(name, 0) + amount
-    if not is_free(state, shared):
+    if not are_free(state, [need.shared for _, need in members]):
         return None
     left = {w: dict(entry.free) for w, entry in state.workers.items()} if free is None else copied(free)
     for worker_id in avoided:

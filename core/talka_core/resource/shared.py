@@ -6,6 +6,8 @@ kept with it, so a later configuration changes nothing that is held.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from talka_core.keys import counter_of, is_keyed, is_rate, limit_of, period_of
 from talka_core.resource.state import Amounts, Grant, HeldBack, PoolRecord, thousandths
 
@@ -37,6 +39,19 @@ def capacity_of(state: PoolRecord, name: str) -> int:
 def is_free(state: PoolRecord, shared: Amounts) -> bool:
     """Tell whether the pool as a whole has all of it free."""
     return all(free_of(state, name) >= amount for name, amount in shared.items())
+
+
+def are_free(state: PoolRecord, several: Sequence[Amounts]) -> bool:
+    """Tell whether the pool has all of several amounts free together.
+
+    What counts against one key may name different limits; each of them bounds all.
+    """
+    together: Amounts = {}
+    for shared in several:
+        for name, amount in shared.items():
+            together[counter_of(name)] = together.get(counter_of(name), 0) + amount
+    names = {name for shared in several for name in shared}
+    return all(free_of(state, name) >= together[counter_of(name)] for name in names)
 
 
 def take(state: PoolRecord, shared: Amounts, sign: int = 1) -> None:

@@ -140,14 +140,14 @@ def _over(state: ExecutionRecord, _event: Any) -> Iterator[Effect]:
 
 
 def _rolled_back(state: ExecutionRecord, event: e.ExecutionRolledBack) -> Iterable[Effect]:
-    return letters.timeout(state) if event.then is Then.CONTINUE else _over(state, event)
+    return _resumed(state, event) if event.then is Then.CONTINUE else _over(state, event)
 
 
 def _timed(state: ExecutionRecord, _event: Any) -> Iterable[Effect]:
     return letters.timeout(state)
 
 
-def _resumed(state: ExecutionRecord, _event: e.ExecutionResumed) -> Iterator[Effect]:
+def _resumed(state: ExecutionRecord, _event: e.ExecutionResumed | e.ExecutionRolledBack) -> Iterator[Effect]:
     yield from letters.timeout(state)
     for task_id in state.tasks:
         yield from letters.start_timer(state, task_id)

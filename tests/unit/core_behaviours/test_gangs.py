@@ -13,14 +13,15 @@ from tests.unit.core_behaviours.test_tenants import Shared, request
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_core.behaviour import step_batch
-from talka_core.resource import RESOURCE
+from talka_core.resource import RESOURCE, PoolRecord
 from talka_core.resource.backfill import PATIENCE_MS
+from talka_core.resource.shared import are_free
 from talka_core.validation import check
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import MapOver
+from talka_protocols.policies import MapOver, Rate
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Dependency, ResourceRequirements, Task, Workflow, WorkflowConfig
 
@@ -272,3 +273,15 @@ def test_members_may_not_wait_through_others() -> None:
         with pytest.raises(WorkflowInvalidError) as refused:
             check(Workflow("x", "x", tuple(tasks), found))
         assert refused.value.code == "bad_gang"
+
+
+def test_members_count_against_one_key_together() -> None:
+    """However their limits differ: what could never be granted is refused, and none is exceeded."""
+    slow, quick = Rate("r", 1, 2.0), Rate("r", 1, 0.5)
+    tasks = tuple(Task(name, AGENT_TYPE, gang="g", rate=rate) for name, rate in (("a", slow), ("b", quick)))
+    with pytest.raises(WorkflowInvalidError, match="2 of its members have the rate 'r', whose rate is 1"):
+        check(Workflow("x", "x", tasks))
+    state = PoolRecord("default")
+    assert not are_free(state, [{"rate:r/1/2000": 1000}, {"rate:r/1/500": 1000}])
+    assert are_free(state, [{"rate:r/2/2000": 1000}, {"rate:r/2/500": 1000}])
+    assert not are_free(state, [{"key:k/2": 1000}, {"key:k/1": 1000}])

@@ -13,7 +13,7 @@ from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import Action
 from talka_protocols.states import ExecutionState, TaskStatus
-from talka_protocols.workflow import ResourceRequirements, Task, Workflow
+from talka_protocols.workflow import ResourceRequirements, Task, Workflow, WorkflowConfig
 
 S = TaskStatus
 CORE = ResourceRequirements(cpu_cores=1.0)
@@ -225,4 +225,32 @@ def test_a_withdrawal_that_is_cut_short_is_completed() -> None:
     model.fire(START)
     model.deliver_all()
     assert _status(model) is S.TIMED_OUT
+    model.finish()
+
+
+def test_a_ready_task_has_its_time_anew_after_a_rollback() -> None:
+    """It could not start meanwhile; once things go on, being late is noticed again."""
+    tasks = (
+        Task("a", AGENT_TYPE, resources=CORE, priority=90, compensation=Action(AGENT_TYPE)),
+        Task("c", AGENT_TYPE, resources=CORE, priority=80),
+        Task("b", AGENT_TYPE, resources=CORE, start_timeout=5.0),
+    )
+    model = Model({"w1": 1.0})
+    model.submit(Workflow("e", "e", tasks, config=WorkflowConfig(max_parallel=1)))
+    model.deliver_all()
+    before = _state(model).version
+    run = next(iter(model.running))
+    model.begin(run)
+    model.end(run, Outcome.SUCCEEDED)
+    model.deliver_all()
+    model.tell(Recipient.SCHEDULER, m.RollBackExecution("e", before))
+    model.timers.pop(START)
+    model.now_ms += 60_000
+    while _state(model).rollback is not None:
+        model.deliver_all()
+        for each in list(model.running):
+            model.begin(each)
+            model.end(each, Outcome.SUCCEEDED)
+    assert _status(model) is S.READY
+    assert model.timers[START] == model.now_ms + 5_000
     model.finish()

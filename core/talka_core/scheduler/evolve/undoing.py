@@ -71,6 +71,10 @@ def _rolled_back(state: ExecutionRecord, event: e.ExecutionRolledBack, at: int) 
     done, state.rollback = state.rollback, None
     state.lost_spans.append((event.to + 1, state.version))
     if event.then is Then.CONTINUE:
+        # What was ready could not start meanwhile, so its time to start begins anew.
+        for task_id, record in state.tasks.items():
+            if record.status is TaskStatus.READY and state.index.tasks[task_id].start_timeout is not None:
+                record.ready_at = at
         pauses = {t: state.tasks[t].paused_version for t in done.paused if state.tasks[t].is_paused}
         _run_again(state, done.tasks, done.resumed, event.to, at)
         _pause_again(state, pauses)
