@@ -22,11 +22,11 @@ from talka_core.resource.state import (
     Hold,
     PoolRecord,
     Request,
+    queued,
     slot_of,
     thousandths,
 )
 from talka_protocols.events import (
-    AllocationQueued,
     AllocationRefused,
     PoolEvent,
     ReservationBooked,
@@ -152,16 +152,7 @@ def begin(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
 
 def ask(allocation_id: str, request: Request) -> Iterator[PoolEvent]:
     """Let a request that names a reservation wait for it; ``settle`` decides what becomes of it."""
-    yield AllocationQueued(
-        allocation_id,
-        request.holder,
-        request.agent_type,
-        request.amounts,
-        request.rank,
-        request.affinity,
-        request.estimate_ms,
-        request.terms,
-    )
+    yield queued(allocation_id, request)
 
 
 def settle(state: PoolRecord) -> Iterator[tuple[str, Request, str] | PoolEvent]:

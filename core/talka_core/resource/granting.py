@@ -20,11 +20,10 @@ from talka_core.resource.accounts import has_room
 from talka_core.resource.backfill import Backfill
 from talka_core.resource.fairness import Head, Shares, Turns
 from talka_core.resource.placement import Need, need_of, place
-from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request
+from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request, queued
 from talka_protocols.events import (
     AllocationGranted,
     AllocationPermitWithdrawn,
-    AllocationQueued,
     GangGranted,
     PoolEvent,
 )
@@ -243,16 +242,7 @@ def _move_up(present: Counter[str], left: Request, following: Request | None) ->
 
 def _queue(state: PoolRecord, allocation_id: str, request: Request) -> Iterator[PoolEvent]:
     """Let a request wait, and call back what other executions may hand on among themselves meanwhile."""
-    yield AllocationQueued(
-        allocation_id,
-        request.holder,
-        request.agent_type,
-        request.amounts,
-        request.rank,
-        request.affinity,
-        request.estimate_ms,
-        request.terms,
-    )
+    yield queued(allocation_id, request)
     own = request.holder.execution_id
     others = [permits for owner, permits in state.permits.items() if owner != own]
     for permitted in [permitted for permits in others for permitted in permits]:

@@ -18,7 +18,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, Holder, Terms
+from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, AllocationQueued, Holder, Terms
 from talka_protocols.policies import Breaker, ScalingPolicy
 from talka_protocols.workflow import DEFAULT_TENANT
 
@@ -277,3 +277,17 @@ def shape_of(
 @lru_cache(maxsize=4_096)
 def _shape(agent_type: str, amounts: tuple[tuple[str, float], ...]) -> str:
     return agent_type + "".join(f"|{name}={float(amount)!r}" for name, amount in sorted(amounts))
+
+
+def queued(allocation_id: str, request: Request) -> AllocationQueued:
+    """Return the fact that a request waits."""
+    return AllocationQueued(
+        allocation_id,
+        request.holder,
+        request.agent_type,
+        request.amounts,
+        request.rank,
+        request.affinity,
+        request.estimate_ms,
+        request.terms,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,6 @@ from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_protocols.tasklogs import Printed
-    from talka_services.service import Node
 
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="An execution id.")]
 TaskId = Annotated[str | None, typer.Argument(metavar="[TASK]", help="Only this task.")]
@@ -66,32 +65,24 @@ async def _read(
     target: Target, execution_id: str, lines: Lines, is_wanted: Callable[[Printed], bool], *, follow: bool
 ) -> None:
     from talka_services.cli.reach import reach_node
+    from talka_services.client.histories import Histories
+    from talka_services.client.tasklogs import follow_tasklog, read_tasklog
 
     async with reach_node(target) as node:
-        await _require(node, execution_id)
-        async with aclosing(_source(node, execution_id, follow=follow)) as source:
+        ports = node.ports
+        histories = Histories(ports.log, ports.blobs, ports.shards, ports.snapshots)
+        # Whoever asks for an execution that there is not is told so.
+        await histories.latest(execution_id)
+        reading = (
+            follow_tasklog(node.connection, histories, execution_id)
+            if follow
+            else read_tasklog(node.connection, execution_id)
+        )
+        async with aclosing(reading) as source:
             async for printed in source:
                 if is_wanted(printed):
                     lines.take(printed)
     lines.close()
-
-
-async def _require(node: Node, execution_id: str) -> None:
-    from talka_services.client.histories import Histories
-
-    ports = node.ports
-    await Histories(ports.log, ports.blobs, ports.shards, ports.snapshots).latest(execution_id)
-
-
-def _source(node: Node, execution_id: str, *, follow: bool) -> Any:
-    from talka_services.client.histories import Histories
-    from talka_services.client.tasklogs import follow_tasklog, read_tasklog
-
-    if not follow:
-        return read_tasklog(node.connection, execution_id)
-    ports = node.ports
-    histories = Histories(ports.log, ports.blobs, ports.shards, ports.snapshots)
-    return follow_tasklog(node.connection, histories, execution_id)
 
 
 class Lines:

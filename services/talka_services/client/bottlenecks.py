@@ -32,7 +32,7 @@ async def where_time_went(
         NothingRecordedError: it never started.
     """
     state = await histories.execution(execution_id)
-    history = await _timed(histories, histories.name(execution_id))
+    history = await histories.timed(histories.name(execution_id))
     if not state.started_at:
         raise NothingRecordedError(
             f"The execution {execution_id!r} never started: {state.reason or 'nothing ran.'}"
@@ -42,12 +42,6 @@ async def where_time_went(
 
 
 async def _recorded(histories: Histories, state: ExecutionRecord, history: Timed, now_ms: int) -> Recorded:
-    pool = await _timed(histories, LogName(POOL, "-", state.pool))
+    pool = await histories.timed(LogName(POOL, "-", state.pool))
     events = [event for _, event in history]
     return recorded(state, events, cast("Sequence[tuple[int, PoolEvent]]", pool), now_ms)
-
-
-async def _timed(histories: Histories, name: LogName) -> Timed:
-    """Return the events of a log with their instants."""
-    commits = await histories.commits(name)
-    return [(commit.at, event) for _, commit in commits for _, _, event in commit.events()]

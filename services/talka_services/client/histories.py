@@ -68,6 +68,11 @@ class Histories:
         """
         return await decoded(commit, self._definitions)
 
+    async def timed(self, name: LogName) -> list[tuple[int, Event]]:
+        """Return a log's events with their instants (Unix milliseconds)."""
+        commits = await self.commits(name)
+        return [(commit.at, event) for _, commit in commits for _, _, event in commit.events()]
+
     async def execution(self, execution_id: str, at: int | None = None) -> ExecutionRecord:
         """Return an execution's state at an event, or now.
 

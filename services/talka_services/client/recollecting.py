@@ -45,12 +45,10 @@ async def runs_on_record(histories: Histories) -> list[Run]:
 
 async def run_on_record(histories: Histories, state: ExecutionRecord, pool: Sequence[tuple[int, Any]]) -> Run:
     """Return what became of one execution, given the history of its pool."""
-    commits = await histories.commits(histories.name(state.execution_id))
-    events = [event for _, commit in commits for _, _, event in commit.events()]
+    events = [event for _, event in await histories.timed(histories.name(state.execution_id))]
     return run_of(state, recorded(state, events, pool, round(1000 * time.time())))
 
 
 async def pool_history(histories: Histories, pool: str) -> list[tuple[int, Any]]:
-    """Return the events of a pool with their instants (milliseconds since the epoch)."""
-    commits = await histories.commits(LogName(POOL, "-", pool))
-    return [(commit.at, event) for _, commit in commits for _, _, event in commit.events()]
+    """Return the events of a pool with their instants (Unix milliseconds)."""
+    return [*await histories.timed(LogName(POOL, "-", pool))]

@@ -102,9 +102,12 @@ class Metrics:
                         await self._take(commit)
             except PlatformError as error:
                 log.warning("metrics.interrupted", error=str(error))
-                await asyncio.sleep(AGAIN_S)
+            except Exception:
+                # A reader that had ended would show its last numbers for ever.
+                log.exception("metrics.crashed")
             finally:
                 await news.close()
+            await asyncio.sleep(AGAIN_S)
 
     async def _take(self, stored: StoredCommit) -> None:
         key = stored.log.key
