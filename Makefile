@@ -11,6 +11,7 @@ demo: .venv/run
 	@echo
 	@echo "Where to look next:"
 	@echo "  .venv/bin/talka --help                                what else there is"
+	@echo "  .venv/bin/talka up --data-dir .talka-demo             the web page, at the address that it prints"
 	@echo "  .venv/bin/talka list --data-dir .talka-demo           what has run, with ids"
 	@echo "  .venv/bin/talka events ID --data-dir .talka-demo      every transition of one run"
 	@echo "  .venv/bin/talka replay ID --verify --data-dir .talka-demo"

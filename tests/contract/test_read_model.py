@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,3 +174,20 @@ async def test_killed_projectors_lose_and_double_nothing(
     await Projector(at_once, source, log, blobs).catch_up()
     assert rows(view) == rows(at_once)
     assert view.standing(await source.identity()).position == await source.end()
+
+
+def test_who_only_asks_waits_for_no_projector(tmp_path: Path) -> None:
+    """To open a model that is there writes nothing, so a transaction that is under way is no obstacle."""
+    place = tmp_path / "model.sqlite"
+    kept = open_view(place)
+    before = kept.reset("stream")
+    writing = sqlite3.connect(place, isolation_level=None)
+    writing.execute("BEGIN IMMEDIATE")
+    writing.execute("UPDATE projection SET position = 7")
+    asked = open_view(place)
+    assert asked.standing("stream") == before
+    writing.execute("COMMIT")
+    assert asked.standing("stream").position == 7
+    writing.close()
+    asked.close()
+    kept.close()

@@ -17,7 +17,7 @@ class PostgresView(Writing, PostgresTrackingRecorder):
     def __init__(self, database: PostgresDatabase, prefix: str = PREFIX) -> None:
         datastore = database.datastore
         self.place = database.name
-        self.schema = Schema(prefix, "%s")
+        self.schema = Schema(prefix, "%s", "CREATE OR REPLACE VIEW")
         super().__init__(datastore, tracking_table_name=f"{prefix}tracking")
         self._datastore = datastore
         self._track = self._insert_tracking

@@ -19,11 +19,15 @@ _INDEXES = {
 
 
 class Schema:
-    """Statements on tables whose names begin with ``prefix``; ``mark`` stands for a value."""
+    """Statements on tables whose names begin with ``prefix``; ``mark`` stands for a value.
 
-    def __init__(self, prefix: str, mark: str) -> None:
+    ``view`` makes a view that may be there already: each database has words of its own for that.
+    """
+
+    def __init__(self, prefix: str, mark: str, view: str) -> None:
         self.prefix = prefix
         self.mark = mark
+        self._view = view
         self.upserts = {table: self._upsert(table) for table in TABLES}
         self.deletes = {
             table: f"DELETE FROM {prefix}{table} WHERE "  # noqa: S608  (no name comes from outside)
@@ -32,7 +36,7 @@ class Schema:
         }
 
     def create(self) -> Iterator[str]:
-        """Yield what makes the tables."""
+        """Yield what makes the tables; where all are there nothing is written, so nobody is waited for."""
         prefix = self.prefix
         yield (
             f"CREATE TABLE IF NOT EXISTS {prefix}projection (id BIGINT PRIMARY KEY, schema_version BIGINT, "
@@ -47,9 +51,8 @@ class Schema:
                 yield (
                     f"CREATE INDEX IF NOT EXISTS {prefix}{table}_{column}_index ON {prefix}{table} ({column})"
                 )
-        yield f"DROP VIEW IF EXISTS {prefix}durations"
         yield (
-            f"CREATE VIEW {prefix}durations AS SELECT execution_id, task_id, attempt, agent_type, "  # noqa: S608
+            f"{self._view} {prefix}durations AS SELECT execution_id, task_id, attempt, agent_type, "  # noqa: S608
             "COALESCE(outcome, '') AS outcome, ready_at, finished_at, "
             "CASE WHEN ready_at > 0 AND scheduled_at >= ready_at THEN scheduled_at - ready_at END "
             "AS wait_ms, "

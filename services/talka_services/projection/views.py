@@ -190,7 +190,7 @@ class SQLiteView(Writing, SQLiteTrackingRecorder):
 
     def __init__(self, path: str) -> None:
         self.place = path
-        self.schema = Schema("", "?")
+        self.schema = Schema("", "?", "CREATE VIEW IF NOT EXISTS")
         super().__init__(SQLiteDatastore(path, lock_timeout=30))
         self._datastore = self.datastore
         self._track = self._insert_tracking
