@@ -98,7 +98,7 @@ def test_the_time_of_an_execution_is_split(shell: Shell) -> None:
     assert found["makespan_ms"] == round(1000 * result["makespan_s"])
     assert sum(segment["took_ms"] for segment in found["segments"]) == found["makespan_ms"]
     assert [s["task_id"] for s in found["segments"] if s["spent_on"] == "compute"][-1] == "last"
-    assert found["totals_ms"]["compute"] >= 200
+    assert found["totals_ms"]["compute"] > 190
     assert found["totals_ms"]["resource"] >= 350, "the one core was taken by the other task"
     changes = {each["change"]: each["saves_ms"] for each in found["alternatives"]}
     assert changes["halve long"] >= 150

@@ -61,10 +61,11 @@ def test_the_history_of_a_namespace(shell: Shell) -> None:
     names = [shell.json("run", "steady.yaml", *words)["execution_id"] for _ in range(3)]
     found = shell.json("predict", "steady.yaml", "--tasks", *words)
     assert (found["runs"], found["predicted"], found["coverage"]) == (3, 2, None)
-    assert 0.1 <= found["by_task"]["second"]["p50"] < found["by_task"]["second"]["p95"]
+    # Clocks of processes are steered while they run, so that 0.1 s of sleep may be recorded a little shorter.
+    assert 0.09 < found["by_task"]["second"]["p50"] < found["by_task"]["second"]["p95"]
     again = shell.json("predict", names[0], *words)
     assert (again["runs"], again["coverage"]["tasks"]) == (2, 2)
-    assert again["makespan_s"]["p50"] > 0.15
+    assert again["makespan_s"]["p50"] > 0.14
     assert "3 runs" in shell.run("predict", "steady.yaml", *words)
     shell.run("export", names[0], "-o", "steady.talka", *words)
     assert shell.json("predict", "steady.yaml", "--from", "steady.talka")["runs"] == 1
