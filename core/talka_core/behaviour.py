@@ -130,9 +130,11 @@ def step(
     """
     events: list[E] = []
     effects: list[tuple[int, Effect]] = []
-    for event in behaviour.decide(state, message, now_ms):
-        behaviour.evolve(state, event, now_ms)
-        effects += [(len(events), effect) for effect in behaviour.react(state, event)]
+    evolve, react = behaviour.evolve, behaviour.react
+    for index, event in enumerate(behaviour.decide(state, message, now_ms)):
+        evolve(state, event, now_ms)
+        for effect in react(state, event):
+            effects.append((index, effect))  # noqa: PERF401  (most facts have one effect or none)
         events.append(event)
     if not events:
         effects = [(-1, effect) for effect in behaviour.answer(state, message)]
@@ -152,6 +154,7 @@ def step_batch(
         for place, message in enumerate(messages):
             yield place, *step(behaviour, state, message, now_ms)
         return
+    evolve, react = behaviour.evolve, behaviour.react
     silent = dict.fromkeys(range(len(messages)))
     current, events, effects = -1, list[E](), list[tuple[int, Effect]]()
     for place, event in behaviour.decide_batch(state, messages, now_ms):
@@ -160,8 +163,9 @@ def step_batch(
                 yield current, events, effects
             current, events, effects = place, [], []
             silent.pop(place, None)
-        behaviour.evolve(state, event, now_ms)
-        effects += [(len(events), effect) for effect in behaviour.react(state, event)]
+        evolve(state, event, now_ms)
+        for effect in react(state, event):
+            effects.append((len(events), effect))
         events.append(event)
     if events:
         yield current, events, effects

@@ -161,7 +161,7 @@ def _placed(value: object, place: tuple[str, ...], task_ids: Collection[str]) ->
         raise WorkflowInvalidError(
             error.message, hint=error.hint, code=error.code, path=(*place, *error.path)
         ) from None
-    return tuple(replace(reference, where=(*place, *reference.where)) for reference in found)
+    return tuple([replace(reference, where=(*place, *reference.where)) for reference in found])
 
 
 def _references(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]) -> tuple[Reference, ...]:

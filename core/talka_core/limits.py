@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.workflow import ResourceRequirements, Task, Workflow
+from talka_protocols.workflow import DEFAULT_PRIORITY, ResourceRequirements, Task, Workflow
 
 Path = tuple[str | int, ...]
 
@@ -197,9 +197,10 @@ def _check_task(task: object, position: int) -> None:
         )
     check_id(task.id, (*path, "id"))
     check_agent_type(task.agent_type, (*path, "agent_type"), f"Task {task.id!r}: ")
-    for name, bound, is_optional in _TASK_NUMBERS:
+    for name, bound, default in _TASK_NUMBERS:
         value = getattr(task, name)
-        if not (bound.admits(value) or (is_optional and value is None)):
+        # Most numbers of most tasks are left out, and a default needs no look.
+        if value is not default and not bound.admits(value):
             raise _bad_number(value, bound, (*path, _WRITTEN.get(name, name)), f"Task {task.id!r}: ")
     if task.resources != _NOTHING:
         check_resources(task.resources, (*path, "resources"), f"Task {task.id!r}: ")
@@ -212,14 +213,14 @@ def _check_task(task: object, position: int) -> None:
 
 
 _TASK_NUMBERS = (
-    ("priority", _PRIORITY, False),
-    ("retries", RETRIES, False),
-    ("timeout", SECONDS, True),
-    ("estimated_seconds", DURATION, True),
-    ("start_timeout", SECONDS, True),
-    ("heartbeat_timeout", SECONDS, True),
-    ("deadline", DURATION, True),
-    ("weight", _WEIGHT, False),
+    ("priority", _PRIORITY, DEFAULT_PRIORITY),
+    ("retries", RETRIES, 0),
+    ("timeout", SECONDS, None),
+    ("estimated_seconds", DURATION, None),
+    ("start_timeout", SECONDS, None),
+    ("heartbeat_timeout", SECONDS, None),
+    ("deadline", DURATION, None),
+    ("weight", _WEIGHT, 1.0),
 )
 _WRITTEN = {name: f"{name}_seconds" for name in ("timeout", "start_timeout", "heartbeat_timeout", "deadline")}
 """How a document writes a field that has another name there."""

@@ -60,14 +60,20 @@ class ResourceRequirements(Struct, frozen=True, omit_defaults=True, forbid_unkno
 
     def amounts(self) -> dict[str, float]:
         """Return the non-zero amounts by resource name, custom ones under their own names."""
-        fixed = {
-            "cpu_cores": self.cpu_cores,
-            "memory_mb": self.memory_mb,
-            "disk_mb": self.disk_mb,
-            "network_bandwidth_mbps": self.network_bandwidth_mbps,
-            "gpu_count": float(self.gpu_count),
-        }
-        return {k: v for k, v in (fixed | self.custom_resources).items() if v}
+        found: dict[str, float] = {}
+        if self.cpu_cores:
+            found["cpu_cores"] = self.cpu_cores
+        if self.memory_mb:
+            found["memory_mb"] = self.memory_mb
+        if self.disk_mb:
+            found["disk_mb"] = self.disk_mb
+        if self.network_bandwidth_mbps:
+            found["network_bandwidth_mbps"] = self.network_bandwidth_mbps
+        if self.gpu_count:
+            found["gpu_count"] = float(self.gpu_count)
+        if self.custom_resources:
+            found.update({name: amount for name, amount in self.custom_resources.items() if amount})
+        return found
 
 
 class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -189,7 +189,8 @@ def _find_references(index: WorkflowIndex, tasks: Iterable[Task]) -> None:
 
 
 def _own_references(index: WorkflowIndex, task: Task) -> Sequence[Reference]:
-    return (*references_of(task, index.tasks), *loop_references_of(task))
+    found = references_of(task, index.tasks)
+    return (*found, *loop_references_of(task)) if task.loop is not None else found
 
 
 def _find_mentions(index: WorkflowIndex, task: Task) -> None:
