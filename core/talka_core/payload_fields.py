@@ -16,13 +16,19 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "sleep": ("seconds", "result"),
 }
 """By agent type. The structs that the executors read are these; a test compares them."""
-
+NEEDED: dict[str, tuple[str, ...]] = {
+    "command": ("argv", "shell"),
+    "http": ("url",),
+    "python": ("call",),
+    "sleep": ("seconds",),
+}
+"""The fields of which a payload must have one, by agent type."""
 
 Place = tuple[str | int, ...]
 
 
 def check_fields(workflow: Workflow, place: Place = ()) -> Workflow:
-    """Return the workflow if no payload in it has a field that its executor would refuse.
+    """Return the workflow if no payload in it has a field that its executor would refuse, or lacks one.
 
     Fallbacks, compensations and sub-workflows count, too. Of other executors nothing is known.
 
@@ -49,4 +55,12 @@ def _check(agent_type: str, payload: Mapping[str, Any], whose: str, place: Place
             hint=did_you_mean(unknown[0], known, label="Fields"),
             code="bad_payload",
             path=(*place, "payload", unknown[0]),
+        )
+    needed = NEEDED.get(agent_type, ())
+    if needed and payload.keys().isdisjoint(needed):
+        raise WorkflowInvalidError(
+            f"{whose}: The payload of a {agent_type} task lacks {' or '.join(map(repr, needed))}.",
+            hint=f"Add '{needed[0]}: ...' to its payload.",
+            code="bad_payload",
+            path=(*place, "payload") if payload else place,
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from talka_core.payload_fields import check_fields
 from talka_core.status import inventory_of, whole_of
 from talka_core.strategies import is_planned
 from talka_core.validation import check
@@ -53,7 +54,7 @@ class Ceilings:
             WorkflowInvalidError: it cannot run, or no worker of its pool can ever meet it.
         """
         try:
-            checked = check(workflow, agent_types=self._agent_types, ceiling=self._ceiling)
+            checked = check_fields(check(workflow, agent_types=self._agent_types, ceiling=self._ceiling))
         except WorkflowInvalidError as error:
             if error.code != IMPOSSIBLE:
                 raise

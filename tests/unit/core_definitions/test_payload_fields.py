@@ -8,7 +8,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from talka_core.payload_fields import FIELDS, check_fields
+from talka_core.payload_fields import FIELDS, NEEDED, check_fields
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.policies import Action
 from talka_protocols.workflow import Task, Workflow
@@ -51,6 +51,30 @@ def test_an_unknown_field_is_refused_at_its_place(
     assert (caught.value.code, caught.value.path) == ("bad_payload", ("tasks", 0, "payload", wrong))
     assert caught.value.message == f"Task 'a': The payload of a {agent_type} task has no field {wrong!r}."
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("agent_type", "payload", "lacks"),
+    [
+        ("command", {"cwd": "/tmp"}, "'argv' or 'shell'"),
+        ("http", {"method": "GET"}, "'url'"),
+        ("python", {}, "'call'"),
+        ("sleep", {"result": 1}, "'seconds'"),
+    ],
+)
+def test_a_field_that_is_lacking_is_asked_for(agent_type: str, payload: dict[str, Any], lacks: str) -> None:
+    """The message names the task and what its payload needs."""
+    workflow = Workflow(id="w", name="w", tasks=(Task("a", agent_type, payload=payload),))
+    with pytest.raises(WorkflowInvalidError) as caught:
+        check_fields(workflow)
+    assert caught.value.message == f"Task 'a': The payload of a {agent_type} task lacks {lacks}."
+    assert caught.value.path == (("tasks", 0, "payload") if payload else ("tasks", 0))
+
+
+def test_what_is_needed_is_a_field() -> None:
+    """A field that an executor gives up is asked for no more."""
+    for agent_type, needed in NEEDED.items():
+        assert set(needed) <= set(FIELDS[agent_type])
 
 
 @pytest.mark.parametrize("name", ["fallback", "compensation"])
