@@ -113,7 +113,8 @@ def arrival_order() -> AbstractContextManager[Any]:
     def lines(state: PoolRecord, asked: Any, *, is_opened: bool) -> Any:
         found = real(state, asked, is_opened=is_opened)
         for line in found:
-            line.fresh.sort(key=_arrival, reverse=True)
+            line.fresh = sorted(line.fresh or (), key=_arrival, reverse=True)
+            line.head = granting.next_of(state, line) or line.head
         return found
 
     return patch.object(granting, "lines_of", lines)

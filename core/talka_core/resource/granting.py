@@ -17,7 +17,7 @@ from talka_core.resource import breaker, gangs
 from talka_core.resource.accounts import has_room
 from talka_core.resource.backfill import Backfill
 from talka_core.resource.fairness import Shares, Turns
-from talka_core.resource.lines import Asked, Line, lines_of, need_of_line, next_of
+from talka_core.resource.lines import Asked, Line, lines_of, need_of_line, next_of, take_fresh
 from talka_core.resource.narrowing import Narrowing
 from talka_core.resource.placement import Need, need_of, place
 from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request, queued
@@ -83,7 +83,7 @@ def _grant_in_turn(
         backfill.granted(request, need, worker_id)
         if is_fresh:
             by, _ = asked.pop(allocation_id)
-            line.fresh.pop()
+            take_fresh(line)
         else:
             by = cause or 0
         yield by, granted(state, allocation_id, request, worker_id, present, now_ms)
@@ -99,7 +99,7 @@ def _grant_gang(
     state: PoolRecord, asked: Asked, line: Line, present: Counter[str], backfill: Backfill, cause: int | None
 ) -> Iterator[Step]:
     """Grant all members of a gang in one fact, if all have asked and all fit; nothing otherwise."""
-    names = [at[2] for at in state.queues.get(line.shape, ())] + [head[3] for head in line.fresh]
+    names = [at[2] for at in state.queues.get(line.shape, ())] + [head[3] for head in line.fresh or ()]
     members = gangs.members_of(state, names, {name: asked[name][1] for name in names if name in asked})
     if not members or not gangs.may_start(state, members):
         return

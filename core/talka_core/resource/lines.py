@@ -18,6 +18,7 @@ from talka_core.resource.fairness import Head
 from talka_core.resource.placement import Need, need_of
 from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, Amounts, PoolRecord, Request
+from talka_protocols.events import ANYWHERE, ORDINARY
 
 Asked = dict[str, tuple[int, Request]]
 """Requests that are not recorded yet, with the place of the message of each, by allocation id."""
@@ -25,7 +26,7 @@ COMPARED = 8
 """With how many workers' free amounts a request is compared; with more, only with the largest of each."""
 
 
-class Line(Struct):
+class Line(Struct, gc=False):
     """The requests of one shape; ``fresh`` are those that have just asked, the best last.
 
     One that ``is_short`` can get nothing in this round. ``first`` is the best as the round begins,
@@ -36,7 +37,7 @@ class Line(Struct):
     first: Request
     head: Head
     is_short: bool
-    fresh: list[Head] = []
+    fresh: list[Head] | None = None
     need: Need | None = None
 
 
@@ -52,7 +53,7 @@ def lines_of(state: PoolRecord, asked: Asked, *, is_opened: bool) -> list[Line]:
         rank, arrival, allocation_id = queue[0]
         request = waiting[allocation_id]
         lines[shape] = Line(shape, request, (rank, False, arrival, allocation_id), is_short(request))
-    touched: dict[str, Line] = {}
+    touched: dict[str, list[Head]] = {}
     for allocation_id, (position, request) in asked.items():
         shape = request.shape
         if not is_opened and shape in state.queues and not request.terms.gang:
@@ -63,10 +64,9 @@ def lines_of(state: PoolRecord, asked: Asked, *, is_opened: bool) -> list[Line]:
             line = lines[shape] = Line(shape, request, head, is_short(request))
         elif head < line.head:
             line.first, line.head = request, head
-        touched[shape] = line
-        line.fresh.append(head)
-    for line in touched.values():
-        line.fresh.sort(reverse=True)
+        touched.setdefault(shape, []).append(head)
+    for shape, heads in touched.items():
+        lines[shape].fresh = sorted(heads, reverse=True)
     return list(lines.values())
 
 
@@ -87,6 +87,12 @@ def next_of(state: PoolRecord, line: Line) -> Head | None:
     return min(waiting, line.fresh[-1]) if line.fresh else waiting
 
 
+def take_fresh(line: Line) -> None:
+    """Take the best that has just asked off the line."""
+    if line.fresh:
+        line.fresh.pop()
+
+
 def shortness(state: PoolRecord, held: Mapping[str, Amounts] = {}) -> Callable[[Request], bool]:
     """Return what tells of a request that no worker has enough free for it, nor will have in this round.
 
@@ -97,9 +103,9 @@ def shortness(state: PoolRecord, held: Mapping[str, Amounts] = {}) -> Callable[[
     shared = {name: free_of(state, name) for name in state.shared}
 
     def is_short(request: Request) -> bool:
-        if request.terms.gang:
+        if request.terms is not ORDINARY and request.terms.gang:
             return False
-        requires = request.affinity.requires
+        requires = request.affinity is not ANYWHERE and request.affinity.requires
         key = (request.agent_type, *sorted(requires.items())) if requires else request.agent_type
         largest = known.get(key)
         if largest is None:
