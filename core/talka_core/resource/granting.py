@@ -64,9 +64,9 @@ def _grant_in_turn(
         if narrowing.closes(state, asked, request):
             continue
         if request.terms.gang:
+            yield from _grant_gang(state, asked, line, present, backfill, cause)
             turns.follow(None)
             narrowing.closed(line)
-            yield from _grant_gang(state, asked, line, present, backfill, cause)
             continue
         need = need_of_line(state, line)
         avoided = backfill.avoided(request, need)
