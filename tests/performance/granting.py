@@ -84,10 +84,10 @@ def main(sizes: list[int]) -> None:
                 state = crowded(size, amounts_of, tenants)
                 gc.collect()
                 took = sorted(decisions(state))
-                print(
-                    f"{name:9} {tenants} tenants {len(state.waiting):6,} waiting, {len(state.queues):6,} shapes: "
-                    f"median {median(took):7.2f} ms, worst {took[-1]:7.2f} ms"
+                what = (
+                    f"{name:9} {tenants} tenants {len(state.waiting):6,} wait, {len(state.queues):6,} shapes"
                 )
+                sys.stdout.write(f"{what}: median {median(took):7.2f} ms, worst {took[-1]:7.2f} ms\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Goal: telling apart what cannot fit first saves time and changes nothing of what a pool decides.
 
 Method: two pools get the same messages. One gives every shape its turn in every round, which is the
-rule as it is written; the other leaves those out that are short, and looks again after every turn for nothing.
+rule as it is written; the other leaves out those that are short, and looks again after every turn for
+nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def joined(random: Random, worker_id: str, incarnation: int) -> m.RegisterWorker
     zone = {"zone": random.choice("ab")}
     types = ("x", "y") if random.random() < 0.7 else ("x",)
     own = {"x": 2} if random.random() < 0.3 else {}
-    return m.RegisterWorker("p", worker_id, incarnation, types, random.choice((2, 9)), capacity, own, zone)
+    return m.RegisterWorker(
+        "p", worker_id, incarnation, types, random.choice((2, 9)), capacity, slots_by_agent=own, labels=zone
+    )
 
 
 def asked(random: Random, number: int) -> list[Any]:
@@ -78,7 +81,16 @@ def asked(random: Random, number: int) -> list[Any]:
         agent_type, estimate_ms = random.choice("xxy"), random.choice((0, 500, 9_000))
         found.append(
             m.RequestAllocation(
-                "p", name, holder, agent_type, amounts, rank, "", affinity, estimate_ms=estimate_ms, terms=terms
+                "p",
+                name,
+                holder,
+                agent_type,
+                amounts,
+                rank,
+                "",
+                affinity,
+                estimate_ms=estimate_ms,
+                terms=terms,
             )
         )
     return found
@@ -102,7 +114,9 @@ def drawn(random: Random, state: PoolRecord, number: int) -> list[Any]:
         elif kind < 0.96:
             starts_at = number * 3_000 + random.randrange(20_000)
             messages.append(
-                m.ReserveResources("p", f"r{number}.{at}", "c", {"cpu_cores": 3.0}, 5_000, starts_at=starts_at)
+                m.ReserveResources(
+                    "p", f"r{number}.{at}", "c", {"cpu_cores": 3.0}, ttl_ms=5_000, starts_at=starts_at
+                )
             )
         else:
             messages.append(m.Advance("p"))

@@ -52,7 +52,7 @@ def _grant_in_turn(
     """Yield the grants of one round, in which something may fit."""
     present = Counter(state.waiting[queue[0][2]].holder.execution_id for queue in state.queues.values())
     shares = Shares(state, _wanting(state, lines, is_opened=cause is not None))
-    turns = Turns(shares, [(line.first.terms.tenant, line.head, at) for at, line in enumerate(lines)])
+    turns = Turns(shares, ((line.first.terms.tenant, line.head, at) for at, line in enumerate(lines)))
     backfill = Backfill(state, shares, now_ms)
     if cause is None and asked:
         _block_best(state, shares, backfill)
