@@ -108,15 +108,16 @@ def _arrival(head: tuple[Any, bool, int, str]) -> int:
 
 def arrival_order() -> AbstractContextManager[Any]:
     """Requests that arrived together are granted in the order of their messages, whatever their ranks."""
-    real = granting._lines  # noqa: SLF001
+    real = granting.lines_of
 
     def lines(state: PoolRecord, asked: Any, *, is_opened: bool) -> Any:
         found = real(state, asked, is_opened=is_opened)
         for line in found:
-            line.fresh.sort(key=_arrival, reverse=True)
+            line.fresh = sorted(line.fresh or (), key=_arrival, reverse=True)
+            line.head = granting.next_of(state, line) or line.head
         return found
 
-    return patch.object(granting, "_lines", lines)
+    return patch.object(granting, "lines_of", lines)
 
 
 def breaker_lets_hand_on() -> AbstractContextManager[Any]:

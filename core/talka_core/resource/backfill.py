@@ -18,12 +18,13 @@ unless a better one of another execution was held up by it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import log2
 
 from talka_core.resource import bookings, gangs, labels
 from talka_core.resource.fairness import Shares
 from talka_core.resource.gangs import Frees, Member
+from talka_core.resource.lines import shortness
 from talka_core.resource.placement import Need, claim_of, may_run
 from talka_core.resource.shared import is_free, own_of
 from talka_core.resource.state import Amounts, Grant, Hold, PoolRecord, Request, WorkerEntry
@@ -67,6 +68,31 @@ class Backfill:
             self._head, self._need, self._gang = request, need, members
             self._head_share = self._shares.of(request.terms.tenant)
 
+    def is_settled(self, executions: set[str]) -> bool:
+        """Tell whether more requests of these executions that do not fit would change nothing."""
+        if self._head is None:
+            return False
+        if self._is_other_blocked and self._is_known:
+            return True
+        own = self._head.holder.execution_id
+        return bool(own) and executions <= {own}
+
+    def shortness(self, request: Request) -> Callable[[Request], bool]:
+        """Return what tells who can get nothing from the turn of this request on.
+
+        It errs on one side only: the others may not fit either.
+        """
+        holds = self._holds
+        if not (holds and self._is_other_blocked and self._is_behind(request)):
+            return shortness(self._state)
+        is_short = shortness(self._state, {hold.worker_id: hold.spare for hold in holds})
+        return lambda one: is_short(one) and not any(self._is_over_in_time(one, hold) for hold in holds)
+
+    def _is_behind(self, request: Request) -> bool:
+        """Tell whether it is the turn of the request only after the head's."""
+        rank = self._head.rank if self._head is not None else ()
+        return (self._shares.of(request.terms.tenant), request.rank) >= (self._head_share, rank)
+
     def avoided(self, request: Request, need: Need) -> Collection[str]:
         """Return the workers that the request must leave alone: for a better one, or for what is booked."""
         if not self._booked:
@@ -78,8 +104,7 @@ class Backfill:
         head = self._head
         if head is None:
             return ()
-        turn = (self._shares.of(request.terms.tenant), request.rank)
-        if turn < (self._head_share, head.rank):
+        if not self._is_behind(request):
             return ()
         if self._is_own(request) and not self._is_other_blocked:
             return ()

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from talka_core.resource import bookings, breaker, scaling, soundness
 from talka_core.resource.accounts import has_room
 from talka_core.resource.breaker import BREAKER
-from talka_core.resource.granting import Asked, grant_best_first, granted, granted_reserved
+from talka_core.resource.granting import grant_best_first, granted, granted_reserved
+from talka_core.resource.lines import Asked
 from talka_core.resource.placement import fits, need_of, place
 from talka_core.resource.scaling import SCALING
 from talka_core.resource.state import (

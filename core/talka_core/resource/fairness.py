@@ -8,7 +8,7 @@ tenant wants anything nothing is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heapreplace
 
 from talka_core.resource.accounts import TENANT, accounts_of, used_by
@@ -93,3 +93,19 @@ class Turns:
             heapreplace(self._tenants, (self._shares.of(tenant), lines[0], tenant))
         else:
             heappop(self._tenants)
+
+    def open(self) -> Iterator[tuple[Head, int]]:
+        """Yield the best request of each line, and the line."""
+        for _, _, tenant in self._tenants:
+            yield from self._lines[tenant]
+
+    def keep(self, is_kept: Callable[[int], bool]) -> None:
+        """Close all lines but those that are kept."""
+        kept: list[tuple[float, tuple[Head, int], str]] = []
+        for share, _, tenant in self._tenants:
+            lines = self._lines[tenant] = [line for line in self._lines[tenant] if is_kept(line[1])]
+            heapify(lines)
+            if lines:
+                kept.append((share, lines[0], tenant))
+        heapify(kept)
+        self._tenants = kept

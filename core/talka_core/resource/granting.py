@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from operator import itemgetter
-
-from msgspec import Struct
+from heapq import heapify, heappop
 
 from talka_core.resource import breaker, gangs
 from talka_core.resource.accounts import has_room
 from talka_core.resource.backfill import Backfill
-from talka_core.resource.fairness import Head, Shares, Turns
+from talka_core.resource.fairness import Shares, Turns
+from talka_core.resource.lines import Asked, Line, lines_of, need_of_line, next_of, take_fresh
+from talka_core.resource.narrowing import Narrowing
 from talka_core.resource.placement import Need, need_of, place
 from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request, queued
 from talka_protocols.events import (
@@ -28,19 +28,8 @@ from talka_protocols.events import (
     PoolEvent,
 )
 
-Asked = dict[str, tuple[int, Request]]
-"""Requests that are not recorded yet, with the place of the message of each, by allocation id."""
 Step = tuple[int, PoolEvent]
 """An event with the place of the message that led to it."""
-
-
-class _Line(Struct):
-    """The requests of one shape; ``fresh`` are those that have just asked, the best last."""
-
-    shape: str
-    tenant: str
-    need: Need
-    fresh: list[Head]
 
 
 def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms: int) -> Iterator[Step]:
@@ -49,51 +38,68 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     ``cause`` is the place of the message that waiting requests owe their grants
     to, or None when nothing was freed: then none of them can have come to fit.
     """
-    present = Counter(state.waiting[queue[0][2]].holder.execution_id for queue in state.queues.values())
-    lines = _lines(state, asked, is_opened=cause is not None)
-    shares = Shares(state, _wanting(state, lines, is_opened=cause is not None))
-    heads = ((line.tenant, _head(state, line), number) for number, line in enumerate(lines))
-    turns = Turns(shares, heads)
-    backfill = Backfill(state, shares, now_ms)
-    if cause is None and asked:
-        _block_best(state, shares, backfill)
-    while turn := turns.best():
-        (_, is_fresh, _, allocation_id), number = turn
-        line = lines[number]
-        request = asked[allocation_id][1] if is_fresh else state.waiting[allocation_id]
-        if request.terms.gang:
-            turns.follow(None)
-            yield from _grant_gang(state, asked, line, present, backfill, cause)
-            continue
-        avoided = backfill.avoided(request, line.need)
-        is_let = has_room(state, request)
-        worker_id = place(state, line.need, request.affinity, avoided) if is_let else None
-        if worker_id is None:
-            if is_let and _is_short(state, request, line.need):
-                backfill.blocked(request, line.need)
-            turns.follow(None)
-            continue
-        backfill.granted(request, line.need, worker_id)
-        if is_fresh:
-            by, _ = asked.pop(allocation_id)
-            line.fresh.pop()
-        else:
-            by = cause or 0
-        yield by, granted(state, allocation_id, request, worker_id, present, now_ms)
-        if not is_fresh:
-            _move_up(present, request, _queue_head(state, line.shape))
-        is_more = bool(line.fresh) or line.shape in state.queues
-        turns.follow(_head(state, line) if is_more else None)
+    lines = lines_of(state, asked, is_opened=cause is not None)
+    if any(not line.is_short for line in lines):
+        yield from _grant_in_turn(state, asked, lines, cause, now_ms)
     for allocation_id, (by, request) in asked.items():
         for event in _queue(state, allocation_id, request):
             yield by, event
 
 
+def _grant_in_turn(
+    state: PoolRecord, asked: Asked, lines: list[Line], cause: int | None, now_ms: int
+) -> Iterator[Step]:
+    """Yield the grants of one round, in which something may fit."""
+    present = Counter(state.waiting[queue[0][2]].holder.execution_id for queue in state.queues.values())
+    shares = Shares(state, _wanting(state, lines, is_opened=cause is not None))
+    turns = Turns(shares, ((line.first.terms.tenant, line.head, at) for at, line in enumerate(lines)))
+    backfill = Backfill(state, shares, now_ms)
+    if cause is None and asked:
+        _block_best(state, shares, backfill)
+    narrowing = Narrowing(lines, turns, backfill)
+    while narrowing.hopeful and (turn := turns.best()):
+        (_, is_fresh, _, allocation_id), number = turn
+        line = lines[number]
+        request = asked[allocation_id][1] if is_fresh else state.waiting[allocation_id]
+        if narrowing.closes(state, asked, request):
+            continue
+        if request.terms.gang:
+            yield from _grant_gang(state, asked, line, present, backfill, cause)
+            turns.follow(None)
+            narrowing.closed(line)
+            continue
+        need = need_of_line(state, line)
+        avoided = backfill.avoided(request, need)
+        is_let = has_room(state, request)
+        worker_id = None
+        if is_let and not line.is_short:
+            worker_id = place(state, need, request.affinity, avoided)
+        if worker_id is None:
+            if is_let and _is_short(state, request, need):
+                backfill.blocked(request, need)
+            turns.follow(None)
+            narrowing.closed(line)
+            continue
+        backfill.granted(request, need, worker_id)
+        if is_fresh:
+            by, _ = asked.pop(allocation_id)
+            take_fresh(line)
+        else:
+            by = cause or 0
+        yield by, granted(state, allocation_id, request, worker_id, present, now_ms)
+        if not is_fresh:
+            _move_up(present, request, _queue_head(state, line.shape))
+        following = next_of(state, line)
+        turns.follow(following)
+        if following is None:
+            narrowing.closed(line)
+
+
 def _grant_gang(
-    state: PoolRecord, asked: Asked, line: _Line, present: Counter[str], backfill: Backfill, cause: int | None
+    state: PoolRecord, asked: Asked, line: Line, present: Counter[str], backfill: Backfill, cause: int | None
 ) -> Iterator[Step]:
     """Grant all members of a gang in one fact, if all have asked and all fit; nothing otherwise."""
-    names = [at[2] for at in state.queues.get(line.shape, ())] + [head[3] for head in line.fresh]
+    names = [at[2] for at in state.queues.get(line.shape, ())] + [head[3] for head in line.fresh or ()]
     members = gangs.members_of(state, names, {name: asked[name][1] for name in names if name in asked})
     if not members or not gangs.may_start(state, members):
         return
@@ -115,9 +121,9 @@ def _grant_gang(
     yield max(places, default=cause or 0), GangGranted(members[0][0].terms.gang, tuple(grants))
 
 
-def _wanting(state: PoolRecord, lines: list[_Line], *, is_opened: bool) -> Iterator[str]:
+def _wanting(state: PoolRecord, lines: list[Line], *, is_opened: bool) -> Iterator[str]:
     """Yield the tenants that want something in this round, those that wait included."""
-    yield from (line.tenant for line in lines)
+    yield from {line.first.terms.tenant for line in lines}
     if not is_opened:
         yield from (state.waiting[queue[0][2]].terms.tenant for queue in state.queues.values())
 
@@ -131,9 +137,12 @@ def _is_short(state: PoolRecord, request: Request, need: Need) -> bool:
 
 def _block_best(state: PoolRecord, shares: Shares, backfill: Backfill) -> None:
     """Note the best of those that wait for resources, which fits nowhere as long as nothing was freed."""
+    share = {tenant: shares.of(tenant) for tenant in {one.terms.tenant for one in state.waiting.values()}}
     heads = [(queue[0], state.waiting[queue[0][2]], queue) for queue in state.queues.values()]
-    turns = [(shares.of(request.terms.tenant), at, request, queue) for at, request, queue in heads]
-    for _, _, request, queue in sorted(turns, key=itemgetter(0, 1)):
+    turns = [(share[request.terms.tenant], at, request, queue) for at, request, queue in heads]
+    heapify(turns)
+    while turns:
+        _, _, request, queue = heappop(turns)
         if request.terms.gang:
             members = gangs.members_of(state, [at[2] for at in queue], {})
             if members and gangs.may_start(state, members):
@@ -194,38 +203,6 @@ def _grant(
         request.estimate_ms,
         request.terms,
     )
-
-
-def _lines(state: PoolRecord, asked: Asked, *, is_opened: bool) -> list[_Line]:
-    """Return a line for each shape of which a request might be granted now."""
-    lines: dict[str, _Line] = {}
-    for shape, queue in state.queues.items() if is_opened else ():
-        request = state.waiting[queue[0][2]]
-        lines[shape] = _line(state, request)
-    for allocation_id, (position, request) in asked.items():
-        if not is_opened and request.shape in state.queues and not request.terms.gang:
-            continue
-        line = lines.get(request.shape)
-        if line is None:
-            line = lines[request.shape] = _line(state, request)
-        line.fresh.append((request.rank, True, position, allocation_id))
-    for line in lines.values():
-        line.fresh.sort(reverse=True)
-    return list(lines.values())
-
-
-def _line(state: PoolRecord, request: Request) -> _Line:
-    need = need_of(state, request.agent_type, request.amounts)
-    return _Line(request.shape, request.terms.tenant, need, [])
-
-
-def _head(state: PoolRecord, line: _Line) -> Head:
-    queue = state.queues.get(line.shape)
-    if not queue:
-        return line.fresh[-1]
-    rank, arrival, allocation_id = queue[0]
-    waiting = (rank, False, arrival, allocation_id)
-    return min(waiting, line.fresh[-1]) if line.fresh else waiting
 
 
 def _queue_head(state: PoolRecord, shape: str) -> Request | None:

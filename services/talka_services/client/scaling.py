@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from msgspec import Struct
 
+from talka_core.resource import PoolRecord
 from talka_core.resource.demand import demand_of, oldest_at
 from talka_core.resource.scaling import active, wanted
 from talka_protocols.errors import CallerError, ServerUnavailableError
@@ -68,8 +69,12 @@ async def scale_pool(ports: Ports, histories: Histories, pool: str, policy: Scal
 
 async def pool_demand(histories: Histories, pool: str, now_ms: int) -> PoolDemand:
     """Return what there is to do in a pool, and how many workers it shall have for that."""
-    state = await histories.pool(pool)
-    there, scaling = active(state), state.scaling
+    return demand_in(await histories.pool(pool), now_ms)
+
+
+def demand_in(state: PoolRecord, now_ms: int) -> PoolDemand:
+    """Return what there is to do in a pool that stands so; see ``pool_demand``."""
+    pool, there, scaling = state.pool, active(state), state.scaling
     draining = len(state.workers) - len(there)
     if scaling is None:
         oldest = min((request.queued_at for request in state.waiting.values()), default=now_ms)

@@ -25,9 +25,11 @@ from talka_protocols.ports import StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, POOL
 from talka_protocols.workflow import ResourceInventory
+from talka_services.client.scaling import demand_in
 from talka_services.gateway.calls import Source
 from talka_services.gateway.guard import Guard
 from talka_services.gateway.problems import response_of
+from talka_services.gateway.scaling_gauges import ScalingGauges
 from talka_services.jetstream.news import News
 from talka_services.telemetry import get_logger
 
@@ -62,6 +64,7 @@ class Metrics:
             measure: _metric(measure, registry) for measure in Measure
         }
         self._standing = _Standing(registry)
+        self._scaling = ScalingGauges(registry)
         Gauge("talka_build_info", "The version that runs.", ["version"], registry=registry).labels(
             version("talka")
         ).set(1)
@@ -74,7 +77,7 @@ class Metrics:
             order, _ = await self._overview.standings()
             statuses = [self._overview.standing(name).status for _, name in order]
             histories = self._orchestrator.histories
-            inventories = [inventory_of(await histories.pool(name)) for name in await histories.names(POOL)]
+            pools = [await histories.pool(name) for name in await histories.names(POOL)]
         except TalkaError as error:
             return response_of(error)
         self._standing.executions(Tally(status.status.value for status in statuses))
@@ -83,7 +86,9 @@ class Metrics:
             if status.status not in FINAL_EXECUTION_STATES:
                 tasks.update({task.value: count for task, count in status.counts.items()})
         self._standing.tasks(tasks)
-        self._standing.pools(inventories)
+        self._standing.pools([inventory_of(pool) for pool in pools])
+        now_ms = time.time_ns() // 1_000_000
+        self._scaling.show(demand_in(pool, now_ms) for pool in pools)
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(self._registry), media_type=media_type)
 

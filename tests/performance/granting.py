@@ -1,0 +1,94 @@
+"""Measures one decision of a pool: ``python -m tests.performance.granting [WAITING...]``.
+
+So many tasks wait, and one that runs ends: who gets its place? It prints milliseconds of
+processor time for each such decision, the median and the worst of some, where all requests
+have the same requirements and where no two have.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable, Iterator
+from random import Random
+from statistics import median
+
+from talka_core.behaviour import step, step_batch
+from talka_core.resource import RESOURCE, PoolRecord
+from talka_protocols import events as e
+from talka_protocols import messages as m
+from talka_protocols.events import Holder, Terms
+
+SIZES = (1_000, 10_000)
+WORKERS = 8
+DECISIONS = 40
+
+Amounts = dict[str, float]
+
+
+def alike(_random: Random, _number: int) -> Amounts:
+    """Return requirements that all requests have in common."""
+    return {"cpu_cores": 1.0, "memory_mb": 512.0}
+
+
+def distinct(random: Random, number: int) -> Amounts:
+    """Return requirements that no other request has; most fit only where nothing else runs."""
+    return {"cpu_cores": random.choice((1.0, 2.0, 4.0)), "memory_mb": 512.0 + number}
+
+
+def mixed(random: Random, number: int) -> Amounts:
+    """Return requirements of which one worker is short of cores for some, and of memory for others."""
+    large, small = (4.0, 256.0) if number % 2 else (1.0, 20_000.0)
+    return {"cpu_cores": large, "memory_mb": small + number / 1000 + random.random() / 4}
+
+
+SHAPES: dict[str, Callable[[Random, int], Amounts]] = {"alike": alike, "distinct": distinct, "mixed": mixed}
+
+
+def crowded(size: int, amounts_of: Callable[[Random, int], Amounts], tenants: int = 1) -> PoolRecord:
+    """Return a pool with as much running as fits, and at least so many requests that wait."""
+    state, random = RESOURCE.initial("p"), Random(size)
+    for number in range(WORKERS):
+        capacity = {"cpu_cores": 8.0, "memory_mb": 32_768.0}
+        step(RESOURCE, state, m.RegisterWorker("p", f"w{number}", 1, ("work",), 99, capacity), 1)
+    requests: list[m.RequestAllocation] = []
+    for number in range(size + 8 * WORKERS):
+        holder = Holder(f"e{number % 7}", f"t{number}", 1)
+        terms = Terms(tenant=f"tenant-{number % tenants}")
+        rank = (random.random(), float(number))
+        amounts = amounts_of(random, number)
+        requests.append(m.RequestAllocation("p", f"a{number}", holder, "work", amounts, rank, terms=terms))
+    for _ in step_batch(RESOURCE, state, requests, 1):
+        pass
+    return state
+
+
+def decisions(state: PoolRecord) -> Iterator[float]:
+    """Yield how long each decision takes (milliseconds of processor time), the grants' effects included."""
+    for _ in range(DECISIONS):
+        allocation_id, grant = next(iter(state.grants.items()))
+        ended = m.ReleaseAllocation("p", allocation_id, grant.holder, grant.fence)
+        began = time.process_time_ns()
+        steps = list(step_batch(RESOURCE, state, [ended], 2))
+        took = time.process_time_ns() - began
+        assert isinstance(steps[0][1][0], e.AllocationFreed)
+        yield took / 1e6
+
+
+def main(sizes: list[int]) -> None:
+    """Print a line for each number of waiting tasks, kind of requirements and number of tenants."""
+    for name, amounts_of in SHAPES.items():
+        for tenants in (1, 3):
+            for size in sizes:
+                state = crowded(size, amounts_of, tenants)
+                gc.collect()
+                took = sorted(decisions(state))
+                what = (
+                    f"{name:9} {tenants} tenants {len(state.waiting):6,} wait, {len(state.queues):6,} shapes"
+                )
+                sys.stdout.write(f"{what}: median {median(took):7.2f} ms, worst {took[-1]:7.2f} ms\n")
+
+
+if __name__ == "__main__":
+    main([int(size) for size in sys.argv[1:]] or list(SIZES))
