@@ -180,6 +180,10 @@ def _release_on(free: Frees, state: PoolRecord, grant: Grant) -> None:
 
 def _hold_for(state: PoolRecord, head: Request, need: Need, now_ms: int) -> Hold | None:
     """Return the worker that the request can have first, as far as anybody knows."""
+    if cleared := state.workers.get(head.cleared_on):
+        # What makes way there does so at once, and all that it leaves may still be needed.
+        if may_run(cleared, need):
+            return Hold(head.cleared_on, 0, _spare({}, need))
     running: dict[str, list[Grant]] = {}
     for grant in state.grants.values():
         if not grant.is_revoked:

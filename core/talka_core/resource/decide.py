@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from talka_core.resource import bookings, breaker, scaling, soundness
+from talka_core.resource import bookings, breaker, preemption, scaling, soundness
 from talka_core.resource.accounts import has_room
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.granting import Asked, grant_best_first, granted, granted_reserved
 from talka_core.resource.placement import fits, need_of, place
+from talka_core.resource.preemption import THREAT
 from talka_core.resource.scaling import SCALING
 from talka_core.resource.state import (
     HELD_BACK_MS,
@@ -127,9 +128,22 @@ def decide_batch(
                 cause = last
     if asked or cause is not None:
         yield from grant_best_first(state, asked, cause, now_ms)
+    if state.urgent or state.promoted:
+        yield from _threatened(state, len(messages) - 1, now_ms)
     if state.scaling is not None:
         for event in _scale(state, now_ms):
             yield len(messages) - 1, event
+
+
+def _threatened(state: PoolRecord, place: int, now_ms: int) -> Iterator[tuple[int, PoolEvent]]:
+    """Let requests go first that have to start soon, and others make way for them."""
+    before = state.version
+    for event in preemption.promote(state, now_ms):
+        yield place, event
+    if state.version != before:
+        yield from grant_best_first(state, {}, place, now_ms)
+    for event in preemption.preempt(state, now_ms):
+        yield place, event
 
 
 def _reserved(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
@@ -290,7 +304,7 @@ def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked
 
 
 def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
-    if name == SCALING or name.startswith(bookings.BOOKING):
+    if name == SCALING or name.startswith((bookings.BOOKING, THREAT)):
         return
     if name.startswith(BREAKER):
         yield from breaker.due(state, name.removeprefix(BREAKER), now_ms)

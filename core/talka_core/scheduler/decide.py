@@ -21,6 +21,7 @@ from talka_core.scheduler import (
     forking,
     gangs,
     pausing,
+    preempting,
     progress,
     proposing,
     reprioritizing,
@@ -60,6 +61,7 @@ from talka_protocols.messages import (
     ConfirmRelease,
     GrantAllocation,
     PauseExecution,
+    PreemptAllocation,
     ProposeBaseline,
     RecordProgress,
     RefuseAllocation,
@@ -76,6 +78,7 @@ from talka_protocols.messages import (
     SignalExecution,
     StartExecution,
     TimerFired,
+    WarnOfDeadline,
     WithdrawPermit,
 )
 from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState, TaskStatus
@@ -151,6 +154,8 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             | SettleChild()
         ):
             yield from _arrived(state, message, now_ms)
+        case PreemptAllocation() | WarnOfDeadline():
+            yield from preempting.told(state, message, now_ms)
         case RevokeAllocation() | RefuseAllocation():
             yield from attempts.denied(state, message, now_ms)
         case WithdrawPermit():
