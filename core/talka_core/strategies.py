@@ -143,7 +143,7 @@ def _deadline_ranks(workflow: Workflow, ranking: Ranking) -> dict[str, Rank]:
 
 
 def latest_of(workflow: Workflow, ranking: Ranking) -> dict[str, float]:
-    """Return by when each task has to start (seconds from the beginning), where the strategy looks at that."""
+    """Return by when each task has to start (seconds from the beginning), if the strategy looks at that."""
     if ranking.strategy is not Strategy.DEADLINE or ranking.is_custom or not has_deadlines(workflow):
         return {}
     graph, dues = TaskGraph.of(workflow), dues_of(workflow)

@@ -1,4 +1,4 @@
-"""What a waiting task has to do with deadlines: its own that is threatened, and others' that it made way for."""
+"""What deadlines mean to a waiting task: its own that is threatened, and others' that it made way for."""
 
 from __future__ import annotations
 

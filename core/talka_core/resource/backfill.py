@@ -81,7 +81,7 @@ class Backfill:
         turn = (self._shares.of(request.terms.tenant), request.rank)
         if turn < (self._head_share, head.rank):
             return ()
-        if self._is_own(request) and not self._is_other_blocked:
+        if self._is_own(request) and not self._is_other_blocked and not head.cleared_on:
             return ()
         return [
             hold.worker_id
@@ -180,10 +180,10 @@ def _release_on(free: Frees, state: PoolRecord, grant: Grant) -> None:
 
 def _hold_for(state: PoolRecord, head: Request, need: Need, now_ms: int) -> Hold | None:
     """Return the worker that the request can have first, as far as anybody knows."""
-    if cleared := state.workers.get(head.cleared_on):
-        # What makes way there does so at once, and all that it leaves may still be needed.
-        if may_run(cleared, need):
-            return Hold(head.cleared_on, 0, _spare({}, need))
+    cleared = state.workers.get(head.cleared_on)
+    if cleared is not None and may_run(cleared, need):
+        # What makes way there does so for this one alone.
+        return Hold(head.cleared_on, 0, _spare({}, need))
     running: dict[str, list[Grant]] = {}
     for grant in state.grants.values():
         if not grant.is_revoked:

@@ -33,12 +33,8 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
                 yield from _granted(state, granted)
         case e.AllocationFreed():
             yield _confirm_release(event.allocation_id, event.holder)
-        case e.AllocationQueued() if event.allocation_id in state.urgent:
-            yield _threat(state, event.allocation_id)
-        case e.RequestPromoted():
-            yield _warn(state, event.allocation_id)
-        case e.AllocationPreempted():
-            yield _preempt(event.allocation_id, state.grants[event.allocation_id])
+        case e.AllocationQueued() | e.RequestPromoted() | e.AllocationPreempted():
+            yield from _of_deadline(state, event)
         case e.AllocationRevoked():
             yield from _revoked(state, event.allocation_id, state.grants[event.allocation_id])
         case e.PoolOwnershipTaken():
@@ -239,6 +235,19 @@ def _grant(state: PoolRecord, allocation_id: str, grant: Grant) -> Effect:
 def _revoke(allocation_id: str, grant: Grant) -> Effect:
     message = m.RevokeAllocation(grant.holder.execution_id, allocation_id, grant.revoked)
     return Send(Recipient.SCHEDULER, message)
+
+
+def _of_deadline(
+    state: PoolRecord, event: e.AllocationQueued | e.RequestPromoted | e.AllocationPreempted
+) -> Iterator[Effect]:
+    match event:
+        case e.AllocationQueued():
+            if event.allocation_id in state.urgent:
+                yield _threat(state, event.allocation_id)
+        case e.RequestPromoted():
+            yield _warn(state, event.allocation_id)
+        case e.AllocationPreempted():
+            yield _preempt(event.allocation_id, state.grants[event.allocation_id])
 
 
 def _preempt(allocation_id: str, grant: Grant) -> Effect:

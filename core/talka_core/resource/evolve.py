@@ -45,10 +45,8 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
             _end_permit(state, event.allocation_id, state.grants[event.allocation_id])
         case e.AllocationRevoked():
             _revoke(state, event, at)
-        case e.RequestPromoted():
-            _promote(state, event)
-        case e.AllocationPreempted():
-            preemption.preempted(state, event)
+        case e.RequestPromoted() | e.AllocationPreempted():
+            _of_deadline(state, event)
         case e.WorkerJoined() | e.WorkerDraining() | e.WorkerLost():
             _worker(state, event)
         case e.ReservationBooked() | e.ReservationMade() | e.ReservationEnded():
@@ -242,6 +240,13 @@ def _enter_queue(state: PoolRecord, allocation_id: str, request: Request) -> Non
         insort(queue, place)
     else:
         queue.append(place)
+
+
+def _of_deadline(state: PoolRecord, event: e.RequestPromoted | e.AllocationPreempted) -> None:
+    if isinstance(event, e.RequestPromoted):
+        _promote(state, event)
+    else:
+        preemption.preempted(state, event)
 
 
 def _promote(state: PoolRecord, event: e.RequestPromoted) -> None:

@@ -154,10 +154,8 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             | SettleChild()
         ):
             yield from _arrived(state, message, now_ms)
-        case PreemptAllocation() | WarnOfDeadline():
-            yield from preempting.told(state, message, now_ms)
-        case RevokeAllocation() | RefuseAllocation():
-            yield from attempts.denied(state, message, now_ms)
+        case RevokeAllocation() | RefuseAllocation() | PreemptAllocation() | WarnOfDeadline():
+            yield from _told_by_pool(state, message, now_ms)
         case WithdrawPermit():
             yield from _withdrawn(state, message)
         case TimerFired():
@@ -166,6 +164,18 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             pass
         case Advance():
             yield from _advance(state, now_ms)
+
+
+def _told_by_pool(
+    state: ExecutionRecord,
+    message: RevokeAllocation | RefuseAllocation | PreemptAllocation | WarnOfDeadline,
+    now_ms: int,
+) -> Iterator[ExecutionEvent]:
+    match message:
+        case RevokeAllocation() | RefuseAllocation():
+            yield from attempts.denied(state, message, now_ms)
+        case PreemptAllocation() | WarnOfDeadline():
+            yield from preempting.told(state, message, now_ms)
 
 
 def _mend_gangs(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
