@@ -21,18 +21,17 @@ SHARE = 0.3
 
 
 def with_deadlines(seed: int, workflows: Sequence[Workflow]) -> list[Workflow]:
-    """Let something be due in some seeds, and other tasks be preemptible; no other draw depends on it."""
-    random = Random(f"deadlines {seed}")  # noqa: S311  (the same for the same seed is the point)
-    if random.random() >= SHARE:
-        return list(workflows)
-    return [_drawn(random, workflow, number) for number, workflow in enumerate(workflows)]
+    """Let something be due in some seeds, and other tasks be preemptible."""
+    return [urgent(seed, workflow, number) for number, workflow in enumerate(workflows)]
 
 
-def _drawn(random: Random, workflow: Workflow, number: int) -> Workflow:
-    tasks = tuple(_preemptible(random, task) for task in workflow.tasks)
+def urgent(seed: int, workflow: Workflow, number: int) -> Workflow:
+    """Return one workflow of a seed as it is drawn; no other draw of the seed depends on it."""
+    if Random(f"deadlines {seed}").random() >= SHARE:  # noqa: S311  (the same for the same seed is the point)
+        return workflow
+    random = Random(f"deadlines {seed} {number}")  # noqa: S311
     if number % 2 == 0 and random.random() < 0.8:
-        return replace(workflow, tasks=tasks)
-    # The ranks of one that is due follow from its estimates, so that none is planned for anew.
+        return replace(workflow, tasks=tuple(_preemptible(random, task) for task in workflow.tasks))
     config = replace(workflow.config, strategy=Strategy.DEADLINE, deadline=random.choice((20.0, 60.0)))
     return replace(workflow, config=config)
 

@@ -27,7 +27,7 @@ def told(
         return
     record = state.tasks.get(message.task_id)
     is_waiting = record is not None and record.status is TaskStatus.QUEUED
-    if record is not None and is_waiting and record.attempt == message.attempt and not state.is_threatened:
+    if record is not None and is_waiting and record.attempt == message.attempt and not state.threatened:
         yield DeadlineThreatened(message.task_id, message.start_by)
 
 
@@ -47,6 +47,6 @@ def _make_way(state: ExecutionRecord, message: PreemptAllocation, now_ms: int) -
 def sentence(state: ExecutionRecord, event: DeadlineThreatened) -> str:
     """Say in one sentence which deadline is threatened by what."""
     return (
-        f"Task {event.task_id!r} of execution {state.execution_id} still waits for its resources, "
-        "and has to start now so that a deadline is met."
+        f"Deadline threatened: task {event.task_id!r} of execution {state.execution_id} had to wait for its "
+        "resources until just before the latest start with which all is done in time."
     )

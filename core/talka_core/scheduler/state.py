@@ -15,6 +15,7 @@ from msgspec import Raw, Struct, field
 from talka_core.scheduler.index import WorkflowIndex
 from talka_protocols.baseline import Baseline
 from talka_protocols.events import (
+    DeadlineThreatened,
     DependencyViolationDetected,
     Holder,
     Origin,
@@ -317,7 +318,7 @@ class ExecutionRecord(Struct):
     growing: list[TasksAdded] = field(default_factory=list[TasksAdded])
     strategy: str = ""
     priority: int | None = None
-    is_threatened: bool = False
+    threatened: DeadlineThreatened | None = None
 
     @property
     def is_reordered(self) -> bool:

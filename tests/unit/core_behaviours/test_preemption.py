@@ -18,8 +18,10 @@ from talka_core.behaviour import Send, SetTimer, step_batch
 from talka_core.resource import RESOURCE, PoolRecord
 from talka_core.resource.preemption import NOTICE_MS
 from talka_core.scheduler.terms import PREEMPTIONS_MAX
+from talka_core.validation import check
 from talka_protocols import events as e
 from talka_protocols import messages as m
+from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.events import Holder, Terms
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.states import ExecutionState, TaskStatus
@@ -190,10 +192,14 @@ def _model(**more: Any) -> Model:
 
 
 def _due(model: Model, name: str = "due") -> None:
+    _submit_due(model, name)
+    model.deliver_all()
+
+
+def _submit_due(model: Model, name: str = "due") -> None:
     config = WorkflowConfig(strategy=Strategy.DEADLINE, deadline=2.0)
     task = Task("b", AGENT_TYPE, resources=CORE, estimated_seconds=1.0)
     model.submit(Workflow(name, name, (task,), config=config))
-    model.deliver_all()
 
 
 def _state(model: Model, execution_id: str) -> Any:
@@ -204,41 +210,84 @@ def test_preempted_attempt_stops_and_begins_again() -> None:
     """It is no failure and no loss, and its next attempt is given what it saved."""
     model = _model()
     run = next(iter(model.running))
-    model.save(run) if hasattr(model, "save") else None
+    model.save(run, 1, {"page": 7})
+    model.deliver_all()
     _due(model)
     low = _state(model, "low").tasks["a"]
     assert low.is_preempted
     assert low.allocation_id
     assert "execution due ranks higher" in low.preempted
-    assert _state(model, "due").is_threatened
-    assert any("still waits for its resources" in alert for alert in model.alerts)
+    assert _state(model, "due").threatened == e.DeadlineThreatened(
+        "b", _state(model, "due").tasks["b"].start_by
+    )
+    assert any("Deadline threatened: task 'b'" in alert for alert in model.alerts)
     model.end(run, Outcome.CANCELLED)
     model.deliver_all()
     assert (low.status, low.failures, low.lost, low.preemptions) == (TaskStatus.QUEUED, 0, 0, 1)
     assert _state(model, "due").tasks["b"].status is TaskStatus.SCHEDULED
     model.finish()
     assert _state(model, "low").status is ExecutionState.SUCCEEDED
-    assert _state(model, "low").tasks["a"].attempt == 2
+    again = next(start for run, start in model.starts.items() if run[1:] == ("low", "a", 2))
+    assert again.checkpoint is not None
+    assert bytes(again.checkpoint.data) == b'{"page":7}'
 
 
 def test_one_that_ends_first_has_ended() -> None:
     """An attempt that succeeds before it could be stopped has succeeded."""
     model = _model()
     run = next(iter(model.running))
-    _due(model)
+    _submit_due(model)
+    while not _state(model, "low").tasks["a"].is_preempted:
+        model.deliver(0)
     model.end(run, Outcome.SUCCEEDED)
     model.finish()
     assert _state(model, "low").tasks["a"].attempt == 1
     assert _state(model, "due").status is ExecutionState.SUCCEEDED
 
 
-@pytest.mark.parametrize("more", [{"is_irreversible": True}, {"is_preemptible": False}])
-def test_some_work_is_never_preempted(more: dict[str, Any]) -> None:
-    """What nothing undoes is not stopped for a deadline either."""
-    model = _model(**more)
+def test_what_is_not_declared_is_never_preempted() -> None:
+    """A task says itself that it may be stopped."""
+    model = _model(is_preemptible=False)
     _due(model)
     assert not _state(model, "low").tasks["a"].is_preempted
     model.finish()
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (Task("a", AGENT_TYPE, is_preemptible=True, is_irreversible=True), "irreversible"),
+        (Task("a", AGENT_TYPE, is_preemptible=True, gang="g"), "in the gang 'g'"),
+        (Task("a", "wait", payload={"seconds": 1}, is_preemptible=True), "no worker runs"),
+    ],
+)
+def test_what_can_never_be_preempted_is_refused(task: Task, said: str) -> None:
+    """A declaration that makes no sense is named with its place."""
+    with pytest.raises(WorkflowInvalidError, match=said) as caught:
+        check(Workflow("w", "w", (task,)))
+    assert (caught.value.code, caught.value.path) == ("bad_preemptible", ("tasks", 0, "preemptible"))
+
+
+@pytest.mark.parametrize("is_granted", [True, False])
+def test_grant_that_nobody_has_heard_of_makes_way(*, is_granted: bool) -> None:
+    """What was granted and preempted before its scheduler knew is withdrawn and asked for again."""
+    model = Model({"w1": 1.0})
+    model.submit(Workflow("low", "low", (Task("a", AGENT_TYPE, resources=CORE, is_preemptible=True),)))
+    model.deliver_all() if is_granted else _lose_grants(model)
+    _due(model)
+    record = _state(model, "low").tasks["a"]
+    assert (record.is_preempted, record.status is TaskStatus.QUEUED) == (is_granted, not is_granted)
+    assert record.attempt == (1 if is_granted else 2)
+    model.finish()
+
+
+def _lose_grants(model: Model) -> None:
+    """Deliver everything but grants."""
+    while model.soup:
+        if isinstance(model.soup[0][1], m.GrantAllocation):
+            model.drop(0)
+        else:
+            model.deliver(0)
 
 
 def test_nothing_is_preempted_again_and_again() -> None:

@@ -131,8 +131,8 @@ def _preempted(state: ExecutionRecord, event: e.TaskPreempted, _at: int) -> None
     record.preemptions += 1
 
 
-def _threatened(state: ExecutionRecord, _event: e.DeadlineThreatened, _at: int) -> None:
-    state.is_threatened = True
+def _threatened(state: ExecutionRecord, event: e.DeadlineThreatened, _at: int) -> None:
+    state.threatened = event
 
 
 def _parked(state: ExecutionRecord, event: e.TaskParked, _at: int) -> None:
