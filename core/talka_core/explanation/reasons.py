@@ -68,10 +68,9 @@ def explain(picture: Picture, execution_id: str, task_id: str) -> Explanation:
 
 def _causes(subject: Subject, depth: int) -> Iterator[Cause]:
     record = subject.state.tasks[subject.task_id]
-    own = list(_BY_STATUS[record.status](subject))
+    own = [*deadlines(subject), *_BY_STATUS[record.status](subject)]
     held = [] if record.status in FINAL_TASK_STATUSES else list(holds(subject))
     yield from (*own, *held) if record.status in _UNAFFECTED else (*held, *own)
-    yield from deadlines(subject)
     for cause in own:
         yield from _behind(cause, subject, depth)
 
