@@ -128,23 +128,10 @@ def decide_batch(
                 cause = last
     if asked or cause is not None:
         yield from grant_best_first(state, asked, cause, now_ms)
-    yield from _threatened(state, len(messages) - 1, now_ms)
+    yield from preemption.settle(state, len(messages) - 1, now_ms)
     if state.scaling is not None:
         for event in _scale(state, now_ms):
             yield len(messages) - 1, event
-
-
-def _threatened(state: PoolRecord, place: int, now_ms: int) -> Iterator[tuple[int, PoolEvent]]:
-    """Let requests go first that have to start soon, and others make way for them."""
-    if not state.urgent and not state.promoted:
-        return
-    before = state.version
-    for event in preemption.promote(state, now_ms):
-        yield place, event
-    if state.version != before:
-        yield from grant_best_first(state, {}, place, now_ms)
-    for event in preemption.preempt(state, now_ms):
-        yield place, event
 
 
 def _reserved(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:

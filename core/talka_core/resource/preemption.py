@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from talka_core.resource import breaker, labels
 from talka_core.resource.accounts import has_room
+from talka_core.resource.granting import Step, grant_best_first
 from talka_core.resource.placement import Need, claim_of, may_run, need_of
 from talka_core.resource.shared import is_free, own_of
 from talka_core.resource.state import Amounts, Grant, PoolRecord, Request, WorkerEntry
@@ -34,6 +35,22 @@ LOOKS_MAX = 16
 def threatened_at(terms: Terms) -> int:
     """Return from when a request that waits threatens its deadline (Unix milliseconds)."""
     return max(0, terms.start_by - NOTICE_MS)
+
+
+def settle(state: PoolRecord, place: int, now_ms: int) -> Iterator[Step]:
+    """Let requests go first that have to start soon, and others make way for them.
+
+    ``place`` is that of the message to which all of it is due.
+    """
+    if not state.urgent and not state.promoted:
+        return
+    before = state.version
+    for event in promote(state, now_ms):
+        yield place, event
+    if state.version != before:
+        yield from grant_best_first(state, {}, place, now_ms)
+    for event in preempt(state, now_ms):
+        yield place, event
 
 
 def promote(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
