@@ -30,9 +30,10 @@ def urgent(seed: int, workflow: Workflow, number: int) -> Workflow:
     if Random(f"deadlines {seed}").random() >= SHARE:  # noqa: S311  (the same for the same seed is the point)
         return workflow
     random = Random(f"deadlines {seed} {number}")  # noqa: S311
-    if number % 2 == 0 and random.random() < 0.8:
-        return replace(workflow, tasks=tuple(_preemptible(random, task) for task in workflow.tasks))
-    config = replace(workflow.config, strategy=Strategy.DEADLINE, deadline=random.choice((20.0, 60.0)))
+    workflow = replace(workflow, tasks=tuple(_preemptible(random, task) for task in workflow.tasks))
+    if number % 2 == 0 and random.random() < 0.7:
+        return workflow
+    config = replace(workflow.config, strategy=Strategy.DEADLINE, deadline=random.choice((5.0, 20.0)))
     return replace(workflow, config=config)
 
 

@@ -63,7 +63,8 @@ def promote(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
 
 def preempt(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
     """Let lower ranks make way for promoted requests that nobody makes way for yet."""
-    asking = [name for name in state.promoted if not state.waiting[name].cleared_on]
+    # A worker that was lost while it was being cleared is none: another is tried.
+    asking = [name for name in state.promoted if state.waiting[name].cleared_on not in state.workers]
     if not asking or not any(grant.rank for grant in state.grants.values()):
         return
     for allocation_id in nsmallest(LOOKS_MAX, asking, key=lambda name: (state.waiting[name].rank, name)):
