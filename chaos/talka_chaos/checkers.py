@@ -24,6 +24,7 @@ from talka_chaos.tenancy import quota_findings
 from talka_chaos.timeliness import timeliness_findings
 from talka_chaos.timetable import schedule_findings, schedule_unrest
 from talka_chaos.turns import turn_findings
+from talka_chaos.urgent import endless_findings, preemption_findings
 from talka_chaos.virtual_loop import at_once
 from talka_chaos.world import World
 from talka_core.history import FOLDS, apply, packed, violations
@@ -88,6 +89,7 @@ def findings(world: World) -> Iterator[str]:
                 yield from scaling_findings(log, commits)
                 yield from quota_findings(log, commits)
                 yield from gang_findings(log, commits)
+                yield from preemption_findings(log, commits)
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
                 yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))
@@ -134,6 +136,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from pauses(log, commits)
     yield from cancellations(log, commits)
     yield from turn_findings(log, commits)
+    yield from endless_findings(log, commits)
     yield from adoption_findings(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
         yield f"S5 {log}: {sentence}"

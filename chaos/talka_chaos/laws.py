@@ -31,6 +31,7 @@ from talka_core.behaviour import (
 from talka_core.resource.bookings import BOOKING
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.decide import RATE, RESERVATION, SHARED
+from talka_core.resource.preemption import THREAT
 from talka_core.resource.scaling import SCALING
 from talka_core.scheduler.decide import KEPT, RETRY, START, TIMEOUT, WAIT
 from talka_core.starter.effects import moves_alarm, stops_alarm
@@ -53,6 +54,7 @@ _START_OVER = (
     e.TaskReady,
     e.TaskStarted,
     e.TaskStartTimeoutReached,
+    e.TaskPreempted,
     e.TaskCancelRequested,
     e.TaskWaiting,
     e.TaskPaused,
@@ -124,6 +126,9 @@ def _is_pool_timer_settled(name: str, event: Any) -> bool:
         return isinstance(event, kinds)
     if name.startswith(BREAKER):
         return _is_half_opening_settled(name.removeprefix(BREAKER), event)
+    if name.startswith(THREAT):
+        over = (e.RequestPromoted, e.AllocationGranted, e.AllocationFreed)
+        return isinstance(event, over) and name == THREAT + event.allocation_id
     if name.startswith(BOOKING):
         is_begun = isinstance(event, e.ReservationMade | e.ReservationEnded)
         return is_begun and name == BOOKING + event.reservation_id
@@ -183,6 +188,9 @@ def _is_conversation_settled(message: m.Message, event: Any) -> bool:
             return _is_firing(event, message.signal_id)
         case m.RevokeAllocation():
             return isinstance(event, e.AllocationFreed) and event.allocation_id == message.allocation_id
+        case m.PreemptAllocation():
+            is_over = isinstance(event, e.AllocationFreed | e.AllocationRevoked)
+            return is_over and event.allocation_id == message.allocation_id
         case m.RegisterWorker():
             return isinstance(event, f.Admitted | f.EnlistingBegan | f.IncarnationBegan | f.DrainBegan)
         case m.DrainWorker():

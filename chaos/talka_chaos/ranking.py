@@ -40,16 +40,19 @@ def ranks_of(histories: Iterable[tuple[LogName, list[Commit[Any]]]]) -> Ranks:
 
 def ranking_findings(log: LogName, commits: list[Commit[Any]], ranks: Ranks) -> Iterator[str]:
     """R5 yield each grant in front of an equal request of a better rank that was decided with it."""
+    promoted: set[str] = set()
     for commit in commits:
         granted: dict[str, tuple[Rank, str]] = {}
         for _, _, event in commit.events():
             if not isinstance(event, _WITHIN_A_ROUND):
                 granted = {}
+            if isinstance(event, e.RequestPromoted):
+                promoted.add(event.allocation_id)
             if not isinstance(event, e.AllocationGranted | e.AllocationQueued):
                 continue
             rank = ranks.get((event.holder.execution_id, event.holder.task_id))
             needs_a_label = isinstance(event, e.AllocationQueued) and event.affinity.requires
-            if rank is None or needs_a_label:
+            if rank is None or needs_a_label or event.allocation_id in promoted:
                 continue
             of = event.holder.execution_id
             shape = shape_of(event.agent_type, event.amounts, terms=event.terms, execution_id=of)

@@ -32,6 +32,7 @@ from talka_chaos.swarm import Faults
 from talka_chaos.tenancy import drawn_division, with_tenants
 from talka_chaos.timetable import drawn_schedules, drawn_wishes, released
 from talka_chaos.trouble import dawdling, forced_cancels, with_trouble
+from talka_chaos.urgent import with_deadlines
 from talka_chaos.virtual_loop import StillnessError, run_virtually
 from talka_chaos.workers import WorkerProcess
 from talka_chaos.world import SHARED, World
@@ -118,7 +119,7 @@ class Simulation:
         labelled = with_labels(self.seed, with_keys(self.seed, drawn))
         ganged = with_gangs(self.seed, with_tenants(self.seed, labelled))
         undoable = with_more_undoable(self.seed, with_bookings(self.seed, ganged))
-        return with_trouble(self.seed, undoable)
+        return with_deadlines(self.seed, with_trouble(self.seed, undoable))
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:

@@ -9,6 +9,7 @@ from talka_core.history import FOLDS, apply
 from talka_core.resource import PoolRecord
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.scheduler.ranking import rank_of
+from talka_core.strategies import PRIORITY_MAX
 from talka_protocols.commit import Commit
 from talka_protocols.events import BaselineAdopted, ExecutionReprioritized
 from talka_protocols.states import TaskStatus
@@ -26,11 +27,14 @@ def check_turns(state: ExecutionRecord) -> None:
 
 
 def check_waiting(execution: ExecutionRecord, pool: PoolRecord) -> None:
-    """T2 what the pool has waiting for a queued task waits at the task's rank."""
+    """T2 what the pool has waiting for a queued task waits at its rank, if it is not promoted."""
     for task_id, record in execution.tasks.items():
         request = pool.waiting.get(record.allocation_id)
         if request is not None and record.status is TaskStatus.QUEUED:
-            assert request.rank == record.rank, (
+            known = record.rank
+            if record.allocation_id in pool.promoted:
+                known = (known[0] - PRIORITY_MAX, *known[1:])
+            assert request.rank == known, (
                 f"T2 {task_id} waits in the pool at {request.rank}, and ranks {record.rank}"
             )
 

@@ -9,6 +9,7 @@ import msgspec
 from talka_core.resource.fairness import tenants_of
 from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain
+from talka_core.scheduler import preempting
 from talka_core.scheduler.artifacts import sentence
 from talka_core.scheduler.state import PARKED, ExecutionRecord, TaskRecord
 from talka_core.scheduler.usage import overuse_sentence
@@ -74,8 +75,9 @@ def result_of(state: ExecutionRecord) -> WorkflowResult:
 
 
 def _alerts(state: ExecutionRecord) -> tuple[str, ...]:
+    threats = () if state.threatened is None else (preempting.sentence(state, state.threatened),)
     overused = (overuse_sentence(event) for event in state.usage.values() if event.overuse)
-    return (*(sentence(event) for event in state.violations), *overused)
+    return (*threats, *(sentence(event) for event in state.violations), *overused)
 
 
 def task_result(task_id: str, record: TaskRecord, measured: TaskUsageMeasured | None = None) -> TaskResult:

@@ -142,6 +142,16 @@ def _deadline_ranks(workflow: Workflow, ranking: Ranking) -> dict[str, Rank]:
     }
 
 
+def latest_of(workflow: Workflow, ranking: Ranking) -> dict[str, float]:
+    """Return by when each task has to start (seconds from the beginning), if the strategy looks at that."""
+    if ranking.strategy is not Strategy.DEADLINE or ranking.is_custom or not has_deadlines(workflow):
+        return {}
+    graph, dues = TaskGraph.of(workflow), dues_of(workflow)
+    durations = [duration_of(task) for task in workflow.tasks]
+    latest = latest_starts(graph, durations, [dues.get(task_id) for task_id in graph.ids])
+    return dict(zip(graph.ids, latest, strict=True))
+
+
 def _points(seconds: float) -> float:
     """Return the priority of what has to start within some seconds: 100 at once, one less for each 30 s."""
     return float(min(PRIORITY_MAX, max(0.0, PRIORITY_MAX - seconds // POINT_S)))

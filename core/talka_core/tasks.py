@@ -57,6 +57,7 @@ class TaskOptions(TypedDict, total=False):
     loop: Loop
     compensation: Action
     is_irreversible: bool
+    is_preemptible: bool
     group: str
     requires: dict[str, str]
     prefers: dict[str, str]

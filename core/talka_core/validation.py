@@ -22,6 +22,7 @@ from talka_core.inputs import check_names
 from talka_core.keys import check_keys
 from talka_core.payloads import check_literals
 from talka_core.policies import check_policies
+from talka_core.preemptible import check_preemptible
 from talka_core.references import mentions
 from talka_core.scheduler.waiting import WAIT, WAITING_TYPES, WORKFLOW
 from talka_core.sharing import check_sharing
@@ -74,6 +75,7 @@ def check(
     check_acyclic(complete)
     control_flow.check(complete)
     check_gangs(complete, shared)
+    check_preemptible(complete)
     check_transactions(complete, agent_types)
     if any(task.workflow is not None for task in complete.tasks):
         offered = Offer(agent_types, ceiling, shared or {})

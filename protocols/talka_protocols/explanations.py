@@ -57,6 +57,8 @@ class CauseKind(StrEnum):
     EXECUTION_LIMIT = "execution_limit"
     FAIRNESS = "fairness"
     HELD = "held"
+    PREEMPTED = "preempted"
+    DEADLINE = "deadline"
     GANG = "gang"
     BASELINE = "baseline"
     NOT_DISPATCHED = "not_dispatched"

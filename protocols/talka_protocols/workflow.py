@@ -101,7 +101,9 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     It runs only on a worker that has the labels it ``requires``, and rather on
     one that has those that it ``prefers``. The members of a ``gang`` are
     granted their resources together, or none of them. ``reservation`` names one
-    that was made in advance, whose resources the task uses.
+    that was made in advance, whose resources the task uses. An attempt of a task
+    that ``is_preemptible`` may be stopped for one whose deadline is threatened; it
+    begins again later, from its checkpoint if it saved one.
     """
 
     id: str
@@ -139,6 +141,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     prefers: dict[str, str] = {}
     gang: str = ""
     reservation: str = ""
+    is_preemptible: bool = False
 
 
 class Dependency(Struct, frozen=True, omit_defaults=True, array_like=True):

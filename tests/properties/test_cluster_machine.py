@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from talka_chaos.graphs import AGENT_TYPE, random_workflow
 from talka_chaos.model import POOL_NAME, Model
+from talka_chaos.urgent import urgent
 from talka_protocols import messages as m
 from talka_protocols.events import Holder
 from talka_protocols.messages import Outcome, Recipient
@@ -54,7 +55,8 @@ class ClusterMachine(RuleBasedStateMachine):
         """Clients submit workflows to a pool with one licence."""
         self.model.tell(Recipient.RESOURCE, m.ConfigurePool(POOL_NAME, LICENCE, breakers=BREAKERS))
         for place, size in enumerate(sizes):
-            workflow = licensed(random_workflow(Random(seed), f"e{place}", size))
+            drawn = licensed(random_workflow(Random(seed), f"e{place}", size))
+            workflow = urgent(seed, drawn, place)
             self.submissions.append(m.SubmitWorkflow(workflow.id, workflow))
             self.model.submit(workflow)
 

@@ -6,6 +6,7 @@ Where two safeguards stand behind each other, the mutant removes both.
 from talka_chaos.mutants.ordering import ORDERING_MUTANTS
 from talka_chaos.mutants.planting import Mutant, seeds_needed
 from talka_chaos.mutants.pool import POOL_MUTANTS
+from talka_chaos.mutants.preempting import PREEMPTION_MUTANTS
 from talka_chaos.mutants.rewinding import REWINDING_MUTANTS
 from talka_chaos.mutants.runner import RUNNER_MUTANTS
 from talka_chaos.mutants.scheduler import SCHEDULER_MUTANTS
@@ -24,6 +25,7 @@ MUTANTS: dict[str, Mutant] = {
         *TRIGGER_MUTANTS,
         *TROUBLE_MUTANTS,
         *POOL_MUTANTS,
+        *PREEMPTION_MUTANTS,
         *WORKER_MUTANTS,
         *RUNNER_MUTANTS,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from talka_core.explanation import beginnings
+from talka_core.explanation.deadlines import deadlines
 from talka_core.explanation.dependencies import most_stuck, pending
 from talka_core.explanation.holds import holds
 from talka_core.explanation.outcomes import compensating, outcome
@@ -67,7 +68,7 @@ def explain(picture: Picture, execution_id: str, task_id: str) -> Explanation:
 
 def _causes(subject: Subject, depth: int) -> Iterator[Cause]:
     record = subject.state.tasks[subject.task_id]
-    own = list(_BY_STATUS[record.status](subject))
+    own = [*deadlines(subject), *_BY_STATUS[record.status](subject)]
     held = [] if record.status in FINAL_TASK_STATUSES else list(holds(subject))
     yield from (*own, *held) if record.status in _UNAFFECTED else (*held, *own)
     for cause in own:

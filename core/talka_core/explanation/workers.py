@@ -74,6 +74,14 @@ def _is_there(pool: PoolRecord, record: TaskRecord) -> bool:
 
 
 def _stopping(subject: Subject, record: TaskRecord) -> Iterator[Cause]:
+    if record.is_preempted and not record.is_stopping:
+        yield subject.cause(
+            CauseKind.PREEMPTED,
+            f"Worker {record.worker_id} has been asked to stop attempt {record.attempt}: "
+            f"it is preempted. {record.preempted}",
+            "The worker's report that it has stopped; the task then begins again as soon as it can.",
+            worker_id=record.worker_id,
+        )
     if not record.is_stopping:
         return
     why = f" because of {record.because!r}" if record.because else ""

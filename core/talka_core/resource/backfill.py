@@ -106,7 +106,7 @@ class Backfill:
             return ()
         if not self._is_behind(request):
             return ()
-        if self._is_own(request) and not self._is_other_blocked:
+        if self._is_own(request) and not self._is_other_blocked and not head.cleared_on:
             return ()
         return [
             hold.worker_id
@@ -205,6 +205,10 @@ def _release_on(free: Frees, state: PoolRecord, grant: Grant) -> None:
 
 def _hold_for(state: PoolRecord, head: Request, need: Need, now_ms: int) -> Hold | None:
     """Return the worker that the request can have first, as far as anybody knows."""
+    cleared = state.workers.get(head.cleared_on)
+    if cleared is not None and may_run(cleared, need):
+        # What makes way there does so for this one alone.
+        return Hold(head.cleared_on, 0, _spare({}, need))
     running: dict[str, list[Grant]] = {}
     for grant in state.grants.values():
         if not grant.is_revoked:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from talka_core.resource import bookings, breaker, scaling, soundness
+from talka_core.resource import bookings, breaker, preemption, scaling, soundness
 from talka_core.resource.accounts import has_room
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.granting import grant_best_first, granted, granted_reserved
 from talka_core.resource.lines import Asked
 from talka_core.resource.placement import fits, need_of, place
+from talka_core.resource.preemption import THREAT
 from talka_core.resource.scaling import SCALING
 from talka_core.resource.state import (
     HELD_BACK_MS,
@@ -128,6 +129,7 @@ def decide_batch(
                 cause = last
     if asked or cause is not None:
         yield from grant_best_first(state, asked, cause, now_ms)
+    yield from preemption.settle(state, len(messages) - 1, now_ms)
     if state.scaling is not None:
         for event in _scale(state, now_ms):
             yield len(messages) - 1, event
@@ -291,7 +293,7 @@ def _revoked(allocation_id: str, grant: Grant, reason: str) -> AllocationRevoked
 
 
 def _timer(state: PoolRecord, name: str, now_ms: int) -> Iterator[PoolEvent]:
-    if name == SCALING or name.startswith(bookings.BOOKING):
+    if name == SCALING or name.startswith((bookings.BOOKING, THREAT)):
         return
     if name.startswith(BREAKER):
         yield from breaker.due(state, name.removeprefix(BREAKER), now_ms)

@@ -14,6 +14,7 @@ from talka_core.resource.bookings import BOOKING
 from talka_core.resource.breaker import BREAKER, is_closed
 from talka_core.resource.decide import RESERVATION, SHARED
 from talka_core.resource.placement import shortage
+from talka_core.resource.preemption import THREAT
 from talka_core.resource.shared import rate_key
 from talka_core.resource.state import Grant, PoolRecord
 from talka_protocols import events as e
@@ -32,6 +33,8 @@ def react(state: PoolRecord, event: PoolEvent) -> Iterator[Effect]:
                 yield from _granted(state, granted)
         case e.AllocationFreed():
             yield _confirm_release(event.allocation_id, event.holder)
+        case e.AllocationQueued() | e.RequestPromoted() | e.AllocationPreempted():
+            yield from _of_deadline(state, event)
         case e.AllocationRevoked():
             yield from _revoked(state, event.allocation_id, state.grants[event.allocation_id])
         case e.PoolOwnershipTaken():
@@ -93,6 +96,10 @@ def resume(state: PoolRecord) -> Iterator[Effect]:
     for allocation_id, grant in state.grants.items():
         if grant.is_revoked and grant.holder.execution_id:
             yield _revoke(allocation_id, grant)
+        elif grant.preempted_by and not grant.is_revoked:
+            yield _preempt(allocation_id, grant)
+    for allocation_id in state.urgent:
+        yield _threat(state, allocation_id)
     for reservation_id, reservation in state.reservations.items():
         yield _expiry(state, reservation_id, reservation.expires_at)
     for reservation_id, booking in state.bookings.items():
@@ -114,6 +121,11 @@ def answer(state: PoolRecord, message: m.ResourceMessage) -> Iterable[Effect]:
             grant = state.grants.get(message.allocation_id)
             if grant is not None and not grant.is_revoked:
                 yield _grant(state, message.allocation_id, grant)
+            elif message.allocation_id in state.promoted:
+                yield _warn(state, message.allocation_id)
+        case m.TimerFired() if message.name.startswith(THREAT):
+            if (allocation_id := message.name.removeprefix(THREAT)) in state.urgent:
+                yield _threat(state, allocation_id)
         case m.ReleaseAllocation():
             yield _confirm_release(message.allocation_id, message.holder)
         case m.RecordHandOn():
@@ -223,6 +235,35 @@ def _grant(state: PoolRecord, allocation_id: str, grant: Grant) -> Effect:
 def _revoke(allocation_id: str, grant: Grant) -> Effect:
     message = m.RevokeAllocation(grant.holder.execution_id, allocation_id, grant.revoked)
     return Send(Recipient.SCHEDULER, message)
+
+
+def _of_deadline(
+    state: PoolRecord, event: e.AllocationQueued | e.RequestPromoted | e.AllocationPreempted
+) -> Iterator[Effect]:
+    match event:
+        case e.AllocationQueued():
+            if event.allocation_id in state.urgent:
+                yield _threat(state, event.allocation_id)
+        case e.RequestPromoted():
+            yield _warn(state, event.allocation_id)
+        case e.AllocationPreempted():
+            yield _preempt(event.allocation_id, state.grants[event.allocation_id])
+
+
+def _preempt(allocation_id: str, grant: Grant) -> Effect:
+    about = (grant.holder.execution_id, allocation_id, grant.preempted_by, grant.preempted)
+    return Send(Recipient.SCHEDULER, m.PreemptAllocation(*about))
+
+
+def _threat(state: PoolRecord, allocation_id: str) -> Effect:
+    return SetTimer(state.pool, f"{THREAT}{allocation_id}", state.urgent[allocation_id])
+
+
+def _warn(state: PoolRecord, allocation_id: str) -> Effect:
+    request = state.waiting[allocation_id]
+    holder = request.holder
+    about = (holder.execution_id, holder.task_id, holder.attempt, request.terms.start_by)
+    return Send(Recipient.SCHEDULER, m.WarnOfDeadline(*about), notice=True)
 
 
 def _confirm_release(allocation_id: str, holder: Holder) -> Effect:

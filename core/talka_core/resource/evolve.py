@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import assert_never
 
-from talka_core.resource import accounts, breaker, scaling, shared
+from msgspec.structs import replace
+
+from talka_core.resource import accounts, breaker, preemption, scaling, shared
 from talka_core.resource.placement import claim_of, need_of, take
 from talka_core.resource.state import (
     LOST_KEPT,
@@ -43,6 +45,8 @@ def evolve(state: PoolRecord, event: PoolEvent, at: int) -> None:
             _end_permit(state, event.allocation_id, state.grants[event.allocation_id])
         case e.AllocationRevoked():
             _revoke(state, event, at)
+        case e.RequestPromoted() | e.AllocationPreempted():
+            _of_deadline(state, event)
         case e.WorkerJoined() | e.WorkerDraining() | e.WorkerLost():
             _worker(state, event)
         case e.ReservationBooked() | e.ReservationMade() | e.ReservationEnded():
@@ -84,6 +88,7 @@ def _grant(state: PoolRecord, event: e.AllocationGranted, at: int) -> None:
         shared=shared.start(state, event.fence, need.shared, at),
         ends_at=at + event.estimate_ms if event.estimate_ms else 0,
         terms=event.terms,
+        rank=event.rank,
     )
     accounts.taken(state, grant)
     state.grants[event.allocation_id] = grant
@@ -220,14 +225,35 @@ def _queue(state: PoolRecord, event: e.AllocationQueued, at: int) -> None:
     if event.terms.reservation:
         state.reserving[event.allocation_id] = request
         return
-    state.waiting[event.allocation_id] = request
+    _enter_queue(state, event.allocation_id, request)
+    if event.terms.start_by:
+        state.urgent[event.allocation_id] = preemption.threatened_at(event.terms)
+    scaling.changed(state, at)
+
+
+def _enter_queue(state: PoolRecord, allocation_id: str, request: Request) -> None:
+    state.waiting[allocation_id] = request
     state.arrivals += 1
-    queue, place = state.queues.setdefault(shape, []), (event.rank, state.arrivals, event.allocation_id)
+    queue = state.queues.setdefault(request.shape, [])
+    place = (request.rank, state.arrivals, allocation_id)
     if queue and place < queue[-1]:
         insort(queue, place)
     else:
         queue.append(place)
-    scaling.changed(state, at)
+
+
+def _of_deadline(state: PoolRecord, event: e.RequestPromoted | e.AllocationPreempted) -> None:
+    if isinstance(event, e.RequestPromoted):
+        _promote(state, event)
+    else:
+        preemption.preempted(state, event)
+
+
+def _promote(state: PoolRecord, event: e.RequestPromoted) -> None:
+    request = state.waiting[event.allocation_id]
+    _leave_queue(state, event.allocation_id)
+    _enter_queue(state, event.allocation_id, replace(request, rank=event.rank))
+    state.promoted[event.allocation_id] = None
 
 
 def _leave_queue(state: PoolRecord, allocation_id: str) -> None:
@@ -235,6 +261,8 @@ def _leave_queue(state: PoolRecord, allocation_id: str) -> None:
     if request is None:
         state.reserving.pop(allocation_id, None)
         return
+    state.urgent.pop(allocation_id, None)
+    state.promoted.pop(allocation_id, None)
     queue = state.queues[request.shape]
     position = bisect_left(queue, (request.rank, 0, ""))
     while queue[position][2] != allocation_id:

@@ -169,7 +169,9 @@ def granted(
     """
     own = request.holder.execution_id
     is_probe = not breaker.is_closed(state, request.agent_type)
-    is_alone = bool(own) and not is_probe and present.total() == present[own]
+    # What is handed on goes to another task, which may be none that can be stopped.
+    is_own = bool(own) and not is_probe and not request.terms.is_preemptible
+    is_alone = is_own and present.total() == present[own]
     permit = (HANDS, now_ms + HANDS_MS) if is_alone else (0, 0)
     return _grant(state, allocation_id, request, worker_id, state.next_fence, *permit)
 
@@ -202,6 +204,7 @@ def _grant(
         hands_until,
         request.estimate_ms,
         request.terms,
+        request.rank if request.terms.is_preemptible else (),
     )
 
 

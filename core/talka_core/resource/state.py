@@ -81,7 +81,8 @@ class Grant(Struct, gc=False):
     """One live allocation; a revoked one waits only for its holder to let go.
 
     ``shared`` is the part of ``amounts`` that is the pool's and not the worker's;
-    ``ends_at`` is when it probably ends, 0 if nobody knows.
+    ``ends_at`` is when it probably ends, 0 if nobody knows. ``rank`` is that of
+    what may be preempted; it is to make way for ``preempted_by``, and ``preempted`` says why.
     """
 
     holder: Holder
@@ -97,6 +98,9 @@ class Grant(Struct, gc=False):
     shared: Amounts = field(default_factory=Amounts)
     ends_at: int = 0
     terms: Terms = ORDINARY
+    rank: tuple[float, ...] = ()
+    preempted_by: str = ""
+    preempted: str = ""
 
     @property
     def is_revoked(self) -> bool:
@@ -105,7 +109,10 @@ class Grant(Struct, gc=False):
 
 
 class Request(Struct, frozen=True, gc=False):
-    """One request that waits; ``shape`` is what it has in common with those like it."""
+    """One request that waits; ``shape`` is what it has in common with those like it.
+
+    ``cleared_on`` is the worker on which others make way for it.
+    """
 
     holder: Holder
     agent_type: str
@@ -116,6 +123,7 @@ class Request(Struct, frozen=True, gc=False):
     estimate_ms: int = 0
     queued_at: int = 0
     terms: Terms = ORDINARY
+    cleared_on: str = ""
 
 
 class Reservation(Struct):
@@ -217,7 +225,9 @@ class PoolRecord(Struct):
     tenants, and ``accounts`` what tenants and limited executions have; see ``accounts``.
     ``bookings`` are reservations that have not begun, ``reserving`` the requests
     that name a reservation and wait for it, and ``ended`` the newest that have
-    ended, with the versions at which they did and why.
+    ended, with the versions at which they did and why. ``urgent`` are the waiting
+    requests of which a deadline is due, with the instants (milliseconds) at which it
+    is threatened, and ``promoted`` those of which it is.
     """
 
     pool: str
@@ -247,6 +257,8 @@ class PoolRecord(Struct):
     bookings: dict[str, Booking] = field(default_factory=dict[str, Booking])
     reserving: dict[str, Request] = field(default_factory=dict[str, Request])
     ended: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    urgent: dict[str, int] = field(default_factory=dict[str, int])
+    promoted: dict[str, None] = field(default_factory=dict[str, None])
 
 
 def initial(pool: str) -> PoolRecord:

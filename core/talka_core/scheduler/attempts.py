@@ -61,6 +61,10 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
         case Outcome.CANCELLED if record.is_overdue:
             missed = f"was not started by worker {record.worker_id}"
             yield from _too_late(state, message.task_id, now_ms, missed)
+        case Outcome.CANCELLED if record.is_preempted:
+            reason = f"It was preempted. {record.preempted}"
+            yield from _lost(state, message.task_id, record, reason, now_ms, is_handed_back=True)
+            yield AllocationReleased(held)
         case Outcome.LOST | Outcome.CANCELLED:
             reason = message.error.message if message.error else "The worker gave the attempt back."
             is_handed_back = message.error is not None and message.error.code == DRAINING_CODE

@@ -35,7 +35,9 @@ def start_due_at(state: ExecutionRecord, task_id: str) -> int:
     is_running = state.status is ExecutionState.RUNNING and not state.is_stopping
     if limit_s is None or not is_running or record.is_paused:
         return 0
-    is_sent = record.status is TaskStatus.SCHEDULED and not (record.is_stopping or record.is_overdue)
+    is_sent = record.status is TaskStatus.SCHEDULED and not (
+        record.is_stopping or record.is_overdue or record.is_preempted
+    )
     is_waiting = is_sent or record.status in (TaskStatus.READY, TaskStatus.QUEUED)
     return record.ready_at + int(limit_s * 1000) if is_waiting else 0
 

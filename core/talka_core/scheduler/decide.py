@@ -21,6 +21,7 @@ from talka_core.scheduler import (
     forking,
     gangs,
     pausing,
+    preempting,
     progress,
     proposing,
     reprioritizing,
@@ -60,6 +61,7 @@ from talka_protocols.messages import (
     ConfirmRelease,
     GrantAllocation,
     PauseExecution,
+    PreemptAllocation,
     ProposeBaseline,
     RecordProgress,
     RefuseAllocation,
@@ -76,6 +78,7 @@ from talka_protocols.messages import (
     SignalExecution,
     StartExecution,
     TimerFired,
+    WarnOfDeadline,
     WithdrawPermit,
 )
 from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState, TaskStatus
@@ -151,8 +154,8 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             | SettleChild()
         ):
             yield from _arrived(state, message, now_ms)
-        case RevokeAllocation() | RefuseAllocation():
-            yield from attempts.denied(state, message, now_ms)
+        case RevokeAllocation() | RefuseAllocation() | PreemptAllocation() | WarnOfDeadline():
+            yield from _told_by_pool(state, message, now_ms)
         case WithdrawPermit():
             yield from _withdrawn(state, message)
         case TimerFired():
@@ -161,6 +164,18 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             pass
         case Advance():
             yield from _advance(state, now_ms)
+
+
+def _told_by_pool(
+    state: ExecutionRecord,
+    message: RevokeAllocation | RefuseAllocation | PreemptAllocation | WarnOfDeadline,
+    now_ms: int,
+) -> Iterator[ExecutionEvent]:
+    match message:
+        case RevokeAllocation() | RefuseAllocation():
+            yield from attempts.denied(state, message, now_ms)
+        case PreemptAllocation() | WarnOfDeadline():
+            yield from preempting.told(state, message, now_ms)
 
 
 def _mend_gangs(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from talka_core.scheduler import gangs, locality, waiting
 from talka_core.scheduler.ranking import rank_of
 from talka_core.scheduler.state import KEEP_MS, ExecutionRecord
+from talka_core.scheduler.terms import start_by
 from talka_protocols.events import (
     AllocationHandedOn,
     AllocationKept,
@@ -43,7 +44,8 @@ def dispatch(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]:
             continue
         source = _kept_for(state, task_id, now_ms)
         if source is None:
-            yield TaskQueued(task_id, state.tasks[task_id].attempt + 1, locality.near(state, task_id))
+            attempt, near = state.tasks[task_id].attempt + 1, locality.near(state, task_id)
+            yield TaskQueued(task_id, attempt, near, start_by=start_by(state, task_id))
         else:
             yield from _hand_on(state, source, task_id)
     if state.queued and state.kept:
@@ -144,7 +146,7 @@ def _needs_the_same(state: ExecutionRecord, task_id: str, heir: str) -> bool:
     if heir in state.index.ganged and gangs.is_ganged(state, heir):
         return False
     tasks, amounts = state.index.tasks, state.index.amounts
-    if tasks[heir].reservation:
+    if tasks[heir].reservation or tasks[heir].is_preemptible:
         return False
     is_newer = state.tasks[task_id].fence + 1 > _newest_fence(state, heir)
     is_same_type = tasks[heir].agent_type == tasks[task_id].agent_type and tasks[heir].rate is None

@@ -42,7 +42,7 @@ def resume(state: ExecutionRecord) -> Iterator[Effect]:
             case _:
                 pass
         is_live = record.status in (TaskStatus.SCHEDULED, TaskStatus.RUNNING) or children.is_open(record)
-        if record.is_stopping and is_live:
+        if (record.is_stopping or record.is_preempted) and is_live:
             yield letters.cancel(state, task_id, record)
     for task_id, asked in state.extensions.items():
         if not asked.is_settled:
@@ -75,7 +75,9 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
                 yield letters.release(
                     state, message.allocation_id, Return(holder, message.fence), notice=True
                 )
-        case m.RevokeAllocation():
+        case m.PreemptAllocation() if _is_held(state, message.allocation_id):
+            pass
+        case m.RevokeAllocation() | m.PreemptAllocation():
             holder = Holder(message.execution_id)
             yield letters.release(state, message.allocation_id, Return(holder, 0), notice=True)
         case m.StartExecution():

@@ -13,7 +13,7 @@ from talka_core.gangs import gangs_of
 from talka_core.graph import TaskGraph, analyse, duration_of
 from talka_core.keys import amounts_of
 from talka_core.references import Reference
-from talka_core.strategies import Position, Rank, Ranking, rank_beside, ranks_of
+from talka_core.strategies import Position, Rank, Ranking, latest_of, rank_beside, ranks_of
 from talka_protocols.baseline import Baseline
 from talka_protocols.events import TasksAdded
 from talka_protocols.policies import Join
@@ -34,7 +34,8 @@ class WorkflowIndex(Struct):
     where each of them came from. ``originals`` are tasks in whose place their
     fallbacks stand. ``gangs`` are the members of each gang, and ``ganged`` the
     gang of each member. ``links`` are the tasks whose resources a task takes over by
-    the baseline schedule.
+    the baseline schedule. ``latest`` are the seconds from the beginning by which
+    tasks have to start, where the strategy looks at deadlines.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
@@ -52,6 +53,7 @@ class WorkflowIndex(Struct):
     gangs: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     ganged: dict[str, str] = field(default_factory=dict[str, str])
     links: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    latest: dict[str, float] = field(default_factory=dict[str, float])
     amounts: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     references: dict[str, Sequence[Reference]] = field(default_factory=dict[str, Sequence[Reference]])
     extracts: dict[str, dict[str, tuple[str, ...]]] = field(
@@ -78,6 +80,7 @@ def index_of(
         positions=positions,
         ranking=ranking,
         ranks=ranks_of(workflow, positions, ranking),
+        latest=latest_of(workflow, ranking),
         joins={task.id: task.join for task in workflow.tasks if task.join is not Join.ALL},
         amounts={task.id: amounts_of(task) for task in workflow.tasks},
     )
@@ -106,6 +109,7 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
         index.ranks[task.id] = rank_beside(
             workflow, task, index.positions[task.id], index.ranking, index.ranks.get(addition.by)
         )
+        _take_latest(index, task.id, addition.by)
     _take_gangs(index, addition.tasks, f"{addition.by}/")
     if addition.reason == MAP:
         index.items.setdefault(addition.by, []).extend(task.id for task in addition.tasks)
@@ -114,6 +118,12 @@ def extend(index: WorkflowIndex, workflow: Workflow, addition: TasksAdded) -> No
         index.successors[edge.from_task].append(edge.to_task)
         index.predecessors[edge.to_task].append(edge.from_task)
     _find_references(index, addition.tasks)
+
+
+def _take_latest(index: WorkflowIndex, task_id: str, by: str) -> None:
+    """Let an added task be as urgent as the one that it came from."""
+    if by in index.latest:
+        index.latest[task_id] = index.latest[by]
 
 
 def _take_gangs(index: WorkflowIndex, tasks: Sequence[Task], by: str = "") -> None:
@@ -129,11 +139,13 @@ def rank_anew(
     """Rank all tasks by another strategy, priority or order."""
     index.ranking = ranking
     index.ranks = ranks_of(workflow, index.positions, ranking)
+    index.latest = latest_of(workflow, ranking)
     for addition in additions:
         for task in addition.tasks:
             index.ranks[task.id] = rank_beside(
                 workflow, task, index.positions[task.id], ranking, index.ranks.get(addition.by)
             )
+            _take_latest(index, task.id, addition.by)
 
 
 def fall_back(index: WorkflowIndex, task_id: str) -> None:
@@ -151,6 +163,7 @@ def fall_back(index: WorkflowIndex, task_id: str) -> None:
         fallback=None,
         # The action is other work, which may know of no heartbeats.
         heartbeat_timeout=None,
+        is_preemptible=False,
     )
     index.references[task_id] = _own_references(index, index.tasks[task_id])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from talka_core.behaviour import Alert, Effect, Send
-from talka_core.scheduler import arrivals, artifacts, children, letters, progress, usage
+from talka_core.scheduler import arrivals, artifacts, children, letters, preempting, progress, usage
 from talka_core.scheduler.decide import RETRY, WAIT
 from talka_core.scheduler.state import ExecutionRecord, allocation_id
 from talka_core.scheduler.waiting import WORKFLOW
@@ -95,7 +95,11 @@ def _overdue(state: ExecutionRecord, event: e.TaskStartTimeoutReached) -> Iterab
     return (letters.withdraw(state, event.task_id, state.tasks[event.task_id]),)
 
 
-def _stopping(state: ExecutionRecord, event: e.TaskCancelRequested) -> Iterable[Effect]:
+def _threatened(state: ExecutionRecord, event: e.DeadlineThreatened) -> Iterable[Effect]:
+    return (Alert("deadline.threatened", preempting.sentence(state, event)),)
+
+
+def _stopping(state: ExecutionRecord, event: e.TaskCancelRequested | e.TaskPreempted) -> Iterable[Effect]:
     return (letters.cancel(state, event.task_id, state.tasks[event.task_id]),)
 
 
@@ -168,7 +172,8 @@ REACTIONS: dict[type, Callable[[ExecutionRecord, Any], Iterable[Effect]]] = {
     e.TaskUsageMeasured: _measured,
     **dict.fromkeys((e.TaskCheckpointed, e.TaskStepFinished, e.ArtifactRead), _progressed),
     e.TaskStartTimeoutReached: _overdue,
-    e.TaskCancelRequested: _stopping,
+    **dict.fromkeys((e.TaskCancelRequested, e.TaskPreempted), _stopping),
+    e.DeadlineThreatened: _threatened,
     **dict.fromkeys((e.AllocationReleased, e.AllocationRequestWithdrawn), _returned),
     e.TaskWithdrawn: _withdrawn,
     e.AllocationKept: _kept,

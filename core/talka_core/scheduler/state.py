@@ -15,6 +15,7 @@ from msgspec import Raw, Struct, field
 from talka_core.scheduler.index import WorkflowIndex
 from talka_protocols.baseline import Baseline
 from talka_protocols.events import (
+    DeadlineThreatened,
     DependencyViolationDetected,
     Holder,
     Origin,
@@ -81,7 +82,9 @@ class TaskRecord(Struct, gc=False):
     time, so that its worker was asked not to start it any more;
     ``paused_version`` is the version at which the pause began that it is in.
     Under the name ``gang`` it was asked for with others,
-    so many ``members`` in all, and 0 once it has been granted so.
+    so many ``members`` in all, and 0 once it has been granted so. It has to start by
+    ``start_by``, or a deadline is missed. An attempt that ``is_preempted`` is being
+    stopped for a better rank, ``preempted`` says why, and ``preemptions`` counts those of the task.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -141,6 +144,10 @@ class TaskRecord(Struct, gc=False):
     paused_version: int = 0
     gang: str = ""
     members: int = 0
+    start_by: int = 0
+    is_preempted: bool = False
+    preempted: str = ""
+    preemptions: int = 0
 
     @property
     def is_failure(self) -> bool:
@@ -311,6 +318,7 @@ class ExecutionRecord(Struct):
     growing: list[TasksAdded] = field(default_factory=list[TasksAdded])
     strategy: str = ""
     priority: int | None = None
+    threatened: DeadlineThreatened | None = None
 
     @property
     def is_reordered(self) -> bool:

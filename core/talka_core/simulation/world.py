@@ -142,7 +142,7 @@ class World:
         self.pool = pool
         self.began: dict[str, int] = {}
         self._now_ms = BEGIN_MS
-        self._durations = milliseconds
+        self._left = dict(milliseconds)
         self._states: dict[tuple[Recipient, str], Any] = {}
         self._mail: deque[tuple[Recipient, Any]] = deque()
         self._for_pool: list[m.ResourceMessage] = []
@@ -245,13 +245,15 @@ class World:
             self._running[attempt] = worker_id
             self.began[message.task.id] = now_ms
             self.post(Recipient.SCHEDULER, m.AttemptStarted(*attempt, worker_id, now_ms))
-            ends_at = now_ms + self._durations[message.task.id]
+            ends_at = now_ms + self._left[message.task.id]
             self._later(ends_at, _report(attempt, worker_id, now_ms, ends_at, Outcome.SUCCEEDED))
         elif isinstance(message, m.CancelTask):
             attempt = (message.execution_id, message.task_id, message.attempt)
             worker_id = self._running.pop(attempt, "")
             if worker_id:
                 began_at = self.began[message.task_id]
+                # One that is preempted goes on where it was.
+                self._left[message.task_id] -= self._now_ms - began_at
                 self.post(
                     Recipient.SCHEDULER,
                     _report(attempt, worker_id, began_at, self._now_ms, Outcome.CANCELLED),

@@ -81,6 +81,28 @@ class TaskStartTimeoutReached(Fact, frozen=True, gc=False):
     attempt: int
 
 
+class TaskPreempted(Fact, frozen=True, gc=False):
+    """The pool wants the attempt's resources for the allocation ``by``: its worker is asked to stop it.
+
+    It holds them until it has ended. That counts neither as a failure nor as a loss.
+    """
+
+    task_id: str
+    attempt: int
+    by: str
+    reason: str = ""
+
+
+class DeadlineThreatened(Fact, frozen=True, gc=False):
+    """A task still waits for resources that has to start by ``start_by``, or a deadline is missed.
+
+    It is said once for an execution, of the first such task. Instants are Unix milliseconds.
+    """
+
+    task_id: str
+    start_by: int
+
+
 class TimeLimitStopped(Fact, frozen=True, gc=False):
     """The execution's time stands still: it is paused, or all that is left of it only waits."""
 
@@ -129,6 +151,8 @@ ControlEvent = (
     | TaskResumed
     | TaskWithdrawn
     | TaskStartTimeoutReached
+    | TaskPreempted
+    | DeadlineThreatened
     | TimeLimitStopped
     | TimeLimitResumed
     | TaskFellBack

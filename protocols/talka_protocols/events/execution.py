@@ -72,7 +72,8 @@ class TaskReady(Fact, frozen=True, gc=False):
 class TaskQueued(Fact, frozen=True, gc=False):
     """The pool is asked for the task's resources, rather on the worker ``near`` what it takes in.
 
-    Under the name ``gang`` it is asked for so many ``members`` together.
+    Under the name ``gang`` it is asked for so many ``members`` together. It has
+    to start by ``start_by`` (Unix milliseconds), or a deadline is missed; 0 if none is.
     """
 
     task_id: str
@@ -80,6 +81,7 @@ class TaskQueued(Fact, frozen=True, gc=False):
     near: str = ""
     gang: str = ""
     members: int = 0
+    start_by: int = 0
 
 
 class TaskScheduled(Fact, frozen=True, gc=False):

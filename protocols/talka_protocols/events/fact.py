@@ -54,7 +54,9 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     It counts against the quotas and the share of its ``tenant``. The live
     allocations of its execution never exceed ``limits`` together. A ``gang``
     of so many ``members`` is granted as a whole or not at all. ``reservation``
-    names one that was made in advance, whose resources it uses.
+    names one that was made in advance, whose resources it uses. What
+    ``is_preemptible`` may be taken from its holder for a better rank that has to
+    start by ``start_by`` (Unix milliseconds; 0 if nothing is due).
     """
 
     tenant: str = DEFAULT_TENANT
@@ -62,6 +64,8 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     gang: str = ""
     members: int = 0
     reservation: str = ""
+    is_preemptible: bool = False
+    start_by: int = 0
 
 
 ORDINARY = Terms()

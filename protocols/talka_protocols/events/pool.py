@@ -56,7 +56,10 @@ class AllocationQueued(Fact, frozen=True, gc=False):
 
 
 class AllocationGranted(Fact, frozen=True, gc=False):
-    """A request got its resources on a worker; ``fence`` grows with every grant."""
+    """A request got its resources on a worker; ``fence`` grows with every grant.
+
+    ``rank`` is said only of what may be preempted by a better one.
+    """
 
     allocation_id: str
     holder: Holder
@@ -69,6 +72,7 @@ class AllocationGranted(Fact, frozen=True, gc=False):
     hands_until: int = 0
     estimate_ms: int = 0
     terms: Terms = ORDINARY
+    rank: tuple[float, ...] = ()
 
 
 class GangGranted(Fact, frozen=True, gc=False):
@@ -108,6 +112,25 @@ class AllocationFreed(Fact, frozen=True, gc=False):
     holder: Holder
     failed: int = 0
     is_success: bool = False
+
+
+class RequestPromoted(Fact, frozen=True, gc=False):
+    """A waiting request has to start soon, or a deadline is missed: it waits at a better ``rank`` now."""
+
+    allocation_id: str
+    rank: tuple[float, ...]
+
+
+class AllocationPreempted(Fact, frozen=True, gc=False):
+    """The allocation has to make way on its worker for the waiting request ``by``, which ranks higher.
+
+    It counts until its holder gives it back, which is told to stop.
+    """
+
+    allocation_id: str
+    by: str
+    worker_id: str
+    reason: str = ""
 
 
 class AllocationRefused(Fact, frozen=True, gc=False):
@@ -245,6 +268,8 @@ PoolEvent = (
     | AllocationHolderChanged
     | AllocationPermitWithdrawn
     | AllocationRevoked
+    | RequestPromoted
+    | AllocationPreempted
     | WorkerJoined
     | WorkerDraining
     | WorkerLost

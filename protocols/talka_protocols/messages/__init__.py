@@ -43,6 +43,7 @@ from talka_protocols.messages.execution import (
     Outcome,
     PauseExecution,
     PlannerMessage,
+    PreemptAllocation,
     RecordProgress,
     RefuseAllocation,
     ReleaseTask,
@@ -58,6 +59,7 @@ from talka_protocols.messages.execution import (
     SignalExecution,
     StartExecution,
     SubmitWorkflow,
+    WarnOfDeadline,
     WithdrawPermit,
 )
 from talka_protocols.messages.growth import AnswerExtension, ExtendPlan, Refusal
@@ -177,6 +179,7 @@ __all__ = [
     "PauseSchedule",
     "PauseTrigger",
     "PlannerMessage",
+    "PreemptAllocation",
     "ProgressMade",
     "ProposeBaseline",
     "PutSchedule",
@@ -225,6 +228,7 @@ __all__ = [
     "ToTrigger",
     "ToWorker",
     "TriggerMessage",
+    "WarnOfDeadline",
     "WithdrawPermit",
     "WorkerLeft",
     "WorkerMessage",

@@ -236,6 +236,22 @@ class RefuseAllocation(ToExecution, frozen=True, gc=False):
     reason: str
 
 
+class PreemptAllocation(ToExecution, frozen=True, gc=False):
+    """The allocation is to be given back, when what runs on it has stopped, for the better request ``by``."""
+
+    allocation_id: str
+    by: str
+    reason: str = ""
+
+
+class WarnOfDeadline(ToExecution, frozen=True, gc=False):
+    """The task still waits, and has to start by ``start_by`` (Unix milliseconds) or a deadline is missed."""
+
+    task_id: str
+    attempt: int
+    start_by: int
+
+
 class RevokeAllocation(ToExecution, frozen=True, gc=False):
     """The allocation's worker is gone."""
 
@@ -346,6 +362,8 @@ SchedulerMessage = (
     | RecordProgress
     | GrantAllocation
     | RefuseAllocation
+    | PreemptAllocation
+    | WarnOfDeadline
     | ConfirmRelease
     | ConfirmHandOn
     | StartExecution

@@ -129,6 +129,9 @@ class TaskEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ] = None
     compensation: Annotated[Action | None, Meta(description="What undoes its effect.")] = None
     irreversible: Annotated[bool, Meta(description="Nothing undoes its effect.")] = False
+    preemptible: Annotated[
+        bool, Meta(description="It may be stopped, and begun again later, for a task that is nearly late.")
+    ] = False
     group: Annotated[
         str, Meta(description="The tasks of a group succeed together, or those that did are undone.")
     ] = ""

@@ -62,6 +62,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         sharing.tenants,
         sharing.gang,
         sharing.reservations,
+        sharing.preemption,
     )
 }
 

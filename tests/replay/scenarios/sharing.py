@@ -8,7 +8,7 @@ from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig
+from talka_protocols.workflow import Dependency, Strategy, Task, Workflow, WorkflowConfig
 
 
 def tenants() -> Model:
@@ -43,6 +43,28 @@ def gang() -> Model:
     end(model, "c", Outcome.SUCCEEDED)
     end(model, "d", Outcome.SUCCEEDED)
     end(model, "a", Outcome.FAILED)
+    return model
+
+
+def preemption() -> Model:
+    """A task is preempted for a deadline, goes on from its checkpoint, and is asked too late once more."""
+    model = Model({"w1": 1.0})
+    task = Task("a", AGENT_TYPE, resources=CORE, is_preemptible=True)
+    model.submit(Workflow("golden", "golden", (task,)))
+    deliver_all(model)
+    run = next(iter(model.running))
+    model.begin(run)
+    model.save(run, 1, {"page": 1})
+    deliver_all(model)
+    due = WorkflowConfig(strategy=Strategy.DEADLINE, deadline=2.0)
+    urgent = Task("b", AGENT_TYPE, resources=CORE, estimated_seconds=1.0)
+    model.submit(Workflow("urgent", "urgent", (urgent,), config=due))
+    deliver_all(model)
+    model.end(run, Outcome.CANCELLED)
+    deliver_all(model)
+    end(model, "b", Outcome.SUCCEEDED)
+    model.submit(Workflow("again", "again", (urgent,), config=due))
+    deliver_all(model)
     return model
 
 

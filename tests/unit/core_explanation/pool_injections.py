@@ -12,6 +12,7 @@ from talka_protocols.events import AllocationFreed, Holder, TaskFailure
 from talka_protocols.explanations import CauseKind, Explanation
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import Breaker, Concurrency, Rate
+from talka_protocols.workflow import Strategy
 
 K = CauseKind
 
@@ -70,6 +71,30 @@ def _queue(stage: Stage) -> Explanation:
 def _no_worker(stage: Stage) -> Explanation:
     stage.submit(task("a", agent_type="painter"))
     return stage.explain("a")
+
+
+def _preemptible(stage: Stage) -> None:
+    stage.submit(task("a", cores=4.0, is_preemptible=True), name="low")
+    stage.begin("a")
+    stage.submit(
+        task("b", cores=4.0, estimated_seconds=1.0), name="e", strategy=Strategy.DEADLINE, deadline=2.0
+    )
+
+
+def _asked_to_make_way(stage: Stage) -> Explanation:
+    _preemptible(stage)
+    return stage.explain("a", "low")
+
+
+def _deadline(stage: Stage) -> Explanation:
+    _preemptible(stage)
+    return stage.explain("b")
+
+
+def _preempted(stage: Stage) -> Explanation:
+    _preemptible(stage)
+    stage.end("a", Outcome.CANCELLED)
+    return stage.explain("a", "low")
 
 
 def _draining(stage: Stage) -> Explanation:
@@ -217,6 +242,9 @@ POOL_INJECTIONS: tuple[tuple[Injection, CauseKind, tuple[str, ...]], ...] = (
     (_gang_over_quota, K.QUOTA, ("quota of 1",)),
     (_own_booking, K.RESERVATION, ("'r1', which begins in 1 min",)),
     (_other_booking, K.RESERVATION, ("worker w1", "run into the reservation r1")),
+    (_asked_to_make_way, K.PREEMPTED, ("stop attempt 1", "'b' of execution e ranks higher")),
+    (_deadline, K.DEADLINE, ("has to start within 1.0 s", "a must make way")),
+    (_preempted, K.PREEMPTED, ("Attempt 1 was preempted", "'b' of execution e ranks higher")),
     (_held, K.HELD, ("fits on worker w1", "held for second/b/1")),
     (_no_worker, K.NO_WORKER, ("'painter'",)),
     (_draining, K.DRAINING, ("w1",)),

@@ -175,3 +175,19 @@ def test_labels_count_where_a_worker_has_any() -> None:
     assert simulate(_built(*tasks), plain).makespan_s == pytest.approx(10.0, abs=0.2)
     with pytest.raises(SimulationStuckError):
         simulate(_built(*tasks), (Offer({"cpu_cores": 1.0}, labels={"zone": "b"}),))
+
+
+@pytest.mark.parametrize(("is_preemptible", "due_at_s"), [(True, 8.0), (False, 65.0)])
+def test_preempted_work_goes_on_where_it_was(*, is_preemptible: bool, due_at_s: float) -> None:
+    """A deadline is met by stopping the only core's long task for it, whose time until then is not lost."""
+    tasks = (
+        _task("long", 60.0, 1.0, is_preemptible=is_preemptible),
+        _task("first", 1.0),
+        _task("due", 5.0, 1.0, deadline=10.0),
+    )
+    workflow = _built(*tasks, due="first")
+    planned = replace(workflow, config=replace(workflow.config, strategy=Strategy.DEADLINE))
+    run = simulate(planned, [Offer({"cpu_cores": 1.0})])
+    assert run.makespan_s == 65.0
+    assert run.tasks["due"].end_s == due_at_s
+    assert run.deadline_misses == (0 if is_preemptible else 1)

@@ -125,6 +125,16 @@ def _overdue(state: ExecutionRecord, event: e.TaskStartTimeoutReached, _at: int)
     state.tasks[event.task_id].is_overdue = True
 
 
+def _preempted(state: ExecutionRecord, event: e.TaskPreempted, _at: int) -> None:
+    record = state.tasks[event.task_id]
+    record.is_preempted, record.preempted = True, event.reason
+    record.preemptions += 1
+
+
+def _threatened(state: ExecutionRecord, event: e.DeadlineThreatened, _at: int) -> None:
+    state.threatened = event
+
+
 def _parked(state: ExecutionRecord, event: e.TaskParked, _at: int) -> None:
     record = state.tasks[event.task_id]
     leave(state, event.task_id, record)
@@ -160,6 +170,8 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     e.TaskResumed: _task_resumed,
     e.TaskWithdrawn: _withdrawn,
     e.TaskStartTimeoutReached: _overdue,
+    e.TaskPreempted: _preempted,
+    e.DeadlineThreatened: _threatened,
     e.TaskParked: _parked,
     e.TaskReleased: _released,
     e.TimeLimitStopped: _time_stopped,

@@ -36,7 +36,7 @@ def _queued(state: ExecutionRecord, event: e.TaskQueued, at: int) -> None:
     record = state.tasks[event.task_id]
     _leave_ready(state, event.task_id)
     record.status, record.attempt, record.queued_at = TaskStatus.QUEUED, event.attempt, at
-    record.near = event.near
+    record.near, record.start_by = event.near, event.start_by
     if event.gang:
         record.gang, record.members = event.gang, event.members
     record.allocation_id = allocation_id(state.execution_id, event.task_id, event.attempt)
@@ -58,7 +58,8 @@ def _scheduled(state: ExecutionRecord, event: e.TaskScheduled, at: int) -> None:
     record.hands, record.hands_until = event.hands, event.hands_until
     record.incarnation, record.is_shared = event.incarnation, event.is_shared
     record.started_at = record.finished_at = record.members = 0
-    record.is_overdue = False
+    record.is_overdue = record.is_preempted = False
+    record.preempted = ""
     record.may_have_acted, record.newest_fence = True, event.fence
     if record.undoes:
         state.tasks[record.undoes].newest_fence = event.fence
