@@ -46,7 +46,7 @@ class Narrowing:
             self._look(state, asked, request)
         if not self._short or not self._backfill.is_settled(self._short):
             return False
-        self._short = set()
+        self._short = set[str]()
         self._turns.keep(lambda number: not self._lines[number].is_short)
         return True
 
