@@ -56,3 +56,22 @@ class Alert(Struct, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Tell whether it still asks to be looked at; a lasting one does until it is acknowledged."""
         return not self.cleared_at and not (self.kind in LASTING and self.acknowledged_at)
+
+
+class AlertDocument(Struct, frozen=True):
+    """An alert as people and receivers get it; times are Unix seconds.
+
+    ``status`` is ``open``, ``acknowledged`` or ``cleared``.
+    """
+
+    number: int
+    kind: AlertKind
+    status: str
+    subject: str
+    message: str
+    hint: str
+    execution_id: str | None
+    raised_at: float
+    cleared_at: float | None
+    acknowledged_at: float | None
+    acknowledged_by: str | None

@@ -2,6 +2,7 @@
 
 from talka_core.alerting.book import GIVEN_UP, AlertBook, acknowledge, decide, evolve, failed, retry_ms
 from talka_core.alerting.conditions import Lag, Limits
+from talka_core.alerting.notices import document_of, notice_id, signature, written
 from talka_core.alerting.watch import WATCHED, Watch
 
 __all__ = [
@@ -13,7 +14,11 @@ __all__ = [
     "Watch",
     "acknowledge",
     "decide",
+    "document_of",
     "evolve",
     "failed",
+    "notice_id",
     "retry_ms",
+    "signature",
+    "written",
 ]

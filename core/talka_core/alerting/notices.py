@@ -17,12 +17,31 @@ from msgspec import Raw
 
 from talka_core.alerting.book import AlertBook, Notice
 from talka_core.cloudevents import write_event
+from talka_protocols.alerts import Alert, AlertDocument
 from talka_protocols.cloudevents import CloudEvent
 from talka_protocols.commit import event_id
 from talka_protocols.subjects import ALERTS
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  (what a secret begins with)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def document_of(alert: Alert) -> AlertDocument:
+    """Return an alert as people and receivers get it."""
+    status = "acknowledged" if alert.acknowledged_at else "open"
+    return AlertDocument(
+        alert.number,
+        alert.kind,
+        "cleared" if alert.cleared_at else status,
+        alert.subject,
+        alert.message,
+        alert.hint,
+        alert.execution_id or None,
+        alert.raised_at / 1000,
+        alert.cleared_at / 1000 or None,
+        alert.acknowledged_at / 1000 or None,
+        alert.acknowledged_by or None,
+    )
 
 
 def notice_id(notice: Notice) -> str:
@@ -40,7 +59,7 @@ def written(book: AlertBook, notice: Notice, namespace: str) -> bytes:
         alert.subject,
         (_EPOCH + timedelta(milliseconds=notice.at)).isoformat().replace("+00:00", "Z"),
         "application/json",
-        data=Raw(msgspec.json.encode(alert)),
+        data=Raw(msgspec.json.encode(document_of(alert))),
     )
     return write_event(event)
 

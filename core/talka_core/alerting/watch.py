@@ -68,9 +68,13 @@ class Watch:
             self._live[state.execution_id] = _Live(state, seen_at, _agent_types(state))
 
     def conditions(self, now: int, lags: Iterable[Lag] = ()) -> list[Condition]:
-        """Return all that is wrong at an instant; violations are told once."""
-        facts, self._facts = self._facts, []
-        return [*facts, *self._present(now, lags)]
+        """Return all that is wrong at an instant, with the violations that were found since `recorded`."""
+        return [*self._facts, *self._present(now, lags)]
+
+    def recorded(self, conditions: Iterable[Condition]) -> None:
+        """Forget violations that the log of alerts has."""
+        known = {each.subject for each in conditions}
+        self._facts = [each for each in self._facts if each.subject not in known]
 
     def _present(self, now: int, lags: Iterable[Lag]) -> Iterator[Condition]:
         for live in self._live.values():

@@ -8,8 +8,10 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from talka_protocols.messages import Recipient
+from talka_services.cli.alerts import AlertLimits, Webhook, alert_options
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.outcome import UsageError
@@ -132,6 +134,8 @@ def up(
     insecure: Insecure = False,
     quota: Quotas = None,
     weight: Weights = None,
+    webhook: Webhook = None,
+    alert: AlertLimits = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -151,6 +155,7 @@ def up(
     asked = gateway_options(
         http_host, http_port, token_file, allow_host or (), is_insecure=insecure, any_port=True
     )
+    asked = replace(asked, alerts=alert_options(webhook, alert or ()))
     flags = Flags(
         workers,
         parse_amounts(capacity or ()),

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
+from talka_services.cli.alerts import AlertLimits, Webhook, alert_options
 from talka_services.cli.command import Target
 from talka_services.cli.outcome import UsageError
 from talka_services.loop import run as run_loop
@@ -51,12 +53,15 @@ def gateway(
     token_file: TokenFile = None,
     allow_host: AllowHost = None,
     insecure: Insecure = False,
+    webhook: Webhook = None,
+    alert: AlertLimits = None,
 ) -> None:
     """Serve the HTTP API: every operation, live updates, and its OpenAPI document.
 
     Only this machine can reach it unless --host says otherwise, which takes a token.
     """
-    run_loop(_serve(target, gateway_options(host, port, token_file, allow_host or (), is_insecure=insecure)))
+    options = gateway_options(host, port, token_file, allow_host or (), is_insecure=insecure)
+    run_loop(_serve(target, replace(options, alerts=alert_options(webhook, alert or ()))))
 
 
 def gateway_options(

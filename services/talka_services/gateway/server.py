@@ -11,6 +11,7 @@ import uvicorn
 from msgspec import Struct
 
 from talka_protocols.errors import CallerError
+from talka_services.alerting import AlertOptions, Watcher
 from talka_services.client import Orchestrator
 from talka_services.gateway.app import application
 from talka_services.gateway.calls import Source
@@ -28,7 +29,8 @@ class GatewayOptions(Struct, frozen=True):
     """Where it listens, and whom it answers.
 
     With ``any_port`` another port is taken where the wished one is in use.
-    ``allowed_hosts`` are further names that it may be asked by.
+    ``allowed_hosts`` are further names that it may be asked by. ``alerts`` say what it
+    raises alerts about, and whom it tells.
     """
 
     host: str = HOST
@@ -37,6 +39,7 @@ class GatewayOptions(Struct, frozen=True):
     allowed_hosts: tuple[str, ...] = ()
     is_insecure: bool = False
     any_port: bool = False
+    alerts: AlertOptions = AlertOptions()
 
 
 class AddressInUseError(CallerError):
@@ -72,6 +75,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
     source = Source(orchestrator)
     guard = guard_for(options.host, options.token, options.allowed_hosts)
     metrics = Metrics(source, guard)
+    watcher = Watcher(orchestrator.node, orchestrator.histories, options.alerts)
     app = application(source, guard, metrics)
     server = _Server(_configuration(app))
     task = asyncio.create_task(server.serve([listening]), name="gateway")
@@ -81,6 +85,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
         app.closing.set()
         server.should_exit = True
         await task
+        await watcher.close()
         await metrics.close()
         await source.close()
 
