@@ -61,25 +61,17 @@ def stuck(
         f"execution/{state.execution_id}",
         f"Execution {state.execution_id} has made no progress for {(now - seen_at) // 1000} s: "
         f"{_held_up(statuses)}.",
-        _stuck_hint(statuses, state.execution_id),
+        f"talka explain {state.execution_id} TASK says what a waiting task lacks.",
         state.execution_id,
     )
 
 
 def _held_up(statuses: set[TaskStatus]) -> str:
-    if not statuses:
-        return "nobody has planned it"
     if TaskStatus.QUEUED in statuses:
         return "its tasks wait for resources, and its pool grants none"
     if TaskStatus.SCHEDULED in statuses:
         return "a worker was given a task and does not start it"
     return "no task is under way, and nothing is awaited"
-
-
-def _stuck_hint(statuses: set[TaskStatus], execution_id: str) -> str:
-    if not statuses:
-        return "See whether a planner runs: talka top."
-    return f"talka explain {execution_id} TASK says what a waiting task lacks."
 
 
 def threatened(state: ExecutionRecord, now: int) -> Condition | None:
