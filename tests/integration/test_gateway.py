@@ -375,6 +375,18 @@ def test_what_is_wrong_is_a_problem_with_its_place(api: Api) -> None:
     assert api.http.get("/healthz").json()["status"] == "alive"
 
 
+def test_alerts_are_listed_followed_and_acknowledged(api: Api) -> None:
+    """What a client records is seen at once; the rules have tests of their own."""
+    body = {"by": "Ada"}
+    assert api.post("/alerts/999/acknowledge", body, 404)["code"] == "unknown_alert"
+    assert api.post("/alerts/x/acknowledge", body, 404)["code"] == "unknown_alert"
+    found = api.get("/alerts", params={"all": "true"})
+    assert (found["alerts"], found["webhooks_owed"], found["webhooks_given_up"]) == ([], 0, 0)
+    with api.http.stream("GET", f"{PREFIX}/alerts/stream", params={"after": found["version"]}) as response:
+        api.asked.add("stream_alerts")
+        assert next(response.iter_lines()) == ": heartbeat"
+
+
 def test_every_operation_was_asked(api: Api, request: pytest.FixtureRequest) -> None:
     """Together the tests above drive each operation of the table, so that none is only described."""
     here = {item.name for item in request.session.items if item.path == request.path}

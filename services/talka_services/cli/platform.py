@@ -8,12 +8,12 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from msgspec.structs import replace
 
 from talka_protocols.messages import Recipient
-from talka_services.cli.alerts import AlertLimits, Webhook, alert_options
+from talka_services.cli.alerts import AlertLimits, Webhook
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
+from talka_services.cli.followers import SendTraces, with_followers
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import (
     parse_amounts,
@@ -136,6 +136,7 @@ def up(
     weight: Weights = None,
     webhook: Webhook = None,
     alert: AlertLimits = None,
+    otlp: SendTraces = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -155,7 +156,9 @@ def up(
     asked = gateway_options(
         http_host, http_port, token_file, allow_host or (), is_insecure=insecure, any_port=True
     )
-    asked = replace(asked, alerts=alert_options(webhook, alert or ()))
+    if no_http and (webhook or otlp):
+        raise UsageError("Alerts and traces are sent by the gateway.", hint="Leave out --no-http.")
+    asked = with_followers(asked, webhook, alert or (), otlp)
     flags = Flags(
         workers,
         parse_amounts(capacity or ()),

@@ -35,16 +35,19 @@ class Told:
         self.tell(X, e.ExecutionAccepted(workflow=workflow))
 
     def tell(self, log: LogName, *events: Any) -> None:
+        """Commit events."""
         version = self._versions.get(log, 0) + 1
         self._versions[log] = version + len(events) - 1
         self._position += 1
         self.watch.take(log, self._position, Commit(version, self.now, 0, (Decision("t", events),)))
 
     def later(self, seconds: float, *lags: Lag) -> dict[AlertKind, str]:
+        """Let time pass, and return what is wrong then."""
         self.now += round(1000 * seconds)
         return {each.kind: each.message for each in self.watch.conditions(self.now, lags)}
 
     def run(self, task: str) -> None:
+        """Let a task begin."""
         self.tell(X, e.TaskReady(task), e.TaskQueued(task, 1))
         self.tell(X, e.TaskScheduled(task, 1, "w", f"x/{task}/1", 1, 1), e.TaskStarted(task, 1, self.now))
 
@@ -118,9 +121,7 @@ def test_violations_are_told_until_they_are_recorded() -> None:
     edge = Dependency("a", "b")
     told.tell(X, e.DependencyViolationDetected("b", "data", "a", next(iter(ViolationKind)), edge))
     told.tell(P, e.WorkerJoined("w", 1, ("sleep",), 1, {"cpu_cores": 1.0}))
-    told.tell(
-        P, e.AllocationGranted("x/a/1", Holder("x", "a", 1), "sleep", "w", 1, 1, {"cpu_cores": 2.0})
-    )
+    told.tell(P, e.AllocationGranted("x/a/1", Holder("x", "a", 1), "sleep", "w", 1, 1, {"cpu_cores": 2.0}))
     conditions = told.watch.conditions(told.now)
     assert {each.kind for each in conditions} == {AlertKind.DEPENDENCY_VIOLATION, AlertKind.LEAK}
     assert told.watch.conditions(told.now) == conditions
