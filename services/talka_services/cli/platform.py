@@ -187,7 +187,7 @@ async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None
     from talka_services.embedded import EmbeddedServer
     from talka_services.executors.registry import Executors
 
-    configure_logs(is_verbose=target.is_verbose)
+    configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     offer = Presence(
         os.getpid(),
         target.namespace,
