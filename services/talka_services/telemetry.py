@@ -63,7 +63,7 @@ def correlated(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> M
     return entry
 
 
-class _Form:
+class Form:
     """How entries are written by this process."""
 
     is_json = False
@@ -73,7 +73,7 @@ def _finished(logger: Any, method: str, entry: MutableMapping[str, Any]) -> Any:
     """Return an entry as text, or as the handler of `json_handler` wants it."""
     import structlog  # noqa: PLC0415  (it is imported already, with the first line)
 
-    if _Form.is_json:
+    if Form.is_json:
         return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(logger, method, entry)
     entry = structlog.processors.ExceptionRenderer()(logger, method, entry)
     return structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True)(logger, method, entry)
@@ -83,7 +83,7 @@ def json_handler(stream: IO[str]) -> logging.Handler:
     """Return a handler that writes every entry, also those of libraries, as one JSON object a line."""
     import structlog  # noqa: PLC0415  (see the module's docstring)
 
-    _Form.is_json = True
+    Form.is_json = True
     described: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

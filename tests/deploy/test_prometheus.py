@@ -65,7 +65,7 @@ def test_a_lost_worker_makes_its_alert_fire(tmp_path: Path) -> None:
             _wait(lambda: _value(ask, 'talka_tasks{status="running"}') == 1)
             _wait(lambda: _value(ask, 'talka_task_ended_total{status="failed"}') == 1)
             assert _value(ask, 'talka_pool_workers{state="ready"}') == 2
-            assert _value(ask, "talka_log_append_seconds_count") > 0
+            assert _value(ask, "talka_log_append_seconds_count")
             assert _value(ask, 'talka_pool_used{resource="slots"}') == 1
             assert "TalkaWorkerLost" not in _firing(ask)
             for query in _panel_queries():

@@ -14,7 +14,7 @@ from talka_services import telemetry
 
 def test_entries_carry_what_they_are_about_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an attempt, of a log, of a library, and of an exception; each is one line."""
-    monkeypatch.setattr(telemetry._Form, "is_json", False)
+    monkeypatch.setattr(telemetry.Form, "is_json", False)
     stream = io.StringIO()
     handler = telemetry.json_handler(stream)
     root = logging.getLogger("talka_services.of_a_test")
