@@ -9,6 +9,7 @@ import typer
 from msgspec.structs import replace
 
 from talka_services.cli.alerts import alert_options
+from talka_services.cli.outcome import UsageError
 from talka_services.cli.tracing import collector_at
 
 if TYPE_CHECKING:
@@ -27,13 +28,20 @@ SendTraces = Annotated[
 
 
 def with_followers(
-    options: GatewayOptions, webhook: str | None, limits: Iterable[str], otlp: str | None
+    options: GatewayOptions,
+    webhook: str | None,
+    limits: Iterable[str],
+    otlp: str | None,
+    *,
+    is_served: bool = True,
 ) -> GatewayOptions:
     """Return the options of a gateway that also follows the log.
 
     Raises:
-        UsageError: there is no such limit, or the extra `otel` is not installed.
+        UsageError: there is no such limit, the extra `otel` is not installed, or there is no gateway.
         CallerError: an address is none.
     """
-    collector = collector_at(otlp) if otlp else None
+    if webhook and not is_served:
+        raise UsageError("Alerts are sent by the gateway.", hint="Leave out --no-http, or --webhook.")
+    collector = collector_at(otlp) if otlp and is_served else None
     return replace(options, alerts=alert_options(webhook, limits), collector=collector)

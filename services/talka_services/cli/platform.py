@@ -16,6 +16,7 @@ from talka_services.cli.embedding import Flags
 from talka_services.cli.followers import SendTraces, with_followers
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import (
+    imported,
     parse_amounts,
     parse_breakers,
     parse_labels,
@@ -156,9 +157,7 @@ def up(
     asked = gateway_options(
         http_host, http_port, token_file, allow_host or (), is_insecure=insecure, any_port=True
     )
-    if no_http and (webhook or otlp):
-        raise UsageError("Alerts and traces are sent by the gateway.", hint="Leave out --no-http.")
-    asked = with_followers(asked, webhook, alert or (), otlp)
+    asked = with_followers(asked, webhook, alert or (), otlp, is_served=not no_http)
     flags = Flags(
         workers,
         parse_amounts(capacity or ()),
@@ -334,7 +333,7 @@ class _Offer:
         self.drain_s = drain_s
         self.labels: dict[str, str] = {}
         self.is_elastic = self.is_until_input_ends = False
-        self.agents = {name: _imported(place) for name, place in agents.items()}
+        self.agents = {name: imported(place) for name, place in agents.items()}
 
 
 async def _work(target: Target, offer: _Offer, settings: Any) -> None:
@@ -366,23 +365,6 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
             {"ready": "worker", "worker_id": options.worker_id, "pool": options.pool, "pid": os.getpid()},
         )
         await first_of(stopped, service.failed())
-
-
-def _imported(place: str) -> object:
-    """Return the object at ``module:object``; the current directory is searched too.
-
-    Raises:
-        UsageError: there is none, or its module cannot be imported.
-    """
-    import importlib
-
-    module, _, attribute = place.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"The agent {place!r} cannot be loaded: {error}.", hint="Check --agent.") from error
 
 
 async def _admitted(node: Node, stopped: asyncio.Future[None]) -> None:
