@@ -32,6 +32,7 @@ LOGS = {
     "trigger.NAME": events.TriggerEvent,
     "worker.ID": events.WorkerEvent,
     "shard.N": events.ShardEvent,
+    "alert.alerts": events.AlertEvent,
 }
 
 

@@ -20,6 +20,7 @@ class Measure(StrEnum):
     """What is measured; what ends in ``seconds`` is a duration, and the rest is counted."""
 
     QUEUE = "task_queue_seconds"
+    SCHEDULING = "task_scheduling_seconds"
     RESOURCE_WAIT = "task_resource_wait_seconds"
     DISPATCH = "task_dispatch_seconds"
     RUN = "task_run_seconds"
@@ -40,6 +41,7 @@ class Reading(Struct, frozen=True):
 
 LABELS: dict[Measure, tuple[str, ...]] = {
     Measure.QUEUE: ("agent_type",),
+    Measure.SCHEDULING: ("agent_type",),
     Measure.RESOURCE_WAIT: ("agent_type",),
     Measure.DISPATCH: ("agent_type",),
     Measure.RUN: ("agent_type", "outcome"),
@@ -117,6 +119,8 @@ class ExecutionMeter:
                 self._tasks[task_id] = _Instants(ready=at)
             case e.TaskQueued():
                 instants.queued = at
+                if instants.ready:
+                    yield Reading(Measure.SCHEDULING, (kind,), _seconds(instants.ready, at))
             case e.TaskScheduled():
                 yield from _scheduled(instants, kind, at)
             case e.TaskStarted():

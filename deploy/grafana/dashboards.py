@@ -80,12 +80,15 @@ DASHBOARDS: dict[str, list[Panel]] = {
             {"{{agent_type}}": "sum by (agent_type) (rate(talka_task_ended_total[$__rate_interval]))"},
         ),
         Panel("From ready to scheduled", "s", quantiles("task_queue_seconds")),
+        Panel("From ready to asking the pool", "s", quantiles("task_scheduling_seconds")),
         Panel("From scheduled to running", "s", quantiles("task_dispatch_seconds")),
         Panel("Run times", "s", quantiles("task_run_seconds")),
     ],
     "services": [
         Panel("Gateways that answer", "short", {"{{instance}}": 'up{job="talka"}'}, "stat"),
         Panel("Versions", "short", {"{{version}}": "count by (version) (talka_build_info)"}, "stat"),
+        Panel("Messages that wait for actors", "short", {"{{kind}} {{address}}": "talka_inbox_messages"}),
+        Panel("From a decision to its being stored", "s", quantiles("log_append_seconds")),
         Panel(
             "How old the picture is",
             "s",

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.events import (
+    AlertEvent,
     Event,
     ExecutionEvent,
     PlanEvent,
@@ -26,7 +27,7 @@ from talka_protocols.events import (
     TriggerEvent,
     WorkerEvent,
 )
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
+from talka_protocols.subjects import ALERT, EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
 
 E_co = TypeVar("E_co", covariant=True)
 
@@ -71,6 +72,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     SCHEDULE: msgspec.json.Decoder(Commit[ScheduleEvent]),
     TRIGGER: msgspec.json.Decoder(Commit[TriggerEvent]),
     SHARD: msgspec.json.Decoder(Commit[ShardEvent]),
+    ALERT: msgspec.json.Decoder(Commit[AlertEvent]),
 }
 
 

@@ -20,12 +20,16 @@ from talka_protocols.workflow import ClaimCheck, Dependency, Task
 
 
 class StoredCommit(Struct, frozen=True):
-    """One commit as it lies in a log: its place and its exact bytes."""
+    """One commit as it lies in a log: its place and its exact bytes.
+
+    ``stored_at`` is when it was stored (milliseconds since the epoch), 0 where nobody asked.
+    """
 
     log: LogName
     position: int
     body: bytes
     commit_id: str
+    stored_at: int = 0
 
 
 class Heap(Struct, frozen=True):

@@ -20,6 +20,7 @@ WORKER = "worker"
 SHARD = "shard"
 SCHEDULE = "schedule"
 TRIGGER = "trigger"
+ALERT = "alert"
 
 
 def is_token(text: str) -> bool:
@@ -42,6 +43,10 @@ class LogName(Struct, frozen=True, array_like=True):
 
     def __str__(self) -> str:
         return f"{self.kind}.{self.key}"
+
+
+ALERTS = LogName(ALERT, "-", "alerts")
+"""The one log of alerts of a namespace."""
 
 
 class Names(Struct, frozen=True):

@@ -65,6 +65,7 @@ def test_a_lost_worker_makes_its_alert_fire(tmp_path: Path) -> None:
             _wait(lambda: _value(ask, 'talka_tasks{status="running"}') == 1)
             _wait(lambda: _value(ask, 'talka_task_ended_total{status="failed"}') == 1)
             assert _value(ask, 'talka_pool_workers{state="ready"}') == 2
+            assert _value(ask, "talka_log_append_seconds_count")
             assert _value(ask, 'talka_pool_used{resource="slots"}') == 1
             assert "TalkaWorkerLost" not in _firing(ask)
             for query in _panel_queries():
@@ -80,10 +81,11 @@ def test_the_dashboards_are_as_they_are_written() -> None:
     assert {path: path.read_text(encoding="utf-8") for path in DASHBOARDS.glob("*.json")} == files
     source = (ROOT / "services" / "talka_services" / "gateway" / "metrics.py").read_text(encoding="utf-8")
     measured = {f"talka_{measure.value}" for measure in Measure}
-    for query in _panel_queries():
+    rules = yaml.safe_load((RULES / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    for query in [*_panel_queries(), *(rule["expr"] for rule in rules)]:
         for name in re.findall(r"talka_\w+", query):
-            plain = re.sub(r"_(total|bucket)$", "", name)
-            assert plain in measured or name.removeprefix("talka_") in source, name
+            plain = re.sub(r"_(total|bucket|count)$", "", name)
+            assert plain in measured or plain.removeprefix("talka_") in source, name
 
 
 def _panel_queries() -> list[str]:

@@ -239,9 +239,8 @@ def test_events_are_followed_live_and_from_where_a_reader_was(api: Api) -> None:
     assert (done.status_code, done.content) == (204, b"")
     begun = messages(api.http.get(path, params={"from": last["version"]}).text)
     assert [number for number, _, _ in begun] == [last["version"]] * 2
-    assert (
-        api.get(f"/executions/{one}/stream", 400, headers={"Last-Event-ID": "x"})["code"] == "bad_parameter"
-    )
+    bad = api.get(f"/executions/{one}/stream", 400, headers={"Last-Event-ID": "x"})
+    assert bad["code"] == "bad_parameter"
     assert api.get("/executions/nothing/stream", 404)["code"] == "unknown_execution"
 
 
@@ -373,6 +372,14 @@ def test_what_is_wrong_is_a_problem_with_its_place(api: Api) -> None:
     assert 'id="page"' in api.http.get("/").text
     assert api.http.get("/readyz").json() == {"status": "ready", "namespace": "default"}
     assert api.http.get("/healthz").json()["status"] == "alive"
+
+
+def test_alerts_are_listed_followed_and_acknowledged(api: Api) -> None:
+    assert api.post("/alerts/999/acknowledge", {}, 404)["code"] == "unknown_alert"
+    after = api.get("/alerts", params={"all": "true"})["version"]
+    api.asked.add("stream_alerts")
+    with api.http.stream("GET", f"{PREFIX}/alerts/stream?after={after}") as response:
+        assert next(response.iter_lines()) == ": heartbeat"
 
 
 def test_every_operation_was_asked(api: Api, request: pytest.FixtureRequest) -> None:

@@ -10,6 +10,14 @@ built of immutable data, so no cycle can hold them: the collector skips them.
 from __future__ import annotations
 
 from talka_protocols.events.adoption import Origin, TaskAdopted
+from talka_protocols.events.alert import (
+    AlertAcknowledged,
+    AlertCleared,
+    AlertEvent,
+    AlertRaised,
+    WebhookDelivered,
+    WebhookFailed,
+)
 from talka_protocols.events.artifacts import (
     ArtifactRead,
     ArtifactsWritten,
@@ -173,12 +181,25 @@ from talka_protocols.events.waiting import (
     TaskWaiting,
 )
 
-Event = ExecutionEvent | PlanEvent | PoolEvent | WorkerEvent | ShardEvent | ScheduleEvent | TriggerEvent
+Event = (
+    ExecutionEvent
+    | PlanEvent
+    | PoolEvent
+    | WorkerEvent
+    | ShardEvent
+    | ScheduleEvent
+    | TriggerEvent
+    | AlertEvent
+)
 
 __all__ = [
     "ANYWHERE",
     "ORDINARY",
     "Affinity",
+    "AlertAcknowledged",
+    "AlertCleared",
+    "AlertEvent",
+    "AlertRaised",
     "AllocationFreed",
     "AllocationGranted",
     "AllocationHandedOn",
@@ -315,6 +336,8 @@ __all__ = [
     "TriggerResumed",
     "Usage",
     "ViolationKind",
+    "WebhookDelivered",
+    "WebhookFailed",
     "WorkerDraining",
     "WorkerEvent",
     "WorkerJoined",

@@ -76,7 +76,7 @@ async def _audit(target: Target, files: list[Path], since_ms: int) -> dict[str, 
             async with open_records(target) as records:
                 audits[target.namespace] = await audited(records.log, since_ms=since_ms, on_read=on_read)
             return audits
-        configure_logs(is_verbose=target.is_verbose)
+        configure_logs(is_verbose=target.is_verbose, form=target.log_format)
         for file in files:
             with Archive(file) as archive:
                 only = archive.manifest.execution_id

@@ -64,7 +64,7 @@ async def _measure(target: Target, names: list[str], repetitions: int, durabilit
     from talka_services.cli.logs import configure_logs
     from talka_services.cli.screen import console
 
-    configure_logs(is_verbose=target.is_verbose)
+    configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     rows: list[Row] = []
     stage = (
         remote(target.server, target.namespace) if target.server else embedded(target.data_dir, durability)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from talka_protocols.subjects import is_token
+from talka_services.cli.logs import LogFormat
 from talka_services.cli.outcome import UsageError
 
 P = ParamSpec("P")
@@ -29,6 +30,7 @@ class Target:
     namespace: str = "default"
     is_json: bool = False
     is_verbose: bool = False
+    log_format: LogFormat = LogFormat.TEXT
 
     def __post_init__(self) -> None:
         """Refuse a namespace that cannot stand in a subject, and what is no address.
@@ -74,6 +76,10 @@ Namespace = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, and nothing else.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to standard error.")]
+LogForm = Annotated[
+    LogFormat,
+    typer.Option("--log-format", envvar="TALKA_LOG_FORMAT", help="How log entries are written."),
+]
 
 _SHARED: dict[str, tuple[Any, Any]] = {
     "server": (Server, None),
@@ -81,6 +87,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "namespace": (Namespace, "default"),
     "as_json": (AsJson, False),
     "verbose": (Verbose, False),
+    "log_format": (LogForm, LogFormat.TEXT),
 }
 
 Body = Callable[Concatenate[Target, P], None]
@@ -91,10 +98,17 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Body[P]], Bo
 
     def register(function: Body[P]) -> Body[P]:
         def invoke(
-            *, server: str | None, data_dir: Path, namespace: str, as_json: bool, verbose: bool, **own: Any
+            *,
+            server: str | None,
+            data_dir: Path,
+            namespace: str,
+            as_json: bool,
+            verbose: bool,
+            log_format: LogFormat,
+            **own: Any,
         ) -> None:
             call: Callable[..., None] = function
-            call(Target(server, data_dir, namespace, as_json, verbose), **own)
+            call(Target(server, data_dir, namespace, as_json, verbose, log_format), **own)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         keyword = inspect.Parameter.KEYWORD_ONLY

@@ -48,6 +48,6 @@ async def platform_for(
         )
     if not create:
         require_directory(target.data_dir)
-    configure_logs(is_verbose=target.is_verbose)
+    configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     async with local(local_options(target, flags)) as orchestrator:
         yield orchestrator

@@ -1,15 +1,28 @@
-"""Logs: on standard error, warnings only unless asked for more."""
+"""Logs: on standard error, warnings only unless asked for more; as lines for people or as JSON."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from enum import StrEnum
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 
-def configure_logs(*, is_verbose: bool) -> None:
+class LogFormat(StrEnum):
+    """How log entries are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def configure_logs(*, is_verbose: bool, form: LogFormat = LogFormat.TEXT) -> None:
     """Send all logs to standard error; call it before anything heavy is started."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=FORMAT, datefmt="%H:%M:%S")
+    if form is LogFormat.JSON:
+        from talka_services.telemetry import json_handler
+
+        logging.basicConfig(handlers=[json_handler(sys.stderr)], level=logging.WARNING)
+    else:
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=FORMAT, datefmt="%H:%M:%S")
     if is_verbose:
         logging.getLogger("talka_services").setLevel(logging.INFO)

@@ -12,6 +12,7 @@ import typer
 
 from talka_protocols.errors import TalkaError
 from talka_services.cli import (
+    alerts,
     answering,
     auditing,
     benching,
@@ -86,6 +87,7 @@ for group in (
     listing,
     figures,
     projecting,
+    alerts,
 ):
     group.register(app)
 

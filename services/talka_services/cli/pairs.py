@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 from collections.abc import Iterable
 
 from talka_protocols.policies import Breaker, ScalingPolicy
@@ -150,3 +152,18 @@ def parse_scaling(text: str, option: str = "--scale") -> ScalingPolicy:
 
 
 _TIMES = ("target_delay_ms", "cool_down_ms", "scale_to_zero_after_ms")
+
+
+def imported(place: str) -> object:
+    """Return the object at ``module:object``; the current directory is searched too.
+
+    Raises:
+        UsageError: there is none, or its module cannot be imported.
+    """
+    module, _, attribute = place.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"The agent {place!r} cannot be loaded: {error}.", hint="Check --agent.") from error

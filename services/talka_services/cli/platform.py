@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talka_protocols.messages import Recipient
+from talka_services.cli.alerts import AlertLimits, Webhook
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
+from talka_services.cli.followers import SendTraces, with_followers
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import (
+    imported,
     parse_amounts,
     parse_breakers,
     parse_labels,
@@ -132,6 +135,9 @@ def up(
     insecure: Insecure = False,
     quota: Quotas = None,
     weight: Weights = None,
+    webhook: Webhook = None,
+    alert: AlertLimits = None,
+    otlp: SendTraces = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -151,6 +157,7 @@ def up(
     asked = gateway_options(
         http_host, http_port, token_file, allow_host or (), is_insecure=insecure, any_port=True
     )
+    asked = with_followers(asked, webhook, alert or (), otlp, is_served=not no_http)
     flags = Flags(
         workers,
         parse_amounts(capacity or ()),
@@ -179,7 +186,7 @@ async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None
     from talka_services.embedded import EmbeddedServer
     from talka_services.executors.registry import Executors
 
-    configure_logs(is_verbose=target.is_verbose)
+    configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     offer = Presence(
         os.getpid(),
         target.namespace,
@@ -326,7 +333,7 @@ class _Offer:
         self.drain_s = drain_s
         self.labels: dict[str, str] = {}
         self.is_elastic = self.is_until_input_ends = False
-        self.agents = {name: _imported(place) for name, place in agents.items()}
+        self.agents = {name: imported(place) for name, place in agents.items()}
 
 
 async def _work(target: Target, offer: _Offer, settings: Any) -> None:
@@ -358,23 +365,6 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
             {"ready": "worker", "worker_id": options.worker_id, "pool": options.pool, "pid": os.getpid()},
         )
         await first_of(stopped, service.failed())
-
-
-def _imported(place: str) -> object:
-    """Return the object at ``module:object``; the current directory is searched too.
-
-    Raises:
-        UsageError: there is none, or its module cannot be imported.
-    """
-    import importlib
-
-    module, _, attribute = place.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"The agent {place!r} cannot be loaded: {error}.", hint="Check --agent.") from error
 
 
 async def _admitted(node: Node, stopped: asyncio.Future[None]) -> None:

@@ -41,7 +41,7 @@ async def reach_node(target: Target, *, create: bool = False) -> AsyncGenerator[
         ServerUnavailableError: no server answers at the address.
         DataDirectoryError: there is no such directory, or it cannot be used.
     """
-    configure_logs(is_verbose=target.is_verbose)
+    configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     from talka_services.client.local import EMBEDDED_SHARDS
     from talka_services.embedded import EmbeddedServer
     from talka_services.service import Node

@@ -71,7 +71,7 @@ async def open_execution(target: Target, wanted: str) -> AsyncGenerator[tuple[Re
         async with open_records(target) as records:
             yield records, wanted
         return
-    configure_logs(is_verbose=target.is_verbose)
+    configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     with archive:
         held = archive.manifest
         records = Records(

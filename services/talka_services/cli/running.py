@@ -279,7 +279,7 @@ async def _run_embedded(
     from talka_services.cli.logs import configure_logs
     from talka_services.client import local
 
-    configure_logs(is_verbose=target.is_verbose)
+    configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     with interrupts() as taken:
         async with local(options) as orchestrator:
             execution_id = await orchestrator.submit_workflow(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from talka_services.cli.alerts import AlertLimits, Webhook
 from talka_services.cli.command import Target
+from talka_services.cli.followers import SendTraces, with_followers
 from talka_services.cli.outcome import UsageError
 from talka_services.loop import run as run_loop
 
@@ -51,12 +53,16 @@ def gateway(
     token_file: TokenFile = None,
     allow_host: AllowHost = None,
     insecure: Insecure = False,
+    webhook: Webhook = None,
+    alert: AlertLimits = None,
+    otlp: SendTraces = None,
 ) -> None:
     """Serve the HTTP API: every operation, live updates, and its OpenAPI document.
 
     Only this machine can reach it unless --host says otherwise, which takes a token.
     """
-    run_loop(_serve(target, gateway_options(host, port, token_file, allow_host or (), is_insecure=insecure)))
+    options = gateway_options(host, port, token_file, allow_host or (), is_insecure=insecure)
+    run_loop(_serve(target, with_followers(options, webhook, alert or (), otlp)))
 
 
 def gateway_options(

@@ -51,7 +51,7 @@ def trace(
     at any time, and is the same each time. With -o it goes to a file for Perfetto or
     Chrome, with --otlp to a tracing system such as Jaeger, Tempo or an OpenTelemetry collector.
     """
-    collector = _collector(otlp) if otlp else None
+    collector = collector_at(otlp) if otlp else None
     found = run_loop(_found(target, execution_id))
     sent = _sent(collector, found) if collector else 0
     size = _written(output, found) if output else 0
@@ -74,7 +74,13 @@ async def _found(target: Target, wanted: str) -> Trace:
         return await read_trace(records.histories, execution_id, time.time_ns() // 1_000_000)
 
 
-def _collector(url: str) -> Collector:
+def collector_at(url: str) -> Collector:
+    """Return the collector at an address.
+
+    Raises:
+        UsageError: the extra `otel` is not installed.
+        CallerError: the address is none.
+    """
     try:
         from talka_services.tracing.otlp import Collector
     except ImportError as error:

@@ -80,7 +80,7 @@ async def _ended(histories: Histories, execution_id: str) -> None:
     """Return when the execution is over."""
     async with aclosing(histories.follow(execution_id)) as states:
         async for state in states:
-            log.debug("tasklog.followed", execution=execution_id, version=state.version)
+            log.debug("tasklog.followed", execution_id=execution_id, version=state.version)
 
 
 def _printed(message: Message) -> list[Printed]:

@@ -17,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
 
+from talka_core.alerting import Lag
 from talka_core.metering import LABELS, ExecutionMeter, Measure, Reading
 from talka_core.status import inventory_of, use_of
 from talka_protocols.errors import BrokenHistoryError, PlatformError, TalkaError
@@ -25,6 +26,7 @@ from talka_protocols.ports import StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, POOL
 from talka_protocols.workflow import ResourceInventory
+from talka_services.alerting.lags import inbox_lags
 from talka_services.client.scaling import demand_in
 from talka_services.gateway.calls import Source
 from talka_services.gateway.guard import Guard
@@ -38,6 +40,7 @@ AGAIN_S = 1.0
 METERS_MAX = 100_000
 HELP = {
     Measure.QUEUE: "From ready to scheduled.",
+    Measure.SCHEDULING: "From ready to asking the pool: the scheduler's own share.",
     Measure.RESOURCE_WAIT: "From asking the pool to its grant.",
     Measure.DISPATCH: "From scheduled to the beginning on the worker.",
     Measure.RUN: "Run times of attempts, as their workers measured them.",
@@ -63,6 +66,12 @@ class Metrics:
         self._read: dict[Measure, Counter | Histogram] = {
             measure: _metric(measure, registry) for measure in Measure
         }
+        self._appends = Histogram(
+            "talka_log_append_seconds",
+            "From a decision of the scheduler to its being stored, by the clocks of both.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
         self._standing = _Standing(registry)
         self._scaling = ScalingGauges(registry)
         Gauge("talka_build_info", "The version that runs.", ["version"], registry=registry).labels(
@@ -77,6 +86,7 @@ class Metrics:
             order, _ = await self._overview.standings()
             statuses = [self._overview.standing(name).status for _, name in order]
             histories = self._orchestrator.histories
+            lags = await inbox_lags(self._orchestrator.node.connection)
             pools = [await histories.pool(name) for name in await histories.names(POOL)]
         except TalkaError as error:
             return response_of(error)
@@ -87,6 +97,7 @@ class Metrics:
                 tasks.update({task.value: count for task, count in status.counts.items()})
         self._standing.tasks(tasks)
         self._standing.pools([inventory_of(pool) for pool in pools])
+        self._standing.lags(lags)
         now_ms = time.time_ns() // 1_000_000
         self._scaling.show(demand_in(pool, now_ms) for pool in pools)
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
@@ -121,6 +132,7 @@ class Metrics:
         except BrokenHistoryError as error:
             log.warning("metrics.broken_history", execution_id=key, error=str(error))
             return
+        self._appends.observe(max(0, stored.stored_at - commit.at) / 1000)
         meter = self._meters.get(key)
         if meter is None:
             if len(self._meters) >= METERS_MAX:
@@ -157,6 +169,7 @@ class _Standing:
         self._breakers = gauge(
             "pool_breaker_open", "1 where a circuit breaker is open.", "pool", "agent_type"
         )
+        self._lags = gauge("inbox_messages", "Messages that wait for an actor.", "kind", "address")
         self._scraped = gauge("scraped_at_seconds", "When this was put together.")
 
     def executions(self, counts: Tally[str]) -> None:
@@ -170,6 +183,12 @@ class _Standing:
         self._tasks.clear()
         for status, count in counts.items():
             self._tasks.labels(status).set(count)
+
+    def lags(self, lags: list[Lag]) -> None:
+        """Show how far actors are behind; one that is not there has nothing to do."""
+        self._lags.clear()
+        for lag in lags:
+            self._lags.labels(lag.kind, lag.address).set(lag.messages)
 
     def pools(self, inventories: list[ResourceInventory]) -> None:
         """Show what the pools have."""

@@ -35,6 +35,7 @@ from talka_protocols.errors import (
 MEDIA_TYPE = "application/problem+json"
 NO_SUCH = frozenset(
     {
+        "unknown_alert",
         "unknown_event",
         "unknown_execution",
         "unknown_pool",

@@ -11,11 +11,13 @@ import uvicorn
 from msgspec import Struct
 
 from talka_protocols.errors import CallerError
+from talka_services.alerting import AlertOptions, Watcher
 from talka_services.client import Orchestrator
 from talka_services.gateway.app import application
 from talka_services.gateway.calls import Source
 from talka_services.gateway.guard import guard_for, is_loopback
 from talka_services.gateway.metrics import Metrics
+from talka_services.tracing import Taker, TraceSender
 
 HOST = "127.0.0.1"
 PORT = 8420
@@ -28,7 +30,8 @@ class GatewayOptions(Struct, frozen=True):
     """Where it listens, and whom it answers.
 
     With ``any_port`` another port is taken where the wished one is in use.
-    ``allowed_hosts`` are further names that it may be asked by.
+    ``allowed_hosts`` are further names that it may be asked by. ``alerts`` say what it
+    raises alerts about, and whom it tells; ``collector`` is sent the trace of each execution.
     """
 
     host: str = HOST
@@ -37,6 +40,8 @@ class GatewayOptions(Struct, frozen=True):
     allowed_hosts: tuple[str, ...] = ()
     is_insecure: bool = False
     any_port: bool = False
+    alerts: AlertOptions = AlertOptions()
+    collector: Taker | None = None
 
 
 class AddressInUseError(CallerError):
@@ -72,6 +77,8 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
     source = Source(orchestrator)
     guard = guard_for(options.host, options.token, options.allowed_hosts)
     metrics = Metrics(source, guard)
+    watcher = Watcher(orchestrator.node, orchestrator.histories, options.alerts)
+    sender = _sender(orchestrator, options.collector)
     app = application(source, guard, metrics)
     server = _Server(_configuration(app))
     task = asyncio.create_task(server.serve([listening]), name="gateway")
@@ -81,8 +88,17 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
         app.closing.set()
         server.should_exit = True
         await task
+        if sender is not None:
+            await sender.close()
+        await watcher.close()
         await metrics.close()
         await source.close()
+
+
+def _sender(orchestrator: Orchestrator, collector: Taker | None) -> TraceSender | None:
+    if collector is None:
+        return None
+    return TraceSender(orchestrator.node, orchestrator.histories, collector)
 
 
 class _Server(uvicorn.Server):

@@ -46,11 +46,11 @@ async def stream_events(
     The id of a message is the event's version, its event the event's type. The last
     message is `over`, with the execution. 204 says that nothing will follow.
     """
-    after = _last(call, query.first - 1)
+    after = last_id(call, query.first - 1)
     state, _ = await call.histories.latest(execution_id)
     if LAST in call.request.headers and state.status in FINAL_EXECUTION_STATES and after >= state.version:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return _response(call, _events(call, execution_id, after))
+    return streamed(call, _events(call, execution_id, after))
 
 
 async def _events(call: Call, execution_id: str, after: int) -> AsyncGenerator[bytes]:
@@ -75,7 +75,7 @@ class AfterPosition(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def stream_executions(call: Call, query: AfterPosition) -> Annotated[Response, ExecutionDocument]:
     """Follow where all executions stand: one message, `execution`, whenever one of them changes."""
-    return _response(call, _changes(call, _last(call, query.after)))
+    return streamed(call, _changes(call, last_id(call, query.after)))
 
 
 async def _changes(call: Call, after: int) -> AsyncGenerator[bytes]:
@@ -96,7 +96,12 @@ def message(kind: str, data: Any, number: int) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, kind.encode(), msgspec.json.encode(data))
 
 
-def _last(call: Call, otherwise: int) -> int:
+def last_id(call: Call, otherwise: int) -> int:
+    """Return where whoever reconnects wants to go on.
+
+    Raises:
+        HttpError: it is no number.
+    """
     given = call.request.headers.get(LAST)
     if given is None:
         return otherwise
@@ -105,7 +110,8 @@ def _last(call: Call, otherwise: int) -> int:
     return int(given)
 
 
-def _response(call: Call, messages: AsyncGenerator[bytes]) -> Response:
+def streamed(call: Call, messages: AsyncGenerator[bytes]) -> Response:
+    """Return the answer that streams messages until they end or the gateway does."""
     beating = with_heartbeats(messages, call.request.app.state.closing, HEARTBEAT_S)
     return StreamingResponse(beating, headers=HEADERS, media_type=EVENT_STREAM)
 

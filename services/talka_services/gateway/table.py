@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from talka_services.gateway import (
     actions,
+    alerts,
     executions,
     history,
     insight,
@@ -24,4 +25,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *pools.OPERATIONS,
     *schedules.OPERATIONS,
     *triggers.OPERATIONS,
+    *alerts.OPERATIONS,
 )

@@ -34,6 +34,12 @@ class Place:
         self.pending = int(tokens[first + 3])
 
 
+def stored_at(reply: str) -> int:
+    """Return when the server stored a delivered message, in milliseconds since the epoch."""
+    tokens = reply.split(".")
+    return int(tokens[7 if len(tokens) == 9 else 9]) // 1_000_000
+
+
 def is_control(message: Message) -> bool:
     """Tell whether the server speaks here (a heartbeat, flow control), not a publisher."""
     return message.headers is not None and message.headers.get("Status") == "100" and not message.data

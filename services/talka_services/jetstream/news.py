@@ -5,6 +5,7 @@ from __future__ import annotations
 from talka_protocols.ports import StoredCommit
 from talka_services.jetstream.api import last_message
 from talka_services.jetstream.connection import Connection
+from talka_services.jetstream.consumer import stored_at
 from talka_services.jetstream.feed import Feed
 
 MESSAGE_ID = "Nats-Msg-Id"
@@ -44,6 +45,7 @@ class News:
                 position,
                 message.data,
                 (message.headers or {}).get(MESSAGE_ID, ""),
+                stored_at(message.reply),
             )
             for position, message in await self._feed.next()
         ]

@@ -49,9 +49,9 @@ class Improver:
         try:
             await self._improve(effect.execution_id, effect.limit_s)
         except TalkaError as error:
-            log.warning("improver.failed", execution=effect.execution_id, error=str(error))
+            log.warning("improver.failed", execution_id=effect.execution_id, error=str(error))
         except Exception:
-            log.exception("improver.crashed", execution=effect.execution_id)
+            log.exception("improver.crashed", execution_id=effect.execution_id)
 
     async def _improve(self, execution_id: str, limit_s: float) -> None:
         """Search when it has begun, and again when something has happened that its schedule did not know."""

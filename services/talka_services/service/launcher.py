@@ -38,6 +38,7 @@ from talka_services.executors.results import split
 from talka_services.runner.ports import Clock
 from talka_services.service.logbooks import Logbooks
 from talka_services.service.progress import AttemptProgress, stored
+from talka_services.telemetry import get_logger
 
 FLUSH_S = 0.005
 """A task that ends sooner reports its beginning together with its end."""
@@ -51,6 +52,7 @@ ENDED_KEPT = 50_000
 DETAIL_CHARS_MAX = 8_000
 
 Key = tuple[str, str, int]
+log = get_logger(__name__)
 
 
 class Ending(Struct):
@@ -207,6 +209,14 @@ class Launcher:
             progress.meter.usage(ended_at - began_at),
         )
         self._report(report)
+        log.info(
+            "attempt.ended",
+            execution_id=key[0],
+            task_id=key[1],
+            attempt=key[2],
+            outcome=ending.outcome.value,
+            run_ms=ended_at - began_at,
+        )
 
     def _announce(self, key: Key, began_at: int) -> None:
         self._fresh[key] = began_at

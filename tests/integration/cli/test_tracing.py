@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -36,7 +38,7 @@ tasks:
 
 
 @contextmanager
-def _collector() -> Generator[tuple[str, list[ExportTraceServiceRequest]]]:
+def _collector(port: int = 0) -> Generator[tuple[str, list[ExportTraceServiceRequest]]]:
     """Take traces over HTTP as a collector does; what is sent there is in the list."""
     taken: list[ExportTraceServiceRequest] = []
 
@@ -52,7 +54,7 @@ def _collector() -> Generator[tuple[str, list[ExportTraceServiceRequest]]]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it so)
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -129,3 +131,65 @@ def test_a_trace_is_shown_and_written(shell: Shell, done: dict[str, Any]) -> Non
         assert all(a[1] <= b[0] for a, b in zip(sorted(spans), sorted(spans)[1:], strict=False))
     refused = shell.json("trace", execution_id, "--data-dir", "traced", "--otlp", "localhost:4318", code=2)
     assert "no address of a collector" in refused["error"]["message"]
+
+
+@pytest.mark.slow
+def test_traces_are_sent_as_executions_end_through_outages_and_kills(shell: Shell) -> None:
+    """What ends while the collector is away or the platform dies is sent later, with the same ids."""
+    (shell.directory / "traced.yaml").write_text(TRACED)
+    up = ("up", "--json", "--data-dir", "sending", "--http-port", "0", "--otlp")
+    with _collector() as (url, taken):
+        process = shell.start(*up, url)
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["ready"] == "up"
+        first = shell.json("run", "traced.yaml", "--data-dir", "sending")["execution_id"]
+        _until(lambda: first in _sent(taken))
+    second = shell.json("run", "traced.yaml", "--data-dir", "sending")["execution_id"]
+    process.kill()
+    process.communicate()
+    port = int(url.rpartition(":")[2])
+    with _collector(port) as (url, taken):
+        process = shell.start(*up, url)
+        _until(lambda: second in _sent(taken))
+        assert first not in _sent(taken)
+        spans = [
+            span
+            for group in taken
+            for part in group.resource_spans
+            for scope in part.scope_spans
+            for span in scope.spans
+        ]
+        ids = {span.span_id for span in spans}
+        assert all(span.parent_span_id in ids or span.name.startswith("execution ") for span in spans)
+        services = {
+            attribute.value.string_value
+            for group in taken
+            for part in group.resource_spans
+            for attribute in part.resource.attributes
+            if attribute.key == "service.name"
+        }
+        assert services == {"talka-planner", "talka-scheduler", "talka-resource", "talka-worker"}
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        assert process.returncode == 0
+
+
+def _sent(taken: list[ExportTraceServiceRequest]) -> set[str]:
+    """Return the executions whose root spans were taken."""
+    return {
+        attribute.value.string_value
+        for group in taken
+        for part in group.resource_spans
+        for scope in part.scope_spans
+        for span in scope.spans
+        if span.name.startswith("execution")
+        for attribute in span.attributes
+        if attribute.key == "talka.execution.id"
+    }
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30.0
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,107 @@
+"""The log of alerts as a book that is brought up to date, and written to by whoever has something to add.
+
+An append carries the position that was seen, so of two writers one is refused,
+reads what the other wrote, and decides anew: nothing is raised or acknowledged twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+
+from talka_core.alerting import AlertBook, evolve
+from talka_protocols.alerts import Alert
+from talka_protocols.commit import Commit, Decision, commit_id, decode_commit, encode_commit
+from talka_protocols.errors import ConflictError
+from talka_protocols.events import AlertEvent
+from talka_protocols.ports import Log, StoredCommit
+from talka_protocols.subjects import ALERTS
+
+EVENTS_MAX = 100
+"""How many events one commit holds at most; each stands alone."""
+
+Deciding = Callable[[AlertBook], Iterable[AlertEvent]]
+
+
+class AlertLog:
+    """The alerts of one namespace."""
+
+    def __init__(self, log: Log) -> None:
+        self.book = AlertBook()
+        self._log = log
+        self._position = 0
+        self._at = 0
+        self._writing = asyncio.Lock()
+
+    async def refresh(self) -> AlertBook:
+        """Return the book with all that is recorded now.
+
+        Raises:
+            PlatformError: the server does not answer.
+            BrokenHistoryError: a commit cannot be read.
+        """
+        async with self._writing:
+            await self._read()
+        return self.book
+
+    async def append(self, deciding: Deciding, cause: str, epoch: int = 0) -> int:
+        """Record what is decided from the newest book, and return how many events that were.
+
+        Raises:
+            PlatformError: the server does not answer.
+            TalkaError: what ``deciding`` raises.
+        """
+        async with self._writing:
+            while True:
+                events = tuple(deciding(self.book))
+                try:
+                    for first in range(0, len(events), EVENTS_MAX):
+                        await self._append(events[first : first + EVENTS_MAX], cause, epoch)
+                except ConflictError:
+                    await self._read()
+                else:
+                    return len(events)
+
+    async def changes(self, after: int = 0) -> AsyncGenerator[tuple[int, str, Alert]]:
+        """Yield (version, type of event, alert as it was then) of all that is recorded behind a version.
+
+        What became of webhooks is no change of an alert.
+
+        Raises:
+            PlatformError: the server does not answer any more.
+        """
+        book = AlertBook()
+        async with aclosing(self._log.follow(ALERTS)) as commits:
+            async for stored in commits:
+                commit = _decoded(stored)
+                for version, _cause, event in commit.events():
+                    evolve(book, event, commit.at)
+                    number = getattr(event, "number", version if hasattr(event, "condition") else 0)
+                    if version > after and number in book.alerts:
+                        yield version, type(event).__name__, book.alerts[number]
+
+    async def _append(self, events: tuple[AlertEvent, ...], cause: str, epoch: int) -> None:
+        at = max(self._at, time.time_ns() // 1_000_000)
+        version = self.book.version + 1
+        body = encode_commit(Commit(version, at, epoch, (Decision(cause, events),)))
+        name = commit_id(ALERTS, version, epoch, body)
+        self._position = await self._log.append(ALERTS, self._position, body, name)
+        self._fold(events, at)
+
+    async def _read(self) -> None:
+        for stored in await self._log.read(ALERTS, self._position):
+            commit = _decoded(stored)
+            self._fold((event for _, _, event in commit.events()), commit.at)
+            self._position = stored.position
+
+    def _fold(self, events: Iterable[AlertEvent], at: int) -> None:
+        for event in events:
+            evolve(self.book, event, at)
+        self._at = at
+
+
+def _decoded(stored: StoredCommit) -> Commit[AlertEvent]:
+    commit: Commit[AlertEvent] = decode_commit(stored.log, stored.body)  # type: ignore[assignment]
+    return commit

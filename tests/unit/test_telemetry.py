@@ -1,0 +1,36 @@
+"""Log entries as JSON, with the ids of the trace that they belong to."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+
+from talka_core.traceparent import attempt_span_id, trace_id
+from talka_services import telemetry
+
+
+def test_entries_carry_what_they_are_about_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an attempt, of a log, of a library, and of an exception; each is one line."""
+    monkeypatch.setattr(telemetry.Form, "is_json", False)
+    stream = io.StringIO()
+    handler = telemetry.json_handler(stream)
+    root = logging.getLogger("talka_services.of_a_test")
+    monkeypatch.setattr(root, "handlers", [handler])
+    monkeypatch.setattr(root, "propagate", False)
+    log = telemetry.get_logger(root.name)
+    log.warning("attempt.ended", execution_id="x", task_id="a", attempt=2)
+    log.warning("log.refused", log="execution.x")
+    root.warning("plainly %s", "said")
+    try:
+        int("as it should")
+    except ValueError:
+        log.exception("batch.crashed", actor="scheduler.0")
+    first, second, third, fourth = map(json.loads, stream.getvalue().splitlines())
+    assert (first["event"], first["level"], first["logger"]) == ("attempt.ended", "warning", root.name)
+    assert (first["trace_id"], first["span_id"]) == (trace_id("x"), attempt_span_id("x", "a", 2))
+    assert (second["execution_id"], second["trace_id"]) == ("x", trace_id("x"))
+    assert third["event"] == "plainly said"
+    assert fourth["exception"][0]["exc_type"] == "ValueError"
