@@ -16,8 +16,10 @@ from talka_protocols.messages import ChildFinished
 children = import_module("talka_core.scheduler.children")
 compensation = import_module("talka_core.scheduler.compensation")
 extent = import_module("talka_core.scheduler.extent")
+undoing = import_module("talka_core.scheduler.evolve.undoing")
 groups = import_module("talka_core.scheduler.groups")
 forking = import_module("talka_core.scheduler.forking")
+plans = import_module("talka_core.scheduler.plans")
 
 
 def cascade_forgotten() -> AbstractContextManager[Any]:
@@ -72,7 +74,19 @@ def items_of_groups_forgotten() -> AbstractContextManager[Any]:
     return patch.object(groups, "members", members)
 
 
+def pause_lost_on_the_way_back() -> AbstractContextManager[Any]:
+    """A task that somebody had paused before the event of a rollback is free to start after it."""
+    return patch.object(undoing, "_pause_again", lambda _state, _pauses: None)
+
+
+def pause_not_in_the_plan() -> AbstractContextManager[Any]:
+    """A rollback says of no task that it stays paused."""
+    return patch.object(plans, "_was_paused", lambda _record, _event: False)
+
+
 REWINDING_MUTANTS = (
+    pause_lost_on_the_way_back,
+    pause_not_in_the_plan,
     items_of_groups_forgotten,
     cascade_forgotten,
     child_of_any_attempt_accepted,
