@@ -107,6 +107,7 @@ async def test_a_map_runs_over_a_result(talka: Orchestrator) -> None:
     assert result.tasks["sum"].result == 29
 
 
+@pytest.mark.slow
 async def test_a_map_over_a_million_items_is_a_clear_failure(talka: Orchestrator) -> None:
     """None of them becomes a task, what stands beside goes on, and the list is still to be had."""
     result = await talka.execute_workflow(
@@ -129,7 +130,7 @@ async def test_a_map_over_a_million_items_is_a_clear_failure(talka: Orchestrator
 
 @pytest.mark.slow
 async def test_a_map_runs_over_thousands_of_items(talka: Orchestrator) -> None:
-    """A list inside the limits is mapped over as a whole, its results are in order, and it takes few events an item."""
+    """A list inside the limits is mapped over as a whole, its results are in order."""
     count = 5_000
     part = {"seconds": 0, "result": "${item}"}
     builder = WorkflowBuilder("wide").set_limits(max_tasks=count + 2)
