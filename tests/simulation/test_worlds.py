@@ -59,6 +59,7 @@ RARE = frozenset(
         "loop_without_bound",
         "orphans_left_behind",
         "outage_taken_for_silence",
+        "pause_lost_on_the_way_back",
         "poison_never_parked",
         "quotas_ignored",
         "rate_returned_early",

@@ -19,7 +19,6 @@ extent = import_module("talka_core.scheduler.extent")
 undoing = import_module("talka_core.scheduler.evolve.undoing")
 groups = import_module("talka_core.scheduler.groups")
 forking = import_module("talka_core.scheduler.forking")
-plans = import_module("talka_core.scheduler.plans")
 
 
 def cascade_forgotten() -> AbstractContextManager[Any]:
@@ -79,14 +78,8 @@ def pause_lost_on_the_way_back() -> AbstractContextManager[Any]:
     return patch.object(undoing, "_pause_again", lambda _state, _pauses: None)
 
 
-def pause_not_in_the_plan() -> AbstractContextManager[Any]:
-    """A rollback says of no task that it stays paused."""
-    return patch.object(plans, "_was_paused", lambda _record, _event: False)
-
-
 REWINDING_MUTANTS = (
     pause_lost_on_the_way_back,
-    pause_not_in_the_plan,
     items_of_groups_forgotten,
     cascade_forgotten,
     child_of_any_attempt_accepted,
