@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from talka_chaos.graphs import AGENT_TYPE
@@ -78,7 +78,7 @@ def cancellations(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
 
 def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     """H1 nothing new starts while it is paused; H2 the time limit counts no time that stood still."""
-    paused: set[str] = set()
+    paused: dict[str, int] = {}
     started = stood = since = limit = 0
     for commit in commits:
         for version, _, event in commit.events():
@@ -90,18 +90,13 @@ def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                 case e.ExecutionStarted():
                     started = commit.at
                 case e.ExecutionPaused() | e.TaskPaused():
-                    paused.add(getattr(event, "task_id", ""))
+                    paused.setdefault(getattr(event, "task_id", ""), version)
                 case e.RollbackStarted() | e.ExecutionRestarted():
-                    # Both let the execution go on; a rollback says which pauses of tasks it keeps.
-                    kept = event.paused if isinstance(event, e.RollbackStarted) else ()
-                    again = frozenset(event.tasks)
-                    paused = {
-                        task_id
-                        for task_id in paused - {""} - again
-                        if not (task_id.startswith(UNDO) and undone_by(task_id) in again)
-                    } | (paused & set(kept))
+                    # What a restart undoes first is a rollback to the event before, and keeps no pauses.
+                    is_back = isinstance(event, e.RollbackStarted) and event.to < version - 1
+                    paused = _still_paused(paused, event.tasks, event.to if is_back else 0)
                 case e.ExecutionResumed() | e.TaskResumed():
-                    paused.discard(getattr(event, "task_id", ""))
+                    paused.pop(getattr(event, "task_id", ""), None)
                     if isinstance(event, e.ExecutionResumed) and event.limit_ms:
                         limit, started, stood, since = event.limit_ms, commit.at, 0, since and commit.at
                 case e.TimeLimitStopped():
@@ -114,7 +109,22 @@ def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                         yield f"H2 {log}: event {version} ends {limit} ms after {spent}"
                 case e.TaskQueued() | e.AllocationHandedOn():
                     task_id = event.task_id if isinstance(event, e.TaskQueued) else event.to_task
-                    if paused & {"", task_id}:
+                    if "" in paused or task_id in paused:
                         yield f"H1 {log}: event {version} starts {task_id}, which is paused"
                 case _:
                     pass
+
+
+def _still_paused(paused: dict[str, int], again: Iterable[str], to: int) -> dict[str, int]:
+    """Return the pauses that outlast going back to event ``to``: of the tasks that run again, those as old.
+
+    The execution itself goes on.
+    """
+    undone = frozenset(again)
+    return {
+        task_id: since
+        for task_id, since in paused.items()
+        if task_id
+        and (task_id not in undone or since <= to)
+        and not (task_id.startswith(UNDO) and undone_by(task_id) in undone)
+    }

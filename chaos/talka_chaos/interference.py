@@ -18,11 +18,16 @@ from talka_protocols.messages import (
     ReleaseTask,
     ReprioritizeExecution,
     ResumeExecution,
+    RollBackExecution,
     SchedulerMessage,
     SignalExecution,
 )
+from talka_protocols.policies import Then
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Strategy, Workflow
+
+PAUSED_SHARE = 0.08
+"""The share of worlds in which tasks are paused and then their executions go back."""
 
 
 def interference(random: Random, workflow: Workflow, at_s: float) -> Iterator[tuple[float, SchedulerMessage]]:
@@ -51,6 +56,24 @@ def lone_cancellations(
         if random.random() < 0.3:
             forced = CancelSingleTask(workflow.id, f"forced-{number}", task_id, is_forced=True)
             yield at_s + random.uniform(0.0, 2.0), forced
+
+
+def pauses_on_the_way_back(
+    seed: int, workflow: Workflow, at_s: float
+) -> Iterator[tuple[float, SchedulerMessage]]:
+    """Yield, in few worlds, requests to pause tasks and then to go back to an event after that.
+
+    They have a stream of chance of their own, so that nothing of the other worlds changes.
+    """
+    if Random(f"{seed} way back").random() >= PAUSED_SHARE:  # noqa: S311
+        return
+    random = Random(f"{seed} {workflow.id} way back")  # noqa: S311
+    for task in workflow.tasks[-3:]:
+        yield at_s + random.uniform(0.1, 0.5), PauseExecution(workflow.id, f"held-{task.id}", task.id)
+    for number in range(4):
+        to = random.randint(3, 5) * len(workflow.tasks) + 10
+        back = RollBackExecution(workflow.id, to, "", Then.CONTINUE, True, f"held-back-{number}")
+        yield at_s + random.uniform(3.0, 20.0), back
 
 
 def other_orders(seed: int, workflow: Workflow, at_s: float) -> Iterator[tuple[float, SchedulerMessage]]:

@@ -21,7 +21,13 @@ from talka_chaos.gangs import with_gangs
 from talka_chaos.graphs import licensed, random_workflow, with_children
 from talka_chaos.hosts import POOL_ID, SHARDS, OwnerProcess, Process
 from talka_chaos.intake import IntakeProcess
-from talka_chaos.interference import interference, lone_cancellations, other_orders, relief
+from talka_chaos.interference import (
+    interference,
+    lone_cancellations,
+    other_orders,
+    pauses_on_the_way_back,
+    relief,
+)
 from talka_chaos.keyed import with_keys
 from talka_chaos.labelled import with_labels
 from talka_chaos.outside import arrivals, with_arrivals
@@ -245,6 +251,7 @@ class Simulation:
                 requests += interference(random, workflow, at_s)
             if rewinding.can_go_back(workflow):
                 requests += rewinding.requests(random, workflow, at_s)
+                requests += pauses_on_the_way_back(self.seed, workflow, at_s)
             requests += lone_cancellations(self.seed, workflow, at_s)
             requests += other_orders(self.seed, workflow, at_s)
             requests += forced_cancels(self.seed, workflow, at_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from talka_core.history import FOLDS, apply
@@ -14,6 +14,10 @@ from talka_protocols.commit import Commit
 from talka_protocols.events import BaselineAdopted, ExecutionReprioritized
 from talka_protocols.states import TaskStatus
 from talka_protocols.subjects import EXECUTION, LogName
+
+_ORDERS = (ExecutionReprioritized, BaselineAdopted)
+_COMPLETIONS = ("takeover", "reload", "adopted")
+"""Why a log that may end in the middle of a decision is asked to go on, before anything else is decided."""
 
 
 def check_turns(state: ExecutionRecord) -> None:
@@ -40,14 +44,23 @@ def check_waiting(execution: ExecutionRecord, pool: PoolRecord) -> None:
 
 
 def turn_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
-    """T1 yield what still waits at its old rank after the execution was told another order."""
+    """T1 yield what still waits at its old rank after the execution was told another order.
+
+    A decision that is too large for one commit is looked at when its last part is stored.
+    """
     state = SCHEDULER.initial(log.key)
-    for commit in commits:
+    is_told = False
+    for number, commit in enumerate(commits):
         state = apply(FOLDS[EXECUTION], state, [commit])
-        if any(
-            isinstance(event, ExecutionReprioritized | BaselineAdopted) for _, _, event in commit.events()
-        ):
+        is_told |= any(isinstance(event, _ORDERS) for _, _, event in commit.events())
+        if is_told and not _is_part(commit, commits[number + 1 :]):
+            is_told = False
             try:
                 check_turns(state)
             except AssertionError as error:
                 yield f"{log}: {error}"
+
+
+def _is_part(commit: Commit[Any], rest: Sequence[Commit[Any]]) -> bool:
+    """Tell whether what follows goes on with the last decision, or completes what may have been cut short."""
+    return bool(rest) and rest[0].decisions[0].cause in (commit.decisions[-1].cause, *_COMPLETIONS)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from talka import Dependency, Extended, Orchestrator, Task, local
+from talka import Dependency, Extended, Orchestrator, Task, WorkflowBuilder, local
 from talka_protocols.policies import Join, Loop, MapOver
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow
@@ -25,7 +25,10 @@ async def talka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Orch
     """Return a client of a platform; whatever ran on it is verified at the end."""
     directory: Path = tmp_path_factory.mktemp("talka")
     async with local(
-        data_dir=directory, durability="process", snapshot_every=20, agents={"planner": Planner()}
+        data_dir=directory,
+        durability="process",
+        snapshot_every=20,
+        agents={"planner": Planner(), "lister": Lister()},
     ) as orchestrator:
         yield orchestrator
         ports = orchestrator.node.ports
@@ -46,6 +49,14 @@ class Planner:
         if task.payload.get("cycle"):
             edges.append(Dependency("report", names[0]))
         return Extended(len(steps), steps, edges)
+
+
+class Lister:
+    """An agent that returns a list as long as its task asks for."""
+
+    async def execute_task(self, task: Task) -> list[int]:
+        """Return numbers from 0 on."""
+        return list(range(task.payload["items"]))
 
 
 def sleep(task_id: str, result: Any = None, **more: Any) -> Task:
@@ -94,6 +105,43 @@ async def test_a_map_runs_over_a_result(talka: Orchestrator) -> None:
     assert result.tasks["part"].result == [{"n": n, "at": n, "of": "x"} for n in range(30)]
     assert result.tasks["part[7]"].result == {"n": 7, "at": 7, "of": "x"}
     assert result.tasks["sum"].result == 29
+
+
+@pytest.mark.slow
+async def test_a_map_over_a_million_items_is_a_clear_failure(talka: Orchestrator) -> None:
+    """None of them becomes a task, what stands beside goes on, and the list is still to be had."""
+    result = await talka.execute_workflow(
+        workflow(
+            Task("split", "lister", payload={"items": 1_000_000}),
+            Task("part", "sleep", payload={"seconds": 0}, map=MapOver("${split}", max_items=1_000_000)),
+            sleep("beside", "done"),
+        )
+    )
+    error = result.tasks["part"].error
+    assert error is not None
+    assert error.code == "unresolved_reference"
+    assert "What ${split} refers to is too large" in error.message
+    assert "6,888,891 bytes" in error.message
+    assert result.tasks["beside"].result == "done"
+    assert len(result.tasks["split"].result) == 1_000_000
+    assert set(result.tasks) == {"split", "part", "beside"}
+    assert result.status is ExecutionState.FAILED
+
+
+@pytest.mark.slow
+async def test_a_map_runs_over_thousands_of_items(talka: Orchestrator) -> None:
+    """A list inside the limits is mapped over as a whole, its results are in order."""
+    count = 5_000
+    part = {"seconds": 0, "result": "${item}"}
+    builder = WorkflowBuilder("wide").set_limits(max_tasks=count + 2)
+    builder.add_task(Task("split", "lister", payload={"items": count}))
+    over = MapOver("${split}", max_items=count, max_parallel=100)
+    builder.add_task(Task("part", "sleep", payload=part, map=over))
+    result = await talka.execute_workflow(builder.build())
+    assert result.status is ExecutionState.SUCCEEDED
+    assert result.tasks["part"].result == list(range(count))
+    versions = (await talka.get_execution_status(result.execution_id)).version
+    assert versions < 10 * count
 
 
 async def test_a_map_over_what_fails_is_a_clear_failure(talka: Orchestrator) -> None:

@@ -16,6 +16,7 @@ from talka_protocols.messages import ChildFinished
 children = import_module("talka_core.scheduler.children")
 compensation = import_module("talka_core.scheduler.compensation")
 extent = import_module("talka_core.scheduler.extent")
+undoing = import_module("talka_core.scheduler.evolve.undoing")
 groups = import_module("talka_core.scheduler.groups")
 forking = import_module("talka_core.scheduler.forking")
 
@@ -72,7 +73,13 @@ def items_of_groups_forgotten() -> AbstractContextManager[Any]:
     return patch.object(groups, "members", members)
 
 
+def pause_lost_on_the_way_back() -> AbstractContextManager[Any]:
+    """A task that somebody had paused before the event of a rollback is free to start after it."""
+    return patch.object(undoing, "_pause_again", lambda _state, _pauses: None)
+
+
 REWINDING_MUTANTS = (
+    pause_lost_on_the_way_back,
     items_of_groups_forgotten,
     cascade_forgotten,
     child_of_any_attempt_accepted,

@@ -48,8 +48,10 @@ def resolved(state: ExecutionRecord, task_id: str, part: Any) -> Any:
         if text in inputs:
             return msgspec.json.decode(inputs[text])
         if text in excerpts:
+            size = excerpts[text].claim.bytes
             raise UnresolvedReferenceError(
-                f"What ${{{text}}} refers to is too large for the scheduler to look into.",
+                f"What ${{{text}}} refers to is too large for the scheduler to look into: the result"
+                f" it is part of has {size:,} bytes.",
                 hint="Return the part that is needed as a small field of its own.",
             )
         raise UnresolvedReferenceError(

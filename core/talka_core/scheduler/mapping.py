@@ -8,6 +8,7 @@ are theirs; the map holds nothing and ends with the last of them. Items beyond
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -52,10 +53,18 @@ def next_items(state: ExecutionRecord, map_id: str) -> Sequence[Task]:
     if progress.added >= most:
         return ()
     items = _items(state, map_id)
-    # Where a map keeps items of an earlier run, those that it lacks may stand anywhere.
-    known = state.tasks
-    missing = [index for index in range(progress.items) if item_id(map_id, index) not in known]
-    return [_item(state, map_id, items, index) for index in missing[: most - progress.added]]
+    return [_item(state, map_id, items, index) for index in _missing(state, map_id, most - progress.added)]
+
+
+def _missing(state: ExecutionRecord, map_id: str, count: int) -> Iterator[int]:
+    """Yield the first items that are no tasks yet.
+
+    Where a map keeps items of an earlier run, those that it lacks may stand anywhere.
+    """
+    progress, known = state.maps[map_id], state.tasks
+    first = progress.added if progress.taken_in_order else 0
+    indices = range(first, progress.items)
+    return islice((index for index in indices if item_id(map_id, index) not in known), count)
 
 
 def item_id(map_id: str, index: int) -> str:

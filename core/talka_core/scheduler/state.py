@@ -198,7 +198,9 @@ class OpenExtension(Struct):
 class MapRecord(Struct):
     """A map's items: how many there are, are tasks already, have ended, and ended without success.
 
-    ``since`` is the version at which it began to wait for them.
+    ``since`` is the version at which it began to wait for them. Those that are
+    tasks are the first ones of the list if they were ``taken_in_order``; a map
+    that goes on with what it kept may lack any.
     """
 
     items: int
@@ -206,6 +208,7 @@ class MapRecord(Struct):
     ended: int = 0
     failed: int = 0
     since: int = 0
+    taken_in_order: bool = False
 
 
 class Rollback(Struct, frozen=True):

@@ -88,7 +88,7 @@ def _map_of(state: ExecutionRecord, event: e.TaskWaiting) -> MapRecord:
     items = [state.tasks[item] for item in state.index.items.get(event.task_id, ())]
     failed = sum(record.status is not TaskStatus.SUCCEEDED for record in items)
     count = msgspec.json.decode(event.data, type=int)
-    return MapRecord(count, len(items), len(items), failed, state.version)
+    return MapRecord(count, len(items), len(items), failed, state.version, taken_in_order=not items)
 
 
 def _succeeded(state: ExecutionRecord, event: e.TaskSucceeded, _at: int) -> None:
