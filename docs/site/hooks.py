@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parents[1]
 
 FENCE = re.compile(r"^```(\w+) (?:file=(\S+)|run)$", re.MULTILINE)
+MERMAID = re.compile(r"^```mermaid\nstateDiagram-v2\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NO_PAGE = {"](examples)": "](examples/index.md)"}
 """Links to folders, which a forge lists by itself."""
 
@@ -26,7 +27,10 @@ NO_PAGE = {"](examples)": "](examples/index.md)"}
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add to the navigation what need not be listed by hand."""
     decisions = [f"decisions/{path.name}" for path in sorted((DOCS / "decisions").glob("*.md"))]
-    config.nav = [*(config.nav or []), {"Decisions": ["decisions/index.md", *decisions]}]
+    listed = repr(config.nav)
+    unlisted = [path.name for path in sorted(DOCS.glob("*.md")) if f"'{path.name}'" not in listed]
+    more = [{"More": unlisted}] if unlisted else []
+    config.nav = [*(config.nav or []), *more, {"Decisions": ["decisions/index.md", *decisions]}]
     return config
 
 
@@ -49,7 +53,21 @@ def translated(markdown: str) -> str:
     """Return a page with its marks for the tests taken out, and links to folders leading to their lists."""
     for link, listed in NO_PAGE.items():
         markdown = markdown.replace(link, listed)
+    markdown = MERMAID.sub(lambda found: transitions(found[1]), markdown)
     return FENCE.sub(lambda found: f"```{found[1]}" + (f' title="{found[2]}"' if found[2] else ""), markdown)
+
+
+def transitions(diagram: str) -> str:
+    """Return a state diagram as a table: the theme would load the program that draws it from elsewhere."""
+    successors: dict[str, list[str]] = {}
+    for line in diagram.splitlines():
+        before, _, after = line.strip().partition(" --> ")
+        successors.setdefault(before, []).append(after)
+    rows = ["| from | to |", "|---|---|"]
+    for state, following in successors.items():
+        shown = ", ".join("the end" if each == "[*]" else f"`{each}`" for each in following)
+        rows.append(f"| {'the beginning' if state == '[*]' else f'`{state}`'} | {shown} |")
+    return "\n".join(rows)
 
 
 def generated() -> Iterator[tuple[str, str]]:
