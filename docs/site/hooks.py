@@ -73,8 +73,9 @@ def transitions(diagram: str) -> str:
 def generated() -> Iterator[tuple[str, str]]:
     """Yield the path and text of every page that is made."""
     from docs.site.commands import commands_page
-    from docs.site.operations import operations_page
     from docs.site.modules import protocols_page, python_page
+    from docs.site.operations import operations_page
+
     from talka_services.gateway.openapi import openapi
 
     yield "reference/commands.md", commands_page()
