@@ -37,7 +37,7 @@ nightly: .venv/dev
 bench: .venv/run
 	.venv/bin/talka bench
 
-# The documentation as a site in .site, which needs no server: open .site/index.html.
+# The documentation as a site in .site; `python3 -m http.server -d .site` shows it, with its search.
 docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet --strict
 

@@ -9,12 +9,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import Files
-    from mkdocs.structure.pages import Page
+from docs.site.commands import commands_page
+from docs.site.modules import protocols_page, python_page
+from docs.site.operations import operations_page
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from talka_services.gateway.openapi import openapi
 
 DOCS = Path(__file__).parents[1]
 
@@ -36,8 +39,6 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made from the code."""
-    from mkdocs.structure.files import File
-
     for path, text in generated():
         files.append(File.generated(config, path, content=text))
     return files
@@ -72,12 +73,6 @@ def transitions(diagram: str) -> str:
 
 def generated() -> Iterator[tuple[str, str]]:
     """Yield the path and text of every page that is made."""
-    from docs.site.commands import commands_page
-    from docs.site.modules import protocols_page, python_page
-    from docs.site.operations import operations_page
-
-    from talka_services.gateway.openapi import openapi
-
     yield "reference/commands.md", commands_page()
     yield "reference/http.md", operations_page(json.loads(openapi()))
     yield "reference/openapi.json", openapi().decode()

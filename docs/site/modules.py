@@ -15,8 +15,8 @@ Everything that `import talka` gives. [The Python interface](../python-api.md) s
 """
 PROTOCOLS = """# Protocols
 
-What is stored and sent: workflows, results, errors, events and messages, and the ports that an executor or a store of
-your own implements.
+What is stored and sent: workflows, results, errors, events and messages, and the ports that an executor or a
+store of your own implements.
 """
 
 
@@ -38,6 +38,6 @@ def _public() -> Iterator[tuple[str, Any]]:
 def protocols_page() -> str:
     """Return the page on the modules of the protocols."""
     rows = [PROTOCOLS]
-    for module in pkgutil.walk_packages(talka_protocols.__path__, "talka_protocols."):
-        rows.append(f"::: {module.name}\n")
+    modules = pkgutil.walk_packages(talka_protocols.__path__, "talka_protocols.")
+    rows += [f"::: {module.name}\n" for module in modules]
     return "\n".join(rows)

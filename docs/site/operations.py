@@ -80,14 +80,10 @@ def shown(schema: Mapping[str, Any]) -> str:
             return " or ".join(dict.fromkeys(shown(each) for each in choices))
         case {"enum": list(values)}:
             return ", ".join(f"`{each}`" for each in values)
-        case {"const": value}:
-            return f"`{value}`"
         case {"type": "array", "items": dict(items)}:
             return f"list of {shown(items)}"
         case {"type": "object", "additionalProperties": dict(values)}:
             return f"object of {shown(values)}"
-        case {"type": list(kinds)}:
-            return " or ".join(kinds)
         case {"type": str(kind)}:
             return kind + _bounds(schema)
         case _:

@@ -32,7 +32,7 @@ ELSEWHERE = {
     "test_tasklogs": ("logs",),
     "test_top": ("top",),
 }
-"""Commands that need an execution in some state, or a server, which a module of tests/integration/cli makes."""
+"""Commands that need an execution in some state, or a server, which a module of its tests makes."""
 IN_A_LOOP = {"service planner", "service scheduler", "service resource", "service worker"}
 """Started by operations.md under names that stand in a variable."""
 CALLED = re.compile(r"\btalka ([a-z][a-z -]*)")

@@ -1,4 +1,4 @@
-"""The references of the documentation site leave nothing out, and plain Markdown becomes what the generator reads."""
+"""The references of the documentation site leave nothing out, and its pages suit the generator."""
 
 from __future__ import annotations
 
