@@ -11,8 +11,8 @@ from talka_services.cli.main import app
 
 INTRODUCTION = """# Commands and options
 
-What every command takes, as `talka COMMAND --help` prints it. [The command line](../cli.md) explains the exit codes and
-what `--json` gives.
+What every command takes, as `talka COMMAND --help` prints it. [The command line](../cli.md) explains
+the exit codes and what `--json` gives.
 """
 OF_EVERY_COMMAND = {"help", "install_completion", "show_completion"}
 

@@ -1,6 +1,7 @@
 """What the documentation site adds to the pages: references made from the code, and lists of what there is.
 
-MkDocs calls the ``on_`` functions (see mkdocs.yml); `make docs` starts it so that it finds the modules beside this one.
+MkDocs calls the ``on_`` functions (see mkdocs.yml); `make docs` starts it so that it finds
+the modules beside this one.
 """
 
 from __future__ import annotations
