@@ -4,7 +4,7 @@
 PYTHON ?= python3
 UV = .venv/bin/uv
 
-.PHONY: demo test check chaos nightly bench page clean
+.PHONY: demo test check chaos nightly bench page docs clean
 
 demo: .venv/run
 	.venv/bin/talka run docs/examples/quickstart.yaml --data-dir .talka-demo
@@ -37,6 +37,10 @@ nightly: .venv/dev
 bench: .venv/run
 	.venv/bin/talka bench
 
+# The documentation as a site in .site; `python3 -m http.server -d .site` shows it, with its search.
+docs: .venv/dev
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet --strict
+
 # The web page's built files are committed, so that nobody needs Node to use them; this builds them anew.
 page: page/node_modules/.package-lock.json
 	cd page && npx tsc && npx vitest run && npx vite build
@@ -56,4 +60,4 @@ page/node_modules/.package-lock.json: page/package.json page/package-lock.json
 	touch $@ .venv/run
 
 clean:
-	rm -rf .venv .talka-demo dist page/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .talka-demo .site dist page/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
