@@ -1,5 +1,5 @@
 /** Asking the gateway. */
-import type { Execution, Explanation, Segment, TaskDocument, Workflow } from "./model/events";
+import type { Eta, Execution, Explanation, Segment, TaskDocument, Workflow } from "./model/events";
 
 export const PREFIX = "/api/v1";
 const TOKEN = "talka-token";
@@ -33,6 +33,10 @@ async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
   return (await response.json()) as T;
 }
 
+async function post<T>(path: string, body: object): Promise<T> {
+  return ask<T>(path, { method: "POST", body: JSON.stringify(body) });
+}
+
 export interface ListPage {
   executions: Execution[];
   next: string | null;
@@ -53,6 +57,6 @@ export const api = {
     (await ask<{ task: TaskDocument }>(`${one(id)}/tasks/${encodeURIComponent(task)}`)).task,
   explanation: (id: string, task: string) =>
     ask<Explanation>(`${one(id)}/tasks/${encodeURIComponent(task)}/explanation`),
-  act: (id: string, action: "cancel" | "pause" | "resume") =>
-    ask<unknown>(`${one(id)}/${action}`, { method: "POST", body: "{}" }),
+  eta: (id: string) => ask<Eta>(`${one(id)}/eta`),
+  act: (id: string, action: "cancel" | "pause" | "resume") => post<unknown>(`${one(id)}/${action}`, {}),
 };

@@ -119,3 +119,9 @@ export interface Explanation {
   causes: Cause[];
   expectation: string;
 }
+
+/** When an execution is expected to be over, in Unix seconds: in half, and in nine of ten cases. */
+export interface Eta {
+  eta: { p50: number; p90: number };
+  runs: number;
+}

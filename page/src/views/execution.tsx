@@ -5,6 +5,7 @@ import { duration } from "../model/format";
 import { isFinal } from "../model/fold";
 import { TABS, type Tab, go, route } from "../router";
 import { type Store, isOver, now } from "../store";
+import { Expected } from "./eta";
 import { GraphView } from "./graph";
 import { LogView } from "./log";
 import { Moment } from "./moment";
@@ -60,6 +61,7 @@ function Head({ store }: { store: Store }) {
       <div class="facts">
         <Progress done={tasks.filter((each) => isFinal(each.status)).length} total={tasks.length} status={state.status} />
         {elapsed !== null && <span>{isOver(state) ? "took" : "for"} {duration(elapsed)}</span>}
+        <Expected store={store} />
         {state.reason && <span>{state.reason}</span>}
       </div>
     </div>

@@ -8,6 +8,7 @@ import { type Span, spansOf } from "../model/spans";
 import { go, route } from "../router";
 import { type Store, now } from "../store";
 import { Badge } from "./parts";
+import { TaskLog } from "./tasklog";
 
 export function TaskPanel({ store, id }: { store: Store; id: string }) {
   const { state, count } = store.shown.value;
@@ -36,6 +37,7 @@ export function TaskPanel({ store, id }: { store: Store; id: string }) {
       {route.value.at === null && task && !isFinal(task.status) && <Why store={store} id={id} />}
       <Attempts spans={spans} />
       {route.value.at === null && <Outcome store={store} id={id} />}
+      {spans.length > 0 && <TaskLog execution={store.id} task={id} attempts={Math.max(...spans.map((span) => span.attempt))} />}
       {latest.edges.length > 0 && <Neighbours store={store} id={id} />}
       {definition?.payload !== undefined && <Value title="Payload" value={definition.payload} />}
     </aside>

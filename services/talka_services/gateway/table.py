@@ -10,6 +10,7 @@ from talka_services.gateway import (
     pools,
     schedules,
     streams,
+    tasklogs,
     triggers,
 )
 from talka_services.gateway.operations import Operation
@@ -20,6 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *actions.OPERATIONS,
     *history.OPERATIONS,
     *streams.OPERATIONS,
+    *tasklogs.OPERATIONS,
     *insight.OPERATIONS,
     *pools.OPERATIONS,
     *schedules.OPERATIONS,
