@@ -35,6 +35,15 @@ tasks:
   - {id: slow, agent_type: sleep, payload: {seconds: 600}, depends_on: [dig]}
   - {id: after, agent_type: sleep, payload: {seconds: 0}, depends_on: [slow]}
 """
+ASKING = """
+talka: 1
+name: asking
+tasks:
+  - {id: look, agent_type: command, payload: {argv: [sh, -c, "echo the soil is wet; echo and cold >&2"]}}
+  - {id: mail, agent_type: sleep, payload: {seconds: 0}, depends_on: [look], irreversible: true}
+  - {id: ask, agent_type: approval, payload: {question: "Plant today?", assignees: [Ada]}, depends_on: [mail]}
+  - {id: plant, agent_type: sleep, payload: {seconds: 0}, depends_on: [ask]}
+"""
 LAYERS, WIDTH = 20, 50
 LARGE: dict[str, Any] = {
     "talka": 1,
