@@ -20,7 +20,6 @@ def test_a_run_is_answered_restarted_rolled_back_and_forked(page: Page, platform
     output = page.get_by_role("region", name="Output")
     expect(output).to_contain_text("the soil is wet")
     expect(output.locator(".stderr")).to_contain_text("and cold")
-    expect(page.locator(".eta")).to_contain_text("left")
 
     page.locator('.node[data-task="ask"]').click()
     question = page.get_by_role("region", name="Question")
