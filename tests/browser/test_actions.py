@@ -6,16 +6,16 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.conftest import ASKING
 from tests.browser.platforms import Platform
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 
-def test_a_run_is_answered_restarted_rolled_back_and_forked(page: Page, platform: Platform) -> None:
+def test_a_run_is_answered_restarted_rolled_back_and_forked(
+    page: Page, platform: Platform, asking: str
+) -> None:
     """Each action asks first, does what it says, and the page goes on following what it set going."""
-    execution_id = platform.submit(ASKING)
-    platform.until(execution_id, lambda each: each["waiting"] == ["ask"])
+    execution_id = asking
     page.goto(f"{platform.address}/executions/{execution_id}?task=look")
     output = page.get_by_role("region", name="Output")
     expect(output).to_contain_text("the soil is wet")
