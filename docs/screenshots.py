@@ -29,10 +29,11 @@ talka: 1
 name: plant the corn
 tasks:
   - {id: soil, name: Test the soil, agent_type: command,
-     payload: {argv: [sh, -c, "echo 'plot 1: 14 degrees, loam'; echo 'plot 2: 13 degrees, loam'; echo 'plot 3: no answer' >&2"]}}
-  - {id: neighbours, name: Tell the neighbours, agent_type: sleep, payload: {seconds: 0.2}, depends_on: [soil],
-     irreversible: true}
-  - {id: ask, agent_type: approval, payload: {question: "Plant today?", assignees: [Ada]}, depends_on: [neighbours]}
+     payload: {argv: [sh, -c, "echo 'plot 1: 14 degrees'; echo 'plot 2: no answer' >&2"]}}
+  - {id: neighbours, name: Tell the neighbours, agent_type: sleep, payload: {seconds: 0.2},
+     depends_on: [soil], irreversible: true}
+  - {id: ask, agent_type: approval, payload: {question: "Plant today?", assignees: [Ada]},
+     depends_on: [neighbours]}
   - {id: plant, agent_type: sleep, payload: {seconds: 1}, depends_on: [ask]}
 """
 

@@ -1,4 +1,4 @@
-"""What is done about executions from the page: answering, restarting, going back, forking; and what tasks print."""
+"""What is done about executions from the page: answers, restarts, rollbacks, forks; and what tasks print."""
 
 from __future__ import annotations
 
