@@ -24,6 +24,18 @@ tasks:
   - {id: channel, agent_type: sleep, payload: {seconds: 1.2}, depends_on: [pump]}
   - {id: field, agent_type: sleep, payload: {seconds: 1}, depends_on: [valve, channel]}
 """
+ASKING = """
+talka: 1
+name: plant the corn
+tasks:
+  - {id: soil, name: Test the soil, agent_type: command,
+     payload: {argv: [sh, -c, "echo 'plot 1: 14 degrees'; echo 'plot 2: no answer' >&2"]}}
+  - {id: neighbours, name: Tell the neighbours, agent_type: sleep, payload: {seconds: 0.2},
+     depends_on: [soil], irreversible: true}
+  - {id: ask, agent_type: approval, payload: {question: "Plant today?", assignees: [Ada]},
+     depends_on: [neighbours]}
+  - {id: plant, agent_type: sleep, payload: {seconds: 1}, depends_on: [ask]}
+"""
 
 
 def main() -> None:
@@ -58,6 +70,19 @@ def _take(browser: Browser, platform: Platform) -> None:
     light.goto(f"{platform.address}/executions/{failed}?task=valve")
     light.get_by_role("heading", name="Error").wait_for()
     _save(light, "page-failed")
+
+    asking = platform.submit(ASKING)
+    platform.until(asking, lambda each: each["waiting"] == ["ask"])
+    light.goto(f"{platform.address}/executions/{asking}?task=ask")
+    light.get_by_role("heading", name="Asks Ada").wait_for()
+    _save(light, "page-question")
+    light.goto(f"{platform.address}/executions/{asking}?task=soil")
+    light.get_by_role("heading", name="Output").wait_for()
+    _save(light, "page-output")
+    light.goto(f"{platform.address}/executions/{asking}?at=8")
+    light.get_by_role("button", name="Roll back to here").click()
+    light.get_by_text("run again from there").wait_for()
+    _save(light, "page-rollback")
 
     dark = _page(browser, WIDE, color_scheme="dark")
     dark.goto(f"{platform.address}/executions/{finished}?at=40")

@@ -1,5 +1,5 @@
 /** Asking the gateway. */
-import type { Execution, Explanation, Segment, TaskDocument, Workflow } from "./model/events";
+import type { Eta, Execution, Explanation, Question, RollbackPlan, Segment, TaskDocument, Workflow } from "./model/events";
 
 export const PREFIX = "/api/v1";
 const TOKEN = "talka-token";
@@ -27,10 +27,19 @@ export async function problemOf(response: Response): Promise<ApiError> {
 }
 
 async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
-  const sent = { ...headers(), ...(init.body ? { "Content-Type": "application/json" } : {}) };
+  const sent = { ...headers(), ...(init.headers as Record<string, string>), ...(init.body ? { "Content-Type": "application/json" } : {}) };
   const response = await fetch(PREFIX + path, { ...init, headers: sent });
   if (!response.ok) throw await problemOf(response);
   return (await response.json()) as T;
+}
+
+/** Under a key a request that is sent again, after a lost answer, is heard once. */
+async function post<T>(path: string, body: object, key = ""): Promise<T> {
+  return ask<T>(path, { method: "POST", body: JSON.stringify(body), headers: key ? { "Idempotency-Key": key } : {} });
+}
+
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 export interface ListPage {
@@ -53,6 +62,16 @@ export const api = {
     (await ask<{ task: TaskDocument }>(`${one(id)}/tasks/${encodeURIComponent(task)}`)).task,
   explanation: (id: string, task: string) =>
     ask<Explanation>(`${one(id)}/tasks/${encodeURIComponent(task)}/explanation`),
-  act: (id: string, action: "cancel" | "pause" | "resume") =>
-    ask<unknown>(`${one(id)}/${action}`, { method: "POST", body: "{}" }),
+  eta: (id: string) => ask<Eta>(`${one(id)}/eta`),
+  act: (id: string, action: "cancel" | "pause" | "resume") => post<unknown>(`${one(id)}/${action}`, {}),
+  restart: (id: string, task: string, key: string) => post<unknown>(`${one(id)}/restart`, { from_task: task }, key),
+  planRollback: async (id: string, to: number) =>
+    (await post<{ plan: RollbackPlan }>(`${one(id)}/rollback`, { to, dry_run: true })).plan,
+  rollback: (id: string, wish: { to: number; then: string; accept_irreversible: boolean }, key: string) =>
+    post<unknown>(`${one(id)}/rollback`, wish, key),
+  fork: async (id: string, at: number, key: string) =>
+    (await post<{ execution_id: string }>(`${one(id)}/fork`, { at }, key)).execution_id,
+  questions: async (id: string) => (await ask<{ questions: Question[] }>(`${one(id)}/questions`)).questions,
+  answer: (id: string, task: string, choice: string, comment: string) =>
+    post<unknown>(`${one(id)}/tasks/${encodeURIComponent(task)}/answer`, { choice, comment }),
 };

@@ -52,7 +52,7 @@ export class Store {
   }
 
   private follow(): () => void {
-    return follow(`${PREFIX}${one(this.id)}/stream`, {
+    return follow(`${PREFIX}${one(this.id)}/stream?from=${this.events.length + 1}`, {
       onMessages: (messages) => {
         for (const message of messages) {
           if (message.event === "over" || message.event === "problem") continue;
@@ -67,6 +67,13 @@ export class Store {
         if (link === "over") void this.trace();
       },
     });
+  }
+
+  /** Go on following what was over and has been set going again. */
+  again(): void {
+    if (this.link.value !== "over" || this.isClosed) return;
+    this.stop();
+    this.stop = this.follow();
   }
 
   close(): void {

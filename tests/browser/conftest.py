@@ -32,8 +32,17 @@ talka: 1
 name: running
 tasks:
   - {id: dig, agent_type: sleep, payload: {seconds: 0}}
-  - {id: slow, agent_type: sleep, payload: {seconds: 600}, depends_on: [dig]}
+  - {id: slow, agent_type: sleep, payload: {seconds: 600}, estimated_seconds: 600, depends_on: [dig]}
   - {id: after, agent_type: sleep, payload: {seconds: 0}, depends_on: [slow]}
+"""
+ASKING = """
+talka: 1
+name: asking
+tasks:
+  - {id: look, agent_type: command, payload: {argv: [sh, -c, "echo the soil is wet; echo and cold >&2"]}}
+  - {id: mail, agent_type: sleep, payload: {seconds: 0}, depends_on: [look], irreversible: true}
+  - {id: ask, agent_type: approval, payload: {question: "Plant today?", assignees: [Ada]}, depends_on: [mail]}
+  - {id: plant, agent_type: sleep, payload: {seconds: 0}, depends_on: [ask]}
 """
 LAYERS, WIDTH = 20, 50
 LARGE: dict[str, Any] = {
@@ -106,6 +115,15 @@ def running(platform: Platform) -> Iterator[str]:
     """An execution that runs for as long as the test."""
     execution_id = platform.submit(RUNNING)
     platform.until(execution_id, lambda each: each["running"] == ["slow"])
+    yield execution_id
+    platform.http.post(f"/executions/{execution_id}/cancel", json={}).raise_for_status()
+
+
+@pytest.fixture
+def asking(platform: Platform) -> Iterator[str]:
+    """An execution that waits for an answer for as long as the test."""
+    execution_id = platform.submit(ASKING)
+    platform.until(execution_id, lambda each: each["waiting"] == ["ask"])
     yield execution_id
     platform.http.post(f"/executions/{execution_id}/cancel", json={}).raise_for_status()
 

@@ -107,6 +107,7 @@ def test_running_execution(page: Page, platform: Platform, running: str) -> None
     expect(_node(page, "slow")).to_contain_text("running")
     expect(page.get_by_label("Why")).to_contain_text("slow")
     expect(page.get_by_label("Workers")).to_contain_text("slow")
+    expect(page.locator(".eta")).to_contain_text("left")
     for tab in ("Timeline", "Events", "Graph"):
         page.get_by_role("tab", name=tab).click()
     page.get_by_role("button", name="Pause").click()
@@ -204,7 +205,7 @@ def themed(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_axe_finds_nothing(themed: Page, platform: Platform, failed: str, running: str) -> None:
+def test_axe_finds_nothing(themed: Page, platform: Platform, failed: str, running: str, asking: str) -> None:
     """Every view is clean for axe, in light and dark."""
     addresses = [f"/executions/{failed}/{tab}?task=valve&at=30" for tab in TABS]
     addresses += [f"/executions/{running}/{tab}?task=after" for tab in TABS]
@@ -217,3 +218,15 @@ def test_axe_finds_nothing(themed: Page, platform: Platform, failed: str, runnin
     themed.get_by_role("button", name="Cancel").click()
     assert themed.evaluate("axe.run().then(found => found.violations.map(each => each.id))") == []
     themed.get_by_role("button", name="Leave it").click()
+
+    themed.goto(f"{platform.address}/executions/{asking}?task=ask&at=8")
+    themed.get_by_role("button", name="Roll back to here").click()
+    expect(themed.get_by_role("dialog").get_by_text("run again from there")).to_be_visible()
+    themed.add_script_tag(path=AXE)
+    assert themed.evaluate("axe.run().then(found => found.violations.map(each => each.id))") == []
+    themed.get_by_role("button", name="Leave it").click()
+    for task, region in (("ask", "Question"), ("look", "Output")):
+        themed.goto(f"{platform.address}/executions/{asking}?task={task}")
+        expect(themed.get_by_role("region", name=region)).to_be_visible()
+        themed.add_script_tag(path=AXE)
+        assert themed.evaluate("axe.run().then(found => found.violations.map(each => each.id))") == []

@@ -39,6 +39,13 @@ tasks:
   - {id: ask, agent_type: approval, payload: {question: "Plant?", assignees: [Ada], timeout_seconds: 60}}
   - {id: hear, agent_type: signal, payload: {name: rain, timeout_seconds: 60}, depends_on: [ask]}
 """
+PRINTING = """
+talka: 1
+name: printing
+tasks:
+  - {id: say, agent_type: command, payload: {argv: [sh, -c, "echo rain; echo wind >&2"]}}
+  - {id: other, agent_type: command, payload: {argv: [echo, snow]}}
+"""
 STARTED = {
     "talka": 1,
     "name": "started",
@@ -242,6 +249,21 @@ def test_events_are_followed_live_and_from_where_a_reader_was(api: Api) -> None:
     bad = api.get(f"/executions/{one}/stream", 400, headers={"Last-Event-ID": "x"})
     assert bad["code"] == "bad_parameter"
     assert api.get("/executions/nothing/stream", 404)["code"] == "unknown_execution"
+
+
+def test_what_a_task_prints_is_read_and_followed(api: Api) -> None:
+    """What one task printed, by attempt and channel; whoever follows it is told its end."""
+    one = api.submit(PRINTING)
+    path = f"/executions/{one}/tasks/say/logs"
+    followed = api.send("GET", f"{path}/stream").text
+    assert followed.endswith("event: over\ndata: {}\n\n")
+    assert api.over(one)["status"] == "succeeded"
+    parts = api.get(path)["parts"]
+    assert [json.loads(line[6:]) for line in followed.splitlines() if '"channel"' in line] == parts
+    told = {(each["attempt"], each["channel"], each["text"]) for each in parts}
+    assert told == {(1, "stdout", "rain\n"), (1, "stderr", "wind\n")}
+    assert api.get(path, params={"attempt": 2}) == {"parts": []}
+    assert api.get("/executions/nothing/tasks/say/logs", 404)["code"] == "unknown_execution"
 
 
 def test_the_list_is_followed_live(api: Api) -> None:

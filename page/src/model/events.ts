@@ -119,3 +119,31 @@ export interface Explanation {
   causes: Cause[];
   expectation: string;
 }
+
+/** When an execution is expected to be over, in Unix seconds: in half, and in nine of ten cases. */
+export interface Eta {
+  eta: { p50: number; p90: number };
+  runs: number;
+}
+
+/** What a task of type approval asks. */
+export interface Question {
+  task_id: string;
+  question: string;
+  choices: string[];
+  assignees: string[];
+  until: number | null;
+}
+
+/** What going back to an event does, by task id. */
+export interface RollbackPlan {
+  to: number;
+  cancelled: string[];
+  compensated: string[];
+  kept: string[];
+  again: string[];
+  removed: string[];
+  irreversible: string[];
+  children: { task_id: string; execution_id: string }[];
+  paused: string[];
+}

@@ -46,3 +46,11 @@ export function summary(event: Record<string, unknown>): string {
     })
     .join(" · ");
 }
+
+/** Say how long something still takes, in half and in nine of ten cases; nothing of what should be over. */
+export function left(p50: number, p90: number): string {
+  if (p90 <= 0) return "";
+  const whole = (seconds: number): string => duration(Math.max(1, Math.ceil(seconds))).replace(".0 ", " ");
+  const [half, nearly] = [whole(p50), whole(p90)];
+  return half === nearly ? `about ${half} left` : `about ${half} left, in 9 of 10 cases at most ${nearly}`;
+}

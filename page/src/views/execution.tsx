@@ -1,14 +1,15 @@
 /** One execution: where it stands, what can be done about it, and its views. */
-import { useEffect, useState } from "preact/hooks";
-import { api } from "../api";
+import { useEffect } from "preact/hooks";
 import { duration } from "../model/format";
 import { isFinal } from "../model/fold";
 import { TABS, type Tab, go, route } from "../router";
 import { type Store, isOver, now } from "../store";
+import { Actions } from "./actions";
+import { Expected } from "./eta";
 import { GraphView } from "./graph";
 import { LogView } from "./log";
 import { Moment } from "./moment";
-import { Badge, Confirm, Link, Problem, Progress } from "./parts";
+import { Badge, Link, Problem, Progress } from "./parts";
 import { Slider } from "./slider";
 import { TaskPanel } from "./task";
 import { TimelineView } from "./timeline";
@@ -60,34 +61,9 @@ function Head({ store }: { store: Store }) {
       <div class="facts">
         <Progress done={tasks.filter((each) => isFinal(each.status)).length} total={tasks.length} status={state.status} />
         {elapsed !== null && <span>{isOver(state) ? "took" : "for"} {duration(elapsed)}</span>}
+        <Expected store={store} />
         {state.reason && <span>{state.reason}</span>}
       </div>
-    </div>
-  );
-}
-
-const QUESTIONS = {
-  cancel: ["Cancel", "Cancel this execution?", "What runs is asked to end, and nothing new starts. Results that are there are kept."],
-  pause: ["Pause", "Pause this execution?", "Nothing new starts until it is resumed; what runs goes on."],
-  resume: ["Resume", "Resume this execution?", "Work goes on where it was."],
-} as const;
-
-function Actions({ store }: { store: Store }) {
-  const [asked, ask] = useState<keyof typeof QUESTIONS | null>(null);
-  const { status } = store.now.value.state;
-  const possible = status === "running" ? ["pause", "cancel"] as const
-    : status === "paused" ? ["resume", "cancel"] as const : [];
-  return (
-    <div class="actions">
-      {possible.map((each) => (
-        <button key={each} type="button" onClick={() => ask(each)}>{QUESTIONS[each][0]}</button>
-      ))}
-      {asked && (
-        <Confirm
-          title={QUESTIONS[asked][1]} text={QUESTIONS[asked][2]} yes={QUESTIONS[asked][0]}
-          onYes={() => api.act(store.id, asked)} onClose={() => ask(null)}
-        />
-      )}
     </div>
   );
 }

@@ -82,12 +82,15 @@ interface Question {
   title: string;
   text: string;
   yes: string;
+  /** What else is shown or chosen. */
+  children?: ComponentChildren;
+  isReady?: boolean;
   onYes: () => Promise<unknown>;
   onClose: () => void;
 }
 
 /** Asks before something is done, and stays open with the reason if it could not be done. */
-export function Confirm({ title, text, yes, onYes, onClose }: Question) {
+export function Confirm({ title, text, yes, children, isReady = true, onYes, onClose }: Question) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [error, setError] = useState<string | null>(null);
   const [isBusy, setBusy] = useState(false);
@@ -106,10 +109,11 @@ export function Confirm({ title, text, yes, onYes, onClose }: Question) {
     <dialog ref={dialog} onClose={onClose} aria-labelledby="question">
       <h2 id="question">{title}</h2>
       <p>{text}</p>
+      {children}
       {error && <p role="alert" class="error">{error}</p>}
       <div class="buttons">
         <button type="button" onClick={onClose}>Leave it</button>
-        <button type="button" class="primary" disabled={isBusy} onClick={() => void run()}>{yes}</button>
+        <button type="button" class="primary" disabled={isBusy || !isReady} onClick={() => void run()}>{yes}</button>
       </div>
     </dialog>
   );

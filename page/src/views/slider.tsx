@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { clock } from "../model/format";
 import { go, route } from "../router";
 import type { Store } from "../store";
+import { FromHere } from "./rewinding";
 
 /** A whole history plays in about this time. */
 const PLAY_S = 20;
@@ -53,6 +54,7 @@ export function Slider({ store }: { store: Store }) {
         <b>event {at}</b> of {total}
         {event && <> · <time>{clock(event.at)}</time> · <span class="what">{text}</span></>}
       </p>
+      {route.value.at !== null && <FromHere store={store} at={at} />}
     </div>
   );
 }

@@ -7,7 +7,10 @@ import { duration, words } from "../model/format";
 import { type Span, spansOf } from "../model/spans";
 import { go, route } from "../router";
 import { type Store, now } from "../store";
+import { Restart } from "./actions";
 import { Badge } from "./parts";
+import { Answer } from "./question";
+import { TaskLog } from "./tasklog";
 
 export function TaskPanel({ store, id }: { store: Store; id: string }) {
   const { state, count } = store.shown.value;
@@ -33,9 +36,12 @@ export function TaskPanel({ store, id }: { store: Store; id: string }) {
         {definition && <span class="id">{definition.agent_type}</span>}
         {task?.worker && <span>on <span class="id">{task.worker}</span></span>}
       </p>
+      {route.value.at === null && task?.status === "waiting" && <Answer store={store} id={id} />}
       {route.value.at === null && task && !isFinal(task.status) && <Why store={store} id={id} />}
       <Attempts spans={spans} />
       {route.value.at === null && <Outcome store={store} id={id} />}
+      {spans.length > 0 && <TaskLog execution={store.id} task={id} attempts={Math.max(...spans.map((span) => span.attempt))} />}
+      {route.value.at === null && task && isFinal(task.status) && <Restart store={store} task={id} />}
       {latest.edges.length > 0 && <Neighbours store={store} id={id} />}
       {definition?.payload !== undefined && <Value title="Payload" value={definition.payload} />}
     </aside>

@@ -16,7 +16,7 @@ from talka_protocols.events import AlertEvent
 from talka_services.alerting import AlertLog
 from talka_services.gateway.calls import Call
 from talka_services.gateway.operations import EVENT_STREAM, Operation
-from talka_services.gateway.streams import last_id, message, streamed
+from talka_services.gateway.streams import last_id, live_response, message
 
 
 class WhichAlerts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,7 +76,7 @@ class AfterVersion(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def stream_alerts(call: Call, query: AfterVersion) -> Annotated[Response, AlertDocument]:
     """Follow the alerts: `AlertRaised`, `AlertCleared` and `AlertAcknowledged`, each with the alert."""
-    return streamed(call, _changes(call, last_id(call, query.after)))
+    return live_response(call, _changes(call, last_id(call, query.after)))
 
 
 async def _changes(call: Call, after: int) -> AsyncGenerator[bytes]:

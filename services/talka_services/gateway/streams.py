@@ -50,7 +50,7 @@ async def stream_events(
     state, _ = await call.histories.latest(execution_id)
     if LAST in call.request.headers and state.status in FINAL_EXECUTION_STATES and after >= state.version:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return streamed(call, _events(call, execution_id, after))
+    return live_response(call, _events(call, execution_id, after))
 
 
 async def _events(call: Call, execution_id: str, after: int) -> AsyncGenerator[bytes]:
@@ -75,7 +75,7 @@ class AfterPosition(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def stream_executions(call: Call, query: AfterPosition) -> Annotated[Response, ExecutionDocument]:
     """Follow where all executions stand: one message, `execution`, whenever one of them changes."""
-    return streamed(call, _changes(call, last_id(call, query.after)))
+    return live_response(call, _changes(call, last_id(call, query.after)))
 
 
 async def _changes(call: Call, after: int) -> AsyncGenerator[bytes]:
@@ -110,8 +110,8 @@ def last_id(call: Call, otherwise: int) -> int:
     return int(given)
 
 
-def streamed(call: Call, messages: AsyncGenerator[bytes]) -> Response:
-    """Return the answer that streams messages until they end or the gateway does."""
+def live_response(call: Call, messages: AsyncGenerator[bytes]) -> Response:
+    """Answer with messages as they come, and heartbeats between them."""
     beating = with_heartbeats(messages, call.request.app.state.closing, HEARTBEAT_S)
     return StreamingResponse(beating, headers=HEADERS, media_type=EVENT_STREAM)
 

@@ -11,6 +11,7 @@ from talka_services.gateway import (
     pools,
     schedules,
     streams,
+    tasklogs,
     triggers,
 )
 from talka_services.gateway.operations import Operation
@@ -21,6 +22,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *actions.OPERATIONS,
     *history.OPERATIONS,
     *streams.OPERATIONS,
+    *tasklogs.OPERATIONS,
     *insight.OPERATIONS,
     *pools.OPERATIONS,
     *schedules.OPERATIONS,
