@@ -93,8 +93,8 @@ def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                     paused.setdefault(getattr(event, "task_id", ""), version)
                 case e.RollbackStarted() | e.ExecutionRestarted():
                     # What a restart undoes first is a rollback to the event before, and keeps no pauses.
-                    is_back = isinstance(event, e.RollbackStarted) and event.to < version - 1
-                    paused = _still_paused(paused, event.tasks, event.to if is_back else 0)
+                    to = event.to if isinstance(event, e.RollbackStarted) else 0
+                    paused = _still_paused(paused, event.tasks, to if to < version - 1 else 0)
                 case e.ExecutionResumed() | e.TaskResumed():
                     paused.pop(getattr(event, "task_id", ""), None)
                     if isinstance(event, e.ExecutionResumed) and event.limit_ms:

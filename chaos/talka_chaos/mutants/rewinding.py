@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any
@@ -75,7 +75,11 @@ def items_of_groups_forgotten() -> AbstractContextManager[Any]:
 
 def pause_lost_on_the_way_back() -> AbstractContextManager[Any]:
     """A task that somebody had paused before the event of a rollback is free to start after it."""
-    return patch.object(undoing, "_pause_again", lambda _state, _pauses: None)
+
+    def pause_again(_state: ExecutionRecord, _pauses: Mapping[str, int]) -> None:
+        """Forget the pauses."""
+
+    return patch.object(undoing, "_pause_again", pause_again)
 
 
 REWINDING_MUTANTS = (
