@@ -180,10 +180,10 @@ def test_whatever_is_asked(requests: list[Any], frees: list[int], workers: int) 
         assert not pool.victims
 
 
-def _model(**more: Any) -> Model:
+def _model(*, is_preemptible: bool = True) -> Model:
     """Return a preemptible task that has the only core, and one that is due at once."""
     model = Model({"w1": 1.0})
-    low = Task("a", AGENT_TYPE, resources=CORE, **{"is_preemptible": True, **more})
+    low = Task("a", AGENT_TYPE, resources=CORE, is_preemptible=is_preemptible)
     model.submit(Workflow("low", "low", (low,)))
     model.deliver_all()
     model.begin(next(iter(model.running)))
