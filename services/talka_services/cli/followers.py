@@ -20,8 +20,7 @@ SendTraces = Annotated[
     typer.Option(
         "--otlp",
         metavar="URL",
-        envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
-        show_envvar=False,
+        envvar="TALKA_OTLP",
         help="Send the trace of each execution that ends to an OpenTelemetry collector (OTLP over HTTP).",
     ),
 ]
@@ -41,7 +40,10 @@ def with_followers(
         UsageError: there is no such limit, the extra `otel` is not installed, or there is no gateway.
         CallerError: an address is none.
     """
-    if webhook and not is_served:
-        raise UsageError("Alerts are sent by the gateway.", hint="Leave out --no-http, or --webhook.")
-    collector = collector_at(otlp) if otlp and is_served else None
+    for option, value in (("--webhook", webhook), ("--otlp", otlp)):
+        if value and not is_served:
+            raise UsageError(
+                f"What {option} asks for is done by the gateway.", hint=f"Leave out --no-http, or {option}."
+            )
+    collector = collector_at(otlp) if otlp else None
     return replace(options, alerts=alert_options(webhook, limits), collector=collector)

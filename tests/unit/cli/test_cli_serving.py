@@ -65,3 +65,27 @@ def test_what_is_no_token_is_refused(tmp_path: Path, text: str) -> None:
         gateway_options("0.0.0.0", 1, file, (), is_insecure=False)
     with pytest.raises(UsageError, match="cannot be read"):
         gateway_options("0.0.0.0", 1, tmp_path / "nothing", (), is_insecure=False)
+
+
+@pytest.mark.parametrize("option", ["--webhook", "--otlp"])
+def test_what_the_gateway_does_is_not_asked_of_a_platform_without_one(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option that did nothing would let somebody wait for alerts and traces that never come."""
+    data_dir = tmp_path / "data"
+    words = [
+        "talka",
+        "up",
+        "--no-http",
+        option,
+        "http://127.0.0.1:4318",
+        "--json",
+        "--data-dir",
+        str(data_dir),
+    ]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+    assert ended.value.code == 2
+    assert option in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert not data_dir.exists()
