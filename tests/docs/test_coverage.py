@@ -13,6 +13,7 @@ from tests.docs.test_documentation import EXAMPLES, PAGES, ROOT, blocks, shown_c
 from talka_services.cli.main import app
 
 ELSEWHERE = {
+    "test_alerts": ("alerts ack", "alerts list"),
     "test_audit": ("audit",),
     "test_commands": ("cancel", "pools", "restart"),
     "test_forecast_commands": ("eta",),

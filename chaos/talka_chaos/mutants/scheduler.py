@@ -47,8 +47,8 @@ def dependencies_ignored() -> AbstractContextManager[Any]:
     """Everything is ready at once."""
     real = evolve.index_of
 
-    def index_of(workflow: Any, ranking: Any) -> Any:
-        index = real(workflow, ranking)
+    def index_of(workflow: Any, ranking: Any, baseline: Any) -> Any:
+        index = real(workflow, ranking, baseline)
         nothing: dict[str, Any] = {task_id: [] for task_id in index.tasks}
         return replace(index, predecessors=nothing, successors=nothing)
 

@@ -24,11 +24,11 @@ from talka_protocols.workflow import Task
 def flow(count="2"):
     builder = WorkflowBuilder("made")
     for position in range(int(count)):
-        builder.add_task(Task(f"t{position}", "sleep"))
+        builder.add_task(Task(f"t{position}", "sleep", payload={"seconds": 0}))
     return builder.build()
 
 def builder():
-    return WorkflowBuilder("made").add_task(Task("t", "sleep"))
+    return WorkflowBuilder("made").add_task(Task("t", "sleep", payload={"seconds": 0}))
 
 def nothing():
     return None
@@ -73,7 +73,7 @@ def test_unknown_module() -> None:
 def test_file_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file whose name holds a colon is a file."""
     monkeypatch.chdir(tmp_path)
-    Path("a:b").write_text("talka: 1\nname: x\ntasks: [{id: a, agent_type: sleep}]\n")
+    Path("a:b").write_text("talka: 1\nname: x\ntasks: [{id: a, agent_type: command, payload: {argv: [ls]}}]\n")
     assert load("a:b").name == "x"
 
 
