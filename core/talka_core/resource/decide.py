@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from talka_core.resource import bookings, breaker, preemption, scaling, soundness
+from talka_core.resource import bookings, breaker, gangs, preemption, scaling, soundness
 from talka_core.resource.accounts import has_room
 from talka_core.resource.breaker import BREAKER
 from talka_core.resource.granting import grant_best_first, granted, granted_reserved
@@ -192,6 +192,7 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
             yield from _timer(state, message.name, now_ms)
         case Advance():
             yield from _revoke_strays(state)
+            yield from gangs.forget_parts(state)
             yield from breaker.settle(state)
         case _:
             raise AssertionError(f"{type(message).__name__} is decided with its batch")

@@ -9,13 +9,14 @@ alike, and gives up after ``TRIES_MAX`` steps otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from talka_core.resource import breaker, labels
 from talka_core.resource.accounts import has_room
 from talka_core.resource.placement import Need, may_run, need_of
 from talka_core.resource.shared import are_free
 from talka_core.resource.state import Amounts, PoolRecord, Request, WorkerEntry
+from talka_protocols.events import AllocationFreed
 
 TRIES_MAX = 2_000
 
@@ -28,6 +29,19 @@ def members_of(state: PoolRecord, names: Sequence[str], asked: Mapping[str, Requ
     if len(names) != requests[0].terms.members:
         return []
     return [(one, need_of(state, one.agent_type, one.amounts)) for one in requests]
+
+
+def forget_parts(state: PoolRecord) -> Iterator[AllocationFreed]:
+    """Let go of the requests of gangs that are not whole; who still wants them asks again.
+
+    A request that arrives again after its gang was granted and has ended waits for members that never come.
+    """
+    for queue in list(state.queues.values()):
+        requests = [(place[2], state.waiting[place[2]]) for place in queue]
+        terms = requests[0][1].terms
+        if terms.gang and len(requests) != terms.members:
+            for allocation_id, request in requests:
+                yield AllocationFreed(allocation_id, request.holder)
 
 
 def may_start(state: PoolRecord, members: Sequence[Member]) -> bool:

@@ -285,3 +285,28 @@ def test_members_count_against_one_key_together() -> None:
     assert not are_free(state, [{"rate:r/1/2000": 1000}, {"rate:r/1/500": 1000}])
     assert are_free(state, [{"rate:r/2/2000": 1000}, {"rate:r/2/500": 1000}])
     assert not are_free(state, [{"key:k/2": 1000}, {"key:k/1": 1000}])
+
+
+def test_a_request_that_came_again_too_late_does_not_wait_for_ever() -> None:
+    """One member of a gang that has ended is asked for again by a late copy: the pool lets go of it."""
+    pool = Ganged({"cpu_cores": 4.0})
+    late = members("g", 1.0, 1.0)
+    pool.tell(*late)
+    for granted in list(pool.granted):
+        pool.release(granted)
+    pool.tell(late[1])
+    assert list(pool.state.waiting) == [late[1].allocation_id]
+    pool.tell(m.Advance("p"))
+    assert not pool.state.waiting
+    assert not pool.state.queues
+
+
+def test_a_part_that_was_let_go_of_is_granted_when_all_of_it_is_asked_for() -> None:
+    """Whoever still wants a gang asks for all of its members again, and then it is whole."""
+    pool = Ganged({"cpu_cores": 4.0})
+    wanted = members("g", 1.0, 1.0)
+    pool.tell(wanted[0])
+    pool.tell(m.Advance("p"))
+    pool.tell(wanted[1])
+    pool.tell(wanted[0])
+    assert [granted.gang for granted in pool.gangs] == ["g"]
