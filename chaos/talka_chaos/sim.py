@@ -210,10 +210,11 @@ class Simulation:
         )
 
     async def _rest(self) -> str:
-        end_s, round_ = self.world.now_s() + CALM_S, 0
+        calm_s, round_ = self.world.now_s(), 0
         count = len(self.workflows), len(self.schedules)
         while complaint := self._missing() or unrest(self.world, *count, self.occasions):
-            if self.world.now_s() > end_s:
+            # What kills its worker does so in the calm as well, as often as it is to.
+            if self.world.now_s() > max(calm_s, self.world.last_killed_s) + CALM_S:
                 return complaint
             if not round_ % 20:
                 self._let_go_on()

@@ -107,11 +107,13 @@ def _with_doomed_group(random: Random, workflow: Workflow) -> Workflow:
     )
 
 
-async def give_trouble(attempt: Attempt, kill: Callable[[], None], silent: set[tuple[str, str, int]]) -> None:
+async def give_trouble(
+    attempt: Attempt, kill: Callable[[Attempt], None], silent: set[tuple[str, str, int]]
+) -> None:
     """Do what the attempt's payload says of silence and poison, and remember who falls ``silent``."""
     payload = attempt.task.payload
     if attempt.attempt <= payload.get(POISON, 0):
-        kill()
+        kill(attempt)
         await asyncio.sleep(FOR_EVER_S)
     if payload.get(DOOMED):
         raise TaskFailedError(failure_of(attempt.attempt))

@@ -79,11 +79,15 @@ class PassingTime:
 
     async def _work(self, attempt: Attempt, saves: int) -> None:
         saved = self._world.saves
-        await give_trouble(attempt, self._kill, self._world.silent)
+        await give_trouble(attempt, self._die, self._world.silent)
         for number in range(saved.begin(attempt), saves + 1):
             await pass_time(attempt, (attempt.task.estimated_seconds or 0.0) / (saves + 1))
             if number < saves:
                 await saved.save(attempt, number + 1)
+
+    def _die(self, attempt: Attempt) -> None:
+        self._world.killed(attempt)
+        self._kill()
 
     async def close(self) -> None:
         """Hold nothing."""

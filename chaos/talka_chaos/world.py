@@ -20,6 +20,7 @@ from talka_chaos.runs import Runs
 from talka_chaos.swarm import Chance, Faults, draw
 from talka_chaos.virtual_loop import at_once
 from talka_protocols.cloudevents import CloudEvent
+from talka_protocols.ports import Attempt
 from talka_protocols.subjects import LogName, Names
 from talka_services.memory import MemoryBlobs, MemoryInbox, MemoryLog, MemoryPost, MemorySnapshots
 from talka_services.runner.definitions import Definitions
@@ -54,6 +55,7 @@ class World:
         self.injected: Counter[str] = Counter()
         self.saves = Saves()
         self.silent: set[tuple[str, str, int]] = set()
+        self.killed_s: dict[tuple[str, str, int], float] = {}
         self.events = EventStream()
         self.happenings = 0
         self._digest = hashlib.blake2b(digest_size=16)
@@ -71,6 +73,18 @@ class World:
         """Tell whether what all tasks need is away."""
         begins_s, ends_s = self.outage_s
         return begins_s <= self.now_s() < ends_s
+
+    def killed(self, attempt: Attempt) -> None:
+        """Remember when an attempt first took its worker with it, which some go on to do in the calm.
+
+        One that does so again is new trouble no longer: whoever starts it for ever is not waited for.
+        """
+        self.killed_s.setdefault((attempt.execution_id, attempt.task.id, attempt.attempt), self.now_s())
+
+    @property
+    def last_killed_s(self) -> float:
+        """Return when something took a worker with it that had not done so before; 0 if nothing has."""
+        return max(self.killed_s.values(), default=0.0)
 
     def delay_s(self) -> float:
         """Draw how long something takes: mostly little, sometimes very long."""
