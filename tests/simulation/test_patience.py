@@ -23,7 +23,7 @@ def test_what_kills_its_worker_in_the_calm_is_waited_for(monkeypatch: pytest.Mon
     monkeypatch.setattr(sim, "CALM_S", CALM_S)
     tasks = tuple(Task(name, AGENT_TYPE, payload={POISON: 12}) for name in "ab")
     edges = (Dependency("a", "b"),)
-    report = sim.run(7, Workflow("x", "x", tasks, edges), CALM)
+    report = sim.run(4, Workflow("x", "x", tasks, edges), CALM)
     assert report.is_healthy, "\n".join(report.findings)
     assert report.injected["crash"] == 24
     assert report.virtual_s > CALM.storm_s + CALM_S
