@@ -79,14 +79,14 @@ def cancellations(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
 def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     """H1 nothing new starts while it is paused; H2 the time limit counts no time that stood still."""
     paused: dict[str, int] = {}
-    started = stood = since = limit = 0
+    started = stood = since = limit = whole = 0
     for commit in commits:
         for version, _, event in commit.events():
             match event:
                 case e.ExecutionAccepted() if event.workflow is not None:
                     config, constraints = event.workflow.config, event.workflow.constraints
                     own = config.timeout or constraints.max_seconds
-                    limit = int(1000 * min(own, constraints.max_seconds))
+                    limit = whole = int(1000 * min(own, constraints.max_seconds))
                 case e.ExecutionStarted():
                     started = commit.at
                 case e.ExecutionPaused() | e.TaskPaused():
@@ -95,6 +95,11 @@ def pauses(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
                     # What a restart undoes first is a rollback to the event before, and keeps no pauses.
                     to = event.to if isinstance(event, e.RollbackStarted) else 0
                     paused = _still_paused(paused, event.tasks, to if to < version - 1 else 0)
+                    if isinstance(event, e.ExecutionRestarted):
+                        limit, started, stood, since = whole, commit.at, 0, 0
+                case e.ExecutionRolledBack():
+                    # What goes on after it has its whole time before it, as after a restart.
+                    limit, started, stood, since = whole, commit.at, 0, 0
                 case e.ExecutionResumed() | e.TaskResumed():
                     paused.pop(getattr(event, "task_id", ""), None)
                     if isinstance(event, e.ExecutionResumed) and event.limit_ms:
