@@ -101,7 +101,7 @@ def test_limit_is_judged_by_the_clock_that_the_scheduler_keeps(name: str, early_
 
 
 def test_limit_that_stands_still_ends_nothing() -> None:
-    """However much time has passed since a restart, it is a finding if the limit stood still at that instant."""
+    """However much time has passed since a restart, an end while the limit stands still is a finding."""
     stopped: Step = (21_000, [e.TimeLimitStopped()])
     again: Step = (20_000, [e.ExecutionRestarted(("t",))])
     reached: Step = (90_000, [e.ExecutionTimeoutReached(LIMIT_MS)])
