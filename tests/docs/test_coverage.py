@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -39,9 +40,15 @@ IN_A_LOOP = {"service planner", "service scheduler", "service resource", "servic
 CALLED = re.compile(r"\btalka ([a-z][a-z -]*)")
 
 
+@cache
+def all_commands() -> Any:
+    """Return the tree of commands, which takes a while to build."""
+    return typer.main.get_command(app)
+
+
 def command_of(words: list[str]) -> str:
     """Return the command at the start of some words, with the group that it is in."""
-    command: Any = typer.main.get_command(app)
+    command = all_commands()
     names: list[str] = []
     for word in (each.strip(",") for each in words):
         if not hasattr(command, "commands") or word not in command.commands:

@@ -6,8 +6,9 @@ writes ``catching_seeds.json`` anew; that takes minutes, and is worth it when dr
 
 from __future__ import annotations
 
+import logging
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ SEEDS = Path(__file__).with_name("catching_seeds.json")
 
 def recorded() -> dict[str, int]:
     """Return the seed that last caught each mutant, by the mutant's name."""
-    return msgspec.json.decode(SEEDS.read_bytes(), type=dict[str, int])
+    return msgspec.json.decode(SEEDS.read_bytes(), type=dict[str, int]) if SEEDS.exists() else {}
 
 
 def catching_seed(name: str, hint: int | None = None) -> int | None:
@@ -33,13 +34,19 @@ def catching_seed(name: str, hint: int | None = None) -> int | None:
 
 
 def main() -> None:
-    """Write down a seed for every mutant that some seed catches."""
-    before, names = recorded() if SEEDS.exists() else {}, sorted(MUTANTS)
+    """Write down a seed for every mutant that some seed catches, as soon as it is known."""
+    logging.disable()
+    known, names = recorded(), sorted(MUTANTS)
+    caught: dict[str, int] = {name: seed for name, seed in known.items() if name in MUTANTS}
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(names, pool.map(catching_seed, names, map(before.get, names)), strict=True))
-    caught = {name: seed for name, seed in found.items() if seed is not None}
-    SEEDS.write_bytes(msgspec.json.format(msgspec.json.encode(caught)) + b"\n")
-    print(f"{len(caught)} of {len(names)} mutants are caught")  # noqa: T201
+        searches = {pool.submit(catching_seed, name, known.get(name)): name for name in names}
+        for search in as_completed(searches):
+            name, seed = searches[search], search.result()
+            caught.pop(name, None)
+            if seed is not None:
+                caught[name] = seed
+            SEEDS.write_bytes(msgspec.json.format(msgspec.json.encode(dict(sorted(caught.items())))) + b"\n")
+            print(f"{name}: {'no seed catches it' if seed is None else seed}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

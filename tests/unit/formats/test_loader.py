@@ -73,7 +73,7 @@ def test_unknown_module() -> None:
 def test_file_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file whose name holds a colon is a file."""
     monkeypatch.chdir(tmp_path)
-    Path("a:b").write_text("talka: 1\nname: x\ntasks: [{id: a, agent_type: command, payload: {argv: [ls]}}]\n")
+    Path("a:b").write_text("talka: 1\nname: x\ntasks: [{id: a, agent_type: python, payload: {call: a}}]\n")
     assert load("a:b").name == "x"
 
 
