@@ -16,7 +16,7 @@ from talka_chaos.gangs import gang_findings
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
-from talka_chaos.ranking import ranking_findings, ranks_of
+from talka_chaos.ranking import ranking_findings, standings_of
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
 from talka_chaos.scaling import scaling_findings
@@ -75,7 +75,7 @@ def findings(world: World) -> Iterator[str]:
     yield from world.book.violations
     yield from world.surprises
     yield from world.runs.faults
-    ranks = ranks_of(world.book.commits.items())
+    standings = standings_of(world.book.commits.items())
     readable = dict(world.book.commits)
     for log, commits in world.book.commits.items():
         try:
@@ -84,7 +84,7 @@ def findings(world: World) -> Iterator[str]:
                 yield from timeliness_findings(log, commits, world.runs.begun, world.silent)
             if log.kind == POOL:
                 yield from rate_findings(log, commits)
-                yield from ranking_findings(log, commits, ranks)
+                yield from ranking_findings(log, commits, standings)
                 yield from breaker_findings(log, commits)
                 yield from scaling_findings(log, commits)
                 yield from quota_findings(log, commits)
