@@ -52,7 +52,7 @@ def test_the_whole_gang_is_taken_back_and_asked_for_under_a_new_name(state: Any,
     for event in list(withdraw_stale(state))[:kept]:
         _take(state, event)
     rest = list(withdraw_stale(state))
-    assert [event.task_id for event in rest] == ["b", "c", "a"][kept:]
+    assert rest == [e.TaskWithdrawn(task_id, 2) for task_id in ["b", "c", "a"][kept:]]
     for event in rest:
         _take(state, event)
     asked: list[e.TaskQueued] = []
