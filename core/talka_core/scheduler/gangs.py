@@ -69,6 +69,13 @@ def dissolve(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
                 yield TaskWithdrawn(task_id, state.tasks[task_id].attempt)
 
 
+def asked_with(state: ExecutionRecord, task_id: str) -> list[str]:
+    """Return the other members of a gang that the pool is asked for together with this one."""
+    if not _is_asked(state.tasks[task_id]):
+        return []
+    return [peer for peer in peers_of(state, task_id) if _is_asked(state.tasks[peer])]
+
+
 def peers_of(state: ExecutionRecord, task_id: str) -> list[str]:
     """Return the other members of the task's gang that have not ended."""
     members = state.index.gangs.get(state.index.ganged.get(task_id, ""), ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from talka_core.scheduler import gangs
 from talka_core.scheduler.dispatch import dispatch
 from talka_core.scheduler.ranking import rank_of
 from talka_core.scheduler.state import ExecutionRecord
@@ -39,11 +40,21 @@ def reprioritized(
 
 
 def withdraw_stale(state: ExecutionRecord) -> Iterator[ExecutionEvent]:
-    """Take back what the pool was asked for at another rank than the task has now."""
-    for task_id, record in state.tasks.items() if state.is_reordered else ():
-        is_asked = record.status is TaskStatus.QUEUED and record.allocation_id
-        if is_asked and record.rank != rank_of(state, task_id):
-            yield TaskWithdrawn(task_id, record.attempt)
+    """Take back what the pool was asked for at another rank than the task has now, and the rest of its gang.
+
+    The pool may have granted the gang meanwhile, and whoever asked again under its name would wait for ever.
+    """
+    stale = [task_id for task_id in state.tasks if _is_stale(state, task_id)] if state.is_reordered else []
+    # What is stale goes last: as long as any of it is left, the next owner knows that its gang has to go.
+    asked_with = {peer for task_id in stale for peer in gangs.asked_with(state, task_id)}
+    for task_id in [*sorted(asked_with.difference(stale)), *stale]:
+        yield TaskWithdrawn(task_id, state.tasks[task_id].attempt)
+
+
+def _is_stale(state: ExecutionRecord, task_id: str) -> bool:
+    record = state.tasks[task_id]
+    is_asked = record.status is TaskStatus.QUEUED and bool(record.allocation_id)
+    return is_asked and record.rank != rank_of(state, task_id)
 
 
 def _refusal(state: ExecutionRecord, message: ReprioritizeExecution) -> RequestRefused | None:
