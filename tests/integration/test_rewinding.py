@@ -205,7 +205,7 @@ async def test_group_is_undone_when_a_member_fails(talka: Orchestrator, ledger: 
     result = await talka.execute_workflow(
         chain(
             *(ledger.step(id_, "true" if id_ != "c" else "false", group="g") for id_ in "abc"),
-            Task("d", "sleep"),
+            Task("d", "sleep", payload={"seconds": 0}),
         )
     )
     assert result.status is ExecutionState.FAILED

@@ -103,8 +103,16 @@ CHAIN = """\
 talka: 1
 name: chain
 tasks:
-  - {id: first, agent_type: sleep, payload: {seconds: 1}}
-  - {id: second, agent_type: sleep, payload: {seconds: 1}, depends_on: [first]}
+  - {id: first, agent_type: signal, payload: {name: go}}
+  - {id: second, agent_type: sleep, payload: {seconds: 0}, depends_on: [first]}
+"""
+SHORT = """\
+talka: 1
+name: short
+timeout_seconds: 2
+tasks:
+  - {id: first, agent_type: sleep, payload: {seconds: 0}}
+  - {id: second, agent_type: sleep, payload: {seconds: 3}, depends_on: [first]}
 """
 
 ASKING = """

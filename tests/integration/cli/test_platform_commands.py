@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any
 
-from tests.integration.cli.shell import CHAIN, PARTIAL, Shell
+from tests.integration.cli.shell import CHAIN, PARTIAL, SHORT, Shell
 
 
 def test_other_commands_use_the_platform_that_is_up(shell: Shell, platform: dict[str, Any]) -> None:
@@ -43,6 +43,7 @@ def test_work_is_paused_and_resumed(shell: Shell, platform: dict[str, Any]) -> N
     assert shell.json("pause", name, "third", *here, code=2)["error"]["code"] == "unknown_task"
     assert shell.json("release", name, "second", *here, code=2)["error"]["code"] == "not_parked"
     assert "second" in shell.run("resume", name, "second", *here)
+    shell.json("signal", name, "go", *here)
     assert shell.json("watch", name, *here)["status"] == "succeeded"
 
 
@@ -58,6 +59,7 @@ def test_one_task_is_cancelled(shell: Shell, platform: dict[str, Any]) -> None:
     assert shell.json("cancel", name, "--task", "second", *here, code=2)["error"]["code"] == "task_over"
     assert shell.json("cancel", name, "--task", "third", *here, code=2)["error"]["code"] == "unknown_task"
     shell.json("resume", name, *here)
+    shell.json("signal", name, "go", *here)
     result = shell.json("watch", name, *here, code=1)
     assert (result["status"], result["tasks"]["second"]["status"]) == ("failed", "cancelled")
     assert result["tasks"]["second"]["error"]["code"] == "cancelled"
@@ -77,6 +79,7 @@ def test_work_is_reprioritized(shell: Shell, platform: dict[str, Any]) -> None:
     wrong = shell.json("reprioritize", name, "--strategy", "deadlin", *here, code=2)["error"]
     assert "'deadline'" in str(wrong)
     assert "--priority" in str(shell.json("reprioritize", name, *here, code=2)["error"])
+    shell.json("signal", name, "go", *here)
     assert shell.json("watch", name, *here)["status"] == "succeeded"
     assert '"ExecutionReprioritized"' in shell.run("events", name, "--json", *here)
     assert (
@@ -88,7 +91,7 @@ def test_an_execution_that_ran_out_of_time_goes_on(shell: Shell, platform: dict[
     """`talka resume` takes a timed-out execution up where it stopped, and `watch` waits for its new end."""
     assert platform["ready"]
     here = ("--data-dir", "up")
-    (shell.directory / "short.yaml").write_text(CHAIN + "timeout_seconds: 1.2\n")
+    (shell.directory / "short.yaml").write_text(SHORT)
     name = shell.json("run", "short.yaml", *here, code=1)["execution_id"]
     before = shell.json("status", name, *here)
     assert (before["status"], before["tasks"]["first"]["status"]) == ("timed_out", "succeeded")

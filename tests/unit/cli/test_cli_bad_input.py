@@ -61,7 +61,7 @@ BAD: dict[str, tuple[str, str, bool]] = {
     "wrong type": (HEAD + "  - {id: a, agent_type: sleep, retries: many}\n", "wrong_type", True),
     "unknown agent type": (HEAD + "  - {id: a, agent_type: slep}\n", "unknown_agent_type", True),
     "impossible resources": (
-        HEAD + "  - {id: a, agent_type: sleep, resources: {gpu_count: 9}}\n",
+        HEAD + "  - {id: a, agent_type: sleep, payload: {seconds: 0}, resources: {gpu_count: 9}}\n",
         "impossible_resources",
         True,
     ),
@@ -111,7 +111,7 @@ def test_too_many_tasks_names_the_limit_and_the_flag(
     empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A workflow over the limit is refused with the limit and the flag that raises it."""
-    many = [{"id": f"t{i}", "agent_type": "sleep"} for i in range(1001)]
+    many = [{"id": f"t{i}", "agent_type": "sleep", "payload": {"seconds": 0}} for i in range(1001)]
     (empty / "many.json").write_text(json.dumps({"talka": 1, "name": "many", "tasks": many}))
     exit_code, out = talka(monkeypatch, capsys, "run", "many.json", "--json")
     message = json.loads(out)["error"]["message"]
