@@ -2,7 +2,8 @@
 
 On a platform whose workers have one core, start ``workflow`` and then ``urgent``:
 the long task is stopped when the other one's deadline is threatened, gives its
-core back, and goes on from its checkpoint after that.
+core back, and goes on from its checkpoint after that. Alone,
+``talka run docs.examples.preemption:workflow`` runs it to its end.
 """
 
 from __future__ import annotations
