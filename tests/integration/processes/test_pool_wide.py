@@ -28,6 +28,7 @@ from talka_protocols.subjects import POOL, LogName
 RUN_S = 60
 EMPTY_S = 15
 OUTAGE_S = 2 * LEASE_MS / 1000
+NAP = {"seconds": 0}
 
 pytestmark = [
     pytest.mark.slow,
@@ -135,9 +136,14 @@ async def test_outage_stops_only_what_holds_pool_wide_amounts(running: Cluster) 
 @pytest.mark.parametrize(
     ("task", "code"),
     [
-        (Task("t", "sleep", resources=ResourceRequirements(cpu_cores=65.0)), "impossible_resources"),
         (
-            Task("t", "sleep", resources=ResourceRequirements(custom_resources={"licence": 2.0})),
+            Task("t", "sleep", payload=NAP, resources=ResourceRequirements(cpu_cores=65.0)),
+            "impossible_resources",
+        ),
+        (
+            Task(
+                "t", "sleep", payload=NAP, resources=ResourceRequirements(custom_resources={"licence": 2.0})
+            ),
             "impossible_resources",
         ),
         (Task("t", "slepp", payload={"seconds": 0}), "unknown_agent_type"),
