@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from talka_core.resource import breaker, labels
 from talka_core.resource.accounts import has_room
 from talka_core.resource.placement import Need, claim_of, fits, need_of
+from talka_core.resource.scaling import active
 from talka_core.resource.shared import own_of, shared_of
 from talka_core.resource.state import (
     SLOTS,
@@ -132,12 +133,13 @@ def _subtract(left: Amounts, amounts: Amounts) -> None:
 
 
 def begin(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
-    """Let what is due begin, on its worker or on another if that is gone, as soon as it is free there."""
+    """Let what is due begin, on its worker or, if that goes, on another, as soon as it is free there."""
     for reservation_id, booking in list(state.bookings.items()):
         if now_ms < booking.starts_at:
             continue
         need = need_of(state, "", booking.amounts)
-        places = [booking.worker_id] if booking.worker_id in state.workers else sorted(state.workers)
+        there = active(state)
+        places = [booking.worker_id] if booking.worker_id in there else sorted(there)
         for worker_id in [worker_id for worker_id in places if fits(state, worker_id, need)][:1]:
             yield ReservationMade(
                 reservation_id,

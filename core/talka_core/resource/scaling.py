@@ -149,10 +149,18 @@ def _next_look(state: PoolRecord, scaling: Scaling, demand: Demand, now_ms: int)
 
 
 def _drain(state: PoolRecord, scaling: Scaling) -> Iterator[PoolEvent]:
-    """Drain the elastic workers that are too many."""
+    """Drain the elastic workers that are too many, but none on which something is reserved now."""
     there = active(state)
-    leaving = [(_use(entry), worker_id) for worker_id, entry in there.items() if entry.is_elastic]
-    for _, worker_id in sorted(leaving)[: max(0, len(there) - scaling.workers)]:
+    excess = len(there) - scaling.workers
+    if excess <= 0:
+        return
+    reserved = {reservation.worker_id for reservation in state.reservations.values()}
+    leaving = [
+        (_use(entry), worker_id)
+        for worker_id, entry in there.items()
+        if entry.is_elastic and worker_id not in reserved
+    ]
+    for _, worker_id in sorted(leaving)[:excess]:
         yield e.WorkerDraining(worker_id, there[worker_id].incarnation)
 
 

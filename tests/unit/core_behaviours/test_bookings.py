@@ -99,6 +99,17 @@ def test_a_task_uses_its_reservation_when_it_begins() -> None:
     assert not pool.state.bookings
 
 
+def test_it_begins_elsewhere_if_its_worker_drains_by_then() -> None:
+    """Nothing new is granted on a worker that is to go, and so nothing begins there."""
+    pool = Booked(2)
+    pool.book("r", 3.0, 10 * MINUTE, 20 * MINUTE)
+    booked = pool.state.bookings["r"].worker_id
+    RESOURCE.evolve(pool.state, e.WorkerDraining(booked, 1), pool.now)
+    pool.ask("x", 3.0, reservation="r")
+    pool.at(10 * MINUTE, "booking/r")
+    assert pool.state.grants["x"].worker_id != booked
+
+
 def test_what_would_run_into_it_is_not_granted() -> None:
     """What is over before, or leaves enough, may start; without an estimate it takes ten minutes."""
     pool = Booked()

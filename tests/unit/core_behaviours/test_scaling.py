@@ -192,6 +192,19 @@ def test_a_draining_worker_gets_nothing_and_keeps_what_it_runs() -> None:
     assert len(pool.state.workers) == 1
 
 
+def test_a_worker_on_which_something_is_reserved_stays_until_that_is_over() -> None:
+    """Two workers, one too many, and a reservation on each: whose ends first goes."""
+    pool = Pool(ScalingPolicy(2, 2))
+    for name in ("r1", "r2"):
+        pool.tell(m.ReserveResources("p", name, "c", {"cpu_cores": 3.0}, ttl_ms=600_000))
+    assert {one.worker_id for one in pool.state.reservations.values()} == set(pool.state.workers)
+    pool.tell(m.ScalePool("p", ScalingPolicy(1, 1)))
+    assert len(pool.state.workers) == 2
+    kept = pool.state.reservations["r2"].worker_id
+    pool.tell(m.EndReservation("p", "r1", "c"))
+    assert set(pool.state.workers) == {kept}
+
+
 def test_a_permit_is_called_back_from_a_worker_that_is_to_go() -> None:
     """Otherwise an execution could hand its allocation on there for ever."""
     pool = Pool(ScalingPolicy(1, 1), is_followed=False)
