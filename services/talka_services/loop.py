@@ -13,7 +13,7 @@ import gc
 import select
 import selectors
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -56,3 +56,20 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+async def until_one_ends(*work: Awaitable[None]) -> None:
+    """Do work side by side until one of it ends, then stop the rest, too.
+
+    Raises:
+        Exception: what ended it, if it was no return.
+    """
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ from talka_services.alerting.alertlog import AlertLog
 from talka_services.alerting.lags import inbox_lags
 from talka_services.alerting.webhooks import Receiver, Webhooks
 from talka_services.client.histories import Histories
+from talka_services.loop import until_one_ends
 from talka_services.projection.source import JetStreamSource
 from talka_services.service.node import Node
 from talka_services.telemetry import get_logger
@@ -81,17 +82,8 @@ class Watcher:
         receiver, namespace = self._options.receiver, self._node.connection.names.namespace
         webhooks = Webhooks(alerts, receiver, namespace) if receiver is not None else None
         looking = _Looking(self._node, self._histories, alerts, webhooks, self._options.limits)
-        work: list[Awaitable[None]] = [looking.read(), looking.look(lease), lease.lost()]
-        work += [webhooks.run()] if webhooks is not None else []
-        tasks = [asyncio.ensure_future(each) for each in work]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        sending = (webhooks.run(),) if webhooks is not None else ()
+        await until_one_ends(looking.read(), looking.look(lease), lease.lost(), *sending)
 
 
 class _Looking:

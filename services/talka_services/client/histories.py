@@ -235,7 +235,7 @@ class Histories:
         if state.status in FINAL_EXECUTION_STATES:
             return
         stored = self._stored(name, entry.position)
-        async with aclosing(gathered(stored, _may_be_last, GATHER_S)) as heaps:
+        async with aclosing(gathered(stored, may_be_last, GATHER_S)) as heaps:
             async for heap in heaps:
                 apply(FOLDS[EXECUTION], state, [await decoded(commit, self._definitions) for commit in heap])
                 yield state
@@ -248,7 +248,7 @@ def _never(_commit: StoredCommit) -> bool:
     return False
 
 
-def _may_be_last(commit: StoredCommit) -> bool:
+def may_be_last(commit: StoredCommit) -> bool:
     """Tell whether an execution may be over with a commit, without the cost of reading it."""
     return any(mark in commit.body for mark in _END_MARKS)
 

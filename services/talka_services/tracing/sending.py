@@ -15,20 +15,11 @@ from hashlib import blake2b
 from typing import Protocol
 
 from talka_protocols.errors import BrokenHistoryError, PlatformError, UnknownExecutionError
-from talka_protocols.events import (
-    ExecutionCancelled,
-    ExecutionFailed,
-    ExecutionPartlySucceeded,
-    ExecutionRejected,
-    ExecutionRolledBack,
-    ExecutionSucceeded,
-    ExecutionTimedOut,
-    RollbackFailed,
-)
 from talka_protocols.ports import Snapshot, StoredCommit
 from talka_protocols.subjects import EXECUTION, LogName
 from talka_protocols.tracing import Trace
-from talka_services.client.histories import Histories
+from talka_services.client.histories import Histories, may_be_last
+from talka_services.loop import until_one_ends
 from talka_services.projection.source import JetStreamSource
 from talka_services.service.node import Node
 from talka_services.telemetry import get_logger
@@ -38,17 +29,6 @@ AGAIN_S = 1.0
 AGAIN_S_MAX = 60.0
 SAVE_EVERY = 1_000
 """How far the position moves without a trace until it is kept all the same."""
-_ENDS = (
-    ExecutionSucceeded,
-    ExecutionPartlySucceeded,
-    ExecutionFailed,
-    ExecutionTimedOut,
-    ExecutionCancelled,
-    ExecutionRejected,
-    ExecutionRolledBack,
-    RollbackFailed,
-)
-_MARKS = tuple(f'"{end.__struct_config__.tag}"'.encode() for end in _ENDS)
 
 log = get_logger(__name__)
 
@@ -109,15 +89,9 @@ class TraceSender:
         named = f"{await self._source.identity()} {self._taker.url}"
         self._name = LogName("traces", "-", blake2b(named.encode(), digest_size=8).hexdigest())
         lease = await self._node.ports.leases.acquire(f"traces-{self._name.key}", self._node.holder)
-        tasks = [asyncio.ensure_future(each) for each in (self._follow(), lease.lost())]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await until_one_ends(self._follow(), lease.lost())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
             await lease.release()
 
     async def _follow(self) -> None:
@@ -157,9 +131,5 @@ class TraceSender:
 def ended(commits: Sequence[StoredCommit]) -> list[str]:
     """Return the executions that may have ended in some commits, each once, without reading these."""
     return list(
-        dict.fromkeys(
-            each.log.key
-            for each in commits
-            if each.log.kind == EXECUTION and any(mark in each.body for mark in _MARKS)
-        )
+        dict.fromkeys(each.log.key for each in commits if each.log.kind == EXECUTION and may_be_last(each))
     )

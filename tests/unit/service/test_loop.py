@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from talka_services import loop as module
-from talka_services.loop import run
+from talka_services.loop import run, until_one_ends
 
 
 async def scenario() -> list[str]:
@@ -60,3 +60,27 @@ def test_collector_is_spared_what_was_imported_while_the_loop_runs() -> None:
     assert frozen > 0
     assert thresholds == module.GC_THRESHOLDS
     assert (gc.get_freeze_count(), gc.get_threshold()) == (0, before)
+
+
+def test_work_side_by_side_ends_with_the_first_of_it() -> None:
+    """What goes on is stopped before the call returns, and what ended it by an error is raised."""
+    stopped: list[str] = []
+
+    async def going_on(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(name)
+
+    async def ending() -> None:
+        await asyncio.sleep(0)
+
+    async def failing() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("broken")
+
+    run(until_one_ends(going_on("a"), ending(), going_on("b")))
+    assert stopped == ["a", "b"]
+    with pytest.raises(ValueError, match="broken"):
+        run(until_one_ends(going_on("c"), failing()))
+    assert stopped[2:] == ["c"]
