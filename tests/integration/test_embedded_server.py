@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from talka_protocols.errors import DataDirectoryError
@@ -157,6 +158,9 @@ async def test_silent_holder_is_reported(tmp_path: Path, monkeypatch: pytest.Mon
     async with EmbeddedServer(tmp_path) as server:
         os.kill(server.facts.pid, signal.SIGSTOP)
         try:
+            # A program of many threads stops some time after the signal has been sent.
+            while psutil.Process(server.facts.pid).status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
             with pytest.raises(DataDirectoryError, match="does not answer"):
                 await EmbeddedServer(tmp_path).start()
         finally:

@@ -21,6 +21,7 @@ from talka_protocols.subjects import EXECUTION
 
 if TYPE_CHECKING:
     from talka_core.scheduler import ExecutionRecord, TaskRecord
+    from talka_protocols.ports import Snapshot
     from talka_services.cli.records import Records
 
 FOLD = FOLDS[EXECUTION]
@@ -46,6 +47,8 @@ async def verify_execution(records: Records, execution_id: str) -> Verdict:
         UnknownExecutionError: there is no such execution.
     """
     name = records.histories.name(execution_id)
+    # The log is read after the snapshot, so that it has its event however fast it grows.
+    snapshot = await records.snapshots.load(name)
     try:
         commits = await records.histories.commits(name)
     except BrokenHistoryError as error:
@@ -60,10 +63,11 @@ async def verify_execution(records: Records, execution_id: str) -> Verdict:
             found.append("two folds of the same log give different states")
         found += _transitions(execution_id, commits)
         found += _ending(state)
-        has_snapshot = await _compare_snapshot(records, execution_id, commits, found)
+        if snapshot is not None:
+            found += _compared(snapshot, execution_id, commits)
     except BrokenHistoryError as error:
         return Verdict((*found, str(error)), f"{count} events in {len(commits)} commits")
-    compared = "the stored snapshot" if has_snapshot else "no stored snapshot"
+    compared = "no stored snapshot" if snapshot is None else "the stored snapshot"
     return Verdict(tuple(found), f"{count} events in {len(commits)} commits, {compared}")
 
 
@@ -119,14 +123,10 @@ def _is_no_fault(task: TaskRecord) -> bool:
     return task.status is TaskStatus.SUCCEEDED or task.is_tolerated
 
 
-async def _compare_snapshot(records: Records, execution_id: str, commits: Commits, found: list[str]) -> bool:
-    """Compare the stored snapshot with the fold up to its version; tell whether there is one."""
-    snapshot = await records.snapshots.load(records.histories.name(execution_id))
-    if snapshot is None:
-        return False
+def _compared(snapshot: Snapshot, execution_id: str, commits: Commits) -> Iterator[str]:
+    """Compare a stored snapshot with the fold up to its version."""
     there = _fold(execution_id, commits, snapshot.version)
     if there.version != snapshot.version:
-        found.append(f"the stored snapshot is of event {snapshot.version}, which the log does not have")
+        yield f"the stored snapshot is of event {snapshot.version}, which the log does not have"
     elif packed(FOLD, there) != snapshot.body:
-        found.append(f"the stored snapshot of event {snapshot.version} differs from the state folded there")
-    return True
+        yield f"the stored snapshot of event {snapshot.version} differs from the state folded there"

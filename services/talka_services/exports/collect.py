@@ -62,9 +62,12 @@ async def export_execution(
         commits = await log.read(LogName(POOL, "-", pool))
         stored += [commit for commit in commits if _concerns(commit, frozenset(family), workers)]
     events: list[StoredEvent] = [manifest_event(manifest), *map(commit_event, stored)]
-    for name in (LogName(EXECUTION, shard_of(id_, shards), id_) for id_ in family):
+    for id_, commits in family.items():
+        name = LogName(EXECUTION, shard_of(id_, shards), id_)
         snapshot = await snapshots.load(name)
-        events += [snapshot_event(name, snapshot)] if snapshot is not None else []
+        # One that was taken since then is of an event that the file does not have.
+        if snapshot is not None and snapshot.position <= commits[-1].position:
+            events.append(snapshot_event(name, snapshot))
     events += [object_event(claim, await blobs.get(claim)) for claim in claims]
     await asyncio.to_thread(write_archive, path, events)
     return manifest

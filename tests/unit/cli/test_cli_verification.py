@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -21,11 +22,12 @@ from talka_protocols.events import (
     TaskStarted,
     TaskSucceeded,
 )
-from talka_protocols.ports import Snapshot
+from talka_protocols.ports import Snapshot, StoredCommit
 from talka_protocols.subjects import EXECUTION, LogName
 from talka_protocols.workflow import Task
 from talka_services.cli.records import Records
 from talka_services.cli.verification import Verdict, verify_execution
+from talka_services.exports import Archive, export_execution
 from talka_services.memory import MemoryBlobs, MemoryLog, MemorySnapshots
 
 NAME = LogName(EXECUTION, "0", "x")
@@ -63,6 +65,52 @@ async def verdict_of(commits: Sequence[Commit[ExecutionEvent]], snapshot: Snapsh
 async def test_a_true_history_has_no_violations() -> None:
     """What the platform records passes."""
     assert (await verdict_of(history())).violations == ()
+
+
+async def growing() -> Records:
+    """Return records whose owner commits and takes a snapshot the moment that the log has been read."""
+    fold, commits = FOLDS[EXECUTION], history()
+    snapshots = MemorySnapshots()
+
+    class Growing(MemoryLog):
+        async def read(self, log: LogName, after: int = 0) -> Sequence[StoredCommit]:
+            found = await super().read(log, after)
+            if len(found) == len(commits) - 1:
+                last = await self.append(NAME, found[-1].position, encode_commit(commits[-1]), "last")
+                body = packed(fold, apply(fold, fold.initial("x"), commits))
+                await snapshots.save(NAME, Snapshot(last, len(commits), body))
+            return found
+
+    log = Growing()
+    position = 0
+    for number, commit in enumerate(commits[:-1]):
+        position = await log.append(NAME, position, encode_commit(commit), str(number))
+    return Records(log, MemoryBlobs(), snapshots, 1, "default")
+
+
+async def test_a_history_that_grows_while_it_is_verified_passes() -> None:
+    """A snapshot that is newer than what was read of the log is no violation."""
+    records = await growing()
+    assert (await verify_execution(records, "x")).violations == ()
+    assert (await verify_execution(records, "x")).checks == "8 events in 8 commits, the stored snapshot"
+
+
+async def test_a_history_that_grows_while_it_is_exported_passes(tmp_path: Path) -> None:
+    """The file holds no snapshot of an event that it does not have."""
+    records, path = await growing(), tmp_path / "x.talka"
+    await export_execution(
+        "x",
+        path,
+        log=records.log,
+        blobs=records.blobs,
+        snapshots=records.snapshots,
+        namespace="default",
+        shards=1,
+    )
+    with Archive(path) as archive:
+        exported = Records(archive.log, archive.blobs, archive.snapshots, 1, "default", is_live=False)
+        verdict = await verify_execution(exported, "x")
+    assert verdict == Verdict((), "7 events in 7 commits, no stored snapshot")
 
 
 async def test_a_true_snapshot_passes_and_a_changed_one_does_not() -> None:
