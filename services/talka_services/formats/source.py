@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
 from talka_core.validation import CHILD_DEPTH_MAX
 from talka_protocols.errors import WorkflowInvalidError
-from talka_services.formats.places import Place, find_in_json
-from talka_services.formats.yaml_reader import read_yaml, yaml_places
+from talka_services.formats.json_reader import NotJsonError, read_json
+from talka_services.formats.places import find_in_json, find_in_yaml
+from talka_services.formats.yaml_reader import read_yaml
 
 YAML_BYTES_MAX = 32 * 1024 * 1024
 JSON_BYTES_MAX = 128 * 1024 * 1024
@@ -31,7 +31,6 @@ class Source:
         self._text = text
         self._is_json = is_json
         self._included: dict[tuple[str | int, ...], Source] = {}
-        self._places: Place | None = None
 
     @property
     def is_wfformat(self) -> bool:
@@ -75,7 +74,8 @@ class Source:
                 return child.located(
                     WorkflowInvalidError(error.message, hint=error.hint, code=error.code, path=rest)
                 )
-        line, column = self._find(error.path, at_key=error.code in _AT_KEY)
+        find = find_in_json if self._is_json else find_in_yaml
+        line, column = find(self._text, error.path, at_key=error.code in _AT_KEY)
         return WorkflowInvalidError(
             error.message,
             hint=error.hint,
@@ -85,13 +85,6 @@ class Source:
             line=line,
             column=column,
         )
-
-    def _find(self, path: tuple[str | int, ...], *, at_key: bool) -> tuple[int, int]:
-        if self._is_json:
-            return find_in_json(self._text, path, at_key=at_key)
-        if self._places is None:
-            self._places = yaml_places(self._text)
-        return self._places.find(path, at_key=at_key)
 
 
 def _not_included(entry: dict[str, Any], place: tuple[str | int, ...]) -> WorkflowInvalidError:
@@ -153,60 +146,14 @@ def read_text(content: str | bytes, *, file: str | None = None) -> Source:
     is_named_json = bool(file) and str(file).lower().endswith(".json")
     if is_named_json or text.lstrip()[0] == "{":
         try:
-            return Source(text, _as_object(_read_json(text, file), file), file, is_json=True)
-        except _NotJsonError as error:
+            return Source(text, _as_object(read_json(text, file=file), file), file, is_json=True)
+        except NotJsonError:
             # A flow mapping also starts with a brace, so YAML is tried unless the name says JSON.
             if is_named_json:
-                raise error.located from None
+                raise
     if size > YAML_BYTES_MAX:
         raise _too_large(size, YAML_BYTES_MAX, file)
     return Source(text, _as_object(read_yaml(text, file=file), file), file, is_json=False)
-
-
-class _NotJsonError(ValueError):
-    def __init__(self, located: WorkflowInvalidError) -> None:
-        super().__init__(located.message)
-        self.located = located
-
-
-def _read_json(text: str, file: str | None) -> Any:
-    """Decode with the standard library, whose hooks refuse what others drop: repeated keys, NaN."""
-    try:
-        return json.loads(text, object_pairs_hook=_table, parse_constant=_no_constant)
-    except RecursionError:
-        raise _invalid("The file is nested too deeply.", "too_deep", file) from None
-    except json.JSONDecodeError as error:
-        raise _NotJsonError(
-            WorkflowInvalidError(
-                f"This is not JSON: {error.msg}.",
-                hint="Check the commas, brackets and quotes here and just before.",
-                code="not_json",
-                file=file,
-                line=error.lineno,
-                column=error.colno,
-            )
-        ) from None
-    except _RejectedValueError as error:
-        raise _invalid(str(error), "not_json", file) from None
-    except ValueError as error:
-        raise _invalid(f"A number is out of range: {error}.", "not_json", file) from None
-
-
-class _RejectedValueError(ValueError):
-    """JSON that parses but would lose something."""
-
-
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise _RejectedValueError(f"An object has the key {repeated!r} twice.")
-    return table
-
-
-def _no_constant(name: str) -> Any:
-    raise _RejectedValueError(f"It holds {name}, which is not JSON.")
 
 
 def _decoded(content: bytes, file: str | None) -> str:
@@ -243,10 +190,6 @@ def _as_object(value: Any, file: str | None) -> dict[str, Any]:
         line=1,
         column=1,
     )
-
-
-def _invalid(message: str, code: str, file: str | None) -> WorkflowInvalidError:
-    return WorkflowInvalidError(message, code=code, file=file)
 
 
 def _unreadable(message: str, hint: str, file: str) -> WorkflowInvalidError:

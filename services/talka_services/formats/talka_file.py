@@ -11,6 +11,7 @@ import yaml
 
 from talka_core.builder import UNNAMED_ID, derived_id
 from talka_core.dataflow import undetectable
+from talka_core.limits import check_count
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow, WorkflowConfig, WorkflowConstraints
 from talka_services.formats.document import FORMAT_VERSION, DependencyEntry, TaskEntry, WorkflowFile
@@ -29,6 +30,7 @@ def from_document(
     Raises:
         WorkflowInvalidError: An input is wrong, or a field is unknown, missing or of the wrong type.
     """
+    _check_count(document, constraints)
     return _workflow(convert(bind_inputs(document, inputs)), constraints, UNNAMED_ID, {})
 
 
@@ -40,8 +42,16 @@ def open_document(document: Mapping[str, Any], constraints: WorkflowConstraints)
     Raises:
         WorkflowInvalidError: A field is unknown, missing or of the wrong type.
     """
+    _check_count(document, constraints)
     file = convert(document)
     return _workflow(file, constraints, UNNAMED_ID, file.inputs)
+
+
+def _check_count(document: Mapping[str, Any], constraints: WorkflowConstraints) -> None:
+    """Refuse far too many tasks before any of them is looked at."""
+    tasks: object = document.get("tasks")
+    if isinstance(tasks, list):
+        check_count(len(cast("list[object]", tasks)), constraints.max_tasks)
 
 
 def _workflow(

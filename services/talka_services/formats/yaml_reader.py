@@ -15,7 +15,7 @@ from yaml import events
 
 from talka_core.limits import DEPTH_MAX
 from talka_protocols.errors import WorkflowInvalidError
-from talka_services.formats.places import Place
+from talka_services.formats.places import start_of
 
 YAML_DEPTH_MAX = DEPTH_MAX + 8
 ALIASED_VALUES_MAX = 200_000
@@ -43,42 +43,33 @@ def read_yaml(text: str, *, file: str | None = None) -> Any:
         WorkflowInvalidError: It is not YAML, holds several documents, repeats a
             key, or goes beyond the bounds of depth and aliases; with its place.
     """
-    return _Reader(file, keep_places=False).read(text)[0]
-
-
-def yaml_places(text: str) -> Place:
-    """Return where everything stands in ``text``, which ``read_yaml`` has accepted."""
-    return _Reader(None, keep_places=True).read(text)[1]
+    return _Reader(file).read(text)
 
 
 class _Frame:
     """An open list or mapping, with the key that waits for its value."""
 
-    __slots__ = ("anchor", "is_merge", "key", "merged", "place", "start", "value")
+    __slots__ = ("anchor", "is_merge", "key", "merged", "start", "value")
 
-    def __init__(
-        self, value: dict[str, Any] | list[Any], anchor: str | None, start: int, place: Place
-    ) -> None:
+    def __init__(self, value: dict[str, Any] | list[Any], anchor: str | None, start: int) -> None:
         self.value = value
         self.anchor = anchor
         self.start = start
-        self.place = place
         self.key: str | None = None
         self.is_merge = False
         self.merged: list[tuple[Any, events.Event]] = []
 
 
 class _Reader:
-    def __init__(self, file: str | None, *, keep_places: bool) -> None:
+    def __init__(self, file: str | None) -> None:
         self._file = file
-        self._keep_places = keep_places
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._values = 0
         self._aliased = 0
-        self._result: tuple[Any, Place] | None = None
+        self._result: Any = None
 
-    def read(self, text: str) -> tuple[Any, Place]:
+    def read(self, text: str) -> Any:
         documents = 0
         try:
             for event in yaml.parse(text, Loader=yaml.CSafeLoader):
@@ -92,7 +83,7 @@ class _Reader:
             raise self._not_yaml(error) from None
         except yaml.YAMLError as error:
             raise self._not_yaml(error) from None
-        return self._result or (None, Place(1, 1))
+        return self._result
 
     def _take(self, event: events.Event) -> None:
         if isinstance(event, events.CollectionEndEvent):
@@ -121,10 +112,10 @@ class _Reader:
             )
         value: dict[str, Any] | list[Any] = [] if isinstance(event, events.SequenceStartEvent) else {}
         self._values += 1
-        place = self._add(value, event)
+        self._add(value, event)
         if event.anchor:
             self._anchors.pop(event.anchor, None)
-        self._stack.append(_Frame(value, event.anchor, self._values, place))
+        self._stack.append(_Frame(value, event.anchor, self._values))
 
     def _close(self) -> None:
         frame = self._stack.pop()
@@ -142,33 +133,25 @@ class _Reader:
             )
         if event.anchor:
             self._anchors[event.anchor] = (key, 1)
-        if self._keep_places:
-            frame.place.keys[key] = _start(event)
         frame.key = key
         frame.is_merge = key == _MERGE and event.implicit[0]
 
-    def _add(self, value: Any, event: events.Event) -> Place:
-        place = Place(*_start(event))
+    def _add(self, value: Any, event: events.Event) -> None:
         if not self._stack:
-            self._result = (value, place)
-            return place
+            self._result = value
+            return
         frame = self._stack[-1]
         if isinstance(frame.value, list):
-            if self._keep_places:
-                frame.place.parts[len(frame.value)] = place
             frame.value.append(value)
-            return place
+            return
         if frame.key is None:
             raise self._error("A key is not plain text.", event, "Use a word as the key.")
         key, frame.key = frame.key, None
-        if self._keep_places:
-            frame.place.parts[key] = place
         if frame.is_merge:
             # A list of mappings is still empty here, so the merge waits for the end of its own mapping.
             frame.merged.append((value, event))
         else:
             frame.value[key] = value
-        return place
 
     def _merge(self, table: dict[str, Any], value: Any, event: events.Event) -> None:
         sources = cast("list[object]", value if isinstance(value, list) else [value])
@@ -216,7 +199,7 @@ class _Reader:
     def _error(
         self, message: str, event: events.Event, hint: str = "", code: str = "not_yaml"
     ) -> WorkflowInvalidError:
-        line, column = _start(event)
+        line, column = start_of(event)
         return WorkflowInvalidError(message, hint=hint, code=code, file=self._file, line=line, column=column)
 
     def _not_yaml(self, error: yaml.YAMLError) -> WorkflowInvalidError:
@@ -231,9 +214,3 @@ class _Reader:
             line=mark.line + 1 if mark else None,
             column=mark.column + 1 if mark else None,
         )
-
-
-def _start(event: events.Event) -> tuple[int, int]:
-    mark = event.start_mark
-    assert mark is not None
-    return mark.line + 1, mark.column + 1

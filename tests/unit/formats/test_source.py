@@ -29,12 +29,12 @@ def _refusal(content: str | bytes, file: str | None = None) -> WorkflowInvalidEr
         (b"\x7fELF\x00\x01", "w.yaml", "not_text", None),
         (b"a: 1\nb: \xff\n", "w.yaml", "not_text", 2),
         (b'{"a": 1,}', "w.json", "not_json", 1),
-        (b'{"a": 1, "a": 2}', "w.json", "not_json", None),
-        (b'{"a": NaN}', "w.json", "not_json", None),
+        (b'{"a": 1,\n "a": 2}', "w.json", "duplicate_key", 2),
+        (b'{"a": "NaN",\n "b": [-Infinity]}', "w.json", "not_json", 2),
         (b"[1]", "w.json", "wrong_type", 1),
         (b"talka: 1", "w.json", "not_json", 1),
-        (b'{"a":' * 100_000, "w.json", "too_deep", None),
-        (b'{"a": ' + b"9" * 10_000 + b"}", "w.json", "not_json", None),
+        pytest.param(b'{"a":' * 50 + b"\n" + b"[" * 100_000, "w.yaml", "too_deep", 2, id="deep"),
+        pytest.param(b'{"a":\n' + b"9" * 10_000 + b"}", "w.json", "not_json", 2, id="long number"),
     ],
 )
 def test_refused(content: bytes, file: str, code: str, line: int | None) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from talka_protocols.errors import WorkflowInvalidError
-from talka_services.formats.yaml_reader import read_yaml, yaml_places
+from talka_services.formats.places import find_in_yaml
+from talka_services.formats.yaml_reader import read_yaml
 
 
 def _refusal(text: str) -> WorkflowInvalidError:
@@ -94,8 +95,13 @@ def test_alias_bomb() -> None:
 
 def test_places() -> None:
     """Every value and key has its line and column, and an unknown path gives the nearest."""
-    places = yaml_places("talka: 1\ntasks:\n  - id: a\n    retries: x\n")
-    assert places.find(("tasks", 0, "retries")) == (4, 14)
-    assert places.find(("tasks", 0, "retries"), at_key=True) == (4, 5)
-    assert places.find(("tasks", 0, "nothing", "deeper")) == (3, 5)
-    assert places.find(()) == (1, 1)
+    text = "talka: 1\ntasks:\n  - id: a\n    retries: x\n  - [{k: v}, *a]\nname: {x: []}\n"
+    assert find_in_yaml(text, ("tasks", 0, "retries")) == (4, 14)
+    assert find_in_yaml(text, ("tasks", 0, "retries"), at_key=True) == (4, 5)
+    assert find_in_yaml(text, ("tasks", 0, "nothing", "deeper")) == (3, 5)
+    assert find_in_yaml(text, ("tasks", 1, 0, "k")) == (5, 10)
+    assert find_in_yaml(text, ("tasks", 1, 1, "k")) == (5, 14)
+    assert find_in_yaml(text, ("tasks", 9)) == (3, 3)
+    assert find_in_yaml(text, ("name", "x", 0)) == (6, 11)
+    assert find_in_yaml(text, ("name", "y"), at_key=True) == (6, 7)
+    assert find_in_yaml(text, ()) == (1, 1)
