@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from talka_services.cli.logs import configure_logs
 if TYPE_CHECKING:
     from talka_services.client import Orchestrator
     from talka_services.embedded import Durability
+    from talka_services.jetstream.connection import Connection
     from talka_services.service import Node
 
 
@@ -56,6 +57,31 @@ async def reach_node(target: Target, *, create: bool = False) -> AsyncGenerator[
         opened = await Node.open(server.url, namespace=target.namespace, default_shards=EMBEDDED_SHARDS)
         async with opened as node:
             yield node
+
+
+@asynccontextmanager
+async def reach_server(target: Target, *, create: bool = False) -> AsyncGenerator[Connection]:
+    """Connect this process to the server alone: nothing of a namespace is made there.
+
+    Raises:
+        ServerUnavailableError: no server answers at the address.
+        DataDirectoryError: there is no such directory, or it cannot be used.
+    """
+    configure_logs(is_verbose=target.is_verbose, form=target.log_format)
+    from talka_protocols.subjects import Names
+    from talka_services.embedded import EmbeddedServer
+    from talka_services.jetstream.connection import connect
+
+    async with AsyncExitStack() as stack:
+        servers = target.server.split(",") if target.server else []
+        if not servers:
+            if not create:
+                require_directory(target.data_dir)
+            embedded = EmbeddedServer(target.data_dir, running_durability(target.data_dir) or "power")
+            servers = [(await stack.enter_async_context(embedded)).url]
+        connection = await connect(servers, "talka", Names(target.namespace))
+        stack.push_async_callback(connection.close)
+        yield connection
 
 
 def require_directory(data_dir: Path) -> None:
