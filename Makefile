@@ -33,6 +33,7 @@ chaos: .venv/dev
 # Hours on a small machine: more of what `make chaos` does. It says now and then how far it is, and names failing seeds.
 nightly: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 10000 --jobs $$(nproc)
+	.venv/bin/python -m tests.nightly.nodes
 
 bench: .venv/run
 	.venv/bin/talka bench

@@ -1,7 +1,8 @@
 """The platform as real processes that may be killed, frozen and started again.
 
-A `Cluster` is one nats-server and one ``talka service`` process for each
-actor, sharing nothing but the server's address. Nothing of it is modelled.
+A `Cluster` is one nats-server, or several that store together, and one
+``talka service`` process for each actor, sharing nothing but the server's
+address. Nothing of it is modelled.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ READY_S = 30.0
 EXIT_S = 30.0
 POLL_S = 0.01
 NATS = "nats"
+NODES = ("n1", "n2", "n3")
 SERVICES = ("planner", "scheduler", "resource")
 
 CONFIGURATION = """\
@@ -34,6 +36,10 @@ jetstream {{
   max_memory_store: 2GB
   max_file_store: 1GB
 }}
+"""
+NODE = """\
+server_name: "{name}"
+cluster {{ name: talka, listen: "127.0.0.1:{route}", routes: [{routes}] }}
 """
 
 
@@ -137,23 +143,36 @@ class Program:
 
 
 class Cluster:
-    """A nats-server, the three services and any number of workers; the logs are in ``directory``.
+    """Servers, the three services and any number of workers; the logs are in ``directory``.
 
-    ``store`` is where the server keeps its streams.
+    ``store`` is where the server, or each of the ``servers`` in a directory named like it, keeps its
+    streams.
     """
 
-    def __init__(self, directory: Path, *, store: Path | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, store: Path | None = None, servers: Sequence[str] = (NATS,)
+    ) -> None:
         self.directory = directory
         self.store = store or directory / "store"
-        self.port = free_port()
-        self.url = f"nats://127.0.0.1:{self.port}"
+        self.servers = tuple(servers)
         self.programs: dict[str, Program] = {}
-        configuration = directory / "nats.conf"
-        text = CONFIGURATION.format(port=self.port, store=self.store)
-        configuration.write_text(text)
-        self._add(NATS, [str(server_binary()), "-c", str(configuration)], "Server is ready")
+        ports = {name: free_port() for name in servers}
+        self.port = ports[servers[0]]
+        self.url = ",".join(f"nats://127.0.0.1:{port}" for port in ports.values())
+        routes = {name: free_port() for name in servers}
+        for name in servers:
+            text = CONFIGURATION.format(port=ports[name], store=self._store_of(name))
+            if len(servers) > 1:
+                joined = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes.values())
+                text += NODE.format(name=name, route=routes[name], routes=joined)
+            configuration = directory / f"{name}.conf"
+            configuration.write_text(text)
+            self._add(name, [str(server_binary()), "-c", str(configuration)], "Server is ready")
         for name in SERVICES:
             self._add(name, self._talka(name), f"{name} is ready")
+
+    def _store_of(self, server: str) -> Path:
+        return self.store if server == NATS else self.store / server
 
     def __getitem__(self, name: str) -> Program:
         return self.programs[name]
@@ -172,13 +191,13 @@ class Cluster:
     async def start(self, *names: str) -> None:
         """Start these programs, or all of them, the server first, and return when they are ready."""
         chosen = names or tuple(self.programs)
-        if NATS in chosen:
-            self[NATS].start()
-            await self[NATS].ready()
-        others = [self[name] for name in chosen if name != NATS]
-        for program in others:
-            program.start()
-        await asyncio.gather(*(program.ready() for program in others))
+        for wanted in (
+            [self[name] for name in chosen if name in self.servers],
+            [self[name] for name in chosen if name not in self.servers],
+        ):
+            for program in wanted:
+                program.start()
+            await asyncio.gather(*(program.ready() for program in wanted))
 
     def discard(self) -> None:
         """End every process."""
@@ -189,7 +208,7 @@ class Cluster:
         """Return every traceback that a process of ours has logged, under the process's name."""
         found: list[str] = []
         for program in self.programs.values():
-            if program.name != NATS and program.log.exists():
+            if program.name not in self.servers and program.log.exists():
                 text = program.log.read_text(errors="replace")
                 found += [f"{program.name}: {match}" for match in _TRACEBACK.findall(text)]
         return found

@@ -150,6 +150,11 @@ class Connection:
         """Return how large a body may be, headers allowed for."""
         return self.wire.max_payload - HEADER_ALLOWANCE
 
+    @property
+    def is_clustered(self) -> bool:
+        """Tell whether the server is one of several that store together."""
+        return bool(vars(self.nc)["_server_info"].get("cluster"))
+
     def on_reconnected(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call the listener after every reconnect; the returned function stops that."""
         self._reconnected.append(listener)
@@ -282,14 +287,14 @@ async def connect(
 ) -> Connection:
     """Connect to NATS and keep reconnecting for as long as the connection is not closed.
 
-    ``servers`` are URLs, which may carry a user and password or a token
+    ``servers`` are URLs, in one text separated by commas; they may carry a user and password or a token
     (``nats://user:password@host:4222``, ``tls://host``); ``options`` go to
     nats-py as they are (``user_credentials``, ``tls``, ``tls_hostname``).
 
     Raises:
         ServerUnavailableError: no server answered within three seconds, or it refused us.
     """
-    addresses = [servers] if isinstance(servers, str) else list(servers)
+    addresses = servers.split(",") if isinstance(servers, str) else list(servers)
     shown = ", ".join(without_secrets(address) for address in addresses)
     connection = Connection(names or Names(), shown)
     try:

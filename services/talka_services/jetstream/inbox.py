@@ -40,6 +40,7 @@ IN_FLIGHT = 20_000
 INACTIVE_S = 30
 RETRY_S = 0.5
 CLOSE_S = 2.0
+EVICTED_S = 1.0
 SETTINGS = {
     "ack_policy": "all",
     "ack_wait": ACK_WAIT_S * SECOND_NS,
@@ -163,13 +164,20 @@ class _Source:
 
     async def _evict_one(self, name: str) -> None:
         try:
-            info = await call(self._connection, f"CONSUMER.INFO.{self._stream}.{name}")
+            info = await call(self._connection, f"CONSUMER.INFO.{self._stream}.{name}", wait_s=EVICTED_S)
+            self.acknowledged = max(self.acknowledged, info.ack_floor.stream_seq)
+        except ServerUnavailableError as error:
+            # The node of a cluster that had it is gone; what it knew to be settled comes once more.
+            log.info("inbox.floor_unknown", consumer=name, error=str(error))
+        except RefusedError as error:
+            if error.failure.code != NOT_FOUND:
+                raise
+            return
+        try:
             await call(self._connection, f"CONSUMER.DELETE.{self._stream}.{name}")
         except RefusedError as error:
             if error.failure.code != NOT_FOUND:
                 raise
-        else:
-            self.acknowledged = max(self.acknowledged, info.ack_floor.stream_seq)
 
 
 class JetStreamInbox:

@@ -17,10 +17,12 @@ from talka_protocols.errors import CallerError, ServerUnavailableError
 from talka_services.jetstream.api import (
     JETSTREAM_OFF,
     NO_ROOM,
+    NOT_FOUND,
     SECOND_NS,
     STREAM_NAME_IN_USE,
     RefusedError,
     call,
+    pause,
     refused,
 )
 from talka_services.jetstream.connection import Connection
@@ -42,7 +44,12 @@ EVENTS_BYTES = 256 * 1024 * 1024
 TASKLOG_AGE_S = 7 * 24 * 3600
 TASKLOG_BYTES = 192 * 1024 * 1024
 LEASE_MARKER_S = 1
+CREATED_S = 10.0
+READY_S = 3.0
+CAUGHT_UP_S = 20.0
 SNAPSHOTS_KEPT = 2
+CLUSTER_REPLICAS = 3
+"""What is stored on three nodes outlives any one of them."""
 CHECKED = ("storage", "subjects", "max_msgs_per_subject")
 LIMITS = ("max_age", "max_bytes")
 FEATURES = ("allow_msg_schedules", "allow_rollup_hdrs")
@@ -128,8 +135,8 @@ def events_stream(connection: Connection, replicas: int = 1) -> StreamConfig:
     }
 
 
-async def ensure_topology(connection: Connection, replicas: int = 1) -> None:
-    """Make every stream and bucket of the namespace that does not exist yet.
+async def ensure_topology(connection: Connection) -> None:
+    """Make every stream and bucket of the namespace that does not exist yet; in a cluster on three nodes.
 
     Raises:
         ServerUnavailableError: the server is older than 2.12 or runs without JetStream.
@@ -137,6 +144,7 @@ async def ensure_topology(connection: Connection, replicas: int = 1) -> None:
     """
     _check_version(connection)
     await _check_jetstream(connection)
+    replicas = CLUSTER_REPLICAS if connection.is_clustered else 1
     wanted = streams(connection, replicas)
     bounded = [config for config in wanted if config["storage"] == "file" and "max_bytes" in config]
     await asyncio.gather(*(ensure_stream(connection, config) for config in wanted if config not in bounded))
@@ -163,7 +171,8 @@ async def ensure_stream(connection: Connection, config: StreamConfig) -> None:
             return
         if error.failure.err_code != STREAM_NAME_IN_USE:
             raise refused(f"making the stream {name}", error) from error
-        present = await _check_stream(connection, name, config)
+        present = await _present(connection, name)
+        _check_stream(connection, name, config, present)
         await _enable(connection, config, present)
         await _limit_stream(connection, config, present)
 
@@ -190,16 +199,28 @@ async def _enable(connection: Connection, wanted: StreamConfig, present: StreamC
             raise refused(f"changing the stream {wanted['name']}", error) from error
 
 
-async def _check_stream(connection: Connection, name: str, wanted: StreamConfig) -> StreamConfig:
-    """Return how the stream is configured, provided that it is ours."""
-    present = (await call(connection, f"STREAM.INFO.{name}")).config
+async def _present(connection: Connection, name: str) -> StreamConfig:
+    """Return how a stream that exists is configured."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + CREATED_S
+    while True:
+        try:
+            return (await call(connection, f"STREAM.INFO.{name}")).config
+        except RefusedError as error:
+            # In a cluster the name is taken a moment before the stream can be asked about.
+            if error.failure.code != NOT_FOUND or clock() > deadline:
+                raise refused(f"looking at the stream {name}", error) from error
+        await pause(connection, CREATED_S)
+
+
+def _check_stream(connection: Connection, name: str, wanted: StreamConfig, present: StreamConfig) -> None:
+    """Refuse a stream that is not ours."""
     for key in CHECKED:
         if key in wanted and present.get(key) != wanted[key]:
             raise CallerError(
                 f"Stream {name} at {connection.address} has {key} {present.get(key)!r}, not {wanted[key]!r}.",
                 hint="It belongs to something else or another version: use another namespace.",
             )
-    return present
 
 
 def _check_version(connection: Connection) -> None:
@@ -219,8 +240,10 @@ def server_version(client: Client) -> tuple[int, int]:
 
 
 async def _check_jetstream(connection: Connection) -> None:
+    # A node that has just joined a cluster again answers when it has caught up.
+    wait_s = CAUGHT_UP_S if connection.is_clustered else READY_S
     try:
-        await call(connection, "INFO", wait_s=3.0)
+        await call(connection, "INFO", wait_s=wait_s)
     except (RefusedError, ServerUnavailableError) as error:
         if isinstance(error, RefusedError) and error.failure.err_code not in JETSTREAM_OFF:
             raise refused("access to JetStream", error) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from talka_chaos.processes import NATS, Cluster
+from talka_chaos.processes import NODES, Cluster
 from talka_chaos.verifier import Verifier
 
 _alive: list[Cluster] = []
@@ -39,13 +39,13 @@ def _clusters_histories_hold(request: pytest.FixtureRequest, verifier: Verifier)
     """Fail a test after which some history of its cluster does not hold, whether its server runs or not."""
     clusters = [
         request.getfixturevalue(name)
-        for name in ("cluster", "shared_cluster")
+        for name in ("cluster", "shared_cluster", "node_cluster")
         if name in request.fixturenames
     ]
     yield
     for cluster in clusters:
         place = str(cluster.store)
-        is_up = cluster[NATS].is_running
+        is_up = any(cluster[name].is_running for name in cluster.servers)
         looking = verifier.server(cluster.url, place) if is_up else verifier.store(cluster.store)
         assert asyncio.run(looking) == []
 
@@ -67,4 +67,11 @@ def store(tmp_path: Path) -> Path:
 def cluster(tmp_path: Path, store: Path) -> Iterator[Cluster]:
     """A cluster of the test's own. Nothing of it is started."""
     with _living(Cluster(tmp_path, store=store)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def node_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of three servers for all tests of a module. Nothing of it is started."""
+    with _living(Cluster(tmp_path_factory.mktemp("nodes"), servers=NODES)) as cluster:
         yield cluster
