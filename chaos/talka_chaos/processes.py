@@ -181,6 +181,10 @@ class Cluster:
         """Define one of the services again, with these options; it must not have been started."""
         return self._add(name, self._talka(name, *options), f"{name} is ready")
 
+    def add_standby(self, service: str) -> Program:
+        """Define a second process of a service; it is not started yet."""
+        return self._add(f"{service}-2", self._talka(service), f"{service} is ready")
+
     def add_worker(self, worker_id: str, *options: str, name: str = "") -> Program:
         """Define a worker process, named like its id unless told otherwise; it is not started yet."""
         command = self._talka(

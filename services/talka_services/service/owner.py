@@ -23,6 +23,7 @@ from talka_services.runner.journal import StoredJournal
 from talka_services.runner.ports import Ports
 from talka_services.runner.roster import Roster
 from talka_services.runner.states import LeaseLostError
+from talka_services.service.balance import Balance, peer_of
 from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.improver import Improver
 from talka_services.service.liveness import PoolWatch
@@ -32,6 +33,8 @@ from talka_services.telemetry import get_logger
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 5.0
 STOP_S = 2.0
+HANDED_S = 1.0
+"""How long whoever gave an address up leaves it to those that wait for it."""
 
 log = get_logger(__name__)
 
@@ -68,7 +71,15 @@ class Owner:
         self._actors: dict[Address, Actor] = {}
         self._tasks: dict[Address, asyncio.Task[None]] = {}
         self._improver = Improver(ports) if kind is Recipient.PLANNER else None
+        self._balance = Balance(kind.value, self._ids, connection, peer_of(holder), self._hand_over)
+        self._balancing: asyncio.Task[None] | None = None
+        self._handed: set[Address] = set()
         self._is_stopping = False
+
+    @property
+    def owned(self) -> list[str]:
+        """Return the ids of the shards, or the names of the pools, that it owns now."""
+        return [address.id for address in self._actors]
 
     def start(self) -> None:
         """Begin to compete for the addresses."""
@@ -78,10 +89,15 @@ class Owner:
         self._tasks = {
             address: asyncio.create_task(self._keep(address), name=f"own {address}") for address in addresses
         }
+        balancing = self._balance.run(lambda: self.owned)
+        self._balancing = asyncio.create_task(balancing, name=f"balance {self.kind.value}")
 
     async def stop(self) -> None:
         """Finish what is at hand and give every address up."""
         self._is_stopping = True
+        if self._balancing is not None:
+            self._balancing.cancel()
+            await asyncio.wait([self._balancing])
         if self._improver is not None:
             await self._improver.close()
         for address, task in self._tasks.items():
@@ -101,6 +117,12 @@ class Owner:
             # What it still waits for ends with the connection, and its lease by itself.
             log.warning("owner.not_ended", task=task.get_name())
 
+    def _hand_over(self, id_: str) -> None:
+        """Give an address up for another service, which waits for it."""
+        address = Address(self.kind, id_)
+        self._handed.add(address)
+        self._actors[address].stop()
+
     async def _keep(self, address: Address) -> None:
         """Own one address again and again until stopped."""
         backoff_s = BACKOFF_S
@@ -119,7 +141,10 @@ class Owner:
                 log.exception("owner.crashed", address=str(address))
             finally:
                 await self._release(address, lease)
-            if not self._is_stopping:
+            if address in self._handed:
+                self._handed.discard(address)
+                await asyncio.sleep(HANDED_S)
+            elif not self._is_stopping:
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(BACKOFF_MAX_S, 2 * backoff_s)
 
