@@ -265,7 +265,7 @@ def _returned(pool: Pool, event: e.SharedReturned, where: Where) -> Iterator[Fin
         yield Kind.FREED_TWICE, f"What fence {event.fence} held back comes back, and was not held back."
         return
     passed = where.at - held.at
-    if passed < held.after_ms:
+    if passed < held.after_ms and not event.is_ended:
         yield (
             Kind.RETURNED_EARLY,
             f"What fence {event.fence} held back comes back after {passed} ms, and {held.after_ms} are due.",
