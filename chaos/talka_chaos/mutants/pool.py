@@ -189,6 +189,26 @@ def quotas_ignored() -> AbstractContextManager[Any]:
     return patch.object(granting, "has_room", has_room)
 
 
+def weights_ignored() -> AbstractContextManager[Any]:
+    """Every tenant is due as much of the pool as any other."""
+    fairness = import_module("talka_core.resource.fairness")
+    real: Callable[..., float] = fairness.share_of
+
+    def share_of(state: PoolRecord, tenant: str, whole: Any) -> float:
+        return real(state, tenant, whole) * state.weights.get(tenant, 1.0)
+
+    return patch.object(fairness, "share_of", share_of)
+
+
+def shares_ignored() -> AbstractContextManager[Any]:
+    """The best rank is granted first, whatever its tenant has already."""
+
+    def of(_self: Any, _tenant: str) -> float:
+        return 0.0
+
+    return patch.object(import_module("talka_core.resource.fairness").Shares, "of", of)
+
+
 def lost_grants_counted() -> AbstractContextManager[Any]:
     """A tenant goes on having what stood on a worker that is gone."""
     evolve = import_module("talka_core.resource.evolve")
@@ -237,6 +257,8 @@ POOL_MUTANTS = (
     reservation_never_used_up,
     gangs_in_part,
     quotas_ignored,
+    weights_ignored,
+    shares_ignored,
     lost_grants_counted,
     breaker_lets_hand_on,
     breaker_never_closes,
