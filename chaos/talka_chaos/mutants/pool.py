@@ -102,19 +102,24 @@ def rate_returned_early() -> AbstractContextManager[Any]:
     return patch.object(import_module("talka_core.resource.shared"), "is_rate", is_rate)
 
 
-def _arrival(head: tuple[Any, bool, int, str]) -> int:
-    return head[2]
+def _arrival(head: tuple[Any, int, str]) -> int:
+    return head[1]
 
 
 def arrival_order() -> AbstractContextManager[Any]:
     """Requests that arrived together are granted in the order of their messages, whatever their ranks."""
     real = granting.lines_of
+    lines_module = import_module("talka_core.resource.lines")
 
     def lines(state: PoolRecord, asked: Any, *, is_opened: bool) -> Any:
         found = real(state, asked, is_opened=is_opened)
-        for line in found:
+        for line in found.lines.values():
             line.fresh = sorted(line.fresh or (), key=_arrival, reverse=True)
-            line.head = granting.next_of(state, line) or line.head
+        found.heads.clear()
+        for line in found.lines.values():
+            head = lines_module.next_of(state, line)
+            tenant = lines_module.request_of(state, asked, head).terms.tenant
+            found.heads.setdefault(tenant, []).append(head)
         return found
 
     return patch.object(granting, "lines_of", lines)
