@@ -70,8 +70,9 @@ def take(state: PoolRecord, shared: Amounts, sign: int = 1) -> None:
 def hold_back(state: PoolRecord, grant: Grant, lease_ms: int, at: int) -> None:
     """Keep a lost grant's pool-wide amounts as used until its worker, or its client, has surely stopped."""
     if grant.shared:
-        user = () if grant.holder.client_id else (grant.worker_id, grant.incarnation)
-        state.held_back[str(grant.fence)] = HeldBack(grant.shared, lease_ms, at + lease_ms, *user)
+        user, incarnation = ("", 0) if grant.holder.client_id else (grant.worker_id, grant.incarnation)
+        held = HeldBack(grant.shared, lease_ms, at + lease_ms, user, incarnation)
+        state.held_back[str(grant.fence)] = held
 
 
 def held_by(state: PoolRecord, worker_id: str, incarnation: int) -> list[int]:
