@@ -55,7 +55,7 @@ def test_a_lost_licence_comes_back_by_its_lease() -> None:
 def test_a_lost_licence_comes_back_when_its_worker_is_known_to_have_ended(
     client_id: str, found: list[Kind]
 ) -> None:
-    """The end of a worker's process shortens its lease, and says nothing of what a client does with a licence."""
+    """The end of a worker's process shortens its lease, and says nothing of a client that uses a licence."""
     ledger = Ledger()
     holder = Holder(client_id=client_id) if client_id else Holder("x", "a", 1)
     ledger.tell(X, e.TaskQueued("a", 1))
