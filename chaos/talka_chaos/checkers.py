@@ -11,6 +11,7 @@ from talka_chaos.baselines import adoption_findings
 from talka_chaos.breakers import breaker_findings
 from talka_chaos.control import cancellations, failures, groups, pauses
 from talka_chaos.events import Occasions, event_unrest, trigger_findings
+from talka_chaos.fairness import fairness_findings
 from talka_chaos.forks import cascade_findings, fork_findings
 from talka_chaos.gangs import gang_findings
 from talka_chaos.invariants import check_pool, check_strays
@@ -88,6 +89,7 @@ def findings(world: World) -> Iterator[str]:
                 yield from breaker_findings(log, commits)
                 yield from scaling_findings(log, commits)
                 yield from quota_findings(log, commits)
+                yield from fairness_findings(log, commits)
                 yield from gang_findings(log, commits)
                 yield from preemption_findings(log, commits)
             if log.kind == SCHEDULE:

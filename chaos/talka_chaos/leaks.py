@@ -200,7 +200,8 @@ def one_for_two(history: History) -> History | None:
 
 def back_before_its_time(history: History) -> History | None:
     """The pool grants a lost worker's licence before the worker has surely stopped."""
-    returned = {event.fence for _, event in _places(history, e.SharedReturned) if not event.is_rate}
+    returns = [event for _, event in _places(history, e.SharedReturned)]
+    returned = {event.fence for event in returns if not event.is_rate and not event.is_ended}
     fences = {event.allocation_id: event.fence for _, event in _places(history, e.AllocationGranted)}
     for place, event in _places(history, e.AllocationRevoked):
         if event.lease_ms and fences[event.allocation_id] in returned:

@@ -35,7 +35,7 @@ from talka_chaos.ports import SimLeases
 from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.scaling import ScalerProcess, drawn_scaling
 from talka_chaos.swarm import Faults
-from talka_chaos.tenancy import drawn_division, with_tenants
+from talka_chaos.tenancy import drawn_division, with_rivals, with_tenants
 from talka_chaos.timetable import drawn_schedules, drawn_wishes, released
 from talka_chaos.trouble import dawdling, forced_cancels, with_trouble
 from talka_chaos.urgent import with_deadlines
@@ -125,7 +125,7 @@ class Simulation:
         labelled = with_labels(self.seed, with_keys(self.seed, drawn))
         ganged = with_gangs(self.seed, with_tenants(self.seed, labelled))
         undoable = with_more_undoable(self.seed, with_bookings(self.seed, ganged))
-        return with_deadlines(self.seed, with_trouble(self.seed, undoable))
+        return with_rivals(self.seed, with_deadlines(self.seed, with_trouble(self.seed, undoable)))
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:

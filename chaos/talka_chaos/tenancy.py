@@ -19,9 +19,12 @@ from talka_protocols import events as e
 from talka_protocols.commit import Commit
 from talka_protocols.events import Terms
 from talka_protocols.subjects import LogName
-from talka_protocols.workflow import Workflow
+from talka_protocols.workflow import ResourceRequirements, Task, Workflow, WorkflowConfig
 
 SHARE = 0.35
+RIVALRY = 0.04
+RIVALS = ("a", "b")
+RIVAL_TASKS = 8
 TENANTS = ("default", "a", "b")
 
 
@@ -34,6 +37,8 @@ class Division(Struct, frozen=True):
 
 def drawn_division(seed: int) -> Division:
     """Return the quotas and weights of one seed; nothing else of the seed changes."""
+    if _has_rivals(seed):
+        return Division(weights={"b": 3.0})
     random = Random(f"division {seed}")  # noqa: S311  (the same for the same seed is the point)
     if random.random() >= SHARE:
         return Division()
@@ -48,6 +53,28 @@ def with_tenants(seed: int, workflows: Sequence[Workflow]) -> list[Workflow]:
     if random.random() >= SHARE:
         return list(workflows)
     return [_owned(random, workflow) for workflow in workflows]
+
+
+def with_rivals(seed: int, workflows: Sequence[Workflow]) -> list[Workflow]:
+    """Add, for a few seeds, two tenants that want the same at the same time, so that turns matter."""
+    if not _has_rivals(seed):
+        return list(workflows)
+    random = Random(f"rivals {seed}")  # noqa: S311
+    tasks = tuple(
+        Task(
+            f"t{number}",
+            AGENT_TYPE,
+            resources=ResourceRequirements(cpu_cores=1.0),
+            estimated_seconds=round(random.uniform(0.2, 3.0), 3),
+        )
+        for number in range(RIVAL_TASKS)
+    )
+    rivals = [Workflow(f"rival-{of}", "rival", tasks, (), WorkflowConfig(tenant=of)) for of in RIVALS]
+    return [*workflows, *rivals]
+
+
+def _has_rivals(seed: int) -> bool:
+    return Random(f"rivalry {seed}").random() < RIVALRY  # noqa: S311
 
 
 def _owned(random: Random, workflow: Workflow) -> Workflow:

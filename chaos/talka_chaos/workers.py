@@ -16,6 +16,7 @@ from talka_chaos.labelled import label_faults, offer_of
 from talka_chaos.ports import SimLeases
 from talka_chaos.runs import failure_of
 from talka_chaos.trouble import give_trouble, pass_time, resist
+from talka_chaos.witnesses import Witness
 from talka_chaos.world import World
 from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Stop
 from talka_core.resource.state import thousandths
@@ -141,6 +142,7 @@ class WorkerProcess(Process):
     ) -> None:
         super().__init__(worker_id, world, leases, sizes)
         self._offer = offer_of(POOL_ID, worker_id, 8, cores)
+        self.witness = Witness(worker_id, POOL_ID, world)
 
     def offer_elastically(self) -> None:
         """Offer what may be drained when fewer workers are wanted."""
@@ -148,7 +150,10 @@ class WorkerProcess(Process):
 
     async def live(self) -> None:
         """Live one process's life."""
-        await WorkerLife(self, self._offer).live()
+        try:
+            await WorkerLife(self, self._offer).live()
+        finally:
+            self.witness.see_the_end()
 
 
 class WorkerLife:
@@ -156,6 +161,7 @@ class WorkerLife:
 
     def __init__(self, process: WorkerProcess, offer: RegisterWorker) -> None:
         self.world = process.world
+        self._witness = process.witness
         self._ports = ports = process.ports()
         self._id = offer.worker_id
         self._name = LogName(WORKER, "-", self._id)
@@ -219,6 +225,7 @@ class WorkerLife:
         body = encode_commit(commit)
         after = stored[-1].position if stored else 0
         await self._ports.log.append(self._name, after, body, commit_id(self._name, commit.version, 0, body))
+        self._witness.expect(incarnation)
         self._actor.epoch = incarnation
         self._contact.begin(self.world.now_s())
         self._actor.tell(Enlisted(self._id, incarnation))

@@ -36,6 +36,7 @@ class World:
     """What all processes share, and the only source of chance."""
 
     def __init__(self, seed: int, faults: Faults | None = None) -> None:
+        self.seed = seed
         self.random = Random(seed)  # noqa: S311  (faults are no secret)
         self.faults = faults or draw(self.random)
         self.names = Names("sim")

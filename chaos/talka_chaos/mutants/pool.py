@@ -102,19 +102,24 @@ def rate_returned_early() -> AbstractContextManager[Any]:
     return patch.object(import_module("talka_core.resource.shared"), "is_rate", is_rate)
 
 
-def _arrival(head: tuple[Any, bool, int, str]) -> int:
-    return head[2]
+def _arrival(head: tuple[Any, int, str]) -> int:
+    return head[1]
 
 
 def arrival_order() -> AbstractContextManager[Any]:
     """Requests that arrived together are granted in the order of their messages, whatever their ranks."""
     real = granting.lines_of
+    lines_module = import_module("talka_core.resource.lines")
 
     def lines(state: PoolRecord, asked: Any, *, is_opened: bool) -> Any:
         found = real(state, asked, is_opened=is_opened)
-        for line in found:
+        for line in found.lines.values():
             line.fresh = sorted(line.fresh or (), key=_arrival, reverse=True)
-            line.head = granting.next_of(state, line) or line.head
+        found.heads.clear()
+        for line in found.lines.values():
+            head = lines_module.next_of(state, line)
+            tenant = lines_module.request_of(state, asked, head).terms.tenant
+            found.heads.setdefault(tenant, []).append(head)
         return found
 
     return patch.object(granting, "lines_of", lines)
@@ -189,6 +194,26 @@ def quotas_ignored() -> AbstractContextManager[Any]:
     return patch.object(granting, "has_room", has_room)
 
 
+def weights_ignored() -> AbstractContextManager[Any]:
+    """Every tenant is due as much of the pool as any other."""
+    fairness = import_module("talka_core.resource.fairness")
+    real: Callable[..., float] = fairness.share_of
+
+    def share_of(state: PoolRecord, tenant: str, whole: Any) -> float:
+        return real(state, tenant, whole) * state.weights.get(tenant, 1.0)
+
+    return patch.object(fairness, "share_of", share_of)
+
+
+def shares_ignored() -> AbstractContextManager[Any]:
+    """The best rank is granted first, whatever its tenant has already."""
+
+    def of(_self: Any, _tenant: str) -> float:
+        return 0.0
+
+    return patch.object(import_module("talka_core.resource.fairness").Shares, "of", of)
+
+
 def lost_grants_counted() -> AbstractContextManager[Any]:
     """A tenant goes on having what stood on a worker that is gone."""
     evolve = import_module("talka_core.resource.evolve")
@@ -237,6 +262,8 @@ POOL_MUTANTS = (
     reservation_never_used_up,
     gangs_in_part,
     quotas_ignored,
+    weights_ignored,
+    shares_ignored,
     lost_grants_counted,
     breaker_lets_hand_on,
     breaker_never_closes,

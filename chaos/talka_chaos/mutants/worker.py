@@ -11,7 +11,7 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from talka_chaos.mutants.planting import behaving
-from talka_chaos.workers import WorkerLife
+from talka_chaos.workers import WorkerLife, WorkerProcess
 from talka_core.behaviour import Send
 from talka_core.worker import WorkerRecord
 from talka_protocols.messages import AttemptEnded, AttemptFinished, Recipient, StartTask
@@ -77,7 +77,19 @@ def early_stop_unreported() -> AbstractContextManager[Any]:
     return patch.object(Launcher, "_never_began", never_began)
 
 
+def witness_speaks_too_early() -> AbstractContextManager[Any]:
+    """A witness takes a worker that begins to die for one of which nothing is left."""
+    real = WorkerProcess.crash
+
+    def crash(self: WorkerProcess) -> None:
+        self.witness.see_the_end()
+        real(self)
+
+    return patch.object(WorkerProcess, "crash", crash)
+
+
 WORKER_MUTANTS = (
+    witness_speaks_too_early,
     stale_start_accepted,
     attempts_forgotten,
     reports_sent_once,

@@ -33,11 +33,15 @@ class Allocation(Struct):
 
 
 class HeldBack(Struct, frozen=True):
-    """What comes back of a whole pool by time alone, not before ``after_ms`` have passed since ``at``."""
+    """What comes back of a whole pool not before ``after_ms`` have passed since ``at``.
+
+    What a ``worker`` used comes back sooner where its end is known; a client or a rate has none.
+    """
 
     amounts: Thousandths
     at: int
     after_ms: int
+    worker: str = ""
 
 
 class Reservation(Struct, frozen=True):

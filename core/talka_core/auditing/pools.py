@@ -196,7 +196,8 @@ def _revoked(
     if book.only:
         _return(pool, allocation.share.amounts)
     elif allocation.share.amounts:
-        held = HeldBack(allocation.share.amounts, where.at, event.lease_ms)
+        user = "" if allocation.client_id else allocation.worker[0]
+        held = HeldBack(allocation.share.amounts, where.at, event.lease_ms, user)
         pool.held_back[allocation.fence, False] = held
     settle(book, Kind.STRANDED, allocation_id)
     sentence = f"{allocation_id} was revoked in pool {name}"
@@ -265,7 +266,7 @@ def _returned(pool: Pool, event: e.SharedReturned, where: Where) -> Iterator[Fin
         yield Kind.FREED_TWICE, f"What fence {event.fence} held back comes back, and was not held back."
         return
     passed = where.at - held.at
-    if passed < held.after_ms:
+    if passed < held.after_ms and not (event.is_ended and held.worker):
         yield (
             Kind.RETURNED_EARLY,
             f"What fence {event.fence} held back comes back after {passed} ms, and {held.after_ms} are due.",

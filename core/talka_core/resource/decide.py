@@ -19,6 +19,7 @@ from talka_core.resource.lines import Asked
 from talka_core.resource.placement import fits, need_of, place
 from talka_core.resource.preemption import THREAT
 from talka_core.resource.scaling import SCALING
+from talka_core.resource.shared import held_by
 from talka_core.resource.state import (
     HELD_BACK_MS,
     Grant,
@@ -177,6 +178,9 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
                 yield from _withdraw_permits_on(state, message.worker_id)
         case WorkerLeft():
             yield from _lose(state, message.worker_id, message.incarnation, message.reason)
+            if message.is_ended:
+                for fence in held_by(state, message.worker_id, message.incarnation):
+                    yield SharedReturned(fence, is_ended=True)
         case ClientLeft():
             yield from _client_left(state, message.client_id)
         case ScalePool():

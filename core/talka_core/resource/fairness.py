@@ -8,15 +8,15 @@ tenant wants anything nothing is computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from heapq import heapify, heappop, heapreplace
 
 from talka_core.resource.accounts import TENANT, accounts_of, used_by
 from talka_core.resource.state import Amounts, PoolRecord, plain, thousandths
 from talka_protocols.workflow import TenantShare
 
-Head = tuple[tuple[float, ...], bool, int, str]
-"""Rank, whether it has just asked, order of arrival, allocation id: the smallest goes first."""
+Head = tuple[tuple[float, ...], int, str]
+"""Rank, order of arrival, allocation id: the smallest goes first."""
 
 
 class Shares:
@@ -65,47 +65,29 @@ def tenants_of(state: PoolRecord) -> dict[str, TenantShare]:
 
 
 class Turns:
-    """The best requests of the lines in a round, by tenant; ``number`` is a line's."""
+    """The best request of each line in a round, by tenant; the lists of them are taken over."""
 
-    def __init__(self, shares: Shares, heads: Iterable[tuple[str, Head, int]]) -> None:
+    def __init__(self, shares: Shares, heads: dict[str, list[Head]]) -> None:
         self._shares = shares
-        self._lines: dict[str, list[tuple[Head, int]]] = {}
-        for tenant, head, number in heads:
-            self._lines.setdefault(tenant, []).append((head, number))
-        for lines in self._lines.values():
-            heapify(lines)
-        self._tenants = [(shares.of(tenant), lines[0], tenant) for tenant, lines in self._lines.items()]
+        self._heads = heads
+        for each in heads.values():
+            heapify(each)
+        self._tenants = [(shares.of(tenant), each[0], tenant) for tenant, each in heads.items()]
         heapify(self._tenants)
 
-    def best(self) -> tuple[Head, int] | None:
-        """Return the request whose turn it is, and its line."""
+    def best(self) -> Head | None:
+        """Return the request whose turn it is."""
         return self._tenants[0][1] if self._tenants else None
 
     def follow(self, head: Head | None) -> None:
         """Put the next of its line in place of the request whose turn it was, or close the line."""
-        _, (_, number), tenant = self._tenants[0]
-        lines = self._lines[tenant]
+        tenant = self._tenants[0][2]
+        heads = self._heads[tenant]
         if head is None:
-            heappop(lines)
+            heappop(heads)
         else:
-            heapreplace(lines, (head, number))
-        if lines:
-            heapreplace(self._tenants, (self._shares.of(tenant), lines[0], tenant))
+            heapreplace(heads, head)
+        if heads:
+            heapreplace(self._tenants, (self._shares.of(tenant), heads[0], tenant))
         else:
             heappop(self._tenants)
-
-    def open(self) -> Iterator[tuple[Head, int]]:
-        """Yield the best request of each line, and the line."""
-        for _, _, tenant in self._tenants:
-            yield from self._lines[tenant]
-
-    def keep(self, is_kept: Callable[[int], bool]) -> None:
-        """Close all lines but those that are kept."""
-        kept: list[tuple[float, tuple[Head, int], str]] = []
-        for share, _, tenant in self._tenants:
-            lines = self._lines[tenant] = [line for line in self._lines[tenant] if is_kept(line[1])]
-            heapify(lines)
-            if lines:
-                kept.append((share, lines[0], tenant))
-        heapify(kept)
-        self._tenants = kept

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from heapq import heapify, heappop
+from operator import attrgetter
 
 from talka_core.resource import breaker, gangs
 from talka_core.resource.accounts import has_room
 from talka_core.resource.backfill import Backfill
-from talka_core.resource.fairness import Shares, Turns
-from talka_core.resource.lines import Asked, Line, lines_of, need_of_line, next_of, take_fresh
+from talka_core.resource.fairness import Shares
+from talka_core.resource.lines import Asked, Line, Lines, lines_of
 from talka_core.resource.narrowing import Narrowing
 from talka_core.resource.placement import Need, need_of, place
 from talka_core.resource.state import HANDS, HANDS_MS, PoolRecord, Request, queued
@@ -28,6 +29,7 @@ from talka_protocols.events import (
     PoolEvent,
 )
 
+_execution_of = attrgetter("holder.execution_id")
 Step = tuple[int, PoolEvent]
 """An event with the place of the message that led to it."""
 
@@ -39,7 +41,7 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     to, or None when nothing was freed: then none of them can have come to fit.
     """
     lines = lines_of(state, asked, is_opened=cause is not None)
-    if any(not line.is_short for line in lines):
+    if lines.lines:
         yield from _grant_in_turn(state, asked, lines, cause, now_ms)
     for allocation_id, (by, request) in asked.items():
         for event in _queue(state, allocation_id, request):
@@ -47,59 +49,57 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
 
 
 def _grant_in_turn(
-    state: PoolRecord, asked: Asked, lines: list[Line], cause: int | None, now_ms: int
+    state: PoolRecord, asked: Asked, lines: Lines, cause: int | None, now_ms: int
 ) -> Iterator[Step]:
     """Yield the grants of one round, in which something may fit."""
-    present = Counter(state.waiting[queue[0][2]].holder.execution_id for queue in state.queues.values())
+    present = _present(state)
     shares = Shares(state, _wanting(state, lines, is_opened=cause is not None))
-    turns = Turns(shares, ((line.first.terms.tenant, line.head, at) for at, line in enumerate(lines)))
     backfill = Backfill(state, shares, now_ms)
     if cause is None and asked:
         _block_best(state, shares, backfill)
-    narrowing = Narrowing(lines, turns, backfill)
-    while narrowing.hopeful and (turn := turns.best()):
-        (_, is_fresh, _, allocation_id), number = turn
-        line = lines[number]
-        request = asked[allocation_id][1] if is_fresh else state.waiting[allocation_id]
-        if narrowing.closes(state, asked, request):
-            continue
-        if request.terms.gang:
+    narrowing = Narrowing(state, asked, lines, shares, backfill)
+    while turn := narrowing.best():
+        (_, _, allocation_id), request, line = turn
+        if line is not None and request.terms.gang:
             yield from _grant_gang(state, asked, line, present, backfill, cause)
-            turns.follow(None)
-            narrowing.closed(line)
+            narrowing.close(line)
             continue
-        need = need_of_line(state, line)
+        need = _need(state, request, line)
         avoided = backfill.avoided(request, need)
         is_let = has_room(state, request)
         worker_id = None
-        if is_let and not line.is_short:
+        if is_let and line is not None:
             worker_id = place(state, need, request.affinity, avoided)
-        if worker_id is None:
+        if line is None or worker_id is None:
             if is_let and _is_short(state, request, need):
                 backfill.blocked(request, need)
-            turns.follow(None)
-            narrowing.closed(line)
+            narrowing.close(line)
             continue
         backfill.granted(request, need, worker_id)
-        if is_fresh:
-            by, _ = asked.pop(allocation_id)
-            take_fresh(line)
-        else:
-            by = cause or 0
+        is_fresh = allocation_id in asked
+        by = asked.pop(allocation_id)[0] if is_fresh else cause or 0
+        if is_fresh and line.fresh:
+            line.fresh.pop()
         yield by, granted(state, allocation_id, request, worker_id, present, now_ms)
         if not is_fresh:
             _move_up(present, request, _queue_head(state, line.shape))
-        following = next_of(state, line)
-        turns.follow(following)
-        if following is None:
-            narrowing.closed(line)
+        narrowing.follow(line)
+
+
+def _need(state: PoolRecord, request: Request, line: Line | None) -> Need:
+    """Return what the request takes, which all of its line do."""
+    if line is None:
+        return need_of(state, request.agent_type, request.amounts)
+    if line.need is None:
+        line.need = need_of(state, request.agent_type, request.amounts)
+    return line.need
 
 
 def _grant_gang(
     state: PoolRecord, asked: Asked, line: Line, present: Counter[str], backfill: Backfill, cause: int | None
 ) -> Iterator[Step]:
     """Grant all members of a gang in one fact, if all have asked and all fit; nothing otherwise."""
-    names = [at[2] for at in state.queues.get(line.shape, ())] + [head[3] for head in line.fresh or ()]
+    names = [at[2] for at in state.queues.get(line.shape, ())] + [head[2] for head in line.fresh or ()]
     members = gangs.members_of(state, names, {name: asked[name][1] for name in names if name in asked})
     if not members or not gangs.may_start(state, members):
         return
@@ -121,9 +121,15 @@ def _grant_gang(
     yield max(places, default=cause or 0), GangGranted(members[0][0].terms.gang, tuple(grants))
 
 
-def _wanting(state: PoolRecord, lines: list[Line], *, is_opened: bool) -> Iterator[str]:
+def _present(state: PoolRecord) -> Counter[str]:
+    """Return of how many shapes each execution has the best request that waits."""
+    first = (state.waiting[queue[0][2]] for queue in state.queues.values())
+    return Counter(map(_execution_of, first))
+
+
+def _wanting(state: PoolRecord, lines: Lines, *, is_opened: bool) -> Iterator[str]:
     """Yield the tenants that want something in this round, those that wait included."""
-    yield from {line.first.terms.tenant for line in lines}
+    yield from lines.heads
     if not is_opened:
         yield from (state.waiting[queue[0][2]].terms.tenant for queue in state.queues.values())
 

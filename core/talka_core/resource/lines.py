@@ -15,66 +15,95 @@ from msgspec import Struct
 from talka_core.keys import is_keyed
 from talka_core.resource import labels
 from talka_core.resource.fairness import Head
-from talka_core.resource.placement import Need, need_of
+from talka_core.resource.placement import Need
 from talka_core.resource.shared import free_of
 from talka_core.resource.state import SLOTS, Amounts, PoolRecord, Request
 from talka_protocols.events import ANYWHERE, ORDINARY
 
 Asked = dict[str, tuple[int, Request]]
 """Requests that are not recorded yet, with the place of the message of each, by allocation id."""
+FRESH = 1 << 62
+"""Who has just asked comes after all that arrived before with the same rank."""
 COMPARED = 8
 """With how many workers' free amounts a request is compared; with more, only with the largest of each."""
 
 
 class Line(Struct, gc=False):
-    """The requests of one shape; ``fresh`` are those that have just asked, the best last.
+    """The requests of one shape that may be granted in a round.
 
-    One that ``is_short`` can get nothing in this round. ``first`` is the best as the round begins,
-    and ``need`` what each takes, once it was asked for.
+    ``fresh`` are those that have just asked, the best last;
+    ``need`` is what each takes, once it was asked for.
     """
 
     shape: str
-    first: Request
-    head: Head
-    is_short: bool
     fresh: list[Head] | None = None
     need: Need | None = None
 
 
-def lines_of(state: PoolRecord, asked: Asked, *, is_opened: bool) -> list[Line]:
-    """Return a line for each shape of which a request might be granted now.
+class Lines(Struct, gc=False):
+    """Who takes part in a round: the best request of each shape by tenant, and the lines that may get some.
+
+    All other shapes are short, and can get nothing in this round: ``short`` are the executions of their best.
+    """
+
+    heads: dict[str, list[Head]]
+    lines: dict[str, Line]
+    short: set[str]
+
+
+def lines_of(state: PoolRecord, asked: Asked, *, is_opened: bool) -> Lines:
+    """Return the shapes of which a request might be granted now.
 
     Where nothing was freed (not ``is_opened``) that is none of which others wait.
     """
-    lines: dict[str, Line] = {}
-    is_short = shortness(state)
-    waiting = state.waiting
-    for shape, queue in state.queues.items() if is_opened else ():
-        rank, arrival, allocation_id = queue[0]
-        request = waiting[allocation_id]
-        lines[shape] = Line(shape, request, (rank, False, arrival, allocation_id), is_short(request))
-    touched: dict[str, list[Head]] = {}
+    heads: dict[str, Head] = {}
+    if is_opened:
+        heads = {shape: queue[0] for shape, queue in state.queues.items()}
+    fresh = _fresh(state, asked, is_opened=is_opened)
+    for shape, ones in fresh.items():
+        heads[shape] = min(heads.get(shape, ones[-1]), ones[-1])
+    waiting, is_short = state.waiting, shortness(state)
+    found = Lines({}, {}, set())
+    by_tenant, lines, short = found.heads, found.lines, found.short
+    for shape, head in heads.items():
+        allocation_id = head[2]
+        request = asked[allocation_id][1] if allocation_id in asked else waiting[allocation_id]
+        if is_short(request):
+            short.add(request.holder.execution_id)
+        else:
+            lines[shape] = Line(shape, fresh.get(shape))
+        tenant = request.terms.tenant
+        if tenant in by_tenant:
+            by_tenant[tenant].append(head)
+        else:
+            by_tenant[tenant] = [head]
+    return found
+
+
+def _fresh(state: PoolRecord, asked: Asked, *, is_opened: bool) -> dict[str, list[Head]]:
+    """Return those that have just asked by their shape, the best last."""
+    found: dict[str, list[Head]] = {}
     for allocation_id, (position, request) in asked.items():
-        shape = request.shape
-        if not is_opened and shape in state.queues and not request.terms.gang:
-            continue
-        head = (request.rank, True, position, allocation_id)
-        line = lines.get(shape)
-        if line is None:
-            line = lines[shape] = Line(shape, request, head, is_short(request))
-        elif head < line.head:
-            line.first, line.head = request, head
-        touched.setdefault(shape, []).append(head)
-    for shape, heads in touched.items():
-        lines[shape].fresh = sorted(heads, reverse=True)
-    return list(lines.values())
+        if is_opened or request.terms.gang or request.shape not in state.queues:
+            head = (request.rank, FRESH + position, allocation_id)
+            found.setdefault(request.shape, []).append(head)
+    for heads in found.values():
+        heads.sort(reverse=True)
+    return found
 
 
-def need_of_line(state: PoolRecord, line: Line) -> Need:
-    """Return what every request of the line takes."""
-    if line.need is None:
-        line.need = need_of(state, line.first.agent_type, line.first.amounts)
-    return line.need
+def best_of(state: PoolRecord, asked: Asked, line: Line) -> Request:
+    """Return the best request of a line now, which must have one."""
+    if not line.fresh:
+        return state.waiting[state.queues[line.shape][0][2]]
+    head = next_of(state, line)
+    assert head is not None, "a line without requests is closed"
+    return request_of(state, asked, head)
+
+
+def request_of(state: PoolRecord, asked: Asked, head: Head) -> Request:
+    """Return the request itself."""
+    return asked[head[2]][1] if head[2] in asked else state.waiting[head[2]]
 
 
 def next_of(state: PoolRecord, line: Line) -> Head | None:
@@ -82,15 +111,7 @@ def next_of(state: PoolRecord, line: Line) -> Head | None:
     queue = state.queues.get(line.shape)
     if not queue:
         return line.fresh[-1] if line.fresh else None
-    rank, arrival, allocation_id = queue[0]
-    waiting = (rank, False, arrival, allocation_id)
-    return min(waiting, line.fresh[-1]) if line.fresh else waiting
-
-
-def take_fresh(line: Line) -> None:
-    """Take the best that has just asked off the line."""
-    if line.fresh:
-        line.fresh.pop()
+    return min(queue[0], line.fresh[-1]) if line.fresh else queue[0]
 
 
 def shortness(state: PoolRecord, held: Mapping[str, Amounts] = {}) -> Callable[[Request], bool]:
@@ -99,7 +120,7 @@ def shortness(state: PoolRecord, held: Mapping[str, Amounts] = {}) -> Callable[[
     It errs on one side only: what it passes may still not fit. Members of a gang are always passed.
     ``held`` is how much at most may be taken of some workers.
     """
-    known: dict[object, list[Amounts]] = {}
+    known: dict[object, list[dict[str, float]]] = {}
     shared = {name: free_of(state, name) for name in state.shared}
 
     def is_short(request: Request) -> bool:
@@ -110,12 +131,16 @@ def shortness(state: PoolRecord, held: Mapping[str, Amounts] = {}) -> Callable[[
         largest = known.get(key)
         if largest is None:
             found = _largest(_frees(state, request, held))
-            largest = known[key] = [free | shared for free in found]
+            # Rounding to thousandths may add to an amount, and takes less than one off.
+            most = [{name: (amount + 1) / 1000 for name, amount in (free | shared).items()} for free in found]
+            largest = known[key] = most
         amounts = request.amounts
-        for free in largest:
+        for bounds in largest:
             for name, amount in amounts.items():
-                # Rounding to thousandths may add to an amount, and takes less than one off.
-                if amount * 1000 > free.get(name, 0) + 1 and (name in free or not is_keyed(name)):
+                bound = bounds.get(name)
+                if bound is None:
+                    bound = amount if is_keyed(name) else 1 / 1000
+                if amount > bound:
                     break
             else:
                 return False

@@ -10,8 +10,8 @@ at again whenever enough of them had their turn for nothing.
 from __future__ import annotations
 
 from talka_core.resource.backfill import Backfill
-from talka_core.resource.fairness import Head, Turns
-from talka_core.resource.lines import Asked, Line
+from talka_core.resource.fairness import Head, Shares, Turns
+from talka_core.resource.lines import Asked, Line, Lines, best_of, next_of, request_of
 from talka_core.resource.state import PoolRecord, Request
 
 PATIENCE = 16
@@ -21,50 +21,71 @@ PART = 8
 
 
 class Narrowing:
-    """The lines of one round that may still get something; ``hopeful`` is how many."""
+    """Whose turn it is in one round, until nobody can get anything any more."""
 
-    def __init__(self, lines: list[Line], turns: Turns, backfill: Backfill) -> None:
-        self.hopeful = sum(not line.is_short for line in lines)
-        self._lines = lines
-        self._turns = turns
+    def __init__(
+        self, state: PoolRecord, asked: Asked, lines: Lines, shares: Shares, backfill: Backfill
+    ) -> None:
+        self._state = state
+        self._asked = asked
+        self._lines = lines.lines
+        self._short = lines.short
+        self._shares = shares
+        self._turns = Turns(shares, lines.heads)
         self._backfill = backfill
-        self._short = {line.first.holder.execution_id for line in lines if line.is_short}
         self._missed = 0
         self._patience = PATIENCE
 
-    def closed(self, line: Line) -> None:
-        """Count a line that has got all that it can."""
-        self.hopeful -= not line.is_short
-        self._missed += not line.is_short
+    def best(self) -> tuple[Head, Request, Line | None] | None:
+        """Return the request whose turn it is, and its line; None for one that is short."""
+        while self._lines and (head := self._turns.best()):
+            request = request_of(self._state, self._asked, head)
+            if not self._closes(request):
+                return head, request, self._lines.get(request.shape)
+        return None
 
-    def closes(self, state: PoolRecord, asked: Asked, request: Request) -> bool:
+    def close(self, line: Line | None) -> None:
+        """Give the line whose turn it was no other turn."""
+        self._turns.follow(None)
+        if line is not None:
+            del self._lines[line.shape]
+            self._missed += 1
+
+    def follow(self, line: Line) -> None:
+        """Let the next of the line whose turn it was have its turn in time."""
+        head = next_of(self._state, line)
+        if head is None:
+            self.close(line)
+        else:
+            self._turns.follow(head)
+
+    def _closes(self, request: Request) -> bool:
         """Close what can get nothing any more, and tell whether the turn may be somebody else's now.
 
         ``request`` is the one whose turn it is.
         """
         if self._missed >= self._patience:
-            self._look(state, asked, request)
+            self._look(request)
         if not self._short or not self._backfill.is_settled(self._short):
             return False
         self._short = set[str]()
-        self._turns.keep(lambda number: not self._lines[number].is_short)
+        self._turns = Turns(self._shares, self._open())
         return True
 
-    def _look(self, state: PoolRecord, asked: Asked, request: Request) -> None:
+    def _look(self, request: Request) -> None:
         is_short = self._backfill.shortness(request)
-        for head, number in self._turns.open():
-            line = self._lines[number]
-            if line.is_short:
-                continue
-            one = _request(state, asked, head)
+        for line in list(self._lines.values()):
+            one = best_of(self._state, self._asked, line)
             if is_short(one):
-                line.is_short = True
-                self.hopeful -= 1
+                del self._lines[line.shape]
                 self._short.add(one.holder.execution_id)
         self._missed = 0
-        self._patience = max(PATIENCE, self.hopeful // PART)
+        self._patience = max(PATIENCE, len(self._lines) // PART)
 
-
-def _request(state: PoolRecord, asked: Asked, head: Head) -> Request:
-    _, is_fresh, _, allocation_id = head
-    return asked[allocation_id][1] if is_fresh else state.waiting[allocation_id]
+    def _open(self) -> dict[str, list[Head]]:
+        heads: dict[str, list[Head]] = {}
+        for line in self._lines.values():
+            if (head := next_of(self._state, line)) is not None:
+                tenant = request_of(self._state, self._asked, head).terms.tenant
+                heads.setdefault(tenant, []).append(head)
+        return heads

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from talka_core.keys import counter_of, is_keyed, is_rate, limit_of, period_of
 from talka_core.resource.state import Amounts, Grant, HeldBack, PoolRecord, thousandths
 
@@ -66,9 +68,20 @@ def take(state: PoolRecord, shared: Amounts, sign: int = 1) -> None:
 
 
 def hold_back(state: PoolRecord, grant: Grant, lease_ms: int, at: int) -> None:
-    """Keep a lost grant's pool-wide amounts as used until its worker has surely stopped."""
+    """Keep a lost grant's pool-wide amounts as used until its worker, or its client, has surely stopped."""
     if grant.shared:
-        state.held_back[str(grant.fence)] = HeldBack(grant.shared, lease_ms, at + lease_ms)
+        user, incarnation = ("", 0) if grant.holder.client_id else (grant.worker_id, grant.incarnation)
+        held = HeldBack(grant.shared, lease_ms, at + lease_ms, user, incarnation)
+        state.held_back[str(grant.fence)] = held
+
+
+def held_by(state: PoolRecord, worker_id: str, incarnation: int) -> list[int]:
+    """Return the fences of what is held back because this incarnation of a worker may still use it."""
+    return [
+        int(fence)
+        for fence, held in state.held_back.items()
+        if (held.worker_id, held.incarnation) == (worker_id, incarnation)
+    ]
 
 
 def restart_leases(state: PoolRecord, at: int) -> None:
@@ -77,7 +90,7 @@ def restart_leases(state: PoolRecord, at: int) -> None:
     The clock of the owner before may have been another machine's, so its instants say nothing.
     """
     for fence, held in state.held_back.items():
-        state.held_back[fence] = HeldBack(held.amounts, held.lease_ms, at + held.lease_ms)
+        state.held_back[fence] = replace(held, due_at=at + held.lease_ms)
 
 
 def rate_key(fence: int) -> str:

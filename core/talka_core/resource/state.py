@@ -157,11 +157,16 @@ class Hold(Struct):
 
 
 class HeldBack(Struct, frozen=True):
-    """Pool-wide amounts of a lost allocation, which may still be in use until ``due_at`` (milliseconds)."""
+    """Pool-wide amounts of a lost allocation, which may still be in use until ``due_at`` (milliseconds).
+
+    They were used by an incarnation of a worker; of nobody's if it is a client or a rate that holds them.
+    """
 
     amounts: Amounts
     lease_ms: int
     due_at: int
+    worker_id: str = ""
+    incarnation: int = 0
 
 
 class Circuit(Struct):

@@ -220,13 +220,15 @@ class ScalingDeferred(Fact, frozen=True, gc=False):
 
 
 class SharedReturned(Fact, frozen=True, gc=False):
-    """The pool-wide amounts of the allocation revoked at ``fence`` are free again, its lease being over.
+    """The pool-wide amounts of the allocation revoked at ``fence`` are free again: nobody uses them now.
 
+    Its lease is over, or with ``is_ended`` what used them is known to have ended before that.
     With ``is_rate`` it is the place under a rate of the attempt that was granted at ``fence``.
     """
 
     fence: int
     is_rate: bool = False
+    is_ended: bool = False
 
 
 class ReservationBooked(Fact, frozen=True, gc=False):

@@ -76,11 +76,15 @@ class DrainWorker(ToPool, frozen=True, gc=False):
 
 
 class WorkerLeft(ToPool, frozen=True, gc=False):
-    """The worker's incarnation has ended, or has been silent for its whole lease."""
+    """The worker's incarnation has ended, or has been silent for its whole lease.
+
+    ``is_ended`` says that nothing it ran runs any more, which silence alone does not.
+    """
 
     worker_id: str
     incarnation: int
     reason: str = ""
+    is_ended: bool = False
 
 
 class ClientLeft(ToPool, frozen=True, gc=False):

@@ -355,6 +355,7 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
         drain_s=offer.drain_s,
         labels=offer.labels,
         is_elastic=offer.is_elastic,
+        is_witnessed=True,
     )
     stopped = until_told(is_until_input_ends=offer.is_until_input_ends)
     async with reach_node(target, create=True) as node:

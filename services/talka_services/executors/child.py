@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from talka_protocols.errors import PlatformError
 from talka_protocols.ports import Attempt
-from talka_services.executors import families, frames
+from talka_services.executors import families, frames, lifelines
 from talka_services.executors.environment import RUN_VARIABLE
 from talka_services.executors.exits import exit_text
 from talka_services.executors.guardian import Guardian
@@ -183,7 +183,7 @@ class Child(asyncio.Protocol):
             "-m",
             _PROGRAM,
             str(fd),
-            pass_fds=(fd,),
+            pass_fds=(fd, *lifelines.held()),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from talka_services.executors import lifelines
+
 _PROGRAM = str(Path(__file__).with_name("guardian_program.py"))
 
 
@@ -67,6 +69,7 @@ class Guardian:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
+                pass_fds=lifelines.held(),
                 start_new_session=True,
                 cwd="/",
             )

@@ -12,7 +12,7 @@ from msgspec import Struct
 from talka_protocols.errors import TaskFailedError
 from talka_protocols.ports import Attempt
 from talka_protocols.tasklogs import Channel
-from talka_services.executors import families
+from talka_services.executors import families, lifelines
 from talka_services.executors.capture import Capture
 from talka_services.executors.environment import RUN_VARIABLE
 from talka_services.executors.guardian import Guardian
@@ -86,6 +86,7 @@ async def _start(process: _Process, launch: Launch) -> None:
             stderr=asyncio.subprocess.PIPE,
             cwd=launch.cwd,
             env={**launch.env, RUN_VARIABLE: process.run},
+            pass_fds=lifelines.held(),
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

@@ -110,11 +110,15 @@ Arrival = Callable[[int, Message | None], None]
 
 
 class Connection:
-    """A connection, its JetStream context and the names of one namespace."""
+    """A connection, its JetStream context and the names of one namespace.
+
+    ``address`` is fit for messages; ``servers`` may carry secrets.
+    """
 
     def __init__(self, names: Names, address: str) -> None:
         self.names = names
         self.address = address
+        self.servers: tuple[str, ...] = ()
         self.nc = Client()
         self.wire = cast("Wire", self.nc)
         self.js = JetStreamContext(self.nc, timeout=REQUEST_TIMEOUT_S)
@@ -139,6 +143,7 @@ class Connection:
             "pending_size": PENDING_BYTES,
             **options,
         }
+        self.servers = tuple(servers)
         async with asyncio.timeout(FIRST_CONNECT_S):
             await cast("Any", self.nc).connect(list(servers), **wanted)
         self._prefix = self.wire.new_inbox()

@@ -31,6 +31,7 @@ from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
 from talka_services.service.worker import WorkerOptions, WorkerService
 from talka_services.telemetry import get_logger
+from talka_services.witness import Witness
 
 log = get_logger(__name__)
 
@@ -79,6 +80,7 @@ class Node:
         self.lost: dict[str, Exception] = {}
         self._watching: set[asyncio.Task[None]] = set()
         self._owners: list[Owner] = []
+        self._witness: Witness | None = None
 
     @classmethod
     async def open(
@@ -131,7 +133,10 @@ class Node:
 
     async def add_worker(self, options: WorkerOptions, executors: Executors) -> WorkerService:
         """Start one worker."""
-        worker = WorkerService(options, executors, self.ports, self.connection)
+        if options.is_witnessed and self._witness is None:
+            self._witness = Witness(self.connection.servers, self.connection.names.namespace)
+        witness = self._witness if options.is_witnessed else None
+        worker = WorkerService(options, executors, self.ports, self.connection, witness)
         await worker.start()
         self.workers.append(worker)
         task = asyncio.create_task(self._watch(worker), name=f"watch {options.worker_id}")
@@ -159,6 +164,8 @@ class Node:
             await asyncio.wait([*self._watching], timeout=STOP_S)
         await asyncio.gather(*(owner.stop() for owner in self._owners))
         await self.connection.close()
+        if self._witness is not None:
+            self._witness.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -38,6 +38,7 @@ from talka_services.service.launcher import Launcher
 from talka_services.service.liveness import HEARTBEAT, HEARTBEAT_S, Heartbeat
 from talka_services.service.logbooks import Logbooks
 from talka_services.telemetry import get_logger
+from talka_services.witness import Witness
 
 SLOTS = 256
 DRAIN_S = 10.0
@@ -75,6 +76,7 @@ class WorkerOptions(Struct, frozen=True):
     """What a worker offers; ``drain_s`` is how long running attempts may take to end on a stop.
 
     One that ``is_elastic`` may be drained by its pool when fewer workers are wanted.
+    One that ``is_witnessed`` has a process beside it that tells the pool when nothing of it is left.
     """
 
     worker_id: str = field(default_factory=default_worker_id)
@@ -85,6 +87,7 @@ class WorkerOptions(Struct, frozen=True):
     drain_s: float = DRAIN_S
     labels: dict[str, str] = field(default_factory=dict[str, str])
     is_elastic: bool = False
+    is_witnessed: bool = False
 
 
 class WorkerService:
@@ -96,7 +99,12 @@ class WorkerService:
     """
 
     def __init__(
-        self, options: WorkerOptions, executors: Executors, ports: Ports, connection: Connection
+        self,
+        options: WorkerOptions,
+        executors: Executors,
+        ports: Ports,
+        connection: Connection,
+        witness: Witness | None = None,
     ) -> None:
         if not is_token(options.worker_id):
             raise CallerError(
@@ -111,6 +119,7 @@ class WorkerService:
         self.options = options
         self._ports = ports
         self._connection = connection
+        self._witness = witness
         self._incarnations = Incarnations(options.worker_id, options.pool, ports)
         self._offer = RegisterWorker(
             options.pool,
@@ -331,6 +340,8 @@ class WorkerService:
             ConflictError: another process has taken the worker's id since our last incarnation.
         """
         incarnation = await self._incarnations.begin()
+        if self._witness is not None:
+            self._witness.expect(self.options.pool, self.options.worker_id, incarnation)
         self._actor.epoch = incarnation
         self._contact.begin(asyncio.get_running_loop().time())
         self._actor.tell(Enlisted(self.options.worker_id, incarnation))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncGenerator
 from itertools import pairwise
 
+import psutil
 import pytest
 import pytest_asyncio
+from msgspec import Struct
 
 from talka import (
     Orchestrator,
@@ -19,11 +23,13 @@ from talka import (
     connect,
 )
 from talka_chaos.processes import NATS, Cluster
-from talka_chaos.records import pool_is_empty, until_started
+from talka_chaos.records import pool_events, pool_is_empty, until_started
 from talka_core.resource.state import HELD_BACK_MS, LEASE_MS
-from talka_protocols.events import AllocationGranted, TaskAttemptLost, WorkerLost
+from talka_protocols.events import AllocationGranted, SharedReturned, TaskAttemptLost, WorkerLost
 from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import POOL, LogName
+
+log = logging.getLogger(__name__)
 
 RUN_S = 60
 EMPTY_S = 15
@@ -50,6 +56,13 @@ async def running(shared_cluster: Cluster) -> AsyncGenerator[Cluster]:
     await shared_cluster.start()
     yield shared_cluster
     assert shared_cluster.tracebacks() == []
+
+
+class Returned(Struct, frozen=True):
+    """How a lost licence came back: so long after its worker was lost, or because somebody saw the end."""
+
+    waited_ms: int
+    is_witnessed: bool
 
 
 def licensed(task_id: str, seconds: float) -> Task:
@@ -91,20 +104,38 @@ async def test_one_licence_is_never_used_twice(running: Cluster) -> None:
         assert inventory.shared["licence"].capacity == 1.0
 
 
-async def test_licence_of_a_killed_worker_comes_back_after_the_lease(running: Cluster) -> None:
-    """When the worker that holds the licence is killed, the next holder waits for a whole lease."""
+async def killed_holder(running: Cluster, *, is_machine: bool) -> Returned:
+    """Kill the worker that holds the licence, on a machine that dies also its witness; see it come back."""
     async with await connect(running.url) as orchestrator:
         execution_id = await orchestrator.submit_workflow(workflow_of(licensed("killed", 2.0)))
         worker_id = await until_started(orchestrator, execution_id, "killed")
+        for process in psutil.Process(running[worker_id].pid).children() if is_machine else ():
+            process.kill()
+        died_at = time.time_ns() // 1_000_000
         running[worker_id].kill()
         result = await asyncio.wait_for(orchestrator.wait(execution_id), RUN_S)
         lost, granted = await instants(orchestrator)
         task = result.tasks["killed"]
         assert (result.status, task.attempts) == (ExecutionState.SUCCEEDED, 2)
         assert task.worker != worker_id
-        assert granted["killed", 2] >= lost[worker_id] + HELD_BACK_MS
         assert await pool_is_empty(orchestrator, EMPTY_S) == ""
+        returns = [event for event in await pool_events(orchestrator) if isinstance(event, SharedReturned)]
     await running.start(worker_id)
+    again = granted["killed", 2]
+    log.info("the licence is granted again %d ms after the death of %s", again - died_at, worker_id)
+    return Returned(again - lost[worker_id], returns[-1].is_ended)
+
+
+async def test_licence_of_a_dead_process_comes_back_at_once(running: Cluster) -> None:
+    """When the process of the worker that holds the licence is killed, nobody waits for a lease."""
+    assert (await killed_holder(running, is_machine=False)).is_witnessed
+
+
+async def test_licence_of_a_dead_machine_comes_back_after_the_lease(running: Cluster) -> None:
+    """When nobody is left to tell of the worker's death, the next holder waits for a whole lease."""
+    returned = await killed_holder(running, is_machine=True)
+    assert not returned.is_witnessed
+    assert returned.waited_ms >= HELD_BACK_MS
 
 
 async def test_outage_stops_only_what_holds_pool_wide_amounts(running: Cluster) -> None:

@@ -51,6 +51,19 @@ def test_a_lost_licence_comes_back_by_its_lease() -> None:
     assert ledger.tell(P, e.SharedReturned(1)) == [Kind.FREED_TWICE]
 
 
+@pytest.mark.parametrize(("client_id", "found"), [("", []), ("c", [Kind.RETURNED_EARLY])])
+def test_a_lost_licence_comes_back_when_its_worker_is_known_to_have_ended(
+    client_id: str, found: list[Kind]
+) -> None:
+    """The end of a worker's process shortens its lease, and says nothing of a client that uses a licence."""
+    ledger = Ledger()
+    holder = Holder(client_id=client_id) if client_id else Holder("x", "a", 1)
+    ledger.tell(X, e.TaskQueued("a", 1))
+    ledger.tell(P, e.AllocationGranted(A, holder, "work", "w", 1, 1, {"licence": 1.0}))
+    ledger.tell(P, e.WorkerLost("w", 1), e.AllocationRevoked(A, "gone", 3_000))
+    assert ledger.tell(P, e.SharedReturned(1, is_ended=True)) == found
+
+
 def test_a_start_counts_for_its_whole_time() -> None:
     """A place under a rate comes back by time, not with the attempt."""
     ledger = Ledger()

@@ -213,3 +213,41 @@ def test_inventory_and_snapshot_hold_pool_wide_amounts() -> None:
     restored: PoolRecord = unpacked(FOLDS[POOL], packed(FOLDS[POOL], pool.state))
     assert restored == pool.state
     assert inventory_of(restored).shared == {"licence": SharedResource(2.0, 1.5)}
+
+
+def test_worker_that_has_ended_gives_back_at_once() -> None:
+    """When it is known that nothing of a worker runs any more, its licence is granted again at once."""
+    pool = Pool()
+    pool.ask("a", licence=1.0)
+    pool.ask("b", licence=1.0)
+    left = m.WorkerLeft("p", pool.state.grants["a"].worker_id, 1, "Its process has ended.", is_ended=True)
+    gone = ["WorkerLost", "AllocationRevoked", "SharedReturned", "AllocationGranted"]
+    assert kinds(pool.tell(left)) == gone
+    assert pool.tell(left) == []
+    assert kinds(pool.tell(m.ReleaseAllocation("p", "a"))) == ["AllocationFreed"]
+    assert pool.free == 0.0
+
+
+@pytest.mark.parametrize("incarnation", [1, 2])
+def test_word_of_the_end_may_come_late(incarnation: int) -> None:
+    """Word that an incarnation has ended shortens the lease of what that one held, and of nothing else."""
+    pool = Pool()
+    pool.ask("a", licence=1.0)
+    pool.ask("b", licence=1.0)
+    worker_id = pool.state.grants["a"].worker_id
+    pool.tell(m.RegisterWorker("p", worker_id, 2, ("work",), 4))
+    pool.tell(m.RegisterWorker("p", worker_id, 3, ("work",), 4))
+    told = kinds(pool.tell(m.WorkerLeft("p", worker_id, incarnation, is_ended=True)))
+    assert told == (["SharedReturned", "AllocationGranted"] if incarnation == 1 else [])
+    assert worker_id in pool.state.workers
+
+
+def test_end_of_a_worker_is_no_end_of_a_client() -> None:
+    """A client may go on using its licence although the worker that its allocation was on has ended."""
+    pool = Pool()
+    pool.ask("a", client="c", licence=1.0)
+    pool.ask("b", licence=1.0)
+    worker_id = pool.state.grants["a"].worker_id
+    told = kinds(pool.tell(m.WorkerLeft("p", worker_id, 1, is_ended=True)))
+    assert told == ["WorkerLost", "AllocationRevoked", "AllocationFreed"]
+    assert kinds(pool.fire()) == ["SharedReturned", "AllocationGranted"]

@@ -150,6 +150,9 @@ def hold(megabytes, seconds):
 def leak(megabytes):
     LEFT.append(b"x" * (megabytes << 20))
 
+def write_to(number):
+    os.write(number, b"here")
+
 def large(n):
     return "x" * n
 

@@ -1,0 +1,56 @@
+"""Tells the pools that incarnations of a worker have ended: ``python -m talka_services.witness.obituary``.
+
+The will comes on standard input. A worker's death is told to the stream of
+requests, which is on file until the pool's owner, whoever that is by then, has taken it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import msgspec
+
+from talka_protocols.errors import PlatformError
+from talka_protocols.messages import Recipient, WorkerLeft, sealed
+from talka_protocols.subjects import Names
+from talka_services.jetstream.connection import connect
+from talka_services.jetstream.post import JetStreamPost
+from talka_services.witness.will import Incarnation, Will
+
+REASON = "Its process has ended, and all that it started."
+
+
+async def tell(will: Will) -> None:
+    """Tell each pool of the incarnations it had.
+
+    Raises:
+        PlatformError: no server takes it; the pool learns by their silence.
+    """
+    names = Names(will.namespace)
+    connection = await connect(will.servers, "talka witness", names)
+    try:
+        await JetStreamPost(connection).send(
+            [(names.requests(Recipient.RESOURCE.value, one.pool), _letter(one)) for one in will.incarnations]
+        )
+    finally:
+        await connection.close()
+
+
+def _letter(one: Incarnation) -> bytes:
+    message = WorkerLeft(one.pool, one.worker_id, one.incarnation, REASON, is_ended=True)
+    sender = f"witness.{one.worker_id}"
+    return sealed(sender, message, letter_id=f"{sender}:{one.incarnation}:ended", epoch=one.incarnation)
+
+
+def main() -> None:
+    """Read the will and carry it out."""
+    will = msgspec.json.decode(sys.stdin.buffer.read(), type=Will)
+    try:
+        asyncio.run(tell(will))
+    except PlatformError as error:
+        sys.exit(f"The end of this worker was not told: {error}")
+
+
+if __name__ == "__main__":
+    main()

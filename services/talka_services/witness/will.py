@@ -1,0 +1,21 @@
+"""What is to be told when a process has ended, and where; only pipes carry it, for it may hold secrets."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Incarnation(Struct, frozen=True):
+    """What one worker of the process was to its pool."""
+
+    pool: str
+    worker_id: str
+    incarnation: int
+
+
+class Will(Struct, frozen=True):
+    """The incarnations that end with the process, and the servers to tell it to."""
+
+    servers: tuple[str, ...]
+    namespace: str
+    incarnations: tuple[Incarnation, ...]
