@@ -300,7 +300,8 @@ def test_pools_workers_and_the_audit(api: Api) -> None:
     assert api.get("/pools/nothing", 404)["code"] == "unknown_pool"
     used = api.get("/pools/default/utilisation", params={"slices": 3})
     assert used["workers"][worker["worker_id"]]["cpu_cores"]["capacity"][-1] > 0
-    assert used["until"] - used["since"] == pytest.approx(3600) and len(used["total"]["slots"]["held"]) == 3
+    assert used["until"] - used["since"] == pytest.approx(3600)
+    assert len(used["total"]["slots"]["held"]) == 3
     backwards = {"since": used["until"], "until": used["since"]}
     assert api.get("/pools/default/utilisation", 400, params=backwards)["code"] == "bad_parameter"
     assert api.get("/pools/nothing/utilisation", 404)["code"] == "unknown_pool"

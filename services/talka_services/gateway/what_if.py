@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from talka_core.custom_strategies import PLUGGED_IN
 from talka_core.simulation import Change
 from talka_core.spelling import did_you_mean
 from talka_protocols.workflow import Strategy, WorkflowConfig
@@ -15,7 +16,7 @@ from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.problems import bad_request
-from talka_services.strategies import PLUGGED_IN, is_custom
+from talka_services.strategies import is_custom
 
 Amount = Annotated[float, Meta(ge=0)]
 

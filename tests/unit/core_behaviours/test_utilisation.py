@@ -9,7 +9,7 @@ from tests.unit.core_simulation.golden import HISTORIES, commits_of
 
 from talka_core.resource.evolve import evolve
 from talka_core.resource.state import initial, thousandths
-from talka_core.utilisation import utilisation
+from talka_core.utilisation import Series, utilisation
 from talka_protocols.events import (
     AllocationFreed,
     AllocationGranted,
@@ -50,11 +50,11 @@ def test_each_slice_holds_its_average() -> None:
     found = utilisation(history, 0, 400, 4)
     assert (found.slice_ms, list(found.workers)) == (100.0, ["one", "two"])
     one, two = found.workers["one"], found.workers["two"]
-    assert (one["cpu_cores"].capacity, one["cpu_cores"].held) == ((2, 2, 2, 2), (0.75, 1.5, 0.75, 0))
-    assert (two["cpu_cores"].capacity, two["cpu_cores"].held) == ((0, 0, 0.6, 0), (0, 0, 0.3, 0))
-    assert one["slots"].held == (0.5, 1, 0.5, 0)
+    assert one["cpu_cores"] == Series((2.0, 2.0, 2.0, 2.0), (0.75, 1.5, 0.75, 0.0))
+    assert two["cpu_cores"] == Series((0.0, 0.0, 0.6, 0.0), (0.0, 0.0, 0.3, 0.0))
+    assert one["slots"].held == (0.5, 1.0, 0.5, 0.0)
     assert set(one) == {"cpu_cores", "slots"}
-    assert found.pool["cpu_cores"].held == (0.75, 1.5, 1.05, 0)
+    assert found.pool["cpu_cores"].held == (0.75, 1.5, 1.05, 0.0)
 
 
 def test_what_was_before_counts_and_what_comes_after_does_not() -> None:
