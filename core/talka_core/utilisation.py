@@ -16,15 +16,20 @@ from talka_core.resource.state import initial, slot_of, thousandths
 from talka_protocols import events as e
 from talka_protocols.events import PoolEvent
 
-SHARED = ""
-"""Stands for what the pool has as a whole, beside the ids of its workers."""
+SHARED, ALL = "", "*"
+"""Stand for what the pool has as a whole, and for all together, beside the ids of workers."""
 
 
 class Series(Struct, frozen=True):
-    """One resource over the slices: what there was, and what of it was held, on average."""
+    """One resource over the slices: what there was, and what of it was held, on average.
+
+    ``most_capacity`` and ``most_held`` are the most that there was and that was held at any time.
+    """
 
     capacity: tuple[float, ...]
     held: tuple[float, ...]
+    most_capacity: float
+    most_held: float
 
 
 class Utilisation(Struct, frozen=True):
@@ -46,6 +51,8 @@ class _Level(Struct):
     slices: int
     capacity: int = 0
     held: int = 0
+    most_capacity: int = 0
+    most_held: int = 0
     since: float = 0.0
     capacities: list[float] = field(default_factory=list[float])
     helds: list[float] = field(default_factory=list[float])
@@ -88,38 +95,42 @@ class _Clock:
     def see(self, owner: str, found: Mapping[str, tuple[int, int]], at: int) -> None:
         """Remember what an owner has and what of it is held, from an instant on."""
         time = max(0.0, (at - self._since) / self._slice_ms)
-        levels = self._levels.setdefault(owner, {})
-        for name in found.keys() - levels.keys():
-            levels[name] = _Level(self._slices)
-        for name, level in levels.items():
+        before = self._levels.get(owner, {})
+        for name in {**before, **found}:
             capacity, held = found.get(name, (0, 0))
-            if (capacity, held) != (level.capacity, level.held):
-                _pass(level, time)
-                level.capacity, level.held = capacity, held
+            level = self._level(owner, name)
+            more, taken = capacity - level.capacity, held - level.held
+            if more or taken:
+                for each in (level, self._level(ALL, name)):
+                    _pass(each, time)
+                    each.capacity += more
+                    each.held += taken
 
     def read(self) -> Utilisation:
         """Return the averages up to the end of the last slice."""
-        for levels in self._levels.values():
-            for level in levels.values():
+        found: dict[str, dict[str, Series]] = {}
+        for owner, levels in sorted(self._levels.items()):
+            for name, level in sorted(levels.items()):
                 _pass(level, float(self._slices))
-        workers = {
-            owner: found
-            for owner, levels in sorted(self._levels.items())
-            if owner != SHARED
-            and (found := {name: _series([level]) for name, level in sorted(levels.items())})
-            and any(any(series.capacity) for series in found.values())
-        }
-        names = sorted({name for levels in self._levels.values() for name in levels})
-        whole = {
-            name: _series([levels[name] for levels in self._levels.values() if name in levels])
-            for name in names
-        }
-        return Utilisation(self._since, self._slice_ms, whole, workers)
+                if level.most_capacity:
+                    found.setdefault(owner, {})[name] = _series(level)
+        found.pop(SHARED, None)
+        whole = found.pop(ALL, {})
+        return Utilisation(self._since, self._slice_ms, whole, found)
+
+    def _level(self, owner: str, name: str) -> _Level:
+        levels = self._levels.setdefault(owner, {})
+        if name not in levels:
+            levels[name] = _Level(self._slices)
+        return levels[name]
 
 
 def _pass(level: _Level, time: float) -> None:
     """Let time pass for a level, up to an instant in slices."""
     here = level.since
+    if here < time:
+        level.most_capacity = max(level.most_capacity, level.capacity)
+        level.most_held = max(level.most_held, level.held)
     while here < time:
         index = int(here)
         end = min(time, index + 1.0)
@@ -129,13 +140,12 @@ def _pass(level: _Level, time: float) -> None:
     level.since = max(level.since, time)
 
 
-def _series(levels: Iterable[_Level]) -> Series:
-    many = list(levels)
+def _series(level: _Level) -> Series:
     return Series(
-        tuple(
-            round(sum(amounts) / 1000, 6) for amounts in zip(*(each.capacities for each in many), strict=True)
-        ),
-        tuple(round(sum(amounts) / 1000, 6) for amounts in zip(*(each.helds for each in many), strict=True)),
+        tuple(round(amount / 1000, 6) for amount in level.capacities),
+        tuple(round(amount / 1000, 6) for amount in level.helds),
+        level.most_capacity / 1000,
+        level.most_held / 1000,
     )
 
 

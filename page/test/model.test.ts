@@ -7,7 +7,7 @@ import { DAGRE_MAX, NODE, draw, inLayers } from "../src/model/graph";
 import { merge } from "../src/model/listing";
 import { inSight, offsetsOf } from "../src/model/rows";
 import { rowsByWorker, spansOf } from "../src/model/spans";
-import { addressOf, parse } from "../src/router";
+import { HOME, addressOf, parse } from "../src/router";
 import { Parser } from "../src/stream";
 
 let version = 0;
@@ -98,10 +98,12 @@ describe("lists", () => {
 });
 
 it("addresses lead to where they came from", () => {
-  const route = { execution: "x y/z", tab: "timeline", task: "a&b", at: 7 } as const;
+  const route = { ...HOME, execution: "x y/z", tab: "what-if", task: "a&b", at: 7, other: "y" } as const;
   const address = new URL(addressOf(route), "http://page");
   expect(parse(address.pathname, address.search)).toEqual(route);
-  expect(parse("/executions/x/nothing", "?at=-1")).toEqual({ execution: "x", tab: "graph", task: null, at: null });
+  expect(parse("/executions/x/nothing", "?at=-1")).toEqual({ ...HOME, execution: "x" });
+  expect(parse("/alerts", "").page).toBe("alerts");
+  expect(addressOf({ ...HOME, page: "pools" })).toBe("/pools");
 });
 
 it("a stream may come in any pieces", () => {

@@ -13,7 +13,7 @@ from tests.browser.platforms import Platform
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 AXE = Path(__file__).parents[2] / "page" / "node_modules" / "axe-core" / "axe.min.js"
-TABS = ("graph", "timeline", "events")
+TABS = ("graph", "timeline", "resources", "bottlenecks", "what-if", "compare", "events")
 
 
 def _node(page: Page, task: str) -> Locator:

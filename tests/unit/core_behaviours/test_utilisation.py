@@ -50,11 +50,12 @@ def test_each_slice_holds_its_average() -> None:
     found = utilisation(history, 0, 400, 4)
     assert (found.slice_ms, list(found.workers)) == (100.0, ["one", "two"])
     one, two = found.workers["one"], found.workers["two"]
-    assert one["cpu_cores"] == Series((2.0, 2.0, 2.0, 2.0), (0.75, 1.5, 0.75, 0.0))
-    assert two["cpu_cores"] == Series((0.0, 0.0, 0.6, 0.0), (0.0, 0.0, 0.3, 0.0))
+    assert one["cpu_cores"] == Series((2.0, 2.0, 2.0, 2.0), (0.75, 1.5, 0.75, 0.0), 2.0, 1.5)
+    assert two["cpu_cores"] == Series((0.0, 0.0, 0.6, 0.0), (0.0, 0.0, 0.3, 0.0), 2.0, 1.5)
     assert one["slots"].held == (0.5, 1.0, 0.5, 0.0)
     assert set(one) == {"cpu_cores", "slots"}
     assert found.pool["cpu_cores"].held == (0.75, 1.5, 1.05, 0.0)
+    assert (found.pool["cpu_cores"].most_capacity, found.pool["cpu_cores"].most_held) == (4.0, 1.5)
 
 
 def test_what_was_before_counts_and_what_comes_after_does_not() -> None:
