@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.conftest import FINISHED
+from tests.browser.conftest import FINISHED, violations
 from tests.browser.platforms import Platform, platform_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -85,13 +86,19 @@ def test_what_if_refuses_what_is_not_there(browser: Browser, platform: Platform,
     page.close()
 
 
-def test_two_executions_side_by_side(page: Page, platform: Platform, finished: str) -> None:
+@pytest.fixture(scope="module")
+def similar(platform: Platform) -> str:
+    """An execution of the same workflow, of which one task takes longer."""
+    execution_id = platform.submit(FINISHED.replace("seconds: 0.3", "seconds: 0.6"))
+    platform.over(execution_id)
+    return execution_id
+
+
+def test_two_executions_side_by_side(page: Page, platform: Platform, finished: str, similar: str) -> None:
     """One of the same workflow is offered; where they part, what differs and each task's time are shown."""
-    other = platform.submit(FINISHED.replace("seconds: 0.3", "seconds: 0.6"))
-    platform.over(other)
     page.goto(f"{platform.address}/executions/{finished}/compare")
-    page.get_by_label("The same workflow").select_option(other)
-    expect(page).to_have_url(re.compile(f"with={other}$"))
+    page.get_by_label("The same workflow").select_option(similar)
+    expect(page).to_have_url(re.compile(f"with={similar}$"))
     differences = page.get_by_label("Differences")
     expect(differences).to_contain_text("corn (payload)")
     expect(page.locator(".pairs .line .label").first).to_have_text("corn")
@@ -101,8 +108,16 @@ def test_two_executions_side_by_side(page: Page, platform: Platform, finished: s
         )
     ).to_be_visible()
     expect(page.locator(".compare tr", has_text="They part at")).to_contain_text("event")
-    page.get_by_role("link", name=other).click()
-    expect(page).to_have_url(f"{platform.address}/executions/{other}")
+    page.get_by_role("link", name=similar).click()
+    expect(page).to_have_url(f"{platform.address}/executions/{similar}")
+
+
+@pytest.fixture
+def late(platform: Platform) -> Iterator[str]:
+    """An execution whose deadline is threatened for as long as the test."""
+    execution_id = platform.submit(LATE)
+    yield execution_id
+    platform.http.post(f"/executions/{execution_id}/cancel", json={}).raise_for_status()
 
 
 def test_alerts_come_by_themselves_and_are_acknowledged(page: Page, platform: Platform) -> None:
@@ -155,3 +170,43 @@ def test_the_page_asks_for_the_token(browser: Browser, tmp_path: Path) -> None:
         page.locator(".row", has_text=execution_id).click()
         expect(page.locator(".head .badge")).to_have_text("succeeded")
         page.close()
+
+
+def _views(platform: Platform, first: str, second: str) -> Iterator[tuple[str, str, str]]:
+    """Yield every view of this module: its address, what shows that it is there, and what is pressed."""
+    one = f"{platform.address}/executions/{first}"
+    yield f"{one}/resources?at=20", ".moment-line", ""
+    yield f"{one}/bottlenecks", "text=What would have saved time", ""
+    yield f"{one}/what-if", ".verdict", "Simulate"
+    yield f"{one}/compare?with={second}", ".pairs .line", ""
+    yield f"{platform.address}/pools", ".chart", ""
+    yield f"{platform.address}/alerts", ".alert", ""
+
+
+def _show(page: Page, address: str, ready: str, pressed: str) -> None:
+    page.goto(address)
+    if pressed:
+        page.get_by_role("button", name=pressed).click()
+    expect(page.locator(ready).first).to_be_attached()
+
+
+def test_axe_finds_nothing_in_them(
+    themed: Page, platform: Platform, finished: str, similar: str, late: str
+) -> None:
+    """Every one of these views is clean for axe, in light and dark, with all that it can show."""
+    for view in _views(platform, finished, similar):
+        _show(themed, *view)
+        assert violations(themed) == [], view
+
+
+def test_they_fit_on_a_phone(
+    browser: Browser, platform: Platform, finished: str, similar: str, late: str
+) -> None:
+    """At 360 px none of these views is wider than the screen, and the chosen tab is in sight."""
+    page = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True).new_page()
+    for view in _views(platform, finished, similar):
+        _show(page, *view)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
+        for tab in page.locator("[role=tab][aria-selected=true]").all():
+            expect(tab).to_be_in_viewport(ratio=0.99)
+    page.context.close()

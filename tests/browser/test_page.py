@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from tests.browser.conftest import FINISHED
+from tests.browser.conftest import FINISHED, violations
 from tests.browser.platforms import Platform
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-AXE = Path(__file__).parents[2] / "page" / "node_modules" / "axe-core" / "axe.min.js"
-TABS = ("graph", "timeline", "resources", "bottlenecks", "what-if", "compare", "events")
+TABS = ("graph", "timeline", "events")
 
 
 def _node(page: Page, task: str) -> Locator:
@@ -197,14 +193,6 @@ def test_phone(browser: Browser, platform: Platform, running: str) -> None:
     page.context.close()
 
 
-@pytest.fixture(params=["light", "dark"])
-def themed(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
-    """A page in one of the two colour schemes, with axe let in."""
-    context = browser.new_context(color_scheme=request.param, bypass_csp=True)
-    yield context.new_page()
-    context.close()
-
-
 def test_axe_finds_nothing(themed: Page, platform: Platform, failed: str, running: str, asking: str) -> None:
     """Every view is clean for axe, in light and dark."""
     addresses = [f"/executions/{failed}/{tab}?task=valve&at=30" for tab in TABS]
@@ -212,21 +200,17 @@ def test_axe_finds_nothing(themed: Page, platform: Platform, failed: str, runnin
     for address in ("/", *addresses):
         themed.goto(platform.address + address)
         expect(themed.locator(".row, .tabs").first).to_be_visible()
-        themed.add_script_tag(path=AXE)
-        found = themed.evaluate("axe.run().then(found => found.violations)")
-        assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found] == [], address
+        assert violations(themed) == [], address
     themed.get_by_role("button", name="Cancel").click()
-    assert themed.evaluate("axe.run().then(found => found.violations.map(each => each.id))") == []
+    assert violations(themed) == []
     themed.get_by_role("button", name="Leave it").click()
 
     themed.goto(f"{platform.address}/executions/{asking}?task=ask&at=8")
     themed.get_by_role("button", name="Roll back to here").click()
     expect(themed.get_by_role("dialog").get_by_text("run again from there")).to_be_visible()
-    themed.add_script_tag(path=AXE)
-    assert themed.evaluate("axe.run().then(found => found.violations.map(each => each.id))") == []
+    assert violations(themed) == []
     themed.get_by_role("button", name="Leave it").click()
     for task, region in (("ask", "Question"), ("look", "Output")):
         themed.goto(f"{platform.address}/executions/{asking}?task={task}")
         expect(themed.get_by_role("region", name=region)).to_be_visible()
-        themed.add_script_tag(path=AXE)
-        assert themed.evaluate("axe.run().then(found => found.violations.map(each => each.id))") == []
+        assert violations(themed) == []

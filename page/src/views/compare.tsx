@@ -73,7 +73,7 @@ function Found({ comparison, first, second }: { comparison: Comparison; first: E
         </tbody>
       </table>
       <Differences found={comparison} />
-      <PairsView pairs={pairs} names={["this one", "the other"]} title="Waited and ran" />
+      {pairs.length === 0 ? <p>No task ran in both.</p> : <PairsView pairs={pairs} names={["this one", "the other"]} title="Waited and ran" />}
     </>
   );
 }
@@ -113,7 +113,7 @@ function Differences({ found }: { found: Comparison }) {
     ["Other definitions", Object.entries(found.changed).map(([task, fields]) => `${task} (${fields.join(", ")})`)],
   ];
   const some = lists.filter(([, tasks]) => tasks.length);
-  if (!some.length) return <p>Every task has the same definition and the same outcome in both.</p>;
+  if (!some.length) return <p>All tasks have the same definitions and the same outcomes in both.</p>;
   return (
     <dl class="plan" aria-label="Differences">
       {some.map(([what, tasks]) => <div key={what}><dt>{what}</dt><dd>{tasks.slice(0, 40).join(", ")}{tasks.length > 40 && ` and ${tasks.length - 40} more`}</dd></div>)}
