@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { nearest } from "../src/model/direction";
 import type { Dependency, Execution, TalkaEvent } from "../src/model/events";
 import { duration, ticks } from "../src/model/format";
-import { DAGRE_MAX, NODE, draw, inLayers } from "../src/model/graph";
+import { DAGRE_MAX, NODE, draw, inLayers, within } from "../src/model/graph";
 import { merge } from "../src/model/listing";
 import { inSight, offsetsOf } from "../src/model/rows";
 import { rowsByWorker, spansOf } from "../src/model/spans";
@@ -67,6 +67,16 @@ describe("layouts", () => {
     const chain = ids.slice(1).map((id, index): Dependency => [ids[index]!, id]);
     expect(new Set(draw(ids, chain).places.map((place) => place.x)).size).toBe(ids.length);
     expect(draw([], []).places).toEqual([]);
+  });
+
+  it("are drawn only where they are looked at, with what is wanted all the same", () => {
+    const drawing = inLayers(["a", "b", "c", "d"], edges);
+    const { x, y } = drawing.places.find((place) => place.id === "d")!;
+    const found = within(drawing, { left: x - 1, top: y - 1, right: x + 1, bottom: y + 1 }, new Set(["a", null]));
+    expect(found.places.map((place) => place.id)).toEqual(["a", "d"]);
+    expect(found.edges.map((edge) => edge.key)).toEqual([]);
+    const between = within(drawing, { left: x - 20, top: y + 20, right: x - 10, bottom: y + 25 }, new Set());
+    expect(between.edges.map((edge) => edge.key)).toEqual(["b\nd", "c\nd", "a\nd"]);
   });
 
   it("let arrow keys find what is next", () => {

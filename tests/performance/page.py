@@ -7,6 +7,7 @@ by the outside while the page follows it, and the time from each event to its si
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,25 +85,30 @@ def main() -> None:
         with platform_at(Path(directory), *options) as platform:
             large = platform.submit(LARGE)
             found = platform.over(large)
-            print(f"{found['total']:,} tasks, {found['version']:,} events")
+            _say(f"{found['total']:,} tasks, {found['version']:,} events")
             for name, path in (
                 ("list", "/"),
                 ("graph", f"/executions/{large}"),
                 ("timeline", f"/executions/{large}/timeline"),
                 ("events", f"/executions/{large}/events"),
             ):
-                _print(
+                _report(
                     f"first view, {name}",
                     [_first_view(browser, platform.address + path) for _ in range(VIEWS)],
                 )
             for tab in ("graph", "timeline", "events"):
                 address = f"{platform.address}/executions/{large}/{tab}".removesuffix("/graph")
-                _print(f"slider step, {tab}", _steps(browser, address, found["version"]))
-            _print("event to sight", _updates(browser, platform))
+                _report(f"slider step, {tab}", _steps(browser, address, found["version"]))
+            _report("event to sight", _updates(browser, platform))
 
 
-def _print(what: str, ms: Sequence[float]) -> None:
-    print(f"{what:22} median {median(ms):7.1f} ms, worst of {len(ms)} {max(ms):7.1f} ms")
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _report(what: str, ms: Sequence[float]) -> None:
+    _say(f"{what:22} median {median(ms):7.1f} ms, worst of {len(ms)} {max(ms):7.1f} ms")
 
 
 def _first_view(browser: Browser, address: str) -> float:
@@ -142,7 +148,7 @@ def _updates(browser: Browser, platform: Platform) -> list[float]:
         platform.http.post(
             f"/executions/{execution_id}/signals", json={"name": f"s{number}"}
         ).raise_for_status()
-        page.wait_for_function(f"window.seen['w{number}']")
+        page.locator(f".node[data-task=w{number}][data-status=succeeded]").wait_for()
     seen: dict[str, float] = page.evaluate("window.seen")
     query = {"type": "TaskSucceeded"}
     events = platform.http.get(f"/executions/{execution_id}/events", params=query).json()["events"]
