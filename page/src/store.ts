@@ -35,6 +35,8 @@ export class Store {
   private reviving: ReturnType<typeof setTimeout> | undefined;
   private stop: () => void = () => undefined;
   private isClosed = false;
+  /** Whether somebody looks at the critical path: it takes the gateway long to find. */
+  private isTraced = false;
   private states: [State, State] = [initial(), initial()];
   private base: Workflow | null = null;
 
@@ -70,7 +72,7 @@ export class Store {
         this.link.value = link;
         this.error.value = error ?? null;
         if (link !== "over") return;
-        void this.trace();
+        if (this.isTraced) void this.trace();
         this.awaitRevival(REVIVAL_MS);
       },
     });
@@ -108,6 +110,7 @@ export class Store {
 
   /** Ask for the critical path; a still running execution has one too. */
   async trace(): Promise<void> {
+    this.isTraced = true;
     this.critical.value = (await this.fetched("The critical path", api.bottlenecks(this.id, false)))?.segments ?? [];
   }
 

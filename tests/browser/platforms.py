@@ -25,6 +25,13 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE_S = 30.0
+NAMED = """
+import runpy, socket, sys
+name = sys.argv.pop(1)
+socket.gethostname = lambda: name
+runpy.run_module("talka", run_name="__main__", alter_sys=True)
+"""
+"""Runs `talka` on a machine that is called otherwise than it is."""
 
 
 class Platform:
@@ -63,9 +70,14 @@ class Platform:
 
 
 @contextmanager
-def platform_at(directory: Path, *options: str, token: str = "") -> Generator[Platform]:
-    """Run `talka up` in a directory; ``token`` is what its gateway asks for."""
-    argv = [sys.executable, "-m", "talka", "up", "--json", "--data-dir", "up", "--http-port", "0"]
+def platform_at(directory: Path, *options: str, token: str = "", host: str = "") -> Generator[Platform]:
+    """Run `talka up` in a directory.
+
+    ``token`` is what its gateway asks for, and ``host`` what its workers are called after,
+    in place of this machine.
+    """
+    argv = [sys.executable, *(("-c", NAMED, host) if host else ("-m", "talka")), "up", "--json"]
+    argv += ["--data-dir", "up", "--http-port", "0"]
     argv += ["--durability", "process", *options]
     with subprocess.Popen(argv, cwd=directory, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

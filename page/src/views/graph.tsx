@@ -10,8 +10,8 @@ import { IconPath } from "./parts";
 import { useScrolling } from "./scrolling";
 
 const ZOOM = { min: 0.1, max: 1.5, step: 1.25 };
-/** Below this scale a fit shows nothing that can be read. */
-const FIT_MIN = 0.6;
+/** Below this scale a fit shows nothing that can be read; a large graph is only ever seen in part. */
+const FIT_MIN = { small: 0.45, large: 0.6 };
 /** Of a larger graph only what is in sight is drawn, and this many pixels around it. */
 const ALL_MAX = 250;
 const AROUND = 80;
@@ -30,17 +30,18 @@ export function GraphView({ store }: { store: Store }) {
   const [focused, focus] = useState<string | null>(null);
   const byKey = useRef(false);
   const { box, top, left, height, width } = useScrolling();
-  const fit = Math.max(FIT_MIN, Math.min(1, width / drawing.width));
+  const isLarge = drawing.places.length > ALL_MAX;
+  const fit = Math.max(FIT_MIN[isLarge ? "large" : "small"], Math.min(1, width / drawing.width));
   const scale = zoom ?? fit;
   const zoomBy = (factor: number): void => setZoom(Math.max(ZOOM.min, Math.min(ZOOM.max, scale * factor)));
   const tabStop = focused ?? route.value.task ?? drawing.places[0]?.id ?? null;
 
   const shown = useMemo(() => {
-    if (drawing.places.length <= ALL_MAX) return drawing;
+    if (!isLarge) return drawing;
     const [x, y] = [(left - AROUND) / scale, (top - AROUND) / scale];
     const sight = { left: x, top: y, right: x + (width + 2 * AROUND) / scale, bottom: y + (height + 2 * AROUND) / scale };
     return within(drawing, sight, new Set([tabStop, route.value.task]));
-  }, [drawing, scale, left, top, width, height, tabStop, route.value.task]);
+  }, [drawing, isLarge, scale, left, top, width, height, tabStop, route.value.task]);
   // A task that was out of sight is there only when it has been drawn.
   useLayoutEffect(() => {
     if (!byKey.current || focused === null) return;
