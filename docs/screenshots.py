@@ -24,6 +24,13 @@ tasks:
   - {id: channel, agent_type: sleep, payload: {seconds: 1.2}, depends_on: [pump]}
   - {id: field, agent_type: sleep, payload: {seconds: 1}, depends_on: [valve, channel]}
 """
+LATE = """
+talka: 1
+name: bring in the hay
+tasks:
+  - {id: hay, name: Bring in the hay, agent_type: sleep, payload: {seconds: 3600},
+     estimated_seconds: 3600, deadline_seconds: 600}
+"""
 ASKING = """
 talka: 1
 name: plant the corn
@@ -43,7 +50,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory, chromium() as browser:
         options = ("--workers", "3", "--capacity", "cpu_cores=2")
-        with platform_at(Path(directory), *options) as platform:
+        with platform_at(Path(directory), *options, host="farm") as platform:
             _take(browser, platform)
 
 
@@ -67,6 +74,7 @@ def _take(browser: Browser, platform: Platform) -> None:
     _save(light, "page-timeline")
     light.get_by_role("button", name="By worker").click()
     _save(light, "page-workers")
+    _insight(light, platform, finished, quick)
     light.goto(f"{platform.address}/executions/{failed}?task=valve")
     light.get_by_role("heading", name="Error").wait_for()
     _save(light, "page-failed")
@@ -96,6 +104,32 @@ def _take(browser: Browser, platform: Platform) -> None:
     phone.goto(f"{platform.address}/executions/{finished}")
     phone.locator("[data-status=succeeded]").first.wait_for()
     _save(phone, "page-phone")
+
+
+def _insight(page: Page, platform: Platform, finished: str, quick: str) -> None:
+    """Where time and resources went, what would have been, what another run was, what needs looking at."""
+    page.goto(f"{platform.address}/executions/{finished}/resources?at=40")
+    page.locator(".moment-line").first.wait_for(state="attached")
+    _save(page, "page-resources")
+    page.goto(f"{platform.address}/executions/{finished}/bottlenecks")
+    page.get_by_role("heading", name="What would have saved time").wait_for()
+    _save(page, "page-bottlenecks")
+    page.goto(f"{platform.address}/executions/{finished}/what-if")
+    page.get_by_label("Times as long").fill("corn=0.25")
+    page.get_by_label("Most tasks at once").fill("2")
+    page.get_by_role("button", name="Simulate").click()
+    page.locator(".verdict").wait_for()
+    _save(page, "page-what-if")
+    other = platform.submit(quick.replace("seconds: 1.6", "seconds: 2.4"))
+    late = platform.submit(LATE)
+    platform.over(other)
+    page.goto(f"{platform.address}/executions/{finished}/compare?with={other}")
+    page.locator(".pairs .line").first.wait_for()
+    _save(page, "page-compare")
+    page.goto(f"{platform.address}/alerts")
+    page.locator(".alert").first.wait_for()
+    _save(page, "page-alerts")
+    platform.http.post(f"/executions/{late}/cancel", json={}).raise_for_status()
 
 
 def _page(browser: Browser, viewport: Mapping[str, int], **options: Any) -> Page:

@@ -1,5 +1,6 @@
 /** Asking the gateway. */
-import type { Eta, Execution, Explanation, Question, RollbackPlan, Segment, TaskDocument, Workflow } from "./model/events";
+import type { Alert, AlertPage, Bottlenecks, Comparison, Pool, PoolUse, WhatIf, Wish } from "./model/insight";
+import type { Eta, Execution, Explanation, Question, RollbackPlan, TaskDocument, Workflow } from "./model/events";
 
 export const PREFIX = "/api/v1";
 const TOKEN = "talka-token";
@@ -55,8 +56,17 @@ export function one(id: string): string {
 export const api = {
   list: (query: URLSearchParams) => ask<ListPage>(`/executions?${query}`),
   workflow: (id: string) => ask<Workflow>(`${one(id)}/workflow`),
-  critical: async (id: string) =>
-    (await ask<{ segments: Segment[] }>(`${one(id)}/bottlenecks?simulate=false`)).segments,
+  bottlenecks: (id: string, isSimulated: boolean) =>
+    ask<Bottlenecks>(`${one(id)}/bottlenecks?simulate=${isSimulated}`),
+  simulate: (id: string, wish: Wish) => post<WhatIf>(`${one(id)}/simulate`, wish),
+  compare: (id: string, other: string) => ask<Comparison>(`${one(id)}/diff/${encodeURIComponent(other)}`),
+  pools: async () => (await ask<{ pools: Pool[] }>("/pools")).pools,
+  use: (pool: string, since: number, until: number | null) => {
+    const query = new URLSearchParams({ since: String(since), ...(until === null ? {} : { until: String(until) }) });
+    return ask<PoolUse>(`/pools/${encodeURIComponent(pool)}/utilisation?${query}`);
+  },
+  alerts: (isAll: boolean) => ask<AlertPage>(`/alerts?all=${isAll}`),
+  acknowledge: (number: number) => post<Alert>(`/alerts/${number}/acknowledge`, {}),
   execution: (id: string) => ask<Execution>(one(id)),
   task: async (id: string, task: string) =>
     (await ask<{ task: TaskDocument }>(`${one(id)}/tasks/${encodeURIComponent(task)}`)).task,

@@ -8,6 +8,8 @@ import { follow } from "./stream";
 
 /** How long events are gathered before the page is drawn again. */
 const GATHER_MS = 30;
+/** How often it is asked whether what is over goes on: somebody may restart it, or a request may be taken up late. */
+const REVIVAL_MS = 2000;
 
 export type Link = "connecting" | "live" | "lost" | "over";
 
@@ -27,10 +29,14 @@ export class Store {
   /** The events that there were when the page was opened: until they are here nothing is shown. */
   readonly expected = signal<number | null>(null);
   readonly critical = signal<Segment[]>([]);
+  readonly pool = signal("");
   private readonly definition = signal<Workflow | null>(null);
   private gathering: ReturnType<typeof setTimeout> | undefined;
+  private reviving: ReturnType<typeof setTimeout> | undefined;
   private stop: () => void = () => undefined;
   private isClosed = false;
+  /** Whether somebody looks at the critical path: it takes the gateway long to find. */
+  private isTraced = false;
   private states: [State, State] = [initial(), initial()];
   private base: Workflow | null = null;
 
@@ -45,6 +51,7 @@ export class Store {
     api.execution(id).then(
       (document) => {
         this.expected.value = document.version;
+        this.pool.value = document.pool;
         if (!this.isClosed) this.stop = this.follow();
       },
       (error: ApiError) => { this.error.value = error; },
@@ -64,27 +71,47 @@ export class Store {
       onState: (link, error) => {
         this.link.value = link;
         this.error.value = error ?? null;
-        if (link === "over") void this.trace();
+        if (link !== "over") return;
+        if (this.isTraced) void this.trace();
+        this.awaitRevival(REVIVAL_MS);
       },
     });
   }
 
-  /** Go on following what was over and has been set going again. */
+  /** Look at once whether what was over has been set going again. */
   again(): void {
-    if (this.link.value !== "over" || this.isClosed) return;
-    this.stop();
-    this.stop = this.follow();
+    if (this.link.value === "over") this.awaitRevival(0);
+  }
+
+  /** Go on following as soon as there is more than was over. */
+  private awaitRevival(pause: number): void {
+    clearTimeout(this.reviving);
+    this.reviving = setTimeout(() => {
+      const isBehind = async (): Promise<boolean> =>
+        !document.hidden && (await api.execution(this.id)).version > this.events.length;
+      isBehind().then(
+        (isSo) => {
+          if (this.isClosed) return;
+          if (isSo) this.stop = this.follow();
+          else this.awaitRevival(REVIVAL_MS);
+        },
+        // Whoever cannot be reached now is asked again, as a stream that broke is.
+        () => { if (!this.isClosed) this.awaitRevival(REVIVAL_MS); },
+      );
+    }, pause);
   }
 
   close(): void {
     this.isClosed = true;
     this.stop();
     clearTimeout(this.gathering);
+    clearTimeout(this.reviving);
   }
 
   /** Ask for the critical path; a still running execution has one too. */
   async trace(): Promise<void> {
-    this.critical.value = (await this.fetched("The critical path", api.critical(this.id))) ?? [];
+    this.isTraced = true;
+    this.critical.value = (await this.fetched("The critical path", api.bottlenecks(this.id, false)))?.segments ?? [];
   }
 
   private publish(): void {

@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { nearest } from "../src/model/direction";
 import type { Dependency, Execution, TalkaEvent } from "../src/model/events";
 import { duration, ticks } from "../src/model/format";
-import { DAGRE_MAX, NODE, draw, inLayers } from "../src/model/graph";
+import { DAGRE_MAX, NODE, draw, inLayers, within } from "../src/model/graph";
 import { merge } from "../src/model/listing";
 import { inSight, offsetsOf } from "../src/model/rows";
 import { rowsByWorker, spansOf } from "../src/model/spans";
-import { addressOf, parse } from "../src/router";
+import { HOME, addressOf, parse } from "../src/router";
 import { Parser } from "../src/stream";
 
 let version = 0;
@@ -69,6 +69,16 @@ describe("layouts", () => {
     expect(draw([], []).places).toEqual([]);
   });
 
+  it("are drawn only where they are looked at, with what is wanted all the same", () => {
+    const drawing = inLayers(["a", "b", "c", "d"], edges);
+    const { x, y } = drawing.places.find((place) => place.id === "d")!;
+    const found = within(drawing, { left: x - 1, top: y - 1, right: x + 1, bottom: y + 1 }, new Set(["a", null]));
+    expect(found.places.map((place) => place.id)).toEqual(["a", "d"]);
+    expect(found.edges.map((edge) => edge.key)).toEqual([]);
+    const between = within(drawing, { left: x - 20, top: y + 20, right: x - 10, bottom: y + 25 }, new Set());
+    expect(between.edges.map((edge) => edge.key)).toEqual(["b\nd", "c\nd", "a\nd"]);
+  });
+
   it("let arrow keys find what is next", () => {
     const { places } = inLayers(["a", "b", "c", "d"], edges);
     expect(["ArrowRight", "ArrowLeft", "ArrowUp"].map((key) => nearest(places, "a", key))).toEqual(["b", null, null]);
@@ -98,10 +108,12 @@ describe("lists", () => {
 });
 
 it("addresses lead to where they came from", () => {
-  const route = { execution: "x y/z", tab: "timeline", task: "a&b", at: 7 } as const;
+  const route = { ...HOME, execution: "x y/z", tab: "what-if", task: "a&b", at: 7, other: "y" } as const;
   const address = new URL(addressOf(route), "http://page");
   expect(parse(address.pathname, address.search)).toEqual(route);
-  expect(parse("/executions/x/nothing", "?at=-1")).toEqual({ execution: "x", tab: "graph", task: null, at: null });
+  expect(parse("/executions/x/nothing", "?at=-1")).toEqual({ ...HOME, execution: "x" });
+  expect(parse("/alerts", "").page).toBe("alerts");
+  expect(addressOf({ ...HOME, page: "pools" })).toBe("/pools");
 });
 
 it("a stream may come in any pieces", () => {

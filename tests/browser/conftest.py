@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.platforms import Platform, chromium, platform_at
 
+AXE = Path(__file__).parents[2] / "page" / "node_modules" / "axe-core" / "axe.min.js"
 FINISHED = """
 talka: 1
 name: finished
@@ -90,6 +92,21 @@ def page(browser: Browser) -> Iterator[Page]:
     yield found
     context.close()
     assert wrong == []
+
+
+@pytest.fixture(params=["light", "dark"])
+def themed(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A page in one of the two colour schemes, with axe let in."""
+    context = browser.new_context(color_scheme=request.param, bypass_csp=True)
+    yield context.new_page()
+    context.close()
+
+
+def violations(page: Page) -> list[tuple[str, list[str]]]:
+    """Return what axe finds wrong with a page: the rule, and the elements that break it."""
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("axe.run().then(found => found.violations)")
+    return [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
 
 
 @pytest.fixture(scope="session")

@@ -25,14 +25,22 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE_S = 30.0
+NAMED = """
+import runpy, socket, sys
+name = sys.argv.pop(1)
+socket.gethostname = lambda: name
+runpy.run_module("talka", run_name="__main__", alter_sys=True)
+"""
+"""Runs `talka` on a machine that is called otherwise than it is."""
 
 
 class Platform:
     """One `talka up`, asked over HTTP."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, token: str = "") -> None:
         self.address = address
-        self.http = httpx.Client(base_url=f"{address}/api/v1", timeout=30.0)
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx.Client(base_url=f"{address}/api/v1", timeout=30.0, headers=headers)
 
     def submit(self, workflow: str | dict[str, Any]) -> str:
         """Start a workflow, and return its execution's id."""
@@ -62,13 +70,18 @@ class Platform:
 
 
 @contextmanager
-def platform_at(directory: Path, *options: str) -> Generator[Platform]:
-    """Run `talka up` in a directory."""
-    argv = [sys.executable, "-m", "talka", "up", "--json", "--data-dir", "up", "--http-port", "0"]
+def platform_at(directory: Path, *options: str, token: str = "", host: str = "") -> Generator[Platform]:
+    """Run `talka up` in a directory.
+
+    ``token`` is what its gateway asks for, and ``host`` what its workers are called after,
+    in place of this machine.
+    """
+    argv = [sys.executable, *(("-c", NAMED, host) if host else ("-m", "talka")), "up", "--json"]
+    argv += ["--data-dir", "up", "--http-port", "0"]
     argv += ["--durability", "process", *options]
     with subprocess.Popen(argv, cwd=directory, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        platform = Platform(json.loads(process.stdout.readline())["http"])
+        platform = Platform(json.loads(process.stdout.readline())["http"], token)
         try:
             yield platform
         finally:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.integration.http_api import PATIENCE_S, PREFIX, Api, messages
+from tests.integration.http_history import check_history
 from tests.integration.http_workflows import ASKING, CHILD, LONG, PRINTING, QUICK, STARTED
 
 from talka_services.gateway.table import OPERATIONS
@@ -65,31 +66,7 @@ def test_a_workflow_is_submitted_found_and_shown(api: Api) -> None:
     api.over(large)
     assert api.get(f"/executions/{large}/results")["tasks"]["a"]["result"]["bytes"] == 70_008
     assert api.get(f"/executions/{large}/tasks/a/result") == {"n": "x" * 70_000}
-    _history(api, first, second)
-
-
-def _history(api: Api, first: str, second: str) -> None:
-    page = api.get(f"/executions/{first}/events", params={"limit": 2})
-    assert ([event["version"] for event in page["events"]], page["next"]) == ([1, 2], 3)
-    ended = api.get(f"/executions/{first}/events", params={"type": "TaskSucceeded", "task": "a"})
-    (event,) = ended["events"]
-    assert event["execution_id"] == first
-    tail = api.get(f"/executions/{first}/events", params={"from": event["version"]})["events"]
-    assert [each["version"] for each in tail][:2] == [event["version"], event["version"] + 1]
-    state = api.get(f"/executions/{first}/state", params={"at": event["version"]})
-    assert {task["task_id"]: task["status"] for task in state["tasks"]}["a"] == "succeeded"
-    assert state["execution"]["version"] == event["version"]
-    assert api.get(f"/executions/{first}/state", 404, params={"at": 999})["code"] == "unknown_event"
-    steps = api.get(f"/executions/{first}/steps", params={"from": event["version"], "limit": 1})
-    assert steps["steps"][0]["tasks"]["a"][1] == "succeeded"
-    assert steps["next"] == event["version"] + 1
-    assert api.get(f"/executions/{first}/plan/events")["events"][0]["execution_id"] == first
-    differences = api.get(f"/executions/{first}/diff/{second}")
-    assert "a" in differences["changed"]
-    assert api.get(f"/executions/{first}/tasks/a/explanation")["causes"][0]["kind"] == "succeeded"
-    assert api.get(f"/executions/{first}/bottlenecks", params={"simulate": "false"})["segments"]
-    assert api.get(f"/executions/{first}/usage")["execution_id"] == first
-    assert api.get(f"/executions/{first}/eta", 409)["code"] == "execution_over"
+    check_history(api, first, second)
 
 
 def test_executions_are_listed_a_page_at_a_time(api: Api) -> None:
@@ -321,6 +298,13 @@ def test_pools_workers_and_the_audit(api: Api) -> None:
     assert pool["workers"][0]["worker_id"] == worker["worker_id"]
     assert api.get("/pools/default")["pool"] == "default"
     assert api.get("/pools/nothing", 404)["code"] == "unknown_pool"
+    used = api.get("/pools/default/utilisation", params={"slices": 3})
+    assert used["workers"][worker["worker_id"]]["cpu_cores"]["capacity"][-1] > 0
+    assert used["until"] - used["since"] == pytest.approx(3600)
+    assert len(used["total"]["slots"]["held"]) == 3
+    backwards = {"since": used["until"], "until": used["since"]}
+    assert api.get("/pools/default/utilisation", 400, params=backwards)["code"] == "bad_parameter"
+    assert api.get("/pools/nothing/utilisation", 404)["code"] == "unknown_pool"
     assert api.get("/pools/default/events", params={"type": "WorkerJoined"})["events"][0]["pool"] == "default"
     audit = api.get("/audit")
     assert (audit["clean"], audit["violations"]) == (True, [])

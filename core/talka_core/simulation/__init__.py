@@ -1,6 +1,7 @@
 """What would happen: workflows run on modelled workers in virtual time, decided by the real actors."""
 
 from talka_core.simulation.assumptions import hastened
+from talka_core.simulation.changes import Change, Setting, altered, shapes
 from talka_core.simulation.cost import cost_of
 from talka_core.simulation.feasibility import Feasibility, feasibility
 from talka_core.simulation.recorded import NothingRecordedError, Recorded, grown, recorded
@@ -8,18 +9,22 @@ from talka_core.simulation.result import SimulatedRun, SimulatedTask
 from talka_core.simulation.world import Offer, SimulationStuckError, simulate, whole_of
 
 __all__ = [
+    "Change",
     "Feasibility",
     "NothingRecordedError",
     "Offer",
     "Recorded",
+    "Setting",
     "SimulatedRun",
     "SimulatedTask",
     "SimulationStuckError",
+    "altered",
     "cost_of",
     "feasibility",
     "grown",
     "hastened",
     "recorded",
+    "shapes",
     "simulate",
     "whole_of",
 ]

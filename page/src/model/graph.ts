@@ -8,10 +8,22 @@ export interface Place {
   y: number;
 }
 
+/** One dependency as an SVG path, with the rectangle that it lies in. */
+export interface Edge extends Box {
+  key: string;
+  path: string;
+}
+
+export interface Box {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
 export interface Drawing {
   places: Place[];
-  /** One SVG path for each dependency. */
-  edges: { key: string; path: string }[];
+  edges: Edge[];
   width: number;
   height: number;
 }
@@ -47,7 +59,7 @@ function byDagre(ids: readonly string[], edges: readonly Dependency[]): Drawing 
   const at = new Map(places.map((place) => [place.id, place]));
   const paths = edges.map(([from, to], index) => {
     const points = bends[index]!.map(({ x, y }) => ({ x, y: y - above }));
-    return { key: `${from}\n${to}`, path: through(leaving(at.get(from)!), points, entering(at.get(to)!)) };
+    return edge(at.get(from)!, points, at.get(to)!);
   });
   const lowest = Math.max(0, ...bends.flat().map((point) => point.y - above));
   const whole = size(places);
@@ -78,9 +90,7 @@ export function inLayers(ids: readonly string[], edges: readonly Dependency[]): 
     });
   });
   const at = new Map(places.map((place) => [place.id, place]));
-  const paths = edges.map(([from, to]) => ({
-    key: `${from}\n${to}`, path: through(leaving(at.get(from)!), [], entering(at.get(to)!)),
-  }));
+  const paths = edges.map(([from, to]) => edge(at.get(from)!, [], at.get(to)!));
   return { places, edges: paths, ...size(places) };
 }
 
@@ -110,6 +120,26 @@ interface Point {
   y: number;
 }
 
+function edge(from: Place, bends: readonly Point[], to: Place): Edge {
+  const points = [leaving(from), ...bends, entering(to)];
+  const [xs, ys] = [points.map((point) => point.x), points.map((point) => point.y)];
+  return {
+    key: `${from.id}\n${to.id}`, path: through(points[0]!, points.slice(1)),
+    left: Math.min(...xs), right: Math.max(...xs), top: Math.min(...ys), bottom: Math.max(...ys),
+  };
+}
+
+/** Return what lies within a rectangle, if only in part, and the tasks that are wanted wherever they are. */
+export function within({ places, edges }: Drawing, box: Box, wanted: ReadonlySet<string | null>): Pick<Drawing, "places" | "edges"> {
+  const isIn = (each: Box): boolean =>
+    each.right >= box.left && each.left <= box.right && each.bottom >= box.top && each.top <= box.bottom;
+  return {
+    places: places.filter(({ id, x, y }) =>
+      wanted.has(id) || isIn({ left: x, top: y, right: x + NODE.width, bottom: y + NODE.height })),
+    edges: edges.filter(isIn),
+  };
+}
+
 function leaving(place: Place): Point {
   return { x: place.x + NODE.width, y: place.y + NODE.height / 2 };
 }
@@ -118,10 +148,10 @@ function entering(place: Place): Point {
   return { x: place.x, y: place.y + NODE.height / 2 };
 }
 
-function through(from: Point, points: readonly Point[], to: Point): string {
+function through(from: Point, points: readonly Point[]): string {
   let path = `M${round(from.x)} ${round(from.y)}`;
   let last = from;
-  for (const point of [...points, to]) {
+  for (const point of points) {
     const middle = round((last.x + point.x) / 2);
     path += `C${middle} ${round(last.y)} ${middle} ${round(point.y)} ${round(point.x)} ${round(point.y)}`;
     last = point;

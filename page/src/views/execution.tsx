@@ -2,22 +2,35 @@
 import { useEffect } from "preact/hooks";
 import { duration } from "../model/format";
 import { isFinal } from "../model/fold";
-import { TABS, type Tab, go, route } from "../router";
+import { HOME, TABS, type Tab, go, route } from "../router";
 import { type Store, isOver, now } from "../store";
 import { Actions } from "./actions";
+import { BottlenecksView } from "./bottlenecks";
+import { CompareView } from "./compare";
 import { Expected } from "./eta";
 import { GraphView } from "./graph";
 import { LogView } from "./log";
 import { Moment } from "./moment";
 import { Badge, Link, Problem, Progress } from "./parts";
+import { ResourcesView } from "./resources";
 import { Slider } from "./slider";
 import { TaskPanel } from "./task";
 import { TimelineView } from "./timeline";
+import { WhatIfView } from "./whatif";
 
-const NAMES: Record<Tab, string> = { graph: "Graph", timeline: "Timeline", events: "Events" };
+const NAMES: Record<Tab, string> = {
+  graph: "Graph", timeline: "Timeline", resources: "Resources", bottlenecks: "Bottlenecks", "what-if": "What if", compare: "Compare", events: "Events",
+};
+const VIEWS = {
+  graph: GraphView, timeline: TimelineView, resources: ResourcesView, bottlenecks: BottlenecksView, "what-if": WhatIfView, compare: CompareView,
+  events: LogView,
+} satisfies Record<Tab, unknown>;
+/** Where it is shown, too, what was going on at the event of the slider. */
+const WITH_MOMENT: ReadonlySet<Tab> = new Set(["graph", "timeline", "resources"]);
 
 export function ExecutionView({ store }: { store: Store }) {
   const { tab, task } = route.value;
+  const Shown = VIEWS[tab];
   const error = store.error.value;
   if (!store.count.value) {
     return error ? <Problem error={error} /> : <p class="nothing" role="status">Reading {store.expected.value ?? ""} events…</p>;
@@ -30,10 +43,8 @@ export function ExecutionView({ store }: { store: Store }) {
       <Tabs tab={tab} />
       <div class="body">
         <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`}>
-          {tab === "graph" && <GraphView store={store} />}
-          {tab === "timeline" && <TimelineView store={store} />}
-          {tab === "events" && <LogView store={store} />}
-          {tab !== "events" && <Moment state={store.shown.value.state} />}
+          <Shown key={tab} store={store} />
+          {WITH_MOMENT.has(tab) && <Moment state={store.shown.value.state} />}
         </section>
         {task !== null && <TaskPanel key={task} store={store} id={task} />}
       </div>
@@ -51,7 +62,7 @@ function Head({ store }: { store: Store }) {
   const link = { connecting: "connecting…", live: "live", lost: "connection lost, trying again", over: "" }[store.link.value];
   return (
     <div class="head">
-      <p class="crumb"><Link to={{ execution: null, task: null, at: null, tab: "graph" }}>Executions</Link> <span aria-hidden="true">/</span> <span class="id">{store.id}</span></p>
+      <p class="crumb"><Link to={HOME}>Executions</Link> <span aria-hidden="true">/</span> <span class="id">{store.id}</span></p>
       <div class="heading">
         <h1>{name}</h1>
         <Badge status={state.status} />
@@ -69,6 +80,8 @@ function Head({ store }: { store: Store }) {
 }
 
 function Tabs({ tab }: { tab: Tab }) {
+  // On a phone not all of them are in sight.
+  useEffect(() => document.getElementById(`tab-${tab}`)?.scrollIntoView({ block: "nearest", inline: "nearest" }), [tab]);
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;

@@ -1,16 +1,20 @@
 /** The graph of tasks, coloured by where each stands at the event that is shown. */
 import { memo } from "preact/compat";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { NODE, type Drawing, type Place, draw } from "../model/graph";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { NODE, type Edge, type Place, draw, within } from "../model/graph";
 import { words } from "../model/format";
 import { nearest } from "../model/direction";
 import { go, route } from "../router";
 import type { Store } from "../store";
 import { IconPath } from "./parts";
+import { useScrolling } from "./scrolling";
 
 const ZOOM = { min: 0.1, max: 1.5, step: 1.25 };
-/** Below this scale a fit shows nothing that can be read. */
-const FIT_MIN = 0.45;
+/** Below this scale a fit shows nothing that can be read; a large graph is only ever seen in part. */
+const FIT_MIN = { small: 0.45, large: 0.6 };
+/** Of a larger graph only what is in sight is drawn, and this many pixels around it. */
+const ALL_MAX = 250;
+const AROUND = 80;
 /** What fits into a node; clipping each of a thousand texts makes painting slow. */
 const LETTERS = 19;
 
@@ -24,12 +28,26 @@ export function GraphView({ store }: { store: Store }) {
   }, [latest, latest.shape]);
   const [zoom, setZoom] = useState<number | null>(null);
   const [focused, focus] = useState<string | null>(null);
-  const box = useRef<HTMLDivElement>(null);
-  const width = useWidth(box);
-  const fit = Math.max(FIT_MIN, Math.min(1, width / drawing.width));
+  const byKey = useRef(false);
+  const { box, top, left, height, width } = useScrolling();
+  const isLarge = drawing.places.length > ALL_MAX;
+  const fit = Math.max(FIT_MIN[isLarge ? "large" : "small"], Math.min(1, width / drawing.width));
   const scale = zoom ?? fit;
   const zoomBy = (factor: number): void => setZoom(Math.max(ZOOM.min, Math.min(ZOOM.max, scale * factor)));
   const tabStop = focused ?? route.value.task ?? drawing.places[0]?.id ?? null;
+
+  const shown = useMemo(() => {
+    if (!isLarge) return drawing;
+    const [x, y] = [(left - AROUND) / scale, (top - AROUND) / scale];
+    const sight = { left: x, top: y, right: x + (width + 2 * AROUND) / scale, bottom: y + (height + 2 * AROUND) / scale };
+    return within(drawing, sight, new Set([tabStop, route.value.task]));
+  }, [drawing, isLarge, scale, left, top, width, height, tabStop, route.value.task]);
+  // A task that was out of sight is there only when it has been drawn.
+  useLayoutEffect(() => {
+    if (!byKey.current || focused === null) return;
+    byKey.current = false;
+    box.current?.querySelector<SVGGElement>(`[data-task="${CSS.escape(focused)}"]`)?.focus();
+  }, [focused]);
 
   const onKeyDown = (event: KeyboardEvent): void => {
     const id = (event.target as Element).getAttribute("data-task");
@@ -42,8 +60,8 @@ export function GraphView({ store }: { store: Store }) {
     const next = nearest(drawing.places, id, event.key);
     if (!next) return;
     event.preventDefault();
+    byKey.current = true;
     focus(next);
-    box.current?.querySelector<SVGGElement>(`[data-task="${CSS.escape(next)}"]`)?.focus();
   };
   const onClick = (event: MouseEvent): void => {
     const id = (event.target as Element).closest("[data-task]")?.getAttribute("data-task");
@@ -61,8 +79,8 @@ export function GraphView({ store }: { store: Store }) {
           width={drawing.width * scale} height={drawing.height * scale} viewBox={`0 0 ${drawing.width} ${drawing.height}`}
           role="group" aria-label={`Graph of ${drawing.places.length} tasks; arrow keys go from task to task`}
         >
-          <Edges drawing={drawing} />
-          {drawing.places.map((place) => (
+          <Edges edges={shown.edges} />
+          {shown.places.map((place) => (
             <Node
               key={place.id} place={place} status={state.tasks.get(place.id)?.status ?? "absent"}
               attempt={state.tasks.get(place.id)?.attempt ?? 0}
@@ -75,8 +93,8 @@ export function GraphView({ store }: { store: Store }) {
   );
 }
 
-const Edges = memo(({ drawing }: { drawing: Drawing }) => (
-  <g class="edges" aria-hidden="true">{drawing.edges.map((edge) => <path key={edge.key} d={edge.path} />)}</g>
+const Edges = memo(({ edges }: { edges: readonly Edge[] }) => (
+  <g class="edges" aria-hidden="true">{edges.map((edge) => <path key={edge.key} d={edge.path} />)}</g>
 ));
 
 interface NodeProps {

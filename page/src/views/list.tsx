@@ -4,6 +4,7 @@ import { ApiError, type ListPage, PREFIX, api } from "../api";
 import { EXECUTION_STATUSES, type Execution } from "../model/events";
 import { ago, duration, words } from "../model/format";
 import { type Filter, merge, queryOf } from "../model/listing";
+import { HOME } from "../router";
 import { now } from "../store";
 import { follow } from "../stream";
 import { Badge, Link, Problem, Progress } from "./parts";
@@ -56,7 +57,7 @@ function Row({ execution }: { execution: Execution }) {
   const elapsed = started === null ? null : (finished ?? Math.max(started, now.value)) - started;
   return (
     <li>
-      <Link to={{ execution: execution.execution_id, tab: "graph", task: null, at: null }} class="row">
+      <Link to={{ ...HOME, execution: execution.execution_id }} class="row">
         <span class="name">{execution.name || "(rejected)"} <span class="id">{execution.execution_id}</span></span>
         <Badge status={execution.status} />
         <Progress done={execution.done} total={execution.total} status={execution.status} />

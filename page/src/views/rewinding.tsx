@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { api, newKey } from "../api";
 import type { RollbackPlan } from "../model/events";
 import { consequences } from "../model/rewinding";
-import { go } from "../router";
+import { HOME, go } from "../router";
 import type { Store } from "../store";
 import { Confirm } from "./parts";
 
@@ -12,7 +12,7 @@ export function FromHere({ store, at }: { store: Store; at: number }) {
   const key = useMemo(newKey, [asked]);
   const fork = async (): Promise<void> => {
     const id = await api.fork(store.id, at, key);
-    go({ execution: id, at: null, task: null, tab: "graph" });
+    go({ ...HOME, execution: id });
   };
   return (
     <div class="from-here">

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as with_fields
 
-from talka_core.simulation import Offer, Recorded, SimulatedRun, cost_of, hastened, whole_of
+from talka_core.simulation import Change, Offer, SimulatedRun, altered, cost_of, hastened, whole_of
 from talka_core.simulation import simulate as run_virtually
 from talka_core.spelling import did_you_mean
 from talka_protocols.baseline import Baseline
@@ -77,15 +77,17 @@ def cases(
     if found.run is not None:
         cost = changes.cost(found.offers, found.shared, found.run)
         yield Case(request.file, found.workflow, found.run, cost, is_recorded=True)
-    workflow, seconds = found.workflow, found.seconds
-    if changes.flags.time_scale != 1.0:
-        every = dict.fromkeys(seconds, changes.flags.time_scale)
-        workflow, seconds = hastened(workflow, seconds, every)
-    offers, shared = _employed(found, changes.flags), {**found.shared, **changes.flags.shared}
-    is_as_it_was = changes.flags.workers is None and not changes.flags.capacity
     for name in strategies:
-        followed = (found.baseline or False) if name is None and is_as_it_was else True
-        yield _case(request.file, _ordered(workflow, name), seconds, offers, shared, changes, followed)
+        setting = altered(found, _change(changes.flags, found.workflow, name), machine_capacity())
+        yield _case(
+            request.file,
+            setting.workflow,
+            setting.seconds,
+            setting.offers,
+            setting.shared,
+            changes,
+            setting.followed,
+        )
 
 
 def _case(
@@ -115,24 +117,12 @@ def _case(
     return Case(word, workflow, run, changes.cost(offers, shared, run))
 
 
-def _employed(found: Recorded, flags: Flags) -> Sequence[Offer]:
-    """Return the workers as they were, or as many as are asked for of the largest, with other amounts."""
-    if flags.workers is None and found.offers:
-        return [
-            with_fields(
-                offer,
-                capacity={**offer.capacity, **flags.capacity},
-                labels={**offer.labels, **flags.labels},
-            )
-            for offer in found.offers
-        ]
-    machines = [dict(offer.capacity) for offer in found.offers]
-    slots = max((offer.slots for offer in found.offers), default=Offer({}).slots)
-    given = shapes(flags, machines, machine_capacity())
-    return [Offer(shape, slots, labels=dict(flags.labels)) for shape in given]
-
-
-def _ordered(workflow: Workflow, name: str | None) -> Workflow:
-    if name is None:
-        return workflow
-    return with_fields(workflow, config=with_strategy(workflow.config, name))
+def _change(flags: Flags, workflow: Workflow, name: str | None) -> Change:
+    return Change(
+        config=None if name is None else with_strategy(workflow.config, name),
+        workers=flags.workers,
+        capacity=flags.capacity,
+        labels=flags.labels,
+        shared=flags.shared,
+        time_scale=flags.time_scale,
+    )

@@ -81,15 +81,9 @@ def shapes(
     A trace brings its machines; with fewer workers than machines all are as
     large as its largest. ``--capacity`` has the last word on each amount.
     """
-    if not machines:
-        return [{**own, **flags.capacity}] * (flags.workers or 1)
-    largest = max(machines, key=lambda machine: sorted(machine.items()))
-    count = flags.workers or min(len(machines), WORKERS_MAX)
-    if count < len(machines):
-        chosen = [largest] * count
-    else:
-        chosen = [machines[i % len(machines)] for i in range(count)]
-    return [{**machine, **flags.capacity} for machine in chosen]
+    from talka_core.simulation import shapes as shaped
+
+    return shaped(machines, own, flags.workers, flags.capacity, WORKERS_MAX)
 
 
 def local_options(target: Target, flags: Flags, machines: Sequence[Mapping[str, float]] = ()) -> LocalOptions:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from talka_protocols.subjects import POOL, LogName, is_token
+from talka_protocols.subjects import is_token
 from talka_services.cli.command import Target
 
 if TYPE_CHECKING:
@@ -42,15 +41,6 @@ async def recall(records: Records, execution_id: str) -> Recorded:
         UnknownExecutionError: there is none.
         NothingRecordedError: it never started.
     """
-    from talka_core.simulation import recorded
+    from talka_services.client.what_if import recalled
 
-    histories = records.histories
-    state = await histories.execution(execution_id)
-    commits = await histories.commits(histories.name(execution_id))
-    events = [event for _, commit in commits for _, _, event in commit.events()]
-    history: list[tuple[int, Any]] = [
-        (commit.at, event)
-        for _, commit in await histories.commits(LogName(POOL, "-", state.pool))
-        for _, _, event in commit.events()
-    ]
-    return recorded(state, events, history, round(1000 * time.time()))
+    return await recalled(records.histories, execution_id)

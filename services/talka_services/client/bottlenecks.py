@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import cast
 
@@ -38,7 +39,9 @@ async def where_time_went(
             f"The execution {execution_id!r} never started: {state.reason or 'nothing ran.'}"
         )
     found = await _recorded(histories, state, history, now_ms) if is_simulated else None
-    return bottlenecks(state, cast("Sequence[tuple[int, ExecutionEvent]]", history), now_ms, found)
+    events = cast("Sequence[tuple[int, ExecutionEvent]]", history)
+    # Its simulations take seconds, and whoever asks may host services in the same loop.
+    return await asyncio.to_thread(bottlenecks, state, events, now_ms, found)
 
 
 async def _recorded(histories: Histories, state: ExecutionRecord, history: Timed, now_ms: int) -> Recorded:

@@ -23,7 +23,7 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-VIEWS = ("/", "/executions/{execution_id}", "/executions/{execution_id}/{tab}")
+VIEWS = ("/", "/pools", "/alerts", "/executions/{execution_id}", "/executions/{execution_id}/{tab}")
 """Addresses that the page itself understands; the path is not decoded, so an id has no slash here."""
 
 POLICY = (

@@ -42,13 +42,23 @@ class Recent:
             UnknownExecutionError: there is no such execution.
             BrokenHistoryError: its log cannot be folded.
         """
+        document, _ = await self.standing(execution_id)
+        return document
+
+    async def standing(self, execution_id: str) -> tuple[ExecutionDocument, int]:
+        """Return where an execution stands, and the position of its last commit.
+
+        Raises:
+            UnknownExecutionError: there is no such execution.
+            BrokenHistoryError: its log cannot be folded.
+        """
         entry = self._entries.setdefault(execution_id, _Entry())
         self._entries.move_to_end(execution_id)
         if len(self._entries) > KEPT:
             self._entries.popitem(last=False)
         async with entry.reading:
             try:
-                return await self._read(execution_id, entry)
+                return await self._read(execution_id, entry), entry.position
             except BaseException:
                 # What was folded in part is of no use to anybody.
                 entry.state = entry.document = None

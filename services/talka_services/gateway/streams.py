@@ -16,17 +16,21 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response, StreamingResponse
 
-from talka_core.status import status_of
+from talka_protocols.commit import Commit
 from talka_protocols.errors import TalkaError
+from talka_protocols.events import Event
 from talka_protocols.states import FINAL_EXECUTION_STATES
-from talka_services.client.tailing import event_documents, until_over
+from talka_protocols.subjects import LogName
+from talka_services.client.tailing import event_json, until_over
 from talka_services.gateway.calls import Call
-from talka_services.gateway.documents import EventDocument, ExecutionDocument, document_of, execution_document
+from talka_services.gateway.documents import EventDocument, ExecutionDocument, execution_document
 from talka_services.gateway.executions import ONE
 from talka_services.gateway.operations import EVENT_STREAM, Operation
 from talka_services.gateway.problems import bad_request, problem_of
 
 HEARTBEAT_S = 15.0
+PIECE_BYTES = 256 * 1024
+"""About how much of what is past goes out at a time."""
 HEARTBEAT = b": heartbeat\n\n"
 LAST = "last-event-id"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -47,21 +51,44 @@ async def stream_events(
     message is `over`, with the execution. 204 says that nothing will follow.
     """
     after = last_id(call, query.first - 1)
-    state, _ = await call.histories.latest(execution_id)
-    if LAST in call.request.headers and state.status in FINAL_EXECUTION_STATES and after >= state.version:
+    found, position = await call.recent.standing(execution_id)
+    if found.status not in FINAL_EXECUTION_STATES:
+        return live_response(call, _events(call, execution_id, after))
+    if LAST in call.request.headers and after >= found.version:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return live_response(call, _events(call, execution_id, after))
+    return live_response(call, _past(call, found, position, after))
 
 
 async def _events(call: Call, execution_id: str, after: int) -> AsyncGenerator[bytes]:
     log = call.histories.name(execution_id)
     async with aclosing(until_over(call.histories, execution_id, after)) as commits:
         async for position, commit in commits:
-            documents = event_documents(log, position, commit, after + 1)
-            if documents:
-                yield b"".join(message(each["type"], each, each["version"]) for each in documents)
-    state = await call.histories.execution(execution_id)
-    yield message("over", document_of(state), status_of(state).version)
+            if messages := _messages(log, position, commit, after):
+                yield messages
+    document = await call.recent.document(execution_id)
+    yield message("over", document, document.version)
+
+
+async def _past(call: Call, found: ExecutionDocument, last: int, after: int) -> AsyncGenerator[bytes]:
+    """Send an execution that is over: nothing is folded for it, and no commit stands alone."""
+    log = call.histories.name(found.execution_id)
+    heap = bytearray()
+    for position, commit in await call.histories.commits(log):
+        if position > last:
+            break
+        heap += _messages(log, position, commit, after)
+        if len(heap) >= PIECE_BYTES:
+            yield bytes(heap)
+            heap.clear()
+    yield bytes(heap) + message("over", found, found.version)
+
+
+def _messages(log: LogName, position: int, commit: Commit[Event], after: int) -> bytes:
+    return b"".join(
+        _message(type(event).__name__, event_json(log, position, version, commit.at, cause, event), version)
+        for version, cause, event in commit.events()
+        if version > after
+    )
 
 
 class AfterPosition(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,8 +119,13 @@ async def _changes(call: Call, after: int) -> AsyncGenerator[bytes]:
 
 
 def message(kind: str, data: Any, number: int) -> bytes:
+    """Return one message."""
+    return _message(kind, msgspec.json.encode(data), number)
+
+
+def _message(kind: str, data: bytes, number: int) -> bytes:
     """Return one message; JSON has no line breaks, so its data is one line."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, kind.encode(), msgspec.json.encode(data))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, kind.encode(), data)
 
 
 def last_id(call: Call, otherwise: int) -> int:

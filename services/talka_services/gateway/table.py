@@ -13,6 +13,8 @@ from talka_services.gateway import (
     streams,
     tasklogs,
     triggers,
+    utilisation,
+    what_if,
 )
 from talka_services.gateway.operations import Operation
 
@@ -24,7 +26,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *streams.OPERATIONS,
     *tasklogs.OPERATIONS,
     *insight.OPERATIONS,
+    *what_if.OPERATIONS,
     *pools.OPERATIONS,
+    *utilisation.OPERATIONS,
     *schedules.OPERATIONS,
     *triggers.OPERATIONS,
     *alerts.OPERATIONS,

@@ -1,0 +1,72 @@
+"""What an execution on record would have been with something other than it was."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
+
+from talka_core.custom_strategies import PLUGGED_IN
+from talka_core.simulation import Change
+from talka_core.spelling import did_you_mean
+from talka_protocols.workflow import Strategy, WorkflowConfig
+from talka_services.client.what_if import WhatIf, what_if
+from talka_services.gateway.calls import Call
+from talka_services.gateway.executions import ONE
+from talka_services.gateway.operations import Operation
+from talka_services.gateway.problems import bad_request
+from talka_services.strategies import is_custom
+
+Amount = Annotated[float, Meta(ge=0)]
+
+
+class Wish(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is to be other than it was; what is left out stays.
+
+    ``strategy`` is a built-in one or one that a package brings. There are then ``workers``
+    of the largest, ``capacity`` is what each of them has, and ``shared`` what the pool has as a whole.
+    ``faster`` multiplies the run time of single tasks, ``time_scale`` that of all.
+    """
+
+    strategy: str = ""
+    max_parallel: Annotated[int, Meta(ge=1)] | None = None
+    workers: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    capacity: dict[str, Amount] = field(default_factory=dict[str, Amount])
+    shared: dict[str, Amount] = field(default_factory=dict[str, Amount])
+    faster: dict[str, Amount] = field(default_factory=dict[str, Amount])
+    time_scale: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
+
+
+async def simulate_execution(call: Call, execution_id: str, body: Wish) -> WhatIf:
+    """Simulate an execution on record with something other than it was, beside how it really went.
+
+    Each task takes what it took, on the workers that its pool had then. Nothing is started.
+    """
+    config: WorkflowConfig | None = None
+    if body.strategy or body.max_parallel is not None:
+        state = await call.histories.execution(execution_id)
+        config = _config(state.workflow.config if state.workflow else WorkflowConfig(), body)
+    change = Change(
+        config=config,
+        workers=body.workers,
+        capacity=body.capacity,
+        shared=body.shared,
+        time_scale=body.time_scale,
+    )
+    return await what_if(call.histories, execution_id, change, body.faster)
+
+
+def _config(config: WorkflowConfig, body: Wish) -> WorkflowConfig:
+    if body.max_parallel is not None:
+        config = replace(config, max_parallel=body.max_parallel)
+    name = body.strategy
+    if name in tuple(Strategy):
+        return replace(config, strategy=Strategy(name), custom_strategy="")
+    if name and not is_custom(name):
+        hint = did_you_mean(name, [*Strategy, *sorted(PLUGGED_IN)], label="Strategies")
+        raise bad_request("bad_body", f"There is no strategy {name!r}.", hint=hint)
+    return replace(config, strategy=Strategy.PRIORITY, custom_strategy=name) if name else config
+
+
+OPERATIONS = (Operation("POST", f"{ONE}/simulate", simulate_execution, "insight"),)
