@@ -53,6 +53,11 @@ class LogBook:
         """Return the states of one kind of log by key."""
         return {name.key: state for name, state in self.states.items() if name.kind == kind}
 
+    def kinds(self) -> frozenset[str]:
+        """Return the kinds of all events that are on record."""
+        commits = (commit for commits in self.commits.values() for commit in commits)
+        return frozenset(type(event).__name__ for commit in commits for _, _, event in commit.events())
+
     def take(self, log: LogName, position: int, body: bytes, now_s: float) -> bool:
         """Fold one stored commit; return False for one that was known already."""
         if self._positions.get(log, 0) >= position:
