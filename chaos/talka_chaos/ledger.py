@@ -13,6 +13,7 @@ from talka_core.history import FOLDS, apply
 from talka_core.planner import PLANNER
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.starter import STARTER
+from talka_core.trigger import TRIGGER_BEHAVIOUR
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.messages import Recipient
@@ -25,6 +26,7 @@ _IS_OVER: dict[str, Callable[[Any], bool]] = {
     PLAN: PLANNER.is_over,
     EXECUTION: SCHEDULER.is_over,
     SCHEDULE: STARTER.is_over,
+    TRIGGER: TRIGGER_BEHAVIOUR.is_over,
 }
 OWNERS = {
     PLAN: Recipient.PLANNER,
