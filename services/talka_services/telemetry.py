@@ -38,7 +38,7 @@ class _LazyLogger:
 
 def prepare() -> None:
     """Import now what the first line would import: that takes long enough for a lease to run out."""
-    import structlog  # noqa: F401, PLC0415  (see the module's docstring)
+    _build(__name__)
 
 
 def _build(name: str) -> BoundLogger:
