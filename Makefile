@@ -28,11 +28,11 @@ check: .venv/dev
 	.venv/bin/lint-imports
 
 chaos: .venv/dev
-	.venv/bin/python -m talka_chaos --seeds 500 --jobs $$(nproc)
+	.venv/bin/python -m talka_chaos --seeds 500 --every-kind --jobs $$(nproc)
 
 # Hours on a small machine: more of what `make chaos` does. It says now and then how far it is, and names failing seeds.
 nightly: .venv/dev
-	.venv/bin/python -m talka_chaos --seeds 10000 --jobs $$(nproc)
+	.venv/bin/python -m talka_chaos --seeds 10000 --every-kind --jobs $$(nproc)
 	.venv/bin/python -m tests.nightly.nodes
 
 bench: .venv/run

@@ -8,12 +8,19 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from multiprocessing import get_context
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from talka_chaos.sim import Report, run
+from talka_protocols.events import ExecutionEvent, PlanEvent, PoolEvent, ScheduleEvent, TriggerEvent
 
+KINDS = frozenset(
+    kind.__name__
+    for union in (ExecutionEvent, PlanEvent, PoolEvent, ScheduleEvent, TriggerEvent)
+    for kind in get_args(union)
+)
+"""Every kind of event that the actors of a world can record."""
 SHOWN_EVERY = 250
 """After so many worlds it says how far it is, on standard error."""
 
@@ -23,17 +30,22 @@ def main(
     first: Annotated[int, typer.Option("--from", help="The first seed.", min=0)] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="How many processes share them.", min=1)] = 1,
     *,
+    every_kind: Annotated[
+        bool, typer.Option(help="Fail, too, if some kind of event never happened.")
+    ] = False,
     verbose: Annotated[bool, typer.Option(help="Show what the actors log.")] = False,
 ) -> None:
     """Simulate whole clusters in virtual time, each under the faults of its own seed."""
     started_s, tasks, failed = time.monotonic(), 0, list[int]()
     events = allocations = 0
     injected: Counter[str] = Counter()
+    unseen = set(KINDS)
     for done, report in enumerate(_reports(range(first, first + seeds), jobs, is_verbose=verbose), 1):
         tasks += report.tasks
         events += report.events
         allocations += report.allocations
         injected.update(report.injected)
+        unseen -= report.kinds
         if not report.is_healthy:
             failed.append(report.seed)
             _complain(report)
@@ -44,10 +56,12 @@ def main(
     counts = ", ".join(f"{kind} {count}" for kind, count in sorted(injected.items()))
     typer.echo(f"faults: {counts}")
     typer.echo(f"audited: {events:,} events, {allocations:,} allocations")
+    if every_kind and unseen:
+        typer.echo(f"never happened: {', '.join(sorted(unseen))}")
     if failed:
         typer.echo(f"failed seeds: {', '.join(map(str, failed))}")
     typer.echo(f"{seeds} worlds, {tasks} tasks, {len(failed)} failed, {seeds / took_s:.1f} worlds/s")
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed or (every_kind and unseen) else 0)
 
 
 def _reports(seeds: range, jobs: int, *, is_verbose: bool) -> Iterator[Report]:

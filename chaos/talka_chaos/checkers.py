@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from talka_chaos.artifacts import races
+from talka_chaos.artifacts import undeclared
 from talka_chaos.baselines import adoption_findings
 from talka_chaos.breakers import breaker_findings
 from talka_chaos.control import cancellations, failures, groups, pauses
@@ -147,7 +147,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from groups(log, state)
     if len(rewinding.outcomes) != len(state.tasks) and not rewinding.is_partial:
         yield f"O1 {log}: {len(rewinding.outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
-    for sentence in races(commits, state.index.successors):
+    for sentence in undeclared(commits, state.index.successors):
         yield f"{sentence} in {log}"
     try:
         check_strays(state)

@@ -17,11 +17,12 @@ from talka_core.trigger.decide import firing_id
 from talka_protocols import events as e
 from talka_protocols.cloudevents import CloudEvent
 from talka_protocols.commit import Commit
-from talka_protocols.messages import CreateTrigger, PauseTrigger, ResumeTrigger, TriggerMessage
+from talka_protocols.messages import CreateTrigger, DeleteTrigger, PauseTrigger, ResumeTrigger, TriggerMessage
 from talka_protocols.subjects import LogName
 from talka_protocols.triggers import Trigger
 
 SHARE = 0.25
+DELETED_SHARE = 0.3
 KINDS = ("order.a", "order.b", "other")
 SETTLING_S = 15.0
 """How long what was handed on last may take to arrive."""
@@ -78,6 +79,7 @@ def drawn_occasions(seed: int, signalled: str, storm_s: float) -> Occasions:
     requests: list[tuple[float, TriggerMessage]] = []
     for number in range(random.choice((1, 2))):
         requests += _trigger(random, f"t{number}", signalled, storm_s)
+    requests += _deletions(seed, requests, storm_s)
     events = [
         (random.uniform(0.0, storm_s + 5.0), event)
         for event in _events(random)
@@ -105,6 +107,19 @@ def _trigger(
         at_s = random.uniform(2.0, storm_s)
         yield at_s, PauseTrigger(name, f"{name}-pause")
         yield at_s + random.uniform(0.0, 10.0), ResumeTrigger(name, f"{name}-resume", 0)
+
+
+def _deletions(
+    seed: int, requests: list[tuple[float, TriggerMessage]], storm_s: float
+) -> list[tuple[float, TriggerMessage]]:
+    """Let some triggers be deleted; no other draw of the seed depends on it."""
+    random = Random(f"deletions {seed}")  # noqa: S311
+    names = [asked.name for _, asked in requests if isinstance(asked, CreateTrigger)]
+    return [
+        (random.uniform(2.0, storm_s), DeleteTrigger(name, f"{name}-delete"))
+        for name in names
+        if random.random() < DELETED_SHARE
+    ]
 
 
 def _events(random: Random) -> Iterator[CloudEvent]:
@@ -162,7 +177,7 @@ def trigger_findings(
         if fact.occurrence.position <= after:
             yield f"E2 {log}: {fact.occurrence} came before it counted, at {after}"
         done[fact.firing_id] = fact
-    is_always_on = not any(isinstance(fact, e.TriggerPaused) for fact in facts)
+    is_always_on = not any(isinstance(fact, e.TriggerPaused | e.TriggerDeleted) for fact in facts)
     yield from _reactions(log, trigger, done, stream, created_at_s if is_always_on else float("inf"))
     started = {key for key, fact in done.items() if isinstance(fact, e.TriggerFired) and not fact.signal}
     found = {key for key in executions if key.startswith(f"{log.key}-")}

@@ -59,6 +59,7 @@ class Process(ABC):
         self.world = world
         self.leases = leases
         self.cut_until_s = 0.0
+        self.rest_s = 0.0
         self._sizes = sizes
         self._life: asyncio.Task[None] | None = None
 
@@ -74,7 +75,8 @@ class Process(ABC):
                 if not isinstance(error, PlatformError):
                     self.world.surprises.append(f"{self.name}: {error!r}")
                 self.world.note("stepped down", self.name, type(error).__name__)
-            await asyncio.sleep(self.world.random.uniform(0.1, 2.0))
+            await asyncio.sleep(self.world.random.uniform(0.1, 2.0) + self.rest_s)
+            self.rest_s = 0.0
 
     @abstractmethod
     async def live(self) -> None:

@@ -13,6 +13,7 @@ from talka_core.history import FOLDS, apply
 from talka_core.planner import PLANNER
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.starter import STARTER
+from talka_core.trigger import TRIGGER_BEHAVIOUR
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.messages import Recipient
@@ -25,6 +26,7 @@ _IS_OVER: dict[str, Callable[[Any], bool]] = {
     PLAN: PLANNER.is_over,
     EXECUTION: SCHEDULER.is_over,
     SCHEDULE: STARTER.is_over,
+    TRIGGER: TRIGGER_BEHAVIOUR.is_over,
 }
 OWNERS = {
     PLAN: Recipient.PLANNER,
@@ -52,6 +54,11 @@ class LogBook:
     def of_kind(self, kind: str) -> dict[str, Any]:
         """Return the states of one kind of log by key."""
         return {name.key: state for name, state in self.states.items() if name.kind == kind}
+
+    def kinds(self) -> frozenset[str]:
+        """Return the kinds of all events that are on record."""
+        commits = (commit for commits in self.commits.values() for commit in commits)
+        return frozenset(type(event).__name__ for commit in commits for _, _, event in commit.events())
 
     def take(self, log: LogName, position: int, body: bytes, now_s: float) -> bool:
         """Fold one stored commit; return False for one that was known already."""

@@ -36,7 +36,7 @@ from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.scaling import ScalerProcess, drawn_scaling
 from talka_chaos.swarm import Faults
 from talka_chaos.tenancy import drawn_division, with_rivals, with_tenants
-from talka_chaos.timetable import drawn_schedules, drawn_wishes, released
+from talka_chaos.timetable import drawn_rests, drawn_schedules, drawn_wishes, released
 from talka_chaos.trouble import dawdling, forced_cancels, with_trouble
 from talka_chaos.urgent import with_deadlines
 from talka_chaos.virtual_loop import StillnessError, run_virtually
@@ -66,7 +66,8 @@ CALM_S = 500.0
 class Report(Struct, frozen=True):
     """What became of one seed; a healthy run has no findings.
 
-    ``injected`` counts the faults that happened, by kind; ``events`` and ``allocations`` were audited.
+    ``injected`` counts the faults that happened, by kind; ``events`` and ``allocations`` were audited;
+    ``kinds`` are those of all events that are on record.
     """
 
     seed: int
@@ -78,6 +79,7 @@ class Report(Struct, frozen=True):
     injected: dict[str, int]
     events: int
     allocations: int
+    kinds: frozenset[str] = frozenset()
 
     @property
     def is_healthy(self) -> bool:
@@ -102,9 +104,10 @@ class Simulation:
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
         self.schedules = [] if workflow else drawn_schedules(seed)
-        self._processes += self._owners(
+        self._starters = self._owners(
             [(Recipient.STARTER, str(n)) for n in range(SHARDS if self.schedules else 0)]
         )
+        self._processes += self._starters
         self.occasions = (
             Occasions()
             if workflow
@@ -207,6 +210,7 @@ class Simulation:
             dict(world.injected),
             world.book.auditor.summary.events,
             world.book.auditor.summary.allocations,
+            world.book.kinds(),
         )
 
     async def _rest(self) -> str:
@@ -264,12 +268,20 @@ class Simulation:
             loop.call_later(moment, self._fork, f"fork-{number}")
         for put in self.schedules:
             loop.call_later(1.0, self._of_schedule, put)
+        for at_s, rest_s in drawn_rests(self.seed, self.schedules):
+            loop.call_later(at_s, self._leave, rest_s)
         for at_s, wish in drawn_wishes(self.seed, self.schedules, self.world.faults.storm_s):
             loop.call_later(at_s, self._of_schedule, wish)
         for at_s, message in self.occasions.requests:
             loop.call_later(at_s, self._of_trigger, message)
         for at_s, event in self.occasions.events:
             loop.call_later(at_s, self.world.publish, event)
+
+    def _leave(self, rest_s: float) -> None:
+        """Let all who own schedules be away for so long."""
+        for process in self._starters:
+            process.rest_s = rest_s
+            process.crash()
 
     def _of_schedule(self, message: StarterMessage) -> None:
         self._request(Recipient.STARTER, shard_of(message.key, SHARDS), message)

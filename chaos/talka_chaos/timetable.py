@@ -24,6 +24,7 @@ from talka_protocols.subjects import EXECUTION, LogName
 
 SHARE = 0.25
 WISHES_SHARE = 0.5
+RESTS_SHARE = 0.3
 
 
 def drawn_schedules(seed: int) -> list[PutSchedule]:
@@ -67,6 +68,17 @@ def drawn_wishes(
             )
             wishes.append((random.uniform(1.5, until_s), wish))
     return wishes
+
+
+def drawn_rests(seed: int, schedules: list[PutSchedule]) -> list[tuple[float, float]]:
+    """Return when nobody looks after the schedules, and for how long, so that due times are missed.
+
+    No other draw of the seed depends on it.
+    """
+    random = Random(f"rests {seed}")  # noqa: S311
+    if not schedules or random.random() >= RESTS_SHARE:
+        return []
+    return [(random.uniform(3.0, 8.0), random.uniform(12.0, 30.0))]
 
 
 def released(states: dict[str, Any]) -> list[ResumeSchedule]:

@@ -75,7 +75,7 @@ class PassingTime:
         if self._world.is_out() or self._world.strikes("task_failure"):
             raise TaskFailedError(failure_of(attempt.attempt))
         if attempt.progress is not None:
-            attempt.progress.artifacts.update(dict.fromkeys(attempt.task.payload.get("writes", ())))
+            await self._world.saves.touch(attempt)
         return added_by(attempt)
 
     async def _work(self, attempt: Attempt, saves: int) -> None:

@@ -54,7 +54,7 @@ class World:
         self.runs = Runs(SHARED)
         self.book = LogBook(self.runs, Definitions(self.blobs))
         self.injected: Counter[str] = Counter()
-        self.saves = Saves()
+        self.saves = Saves(seed)
         self.silent: set[tuple[str, str, int]] = set()
         self.killed_s: dict[tuple[str, str, int], float] = {}
         self.events = EventStream()

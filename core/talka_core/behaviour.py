@@ -130,15 +130,29 @@ def step(
     """
     events: list[E] = []
     effects: list[tuple[int, Effect]] = []
+    for _ in stepping(behaviour, state, message, now_ms, events, effects):
+        pass
+    return events, effects
+
+
+def stepping(
+    behaviour: Behaviour[S, M, E],
+    state: S,
+    message: M,
+    now_ms: int,
+    events: list[E],
+    effects: list[tuple[int, Effect]],
+) -> Iterator[None]:
+    """Do what ``step`` does, filling its two results, and stop for a moment after each event."""
     evolve, react = behaviour.evolve, behaviour.react
     for index, event in enumerate(behaviour.decide(state, message, now_ms)):
         evolve(state, event, now_ms)
         for effect in react(state, event):
             effects.append((index, effect))  # noqa: PERF401  (most facts have one effect or none)
         events.append(event)
+        yield
     if not events:
-        effects = [(-1, effect) for effect in behaviour.answer(state, message)]
-    return events, effects
+        effects += [(-1, effect) for effect in behaviour.answer(state, message)]
 
 
 def step_batch(

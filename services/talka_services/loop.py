@@ -18,6 +18,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+SLICE_S = 0.01
+"""How long one piece of work keeps the loop to itself."""
+
 SELECT_MAX = 1024
 """``select`` cannot take file descriptors from here on."""
 GC_THRESHOLDS = (10_000, 10, 10)
@@ -56,6 +59,23 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+class TimeSlice:
+    """Bounds how long one piece of work, which begins now, keeps the loop before all others have a turn.
+
+    The loop that decides on thousands of tasks also renews the leases without which it may not go on.
+    """
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._ends_at = self._clock() + SLICE_S
+
+    async def step(self) -> None:
+        """Return at once unless the slice is used up; called after every small step of the work."""
+        if self._clock() >= self._ends_at:
+            await asyncio.sleep(0)
+            self._ends_at = self._clock() + SLICE_S
 
 
 async def until_one_ends(*work: Awaitable[None]) -> None:

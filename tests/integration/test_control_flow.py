@@ -129,13 +129,14 @@ async def test_a_map_over_a_million_items_is_a_clear_failure(talka: Orchestrator
 
 
 @pytest.mark.slow
-async def test_a_map_runs_over_thousands_of_items(talka: Orchestrator) -> None:
+@pytest.mark.parametrize("max_parallel", [100, None])
+async def test_a_map_runs_over_thousands_of_items(talka: Orchestrator, max_parallel: int | None) -> None:
     """A list inside the limits is mapped over as a whole, its results are in order."""
     count = 5_000
     part = {"seconds": 0, "result": "${item}"}
     builder = WorkflowBuilder("wide").set_limits(max_tasks=count + 2)
     builder.add_task(Task("split", "lister", payload={"items": count}))
-    over = MapOver("${split}", max_items=count, max_parallel=100)
+    over = MapOver("${split}", max_items=count, max_parallel=max_parallel)
     builder.add_task(Task("part", "sleep", payload=part, map=over))
     result = await talka.execute_workflow(builder.build())
     assert result.status is ExecutionState.SUCCEEDED

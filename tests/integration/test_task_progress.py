@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from talka import Orchestrator, Task, WorkflowBuilder, local
 from talka_chaos.records import record_of
 from talka_protocols.events import TaskCheckpointed, TaskRetrying
+from talka_protocols.policies import RetryPolicy
 from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import Workflow
 from talka_services.cli.records import Records
@@ -74,6 +76,11 @@ def read(context, path):
 def missing(context, path):
     context.read_artifact("nothing")
 
+def tells(context, path):
+    note(path, f"{context.attempt} {context.fence} {context.idempotency_key}")
+    if context.attempt < 3:
+        raise ValueError("not yet")
+
 async def many(context, path):
     await asyncio.gather(*(context.checkpoint(number) for number in range(500)))
     return context.attempt
@@ -117,6 +124,23 @@ async def test_failed_attempts_go_on(talka: Orchestrator, tmp_path: Path) -> Non
     assert result.status is ExecutionState.SUCCEEDED, result.tasks["a"].error
     assert result.tasks["a"].result == ["FIRST", [1, 2, 3]]
     assert effects.read_text() == "first\n"
+
+
+async def test_every_attempt_has_the_key_of_the_task_and_a_fence_of_its_own(
+    talka: Orchestrator, tmp_path: Path
+) -> None:
+    """Functions and commands alike: the key stays, so effects are recognised, and the fence grows."""
+    told, said, soon = tmp_path / "told", tmp_path / "said", RetryPolicy(base_seconds=0.01)
+    script = f'echo "$TALKA_ATTEMPT $TALKA_FENCE $TALKA_IDEMPOTENCY_KEY" >> {said}; test "$TALKA_ATTEMPT" = 3'
+    function = calling("tells", told, retries=2, retry=soon)
+    command = Task("c", "command", payload={"shell": script}, retries=2, retry=soon)
+    result = await talka.execute_workflow(replace(function, tasks=(*function.tasks, command)))
+    assert result.status is ExecutionState.SUCCEEDED, result.tasks
+    for path, task_id in ((told, "a"), (said, "c")):
+        attempts, fences, keys = zip(*(line.split() for line in path.read_text().splitlines()), strict=True)
+        assert attempts == ("1", "2", "3")
+        assert list(map(int, fences)) == sorted({*map(int, fences)})
+        assert {*keys} == {f"{result.execution_id}/{task_id}"}
 
 
 async def test_time_out_keeps_the_checkpoint(talka: Orchestrator, tmp_path: Path) -> None:

@@ -69,14 +69,16 @@ def test_enough_mutants_are_planted() -> None:
 
 
 def test_program_counts_the_faults_of_every_process() -> None:
-    """Worlds that processes share give the same counts of faults as one after the other."""
-    command = [sys.executable, "-m", "talka_chaos", "--seeds", "4", "--from", "3", "--jobs"]
-    shown = [
-        subprocess.run([*command, jobs], capture_output=True, text=True, check=True).stdout for jobs in "12"
-    ]
-    alone, shared = (output.splitlines()[0] for output in shown)
+    """Worlds that processes share give the same counts as one after the other, and lack the same events."""
+    command = [sys.executable, "-m", "talka_chaos", "--seeds", "4", "--from", "3", "--every-kind", "--jobs"]
+    shown = [subprocess.run([*command, jobs], capture_output=True, text=True, check=False) for jobs in "12"]
+    alone, shared = (done.stdout.splitlines()[:3] for done in shown)
     assert alone == shared
-    assert re.search(r"faults: .*\bcrash [1-9]", alone)
+    assert re.search(r"faults: .*\bcrash [1-9]", alone[0])
+    assert re.search(r"never happened: .*\bTaskStepFinished\b", alone[2])
+    assert "TaskScheduled" not in alone[2]
+    assert [done.returncode for done in shown] == [1, 1]
+    assert "0 failed" in shown[0].stdout
 
 
 def test_same_seed_same_trace() -> None:

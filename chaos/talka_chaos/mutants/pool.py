@@ -243,6 +243,15 @@ def gangs_in_part() -> AbstractContextManager[Any]:
     return patch.object(granting, "_grant_gang", grant_gang)
 
 
+def parts_of_gangs_kept() -> AbstractContextManager[Any]:
+    """A late copy of a gang's request waits for ever for members that have ended."""
+
+    def forget_parts(_state: PoolRecord) -> Iterator[Any]:
+        return iter(())
+
+    return patch.object(import_module("talka_core.resource.gangs"), "forget_parts", forget_parts)
+
+
 def reservation_never_used_up() -> AbstractContextManager[Any]:
     """A task is granted what a reservation keeps, which goes on keeping it."""
     bookings = import_module("talka_core.resource.bookings")
@@ -261,6 +270,7 @@ POOL_MUTANTS = (
     one_worker_too_many,
     reservation_never_used_up,
     gangs_in_part,
+    parts_of_gangs_kept,
     quotas_ignored,
     weights_ignored,
     shares_ignored,

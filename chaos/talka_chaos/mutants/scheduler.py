@@ -203,6 +203,16 @@ def checkpoint_forgotten() -> AbstractContextManager[Any]:
     return patch.object(letters, "start", start)
 
 
+def steps_forgotten() -> AbstractContextManager[Any]:
+    """An attempt is started without the steps that earlier ones have finished."""
+    real = letters.start
+
+    def start(state: ExecutionRecord, task_id: str, record: Any) -> Any:
+        return real(state, task_id, replace(record, steps={}))
+
+    return patch.object(letters, "start", start)
+
+
 def checkpoints_ordered_across_attempts() -> AbstractContextManager[Any]:
     """A new attempt's first checkpoints are taken for repeats of the last attempt's."""
 
@@ -306,6 +316,7 @@ SCHEDULER_MUTANTS = (
     fallback_forgotten,
     races_unseen,
     checkpoint_forgotten,
+    steps_forgotten,
     checkpoints_ordered_across_attempts,
     extension_forgotten,
     conditions_ignored,

@@ -29,7 +29,8 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
     tasks = reach.tasks
     if not tasks:
         raise RequestRefusedError(f"Nothing has happened after event {to}.", code="nothing_to_undo")
-    removed = tuple(t for t in tasks if state.tasks[t].added_at > to)
+    leaving = _leaving(state, reach, to)
+    removed = tuple(t for t in tasks if t in leaving and not _returns(state, reach, t, to))
     stands = tuple(name for t in tasks for name in _irreversible(state, t))
     if stands and not message.accepts_irreversible:
         raise RequestRefusedError(
@@ -37,18 +38,32 @@ def planned(state: ExecutionRecord, message: RollBackExecution) -> RollbackPlan:
             hint="Accept that it stays (--accept-irreversible), or choose a later event.",
             code="irreversible",
         )
-    gone = frozenset(removed)
+    gone, wanted = frozenset(removed), frozenset(tasks)
     return RollbackPlan(
         to,
         cancelled=tuple(t for t in tasks if is_begun(state.tasks[t])),
         compensated=_compensated(state, tasks),
-        kept=tuple(t for t, r in state.tasks.items() if had_ended(r, to) and not r.undoes),
+        kept=tuple(
+            t for t, r in state.tasks.items() if t not in wanted and had_ended(r, to) and not r.undoes
+        ),
         again=tuple(t for t in tasks if t not in gone),
         removed=removed,
         irreversible=stands,
         resumed=reach.resumed,
-        paused=tuple(t for t in tasks if t not in gone and _was_paused(state.tasks[t], to)),
+        paused=tuple(t for t in tasks if t not in leaving and _was_paused(state.tasks[t], to)),
     )
+
+
+def _leaving(state: ExecutionRecord, reach: Extent, to: int) -> frozenset[str]:
+    """Return the tasks that leave the graph: what was added since, or by what runs again."""
+    again = frozenset(reach.tasks)
+    added_by = {task.id: addition.by for addition in state.added for task in addition.tasks}
+    return frozenset(t for t in reach.tasks if state.tasks[t].added_at > to or added_by.get(t) in again)
+
+
+def _returns(state: ExecutionRecord, reach: Extent, task_id: str, to: int) -> bool:
+    """Tell whether the task is an item that comes back at once, because its map goes on with the others."""
+    return state.index.maps.get(task_id) in reach.resumed and state.tasks[task_id].added_at <= to
 
 
 def _was_paused(record: TaskRecord, event: int) -> bool:

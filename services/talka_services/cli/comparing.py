@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def diff(target: Target, first: First, second: Second) -> None:
-    """Compare two executions: the first event that differs, definitions, results, and each task's time."""
+    """Compare two executions: the first event that differs, definitions, inputs, results and times."""
     import msgspec
 
     found = run_loop(_compare(target, first, second))
@@ -66,6 +66,7 @@ def _print(found: Comparison) -> None:
         ("only in the second", found.added),
         ("other results", found.results),
         ("other definitions", [f"{t} ({', '.join(f)})" for t, f in found.changed.items()]),
+        ("other inputs", [f"{t} ({', '.join(r)})" for t, r in found.inputs.items()]),
     ):
         if tasks:
             screen.print(f"{what}: {plain(', '.join(tasks))}")
@@ -76,8 +77,10 @@ def _print(found: Comparison) -> None:
             duration(spent.second_waited_s),
             duration(spent.first_ran_s),
             duration(spent.second_ran_s),
+            str(spent.first_attempts),
+            str(spent.second_attempts),
         )
         for spent in found.spent
     )
-    columns = ("task", "waited", "other waited", "ran", "other ran")
+    columns = ("task", "waited", "other waited", "ran", "other ran", "attempts", "other attempts")
     print_table(columns, rows, right=columns[1:])

@@ -69,7 +69,7 @@ def rollback(
     """
     place = int(to) if to.isdecimal() else to
     if dry_run:
-        _show_plan(target, run_loop(_plan(target, execution_id, place)))
+        _show_plan(target, run_loop(_plan(target, execution_id, place)), then)
         return
     is_asking = not accept_irreversible and not target.is_json and sys.stdin.isatty()
     if is_asking and (stands := run_loop(_plan(target, execution_id, place)).irreversible):
@@ -156,20 +156,20 @@ async def _plan(target: Target, wanted: str, to: int | str) -> RollbackPlan:
         return await plan_rollback(records.histories, request)
 
 
-def _show_plan(target: Target, plan: RollbackPlan) -> None:
+def _show_plan(target: Target, plan: RollbackPlan, then: Then) -> None:
     import msgspec
 
     if target.is_json:
         print_json(msgspec.to_builtins(plan))
         return
     console().print(f"back to event {plan.to}")
-    _print_plan(plan)
+    _print_plan(plan, then)
     for whose, child in _children(plan, ""):
         if child.plan is None:
             console().print(f"with {whose}, sub-workflow {child.execution_id}: its history is not here")
         else:
             console().print(f"with {whose}, sub-workflow {child.execution_id}, all that it did")
-            _print_plan(child.plan)
+            _print_plan(child.plan, Then.STOP)
 
 
 def _children(plan: RollbackPlan, within: str) -> Iterator[tuple[str, ChildPlan]]:
@@ -180,14 +180,15 @@ def _children(plan: RollbackPlan, within: str) -> Iterator[tuple[str, ChildPlan]
             yield from _children(child.plan, f"{whose}/")
 
 
-def _print_plan(plan: RollbackPlan) -> None:
+def _print_plan(plan: RollbackPlan, then: Then) -> None:
+    goes_on = then is Then.CONTINUE
     rows = [
         ("cancelled", plan.cancelled),
         ("compensated, in this order", plan.compensated),
         ("kept", plan.kept),
-        ("run again", plan.again),
+        ("run again" if goes_on else "not done any more, until a restart", plan.again),
         ("of these, paused until they are resumed", plan.paused),
-        ("removed from the graph", plan.removed),
+        ("removed from the graph" if goes_on else "not done any more, removed by a restart", plan.removed),
         ("irreversible: needs --accept-irreversible", plan.irreversible),
     ]
     shown = ((what, str(len(tasks)), plain(", ".join(tasks))) for what, tasks in rows if tasks)

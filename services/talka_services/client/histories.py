@@ -31,7 +31,7 @@ from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER, LogName, shard_of
 from talka_services.client.backlog import gathered
 from talka_services.runner.definitions import Definitions
-from talka_services.runner.journal import decoded, newest
+from talka_services.runner.journal import decoded, fold_in, newest
 from talka_services.telemetry import get_logger
 
 AGAIN_S = 1.0
@@ -122,7 +122,7 @@ class Histories:
         yield state
         async with aclosing(gathered(self._stored(name, entry.position), _never, GATHER_S)) as heaps:
             async for heap in heaps:
-                apply(FOLDS[POOL], state, [await decoded(commit, self._definitions) for commit in heap])
+                await fold_in(FOLDS[POOL], state, heap, self._definitions)
                 yield state
 
     async def plan(self, execution_id: str) -> PlanRecord:
@@ -237,7 +237,7 @@ class Histories:
         stored = self._stored(name, entry.position)
         async with aclosing(gathered(stored, may_be_last, GATHER_S)) as heaps:
             async for heap in heaps:
-                apply(FOLDS[EXECUTION], state, [await decoded(commit, self._definitions) for commit in heap])
+                await fold_in(FOLDS[EXECUTION], state, heap, self._definitions)
                 yield state
                 if state.status in FINAL_EXECUTION_STATES:
                     return

@@ -23,6 +23,7 @@ _CONNECT_TIMEOUT_S = 30.0
 _CONNECTIONS_MAX = 256
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _KEY_HEADER = "Idempotency-Key"
+_FENCE_HEADER = "Talka-Fence"
 _TRACE_HEADER = "traceparent"
 
 
@@ -54,7 +55,8 @@ class HttpExecutor:
         """Send the request and return the answer.
 
         Requests that change something carry the task's idempotency key in the
-        ``Idempotency-Key`` header unless the payload sets one.
+        ``Idempotency-Key`` header and the attempt's fence in ``Talka-Fence``,
+        unless the payload sets them.
 
         Raises:
             TaskFailedError: no answer, or a status that was not expected.
@@ -142,7 +144,7 @@ def _headers(payload: HttpPayload, attempt: Attempt) -> dict[str, str]:
     given = {name.lower() for name in payload.headers}
     added = {_TRACE_HEADER: traceparent(attempt.execution_id, attempt.task.id, attempt.attempt)}
     if payload.method.upper() not in _SAFE_METHODS:
-        added[_KEY_HEADER] = attempt.idempotency_key
+        added |= {_KEY_HEADER: attempt.idempotency_key, _FENCE_HEADER: str(attempt.fence)}
     return {**payload.headers, **{name: value for name, value in added.items() if name.lower() not in given}}
 
 

@@ -192,7 +192,7 @@ async def list_steps(call: Call, execution_id: str, query: Span) -> StepPage:
 
 
 async def compare_executions(call: Call, execution_id: str, other: str) -> Comparison:
-    """Compare two executions: the first event that differs, definitions, results, and each task's time."""
+    """Compare two executions: the first event that differs, definitions, inputs, results and times."""
     return compared(await told(call.histories, execution_id), await told(call.histories, other))
 
 

@@ -147,7 +147,7 @@ class Actor:
 
     async def _resume(self, keys: Iterable[str]) -> None:
         """Perform everything that these states still owe."""
-        owed = self._states.owed(keys)
+        owed = await self._states.owed(keys)
         for key in owed:
             self._reminders.pop(key, None)
         await self._performer.perform([item for outbox in owed.values() for item in outbox])
@@ -223,7 +223,7 @@ class Actor:
             causes = await states.prepare(causes)
             await self._resume(states.take_adopted())
             try:
-                touched = states.decide(causes)
+                touched = await states.decide(causes)
             except Exception as error:
                 log.exception("batch.crashed", actor=str(self.address), messages=len(causes))
                 return await self._recover(causes, error)
@@ -308,7 +308,7 @@ class Actor:
             self._next_advance = now_s + ADVANCE_S
             self._local += [("round", Advance(key)) for key in self._states.entries]
         outbox: Outbox = []
-        for key, owed in self._states.owed(self._states.entries).items():
+        for key, owed in (await self._states.owed(self._states.entries)).items():
             reminder = self._reminders.get(key)
             if reminder is None:
                 reminder = Reminder(self._ports.resend_s, self._ports.resend_max_s)

@@ -6,18 +6,20 @@ A ``VolatileJournal`` keeps states that live and die with the process.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
 from talka_core.behaviour import Effect
-from talka_core.history import FOLDS, Fold, apply, packed, unpacked
+from talka_core.history import FOLDS, Fold, advance, packed, unpacked
 from talka_protocols.commit import Commit, Decision, commit_id, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError, PlatformError
 from talka_protocols.events import Event
 from talka_protocols.ports import Log, Snapshot, Snapshots, StoredCommit
 from talka_protocols.subjects import LogName
+from talka_services.loop import TimeSlice
 from talka_services.runner.definitions import WITH_DEFINITION, Definitions, stored_form
 from talka_services.runner.ports import Ports
 from talka_services.telemetry import get_logger
@@ -185,12 +187,27 @@ async def newest(name: LogName, log: Log, snapshots: Snapshots | None, definitio
     if snapshots is not None:
         await _begin_with_snapshot(entry, fold, snapshots, definitions)
     stored = await log.read(name, entry.position)
-    commits = [await decoded(commit, definitions) for commit in stored]
-    apply(fold, entry.state, commits)
     if stored:
-        entry.position, entry.last_at = stored[-1].position, commits[-1].at
+        entry.last_at = await fold_in(fold, entry.state, stored, definitions)
+        entry.position = stored[-1].position
     entry.is_new = entry.position == 0
     return entry
+
+
+async def fold_in(fold: Fold, state: Any, commits: Iterable[StoredCommit], definitions: Definitions) -> int:
+    """Fold stored commits into ``state`` while others have their turns; return the time of the last one.
+
+    Raises:
+        BrokenHistoryError: they cannot be folded.
+    """
+    slice_, last_at = TimeSlice(), 0
+    for stored in commits:
+        commit = await decoded(stored, definitions)
+        for version, _cause, event in commit.events():
+            advance(fold, state, version, event, commit.at)
+            await slice_.step()
+        last_at = commit.at
+    return last_at
 
 
 async def _begin_with_snapshot(
@@ -234,4 +251,13 @@ async def decoded(stored: StoredCommit, definitions: Definitions) -> Commit[Even
     return replace(commit, decisions=tuple(decisions))
 
 
-__all__ = ["BrokenHistoryError", "Entry", "Journal", "StoredJournal", "VolatileJournal", "decoded", "newest"]
+__all__ = [
+    "BrokenHistoryError",
+    "Entry",
+    "Journal",
+    "StoredJournal",
+    "VolatileJournal",
+    "decoded",
+    "fold_in",
+    "newest",
+]

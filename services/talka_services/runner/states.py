@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from talka_core.behaviour import Behaviour, Effect, step, step_batch
+from talka_core.behaviour import Behaviour, Effect, step_batch, stepping
 from talka_protocols.commit import Decision
 from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError
 from talka_protocols.messages import Advance, Message
+from talka_services.loop import TimeSlice
 from talka_services.runner.definitions import WITH_DEFINITION, Definitions
 from talka_services.runner.journal import Entry, Journal
 from talka_services.runner.ports import Clock
@@ -115,23 +116,28 @@ class States:
         adopted, self._adopted = self._adopted, []
         return adopted
 
-    def decide(self, causes: list[Cause]) -> list[str]:
+    async def decide(self, causes: list[Cause]) -> list[str]:
         """Step every state, provisionally; return the keys that were touched, in order.
+
+        Others have their turns meanwhile, and see nothing of it.
 
         Raises:
             Exception: a message crashed its actor; the states are to be loaded again.
         """
         if self._behaviour.decide_batch is not None:
-            return self._decide_together(causes)
-        now_ms = self._clock.now_ms()
+            return await self._decide_together(causes)
+        now_ms, slice_ = self._clock.now_ms(), TimeSlice()
         touched: dict[str, None] = {}
         for cause, message in causes:
             key = message.key
             entry = self.entries[key]
             touched[key] = None
             first = entry.state.version + 1
+            events, effects = list[Any](), list[tuple[int, Effect]]()
+            at = entry.begin(now_ms)
             try:
-                events, effects = step(self._behaviour, entry.state, message, entry.begin(now_ms))
+                for _ in stepping(self._behaviour, entry.state, message, at, events, effects):
+                    await slice_.step()
             except Exception as error:
                 if not self._journal.is_volatile:
                     raise
@@ -142,10 +148,11 @@ class States:
                 entry.decisions.append(Decision(cause, tuple(events)))
             for place, (index, effect) in enumerate(effects):
                 entry.effects.append((f"{entry.label}:{first + index}:{place}", effect))
+            await slice_.step()
         return list(touched)
 
-    def _decide_together(self, causes: list[Cause]) -> list[str]:
-        now_ms = self._clock.now_ms()
+    async def _decide_together(self, causes: list[Cause]) -> list[str]:
+        now_ms, slice_ = self._clock.now_ms(), TimeSlice()
         batches: dict[str, list[Cause]] = {}
         for cause in causes:
             batches.setdefault(cause[1].key, []).append(cause)
@@ -161,6 +168,7 @@ class States:
                     # Answers to several messages stand at the same version.
                     at = f"{first + index}" if events else f"{first - 1}:{number}"
                     entry.effects.append((f"{entry.label}:{at}:{position}", effect))
+                await slice_.step()
         return list(batches)
 
     async def append(self, touched: list[str], epoch: int) -> set[str]:
@@ -239,15 +247,18 @@ class States:
                 outbox += effects
         return outbox
 
-    def owed(self, keys: Iterable[str]) -> dict[str, Outbox]:
+    async def owed(self, keys: Iterable[str]) -> dict[str, Outbox]:
         """Return everything that these states still owe, by key; one that cannot say is set aside."""
-        owed: dict[str, Outbox] = {}
+        owed, slice_ = dict[str, Outbox](), TimeSlice()
         for key in list(keys):
             entry = self.entries.get(key)
             if entry is None:
                 continue
+            effects: list[Effect] = []
             try:
-                effects = list(self._behaviour.resume(entry.state))
+                for effect in self._behaviour.resume(entry.state):
+                    effects.append(effect)
+                    await slice_.step()
             except Exception as error:  # noqa: BLE001  (whatever is wrong with one log must not stop the others)
                 self.quarantine(key, error)
                 continue

@@ -30,7 +30,7 @@ from talka_services.service.intake import take_in_events
 from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
 from talka_services.service.worker import WorkerOptions, WorkerService
-from talka_services.telemetry import get_logger
+from talka_services.telemetry import get_logger, prepare
 from talka_services.witness import Witness
 
 log = get_logger(__name__)
@@ -118,6 +118,7 @@ class Node:
 
         A ``configuration`` is declared for each of the pools as soon as it is ours.
         """
+        prepare()
         shards = [str(shard) for shard in range(self.ports.shards)]
         for kind in kinds:
             ids = pools if kind is Recipient.RESOURCE else shards

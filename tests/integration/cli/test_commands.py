@@ -251,7 +251,10 @@ def test_rollback_and_restart_run_to_their_end_without_a_platform(shell: Shell) 
     name = shell.json("run", "undoable.yaml", *where)["execution_id"]
     plan = shell.json("rollback", name, "--to", "1", "--dry-run", *where)
     assert (plan["compensated"], plan["irreversible"]) == (["book"], ["tell"])
-    assert "irreversible" in shell.run("rollback", name, "--to", "1", "--dry-run", *where)
+    said = shell.run("rollback", name, "--to", "1", "--dry-run", *where)
+    assert "irreversible" in said
+    assert "run again" in said
+    assert "run again" not in shell.run("rollback", name, "--to", "1", "--then", "stop", "--dry-run", *where)
     assert shell.json("rollback", name, "--to", "1", *where, code=2)["error"]["code"] == "irreversible"
     back = shell.json("rollback", name, "--to", "1", "--then", "stop", "--accept-irreversible", *where)
     assert (back["status"], back["tasks"]["book"]["status"]) == ("rolled_back", "compensated")
@@ -265,4 +268,5 @@ def test_rollback_and_restart_run_to_their_end_without_a_platform(shell: Shell) 
     found = shell.json("diff", other, name, *where)
     assert found["parting"]["second_event"]["type"] == "RequestRefused"
     assert (found["added"], found["changed"]) == (["undo:book:1"], {})
+    assert {each["task_id"]: each["second_attempts"] for each in found["spent"]} == {"book": 2, "tell": 2}
     assert "waited" in shell.run("diff", other, name, *where)

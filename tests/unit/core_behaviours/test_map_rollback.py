@@ -249,3 +249,33 @@ def test_items_are_undone_between_what_needed_the_map_and_what_that_needed() -> 
             deliver_all(model)
     assert state(model).status is X.ROLLED_BACK
     assert state(model).tasks["rows"].status is S.COMPENSATED
+
+
+def test_paused_item_comes_back_unpaused() -> None:
+    """An item that leaves the graph and comes back is a new task, which the plan does not hide."""
+    model = begun(max_parallel=2)
+    end(model, 1)
+    model.tell(Recipient.SCHEDULER, m.PauseExecution("e", "p", "rows[0]"))
+    to = state(model).version
+    end(model, 2)
+    plan = planned(state(model), m.RollBackExecution("e", to))
+    assert (plan.resumed, plan.paused, plan.removed) == (("rows",), (), ("rows[3]",))
+    back(model, to)
+    assert running(model) == ["rows[0]", "rows[2]"]
+    assert not state(model).tasks["rows[0]"].is_paused
+    end_all(model)
+    model.finish()
+    assert state(model).status is X.SUCCEEDED
+
+
+def test_what_a_task_added_leaves_the_graph_when_it_runs_again() -> None:
+    """Also what was there at the event: whether the map finds the same items again, nobody knows yet."""
+    model = begun()
+    to = state(model).version
+    end(model, 0)
+    plan = planned(state(model), m.RollBackExecution("e", to))
+    assert (plan.kept, plan.again) == ((), ("rows",))
+    assert plan.removed == tuple(f"rows[{index}]" for index in range(5))
+    back(model, to)
+    model.finish()
+    assert state(model).tasks.keys() >= {*plan.removed}

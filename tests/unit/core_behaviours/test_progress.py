@@ -169,3 +169,31 @@ def test_every_round_of_a_loop_begins_anew() -> None:
     deliver_all(model)
     start = model.starts[running(model)]
     assert (start.attempt, start.checkpoint, start.steps) == (2, None, {})
+
+
+@pytest.mark.parametrize("from_task", ["", "a"])
+def test_restart_goes_on_from_the_checkpoint_of_what_failed(model: Model, from_task: str) -> None:
+    """Whether it is named or not, with its steps; a restart of what succeeded begins anew."""
+    for number in (1, 2, 3):
+        model.save(running(model), number, {"page": number})
+        model.save(running(model), number + 10, "uploaded", step=f"upload {number}")
+        deliver_all(model)
+        if number < 3:
+            begin_again(model)
+    model.end(running(model), Outcome.FAILED)
+    deliver_all(model)
+    assert state(model).status is ExecutionState.FAILED
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("e", from_task, request_id="one"))
+    deliver_all(model)
+    start = model.starts[running(model)]
+    assert start.checkpoint is not None
+    assert (start.attempt, msgspec.json.decode(start.checkpoint.data)) == (4, {"page": 3})
+    assert list(start.steps) == ["upload 1", "upload 2", "upload 3"]
+
+    model.end(running(model), Outcome.SUCCEEDED)
+    deliver_all(model)
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("e", "a", request_id="two"))
+    deliver_all(model)
+    start = model.starts[running(model)]
+    assert (start.attempt, start.checkpoint, start.steps) == (5, None, {})
+    model.finish()

@@ -56,7 +56,7 @@ class _Selective:
         return "code" in description
 
     async def execute_task(self, task: dict[str, Any]) -> dict[str, Any]:
-        assert task["context"]["fence"] == 7
+        assert (task["context"]["fence"], task["context"]["idempotency_key"]) == (7, "e/t")
         return {"task_id": task["id"]}
 
 

@@ -102,20 +102,21 @@ async def test_json_comes_back_parsed(http: HttpExecutor, attempt: Make, server:
 async def test_bodies_are_sent(
     http: HttpExecutor, attempt: Make, server: str, payload: dict[str, Any], body: str
 ) -> None:
-    """JSON and plain bodies arrive, with the idempotency key of the task."""
+    """JSON and plain bodies arrive, with the idempotency key of the task and the attempt's fence."""
     result = await http.execute(attempt(url=server, method="post", **payload))
     assert result["json"]["body"] == body
-    assert result["json"]["headers"]["idempotency-key"] == "e/t"
+    headers = result["json"]["headers"]
+    assert (headers["idempotency-key"], headers["talka-fence"]) == ("e/t", "7")
 
 
 async def test_a_key_of_the_payload_is_kept(http: HttpExecutor, attempt: Make, server: str) -> None:
-    """The payload's own idempotency key is not replaced, and a GET carries none."""
+    """The payload's own idempotency key is not replaced, and a GET carries neither key nor fence."""
     own = await http.execute(
         attempt(url=server, method="POST", body="x", headers={"idempotency-key": "mine"})
     )
     read = await http.execute(attempt(url=server))
     assert own["json"]["headers"]["idempotency-key"] == "mine"
-    assert "idempotency-key" not in read["json"]["headers"]
+    assert {"idempotency-key", "talka-fence"}.isdisjoint(read["json"]["headers"])
 
 
 async def test_text_redirects_and_false_json(http: HttpExecutor, attempt: Make, server: str) -> None:

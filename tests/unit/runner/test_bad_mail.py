@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from talka_core.behaviour import Send, step
+from talka_core.behaviour import Send, stepping
 from talka_core.scheduler import SCHEDULER
 from talka_protocols.messages import (
     CancelExecution,
@@ -121,11 +121,11 @@ async def test_unreadable_envelope_is_kept_and_stops_nobody() -> None:
 async def test_message_that_crashes_its_actor_is_set_aside_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch is redone one message at a time; the guilty one is kept, however often it comes."""
 
-    def planted(behaviour: Any, state: Any, message: Any, now_ms: int) -> Any:
+    def planted(behaviour: Any, state: Any, message: Any, *about: Any) -> Any:
         assert not isinstance(message, CancelExecution), "planted"
-        return step(behaviour, state, message, now_ms)
+        return stepping(behaviour, state, message, *about)
 
-    monkeypatch.setattr("talka_services.runner.states.step", planted)
+    monkeypatch.setattr("talka_services.runner.states.stepping", planted)
     async with scheduler() as platform:
         for name in ("one", "two"):
             await platform.say(CancelExecution("good"), StartExecution(name, WORKFLOW))

@@ -72,7 +72,7 @@ class Shard:
     async def say(self, reason: str) -> None:
         """Have one message decided, appended, and its log forgotten if it is over."""
         causes = await self.states.prepare([("m", CancelExecution("e", reason))])
-        touched = self.states.decide(causes)
+        touched = await self.states.decide(causes)
         assert await self.states.append(touched, self._epoch) == set()
         self.states.retire(touched)
 

@@ -89,8 +89,9 @@ def _rolled_back(state: ExecutionRecord, event: e.ExecutionRolledBack, at: int) 
 def _pause_again(state: ExecutionRecord, pauses: Mapping[str, int]) -> None:
     """Let tasks be paused still: that is somebody's wish and no effect, so it ends when somebody says so."""
     for task_id, version in pauses.items():
-        record = state.tasks[task_id]
-        record.is_paused, record.paused_version = True, version
+        if (record := state.tasks.get(task_id)) is not None:
+            # What has left the graph comes back as a task that nobody has paused.
+            record.is_paused, record.paused_version = True, version
 
 
 def _rollback_failed(state: ExecutionRecord, event: e.RollbackFailed, at: int) -> None:
