@@ -13,6 +13,7 @@ from typing import Any
 
 from nats.aio.client import Client
 
+from talka_core.checkup import BOUNDS, KEPT, OLDEST_SERVER
 from talka_protocols.errors import CallerError, ServerUnavailableError
 from talka_services.jetstream.api import (
     JETSTREAM_OFF,
@@ -26,7 +27,6 @@ from talka_services.jetstream.api import (
 from talka_services.jetstream.connection import Connection
 from talka_services.telemetry import get_logger
 
-OLDEST_SERVER = (2, 12)
 DUPLICATE_WINDOW_S = 120
 INBOX_AGE_S = 3600
 # The server reserves this much memory for the stream.
@@ -43,8 +43,6 @@ TASKLOG_AGE_S = 7 * 24 * 3600
 TASKLOG_BYTES = 192 * 1024 * 1024
 LEASE_MARKER_S = 1
 SNAPSHOTS_KEPT = 2
-CHECKED = ("storage", "subjects", "max_msgs_per_subject")
-LIMITS = ("max_age", "max_bytes")
 FEATURES = ("allow_msg_schedules", "allow_rollup_hdrs")
 
 StreamConfig = dict[str, Any]
@@ -170,7 +168,7 @@ async def ensure_stream(connection: Connection, config: StreamConfig) -> None:
 
 async def _limit_stream(connection: Connection, wanted: StreamConfig, present: StreamConfig) -> None:
     """Bound a stream of an older version that has no bounds; those that somebody gave it stay."""
-    missing = {key: wanted[key] for key in LIMITS if key in wanted and present.get(key, 0) <= 0}
+    missing = {key: wanted[key] for key in BOUNDS if key in wanted and present.get(key, 0) <= 0}
     if not missing:
         return
     try:
@@ -193,7 +191,7 @@ async def _enable(connection: Connection, wanted: StreamConfig, present: StreamC
 async def _check_stream(connection: Connection, name: str, wanted: StreamConfig) -> StreamConfig:
     """Return how the stream is configured, provided that it is ours."""
     present = (await call(connection, f"STREAM.INFO.{name}")).config
-    for key in CHECKED:
+    for key in KEPT:
         if key in wanted and present.get(key) != wanted[key]:
             raise CallerError(
                 f"Stream {name} at {connection.address} has {key} {present.get(key)!r}, not {wanted[key]!r}.",
