@@ -42,9 +42,13 @@ class Stack:
         """Run ``docker`` and return what it prints."""
         return self._run(["docker", *words])
 
-    def up(self, *words: str) -> None:
+    def start(self, *words: str) -> None:
+        """Start whatever does not run."""
+        self.compose("up", "--detach", "--no-build", *words)
+
+    def up(self) -> None:
         """Start whatever does not run, and return when all of it is healthy."""
-        self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "60", *words)
+        self.start("--wait", "--wait-timeout", "60")
 
     def kill(self, service: str) -> None:
         """Kill every container of a service."""

@@ -24,6 +24,7 @@ KILLED = (*SERVICES, "nats")
 SIDE_BY_SIDE = 6
 ENDS = {"TaskSucceeded", "TaskFailed", "TaskTimedOut", "TaskCancelled", "TaskSkipped"}
 PATIENCE_S = 60.0
+LOOK_S = 0.1
 
 
 def test_the_quickstart_runs_on_it(stack: Stack) -> None:
@@ -45,16 +46,24 @@ def test_the_projector_keeps_the_read_model(stack: Stack) -> None:
     assert lag["generation"] == 1
 
 
-def test_workers_are_added(stack: Stack) -> None:
-    """One more container is one more worker in the pool."""
-    before = _workers(stack)
-    stack.up("--scale", "worker=3")
-    assert len(_workers(stack) - before) == 1
-    assert before <= _workers(stack)
+async def test_workers_come_and_go(stack: Stack) -> None:
+    """One more container is one more worker in the pool, and leaves it when it is stopped."""
+    async with await talka.connect(stack.server) as orchestrator:
+        before = await _workers(orchestrator, count=2)
+        await asyncio.to_thread(stack.start, "--scale", "worker=3")
+        assert before < await _workers(orchestrator, count=3)
+        await asyncio.to_thread(stack.start)
+        await _workers(orchestrator, count=2)
 
 
-def _workers(stack: Stack) -> set[str]:
-    return {worker["worker_id"] for worker in json.loads(stack.talka("workers", "--json"))["workers"]}
+async def _workers(orchestrator: Orchestrator, count: int) -> set[str]:
+    """Return the ids of the pool's workers as soon as it has so many."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            pool = await orchestrator.get_available_resources()
+            if len(pool.workers) == count:
+                return {worker.worker_id for worker in pool.workers}
+            await asyncio.sleep(LOOK_S)
 
 
 def staged() -> Workflow:
@@ -78,7 +87,7 @@ async def test_whatever_is_killed_each_task_has_one_outcome(stack: Stack) -> Non
             await orchestrator.signal(name, f"go-{service}")
             await _until_done(orchestrator, name, done * (1 + SIDE_BY_SIDE) + 2)
             await asyncio.to_thread(stack.kill, service)
-            await asyncio.to_thread(stack.up)
+            await asyncio.to_thread(stack.start)
             await _until_done(orchestrator, name, (done + 1) * (1 + SIDE_BY_SIDE))
         result = await orchestrator.wait(name)
     assert result.is_success
