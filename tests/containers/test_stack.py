@@ -79,8 +79,8 @@ def staged() -> Workflow:
     return builder.build()
 
 
-# While the server is away, whoever forwards its port accepts connections and closes them, and nats-py leaves these
-# to the garbage collector.
+# While the server is away, whoever forwards its port accepts connections and closes them, and nats-py leaves
+# these to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <StreamWriter:ResourceWarning")
 async def test_whatever_is_killed_each_task_has_one_outcome(stack: Stack) -> None:
     """Each service is killed while tasks run, the server at last, and is started again."""
