@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -17,11 +17,12 @@ import yaml
 def unknown(model: Any, place: str) -> Iterator[str]:
     """Yield the fields that a model was given and does not define, at any depth."""
     if isinstance(model, list):
-        for index, each in enumerate(model):
+        for index, each in enumerate(cast("list[Any]", model)):
             yield from unknown(each, f"{place}[{index}]")
     elif hasattr(model, "model_extra"):
         yield from (f"{place}.{name}" for name in model.model_extra or ())
-        for field in type(model).model_fields:
+        fields: list[str] = list(model.__class__.model_fields)
+        for field in fields:
             yield from unknown(getattr(model, field), f"{place}.{field}")
 
 

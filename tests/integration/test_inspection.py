@@ -11,6 +11,7 @@ from tests.conftest import CONFIGURATION, NatsServer, free_port
 from talka_core.checkup import Level, checkup
 from talka_protocols.errors import PlatformError
 from talka_protocols.subjects import Names
+from talka_services.jetstream.api import call
 from talka_services.jetstream.connection import Connection, connect
 from talka_services.jetstream.inspection import inspect, is_synced_by
 from talka_services.jetstream.topology import ensure_topology
@@ -51,9 +52,8 @@ async def test_what_was_changed_or_deleted_is_found(connection: Connection) -> N
     """Each by the name of its stream."""
     names = connection.names
     await connection.js.delete_stream(names.stream("dead"))
-    events = (await connection.js.stream_info(names.stream("events"))).config
-    events.max_bytes = -1
-    await connection.js.update_stream(events)
+    events = (await call(connection, f"STREAM.INFO.{names.stream('events')}")).config
+    await call(connection, f"STREAM.UPDATE.{names.stream('events')}", {**events, "max_bytes": -1})
     found = [
         each for each in checkup(await inspect(connection, is_synced=True)) if each.level is not Level.OK
     ]

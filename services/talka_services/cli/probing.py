@@ -53,10 +53,10 @@ def parse_place(text: str) -> tuple[str, int]:
     """
     try:
         parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port
+        host, port = (parts.hostname, parts.port) if parts.netloc == text else (None, None)
     except ValueError:
         host, port = None, None
-    if not host or port is None or "@" in text or parts.netloc != text:
+    if not host or port is None or "@" in text:
         raise UsageError(
             f"--health (or TALKA_HEALTH) {text!r} is no host and port.",
             hint="Write 127.0.0.1:8421, 0.0.0.0:8421 or [::]:8421; port 0 takes any that is free.",
