@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ import yaml
 def unknown(model: Any, place: str) -> Iterator[str]:
     """Yield the fields that a model was given and does not define, at any depth."""
     if isinstance(model, list):
-        for index, each in enumerate(cast("list[Any]", model)):
+        for index, each in enumerate(cast("Iterable[Any]", model)):
             yield from unknown(each, f"{place}[{index}]")
     elif hasattr(model, "model_extra"):
         yield from (f"{place}.{name}" for name in model.model_extra or ())
