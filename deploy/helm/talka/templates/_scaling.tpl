@@ -13,8 +13,8 @@ spec:
   pollingInterval: 5
   # The pool has waited before it decided on fewer; to wait twice would help nobody.
   cooldownPeriod: 0
-  # Without figures nothing is changed.
-  fallback: {failureThreshold: 3, replicas: {{ .settings.replicas }}, behavior: currentReplicas}
+  # Without figures there are as many as there would be without scaling.
+  fallback: {failureThreshold: 3, replicas: {{ .settings.replicas }}}
   advanced:
     horizontalPodAutoscalerConfig:
       behavior:
