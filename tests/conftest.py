@@ -28,16 +28,22 @@ jetstream {{ store_dir: "{store}", sync_interval: "2m", max_memory_store: 8GB }}
 _numbers = itertools.count(1)
 
 
+def free_port() -> int:
+    """Return a port that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class NatsServer:
     """A nats-server that a test may kill and start again on the same port and store."""
 
-    def __init__(self, directory: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+    def __init__(self, directory: Path, configuration: str = CONFIGURATION) -> None:
+        self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._configuration = directory / "nats.conf"
-        self._configuration.write_text(CONFIGURATION.format(port=self.port, store=directory))
+        self._configuration.write_text(configuration.format(port=self.port, store=directory))
         self._log = directory / "nats.log"
         self._process: subprocess.Popen[bytes] | None = None
 

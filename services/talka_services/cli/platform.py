@@ -25,6 +25,7 @@ from talka_services.cli.pairs import (
     parse_scaling,
     parse_weights,
 )
+from talka_services.cli.probing import Health, probed
 from talka_services.cli.projecting import projector
 from talka_services.cli.running import (
     AllowCommands,
@@ -220,16 +221,16 @@ async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None
 # --- service -------------------------------------------------------------------------------------
 
 
-def planner(target: Target) -> None:
+def planner(target: Target, health: Health = None) -> None:
     """Own plans, schedules and triggers: is a workflow valid, what follows from it, what starts it."""
     from talka_services.service.node import PLANNING
 
-    run_loop(_own(target, PLANNING, ("default",)))
+    run_loop(_own(target, PLANNING, health))
 
 
-def scheduler(target: Target) -> None:
+def scheduler(target: Target, health: Health = None) -> None:
     """Own executions: which task is ready, late, retried or over."""
-    run_loop(_own(target, (Recipient.SCHEDULER,), ("default",)))
+    run_loop(_own(target, (Recipient.SCHEDULER,), health))
 
 
 def resource(
@@ -241,6 +242,7 @@ def resource(
     breaker: Breakers = None,
     quota: Quotas = None,
     weight: Weights = None,
+    health: Health = None,
 ) -> None:
     """Own pools: who gets which resources.
 
@@ -257,7 +259,8 @@ def resource(
         quotas=parse_quotas(quota or ()),
         weights=parse_weights(weight or ()),
     )
-    run_loop(_own(target, (Recipient.RESOURCE,), tuple(pool or ("default",)), configuration))
+    pools = tuple(pool or ("default",))
+    run_loop(_own(target, (Recipient.RESOURCE,), health, pools, configuration))
 
 
 def worker(
@@ -275,6 +278,7 @@ def worker(
     label: Labels = None,
     elastic: Elastic = False,
     until_input_ends: UntilInputEnds = False,
+    health: Health = None,
 ) -> None:
     """Offer this machine to a pool and run what it is given.
 
@@ -292,25 +296,25 @@ def worker(
     offer = _Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()), drain)
     offer.labels, offer.is_elastic = parse_labels(label or ()), elastic
     offer.is_until_input_ends = until_input_ends
-    run_loop(_work(target, offer, settings))
+    run_loop(_work(target, offer, settings, health))
 
 
 async def _own(
     target: Target,
     kinds: tuple[Recipient, ...],
-    pools: tuple[str, ...],
+    health: str | None,
+    pools: tuple[str, ...] = ("default",),
     configuration: PoolConfiguration | None = None,
 ) -> None:
     from talka_services.cli.reach import reach_node
 
     stopped = until_told()
-    async with reach_node(target, create=True) as node:
+    # Health is told first and last: while the server is awaited, and while work is ended.
+    async with probed(health) as readiness, reach_node(target, create=True) as node:
         node.own(kinds, pools, configuration)
-        tell_ready(
-            target,
-            f"{kinds[0].value} is ready",
-            {"ready": kinds[0].value, "namespace": target.namespace, "pid": os.getpid()},
-        )
+        readiness.begin(node.connection)
+        document = {"ready": kinds[0].value, "namespace": target.namespace, "pid": os.getpid()}
+        tell_ready(target, f"{kinds[0].value} is ready", {**document, "health": readiness.address})
         await stopped
 
 
@@ -336,7 +340,7 @@ class _Offer:
         self.agents = {name: imported(place) for name, place in agents.items()}
 
 
-async def _work(target: Target, offer: _Offer, settings: Any) -> None:
+async def _work(target: Target, offer: _Offer, settings: Any, health: str | None) -> None:
     from talka_services.cli.reach import reach_node
     from talka_services.executors.registry import Executors
     from talka_services.service.worker import WorkerOptions, default_worker_id, machine_capacity
@@ -358,13 +362,12 @@ async def _work(target: Target, offer: _Offer, settings: Any) -> None:
         is_witnessed=True,
     )
     stopped = until_told(is_until_input_ends=offer.is_until_input_ends)
-    async with reach_node(target, create=True) as node:
+    async with probed(health) as readiness, reach_node(target, create=True) as node:
         service = await node.add_worker(options, executors)
-        tell_ready(
-            target,
-            f"worker {options.worker_id} is ready",
-            {"ready": "worker", "worker_id": options.worker_id, "pool": options.pool, "pid": os.getpid()},
-        )
+        readiness.begin(node.connection, lambda: service.is_admitted)
+        document = {"ready": "worker", "worker_id": options.worker_id, "pool": options.pool}
+        more = {"pid": os.getpid(), "health": readiness.address}
+        tell_ready(target, f"worker {options.worker_id} is ready", {**document, **more})
         await first_of(stopped, service.failed())
 
 

@@ -10,6 +10,7 @@ import typer
 
 from talka_services.cli.command import Target, command
 from talka_services.cli.models import Database, Lag, model_of, open_model, place_of, shown
+from talka_services.cli.probing import Health, probed
 from talka_services.cli.screen import console, duration, plain, print_json
 from talka_services.loop import run as run_loop
 
@@ -27,12 +28,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="projection")
 
 
-def projector(target: Target, database: Database = None, rebuild: Rebuild = False) -> None:
+def projector(
+    target: Target, database: Database = None, rebuild: Rebuild = False, health: Health = None
+) -> None:
     """Keep the read model: what has happened, as tables that can be searched and summed up.
 
     Several may keep the same one; each commit is taken once.
     """
-    run_loop(_project(target, place_of(target, database), is_rebuilt=rebuild))
+    run_loop(_project(target, place_of(target, database), health, is_rebuilt=rebuild))
 
 
 def status(target: Target, database: Database = None) -> None:
@@ -63,23 +66,26 @@ async def _reset(model: Model) -> None:
     await asyncio.to_thread(model.view.reset, await model.source.identity())
 
 
-async def _project(target: Target, place: str, *, is_rebuilt: bool) -> None:
+async def _project(target: Target, place: str, health: str | None, *, is_rebuilt: bool) -> None:
     from talka_services.cli.platform import tell_ready
     from talka_services.cli.reach import reach_node
     from talka_services.cli.stopping import until_told
 
     stopped = until_told()
-    async with reach_node(target, create=True) as node, model_of(node, place) as model:
+    async with (
+        probed(health) as readiness,
+        reach_node(target, create=True) as node,
+        model_of(node, place) as model,
+    ):
         if is_rebuilt:
             await _reset(model)
         # What is of another log, or of another version, is refused before it is said to be ready.
         await model.lag()
         work = asyncio.create_task(model.projector.run(), name="projector")
-        tell_ready(
-            target,
-            f"projector is ready, the read model is {shown(place)}",
-            {"ready": "projector", "database": shown(place), "namespace": target.namespace},
-        )
+        readiness.begin(node.connection, lambda: not work.done())
+        document = {"ready": "projector", "database": shown(place), "namespace": target.namespace}
+        sentence = f"projector is ready, the read model is {shown(place)}"
+        tell_ready(target, sentence, {**document, "health": readiness.address})
         await asyncio.wait((stopped, work), return_when=asyncio.FIRST_COMPLETED)
         work.cancel()
         try:

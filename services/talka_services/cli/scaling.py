@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from talka_services.service.scaler import Process
 
 POOL = "default"
+NOT_INHERITED = frozenset({"TALKA_DATA_DIR", "TALKA_HEALTH"})
+"""Workers are told the server's address instead, and cannot all listen at one address."""
 
 
 def staffed(options: LocalOptions) -> LocalOptions:
@@ -36,7 +38,7 @@ async def scaled(
     from talka_services.service.scaler import Scaler
 
     arguments = worker_arguments(target, options)
-    environment = {key: value for key, value in os.environ.items() if key != "TALKA_DATA_DIR"}
+    environment = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
 
     async def spawn(worker_id: str) -> Process:
         # Its standard input ends with this process, however that ends, and then it stops too.

@@ -19,12 +19,13 @@ from talka_protocols.errors import TalkaError
 from talka_services.gateway.assets import page_routes
 from talka_services.gateway.calls import Call, Source
 from talka_services.gateway.guard import Guard
-from talka_services.gateway.health import health, readiness
+from talka_services.gateway.health import health_routes
 from talka_services.gateway.metrics import Metrics
 from talka_services.gateway.openapi import openapi
 from talka_services.gateway.operations import JSON, Operation
 from talka_services.gateway.problems import HttpError, internal, response_of
 from talka_services.gateway.table import OPERATIONS, PREFIX
+from talka_services.service.readiness import Readiness
 from talka_services.telemetry import get_logger
 
 SECURITY_HEADERS = [
@@ -43,10 +44,11 @@ def application(source: Source, guard: Guard, metrics: Metrics) -> Guarded:
         Route(path, Endpoint({each.method: each for each in operations}, source, guard))
         for path, operations in _by_path(OPERATIONS)
     ]
+    readiness = Readiness()
+    readiness.begin(source.orchestrator.node.connection)
     routes += [
         Route(f"{PREFIX}/openapi.json", _document),
-        Route("/healthz", health),
-        Route("/readyz", readiness(source.orchestrator)),
+        *health_routes(readiness),
         Route("/metrics", metrics.scrape),
         *page_routes(),
     ]

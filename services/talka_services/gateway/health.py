@@ -1,21 +1,22 @@
-"""Whether the gateway lives, and whether it can do its work: for whoever watches processes."""
+"""Whether a process lives, and whether it can do its work: for whoever watches processes."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import msgspec
 from msgspec import Struct
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from talka_protocols.errors import TalkaError
-from talka_services.client import Orchestrator
+from talka_services.gateway.listening import address_of, answering, bound
 from talka_services.gateway.operations import JSON
 from talka_services.gateway.problems import response_of
-from talka_services.jetstream.api import RefusedError, call, refused
-
-READY_S = 2.0
+from talka_services.service.readiness import Readiness
 
 
 class Health(Struct, frozen=True):
@@ -25,29 +26,30 @@ class Health(Struct, frozen=True):
     namespace: str = ""
 
 
-async def health(_request: Request) -> Response:
-    """Say that the process answers."""
-    return Response(msgspec.json.encode(Health("alive")), media_type=JSON)
+def health_routes(readiness: Readiness) -> list[BaseRoute]:
+    """Return what says that the process answers, and whether the server behind it does, too."""
 
-
-def readiness(orchestrator: Orchestrator) -> Callable[[Request], Awaitable[Response]]:
-    """Return what says whether the server behind the gateway answers, too."""
+    async def health(_request: Request) -> Response:
+        return Response(msgspec.json.encode(Health("alive")), media_type=JSON)
 
     async def ready(_request: Request) -> Response:
-        connection = orchestrator.node.connection
         try:
-            await _ask(orchestrator)
+            namespace = await readiness.check()
         except TalkaError as error:
             return response_of(error)
-        return Response(msgspec.json.encode(Health("ready", connection.names.namespace)), media_type=JSON)
+        return Response(msgspec.json.encode(Health("ready", namespace)), media_type=JSON)
 
-    return ready
+    return [Route("/healthz", health), Route("/readyz", ready)]
 
 
-async def _ask(orchestrator: Orchestrator) -> None:
-    connection = orchestrator.node.connection
-    stream = connection.names.stream("log")
-    try:
-        await call(connection, f"STREAM.INFO.{stream}", wait_s=READY_S)
-    except RefusedError as error:
-        raise refused(f"looking at the stream {stream}", error) from error
+@asynccontextmanager
+async def serving_health(host: str, port: int) -> AsyncGenerator[Readiness]:
+    """Serve a process's health, of a service that serves no HTTP otherwise.
+
+    Raises:
+        AddressInUseError: it cannot listen there.
+    """
+    listening = bound(host, port)
+    readiness = Readiness(address_of(host, listening))
+    async with answering(Starlette(routes=health_routes(readiness)), listening):
+        yield readiness

@@ -13,6 +13,7 @@ from typing import Any
 
 from nats.aio.client import Client
 
+from talka_core.checkup import BOUNDS, KEPT, OLDEST_SERVER
 from talka_protocols.errors import CallerError, ServerUnavailableError
 from talka_services.jetstream.api import (
     JETSTREAM_OFF,
@@ -28,7 +29,6 @@ from talka_services.jetstream.api import (
 from talka_services.jetstream.connection import Connection
 from talka_services.telemetry import get_logger
 
-OLDEST_SERVER = (2, 12)
 DUPLICATE_WINDOW_S = 120
 INBOX_AGE_S = 3600
 # The server reserves this much memory for the stream.
@@ -50,8 +50,6 @@ CAUGHT_UP_S = 20.0
 SNAPSHOTS_KEPT = 2
 CLUSTER_REPLICAS = 3
 """What is stored on three nodes outlives any one of them."""
-CHECKED = ("storage", "subjects", "max_msgs_per_subject")
-LIMITS = ("max_age", "max_bytes")
 FEATURES = ("allow_msg_schedules", "allow_rollup_hdrs")
 
 StreamConfig = dict[str, Any]
@@ -179,7 +177,7 @@ async def ensure_stream(connection: Connection, config: StreamConfig) -> None:
 
 async def _limit_stream(connection: Connection, wanted: StreamConfig, present: StreamConfig) -> None:
     """Bound a stream of an older version that has no bounds; those that somebody gave it stay."""
-    missing = {key: wanted[key] for key in LIMITS if key in wanted and present.get(key, 0) <= 0}
+    missing = {key: wanted[key] for key in BOUNDS if key in wanted and present.get(key, 0) <= 0}
     if not missing:
         return
     try:
@@ -215,7 +213,7 @@ async def _present(connection: Connection, name: str) -> StreamConfig:
 
 def _check_stream(connection: Connection, name: str, wanted: StreamConfig, present: StreamConfig) -> None:
     """Refuse a stream that is not ours."""
-    for key in CHECKED:
+    for key in KEPT:
         if key in wanted and present.get(key) != wanted[key]:
             raise CallerError(
                 f"Stream {name} at {connection.address} has {key} {present.get(key)!r}, not {wanted[key]!r}.",

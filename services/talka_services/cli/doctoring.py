@@ -1,0 +1,97 @@
+"""``talka doctor``: whether the server and its streams are as Talka needs them, and what to do if not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from talka_services.cli.command import Target, command
+from talka_services.cli.outcome import ExitCode, UsageError
+from talka_services.cli.screen import console, plain, print_json
+from talka_services.loop import run as run_loop
+
+if TYPE_CHECKING:
+    from talka_core.checkup import Finding
+    from talka_services.jetstream.connection import Connection
+
+COLOURS = {"ok": "green", "unknown": "magenta", "warning": "yellow", "error": "red"}
+
+Monitor = Annotated[
+    str | None,
+    typer.Option(
+        "--monitor", metavar="URL", help="The server's monitoring port (http://host:8222), which knows more."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "doctor")(doctor)
+
+
+def doctor(target: Target, monitor: Monitor = None) -> None:
+    """Check the server, its streams, clock, storage and permissions, and say what to do. Changes nothing."""
+    if monitor is not None and not monitor.startswith(("http://", "https://")):
+        raise UsageError(f"--monitor {monitor!r} is no URL.", hint="Write http://host:8222.")
+    findings = run_loop(_check(target, monitor))
+    is_well = not any(finding.level == "error" for finding in findings)
+    if target.is_json:
+        print_json({"well": is_well, "findings": [msgspec.structs.asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            _print(finding)
+    if not is_well:
+        raise typer.Exit(ExitCode.NOT_SUCCEEDED)
+
+
+async def _check(target: Target, monitor: str | None) -> list[Finding]:
+    from talka_core.checkup import checkup
+    from talka_services.jetstream.inspection import inspect, is_synced_by
+
+    async with _reached(target) as (connection, is_synced):
+        known = is_synced if monitor is None else await is_synced_by(monitor)
+        return checkup(await inspect(connection, known))
+
+
+@asynccontextmanager
+async def _reached(target: Target) -> AsyncGenerator[tuple[Connection, bool | None]]:
+    """Connect, and tell whether the server syncs, as far as that is known without asking it; make no stream.
+
+    Raises:
+        ServerUnavailableError: no server answers at the address.
+        DataDirectoryError: there is no such directory, or it cannot be used.
+    """
+    from talka_protocols.subjects import Names
+    from talka_services.cli.logs import configure_logs
+    from talka_services.cli.reach import require_directory, running_durability
+    from talka_services.embedded import EmbeddedServer
+    from talka_services.jetstream.connection import connect
+
+    configure_logs(is_verbose=target.is_verbose, form=target.log_format)
+    names = Names(target.namespace)
+    if target.server:
+        connection = await connect(target.server.split(","), "talka doctor", names)
+        try:
+            yield connection, None
+        finally:
+            await connection.close()
+        return
+    require_directory(target.data_dir)
+    async with EmbeddedServer(target.data_dir, running_durability(target.data_dir) or "power") as server:
+        connection = await connect(server.url, "talka doctor", names)
+        try:
+            yield connection, server.facts.durability == "power"
+        finally:
+            await connection.close()
+
+
+def _print(finding: Finding) -> None:
+    colour = COLOURS[finding.level]
+    line = f"[{colour}]{finding.level:<7}[/{colour}]  {finding.check:<11}  {plain(finding.subject)}: "
+    console().print(line + plain(finding.message))
+    if finding.advice:
+        console().print(f"{'':22}{plain(finding.advice)}", style="dim")

@@ -1,0 +1,47 @@
+"""Checks the ScaledObjects in a YAML file against KEDA's models: python keda.py FILE.
+
+The models leave out what they do not define, without a word, so what comes back is compared with what was
+given.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+
+def lost(given: Any, kept: Any, place: str) -> Iterator[str]:
+    """Yield where something was given that was not kept as it was, at any depth."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        known = cast("Mapping[str, Any]", kept)
+        for name, value in cast("Mapping[str, Any]", given).items():
+            yield from lost(value, known.get(name), f"{place}.{name}")
+    elif isinstance(given, list) and isinstance(kept, list):
+        pairs = zip(cast("Iterable[Any]", given), cast("Iterable[Any]", kept), strict=True)
+        for index, (value, other) in enumerate(pairs):
+            yield from lost(value, other, f"{place}[{index}]")
+    elif given != kept:
+        yield place
+
+
+def main(file: Path) -> int:
+    """Return 0 if every ScaledObject of the file is as KEDA wants it."""
+    models: Any = importlib.import_module("cloudcoil.models.keda.v1alpha1")
+    documents = [each for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each]
+    scaled = [each for each in documents if each["kind"] == "ScaledObject"]
+    found: list[str] = []
+    for each in scaled:
+        model = models.ScaledObject.model_validate(each)
+        kept = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        found += lost(each, kept, each["metadata"]["name"])
+    sys.stdout.write(f"{len(scaled)} checked, unknown: {', '.join(found) or 'nothing'}\n")
+    return 1 if found or not scaled else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
