@@ -28,13 +28,27 @@ from talka_services.service.worker import WorkerOptions, WorkerService
 PATIENCE_S = 20.0
 
 
+class Silence:
+    """A wire on which nobody else is."""
+
+    is_closed = True
+
+    async def subscribe(self, _subject: str, **_options: Any) -> None:
+        """Hear nothing."""
+
+
 class Line:
     """A connection on which heartbeats are heard by nobody but the test."""
 
     def __init__(self) -> None:
+        self.names = Names()
+        self.wire = Silence()
         self.is_up = asyncio.Event()
         self.is_up.set()
         self.beats: list[bytes] = []
+
+    async def publish(self, _subject: str, _body: bytes) -> None:
+        """Tell nobody."""
 
     async def ask(self, _subject: str, body: bytes, _arrival: Any) -> str:
         """Take a heartbeat."""
