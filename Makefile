@@ -18,7 +18,7 @@ demo: .venv/run
 	@echo "  docs/examples/quickstart.yaml                         the workflow itself"
 
 test: .venv/dev
-	.venv/bin/pytest -q -n 3 --dist loadgroup -m "not slow and not browser"
+	.venv/bin/pytest -q -n 3 --dist loadgroup -m "not slow and not nightly and not browser and not containers"
 
 check: .venv/dev
 	.venv/bin/ruff format --check .
@@ -33,7 +33,9 @@ chaos: .venv/dev
 # Hours on a small machine: more of what `make chaos` does. It says now and then how far it is, and names failing seeds.
 nightly: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 10000 --every-kind --jobs $$(nproc)
+	.venv/bin/pytest -q -n $$(nproc) -m nightly tests/simulation
 	.venv/bin/python -m tests.nightly.nodes
+	.venv/bin/python -m tests.nightly.failover
 
 bench: .venv/run
 	.venv/bin/talka bench

@@ -35,7 +35,7 @@ CALM = Faults(
     cut_off_every_s=1e9,
 )
 MUTANT_CASES = [
-    pytest.param(name, marks=() if name in recorded() else pytest.mark.slow) for name in sorted(MUTANTS)
+    pytest.param(name, marks=() if name in recorded() else pytest.mark.nightly) for name in sorted(MUTANTS)
 ]
 """Until the world that catches a mutant is on record, it is looked for, which takes long."""
 
