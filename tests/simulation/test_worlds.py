@@ -68,6 +68,7 @@ def test_enough_mutants_are_planted() -> None:
     assert len(MUTANTS) >= 20
 
 
+@pytest.mark.slow
 def test_program_counts_the_faults_of_every_process() -> None:
     """Worlds that processes share give the same counts as one after the other, and lack the same events."""
     command = [sys.executable, "-m", "talka_chaos", "--seeds", "4", "--from", "3", "--every-kind", "--jobs"]

@@ -369,7 +369,7 @@ def test_an_origin_that_does_not_fit_is_rejected(adopted: tuple[e.TaskAdopted, .
 def test_every_event_of_random_executions_can_be_forked() -> None:
     """At any event the fork begins with exactly what had ended there, or is refused; none of it runs."""
     forks = 0
-    for seed in range(24):
+    for seed in range(12):
         rng = Random(seed)
         model = Model({"w1": 8.0, "w2": 8.0})
         workflow = random_workflow(rng, "e", 6)
@@ -392,4 +392,4 @@ def test_every_event_of_random_executions_can_be_forked() -> None:
             again.finish()
             assert kept.isdisjoint(launched(again))
             forks += 1
-    assert forks > 60
+    assert forks > 30

@@ -12,9 +12,9 @@ from msgspec import Raw
 
 from talka_chaos.players import Player
 from talka_core.behaviour import Alert, Effect, Send
+from talka_core.trigger import state
 from talka_core.trigger.decide import PATIENCE_MS, firing_id
 from talka_core.trigger.expressions import matches
-from talka_core.trigger.state import RECENT_KEPT
 from talka_core.trigger.status import trigger_status
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -319,13 +319,15 @@ def test_whatever_happens_each_event_fires_once_and_nothing_owed_is_lost(
     assert len(fired) == len(set(fired))
 
 
-def test_the_memory_of_firings_is_bounded() -> None:
+def test_the_memory_of_firings_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest is forgotten; a repeat of it is recorded, and asks for the same execution."""
+    kept = 20
+    monkeypatch.setattr(state, "RECENT_KEPT", kept)
     desk = Desk()
     (first,) = desk.publish(1, event("first"))
     desk.tell(m.FiringRecorded("orders", first.firing_id))
-    for number in range(RECENT_KEPT):
+    for number in range(kept):
         desk.publish(2 + number, event(str(number)))
-    assert len(desk.player.state.recent) == RECENT_KEPT
-    (again,) = desk.publish(RECENT_KEPT + 10, event("first"))
+    assert len(desk.player.state.recent) == kept
+    (again,) = desk.publish(kept + 10, event("first"))
     assert again.execution_id == first.execution_id
