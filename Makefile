@@ -33,7 +33,7 @@ chaos: .venv/dev
 # Hours on a small machine: more of what `make chaos` does. It says now and then how far it is, and names failing seeds.
 nightly: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 10000 --every-kind --jobs $$(nproc)
-	.venv/bin/pytest -q -n $$(nproc) -m nightly tests/simulation
+	.venv/bin/pytest -q -n $$(nproc) -m nightly tests
 	.venv/bin/python -m tests.nightly.nodes
 	.venv/bin/python -m tests.nightly.failover
 

@@ -103,7 +103,7 @@ def _forecasts() -> Iterator[tuple[Forecast, float, Forecast, float]]:
         yield before, went.makespan_s, on_its_way, went.makespan_s - now_s
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_as_many_end_in_time_as_forecasts_say() -> None:
     """About half of all runs are over by p50, and nine of ten by p90 and within the 90 % interval."""
