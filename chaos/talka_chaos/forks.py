@@ -42,8 +42,8 @@ def fork(random: Random, logs: Logs, name: str) -> SubmitWorkflow | None:
     if not known:
         return None
     log = random.choice(known)
-    newest = _at(logs, log)
-    state = _at(logs, log, random.randint(1, newest.version))
+    newest = state_at(logs, log)
+    state = state_at(logs, log, random.randint(1, newest.version))
     try:
         origin = origin_of(state)
     except RequestRefusedError:
@@ -61,8 +61,8 @@ def fork_findings(logs: Logs) -> Iterator[str]:
         if not isinstance(accepted, e.ExecutionAccepted) or accepted.origin is None:
             continue
         origin = accepted.origin
-        theirs = _at(logs, _named(logs, origin.execution_id), origin.version)
-        mine = _at(logs, log)
+        theirs = state_at(logs, _named(logs, origin.execution_id), origin.version)
+        mine = state_at(logs, log)
         kept = {event.task_id for event in events if isinstance(event, e.TaskAdopted)}
         if kept != {adopted.task_id for adopted in origin_of(theirs).tasks}:
             yield f"Y1 {log} keeps {sorted(kept)} of {origin.execution_id} at {origin.version}"
@@ -80,7 +80,7 @@ def cascade_findings(logs: Logs) -> Iterator[str]:
 
     U3 a rollback leaves what had ended at the event that it goes back to.
     """
-    states = {log.key: _at(logs, log) for log in logs if log.kind == EXECUTION}
+    states = {log.key: state_at(logs, log) for log in logs if log.kind == EXECUTION}
     for log, commits in logs.items():
         if log.kind == EXECUTION:
             yield from _undone(log, commits, states)
@@ -144,6 +144,6 @@ def _named(logs: Logs, execution_id: str) -> LogName:
     return next(log for log in logs if log.kind == EXECUTION and log.key == execution_id)
 
 
-def _at(logs: Logs, log: LogName, version: int | None = None) -> ExecutionRecord:
+def state_at(logs: Logs, log: LogName, version: int | None = None) -> ExecutionRecord:
     state: ExecutionRecord = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), logs[log], version)
     return state

@@ -93,6 +93,7 @@ class _Recorded:
         self._newest: dict[str, int] = {}
         self._steps: dict[str, set[str]] = {}
         self._attempts: dict[str, int] = {}
+        self._succeeded: set[str] = set()
 
     def take(self, event: Any) -> Iterator[str]:
         """Take in one event, and yield what is wrong with it."""
@@ -104,6 +105,10 @@ class _Recorded:
             case e.TaskIterated() | e.TaskFellBack():
                 self._newest.pop(event.task_id, None)
                 self._steps.pop(event.task_id, None)
+            case e.TaskSucceeded():
+                self._succeeded.add(event.task_id)
+            case e.ExecutionRestarted():
+                self._restarted(event)
             case e.TaskCheckpointed():
                 self._newest[event.task_id] = number = int(bytes(event.saved.data))
                 self.saved.add((event.task_id, number))
@@ -117,6 +122,16 @@ class _Recorded:
                 yield from self._late(event)
             case _:
                 pass
+
+    def _restarted(self, event: e.ExecutionRestarted) -> None:
+        """Forget what those had saved that had succeeded, and go by the checkpoint that was chosen."""
+        for task_id in self._succeeded.intersection(event.tasks):
+            self._newest.pop(task_id, None)
+            self._steps.pop(task_id, None)
+        self._succeeded.difference_update(event.tasks)
+        if (chosen := event.progress) is not None:
+            self._newest[chosen.task_id] = int(bytes(chosen.checkpoint.data))
+            self._steps[chosen.task_id] = set(chosen.steps)
 
     def _late(self, event: e.TaskCheckpointed | e.TaskStepFinished) -> Iterator[str]:
         if event.attempt != self._attempts[event.task_id]:

@@ -32,6 +32,7 @@ from talka_chaos.keyed import with_keys
 from talka_chaos.labelled import with_labels
 from talka_chaos.outside import arrivals, with_arrivals
 from talka_chaos.ports import SimLeases
+from talka_chaos.resumption import restart_from_checkpoint, resumption_moments
 from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.scaling import ScalerProcess, drawn_scaling
 from talka_chaos.swarm import Faults
@@ -266,6 +267,8 @@ class Simulation:
                 loop.call_later(moment, self._request, Recipient.SCHEDULER, shard, message)
         for number, moment in enumerate(moments(self.seed, self.world.faults.storm_s)):
             loop.call_later(moment, self._fork, f"fork-{number}")
+        for number, moment in enumerate(resumption_moments(self.seed, self.world.faults.storm_s)):
+            loop.call_later(moment, self._resume, f"resumption-{number}")
         for put in self.schedules:
             loop.call_later(1.0, self._of_schedule, put)
         for at_s, rest_s in drawn_rests(self.seed, self.schedules):
@@ -295,6 +298,12 @@ class Simulation:
         if submission is not None:
             self._forks.append(name)
             self._request(Recipient.PLANNER, shard_of(name, SHARDS), submission)
+
+    def _resume(self, name: str) -> None:
+        ours, random = {workflow.id for workflow in self.workflows}, Random(f"{self.seed} {name}")  # noqa: S311
+        asked = restart_from_checkpoint(random, self.world.book.commits, ours, name)
+        if asked is not None:
+            self._request(Recipient.SCHEDULER, shard_of(asked.execution_id, SHARDS), asked)
 
     def _missing(self) -> str:
         """L1 say which fork has not begun yet."""

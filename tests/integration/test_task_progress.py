@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from talka import Orchestrator, Task, WorkflowBuilder, local
 from talka_chaos.records import record_of
+from talka_protocols.errors import RequestRefusedError
 from talka_protocols.events import TaskCheckpointed, TaskRetrying
 from talka_protocols.policies import RetryPolicy
 from talka_protocols.states import ExecutionState
@@ -141,6 +142,28 @@ async def test_every_attempt_has_the_key_of_the_task_and_a_fence_of_its_own(
         assert attempts == ("1", "2", "3")
         assert list(map(int, fences)) == sorted({*map(int, fences)})
         assert {*keys} == {f"{result.execution_id}/{task_id}"}
+
+
+async def test_restart_from_an_older_checkpoint(talka: Orchestrator, tmp_path: Path) -> None:
+    """The task goes on from the page that was chosen, not from its newest one, and not from the beginning."""
+    effects = tmp_path / "effects"
+    result = await talka.execute_workflow(calling("fails_twice", effects, retries=2))
+    record = await record_of(talka, result.execution_id)
+    versions = [version for version, event in record.events if isinstance(event, TaskCheckpointed)]
+    about = (talka, result.execution_id)
+    await restarted_from(*about, versions[0])
+    again = await talka.wait(result.execution_id)
+    assert again.tasks["a"].result == ["FIRST", [1, 4]]
+    assert effects.read_text() == "first\n"
+    with pytest.raises(RequestRefusedError, match="no checkpoint by event 1"):
+        await restarted_from(*about, 1)
+    with pytest.raises(RequestRefusedError, match="no task was named"):
+        await talka.restart(result.execution_id, checkpoint=versions[0])
+
+
+async def restarted_from(talka: Orchestrator, execution_id: str, event: int) -> None:
+    """Restart the task from what it had saved by an event."""
+    await talka.restart(execution_id, from_task="a", checkpoint=event)
 
 
 async def test_time_out_keeps_the_checkpoint(talka: Orchestrator, tmp_path: Path) -> None:

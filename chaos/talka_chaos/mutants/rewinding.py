@@ -82,7 +82,17 @@ def pause_lost_on_the_way_back() -> AbstractContextManager[Any]:
     return patch.object(undoing, "_pause_again", pause_again)
 
 
+def chosen_checkpoint_ignored() -> AbstractContextManager[Any]:
+    """A task that is restarted from a checkpoint begins anew, or from its newest one."""
+
+    def go_on(_state: ExecutionRecord, _progress: object) -> None:
+        """Forget what was chosen."""
+
+    return patch.object(undoing, "_go_on", go_on)
+
+
 REWINDING_MUTANTS = (
+    chosen_checkpoint_ignored,
     pause_lost_on_the_way_back,
     items_of_groups_forgotten,
     cascade_forgotten,

@@ -8,6 +8,7 @@ from talka_core.scheduler import compensation, extent
 from talka_core.scheduler.extent import Extent, had_ended, is_begun
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.errors import RequestRefusedError
+from talka_protocols.events import Progress
 from talka_protocols.messages import RestartExecution, RollBackExecution
 from talka_protocols.results import RollbackPlan
 from talka_protocols.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATUSES, ExecutionState
@@ -149,11 +150,49 @@ def _chosen(state: ExecutionRecord, message: RestartExecution) -> Extent:
                 hint="Only what has ended can run again.",
                 code="still_running",
             )
+        _check_progress(state, message)
         return extent.behind(state, [message.from_task])
     if message.from_event:
         _check_event(state, message.from_event)
         return extent.since(state, message.from_event)
     return extent.undone(state)
+
+
+def saved_progress(state: ExecutionRecord, task_id: str) -> Progress:
+    """Return what a task has saved, for a restart to go on from: its newest checkpoint and finished steps.
+
+    Raises:
+        RequestRefusedError: it has saved no checkpoint.
+    """
+    record = state.tasks.get(task_id)
+    if record is None or record.checkpoint is None:
+        raise RequestRefusedError(
+            f"Task {task_id!r} had saved no checkpoint by event {state.version}.",
+            hint="`talka events ID --type TaskCheckpointed` lists them.",
+            code="no_checkpoint",
+        )
+    newest = record.checkpoint
+    return Progress(task_id, newest.attempt, newest.sequence, newest.saved, dict(record.steps))
+
+
+def _check_progress(state: ExecutionRecord, message: RestartExecution) -> None:
+    """Refuse to go on from a checkpoint whose effects are undone first, or which is one iteration's own."""
+    if message.progress is None:
+        return
+    task = state.index.tasks[message.from_task]
+    why = ""
+    if message.progress.task_id != message.from_task:
+        why = f"is of task {message.progress.task_id!r}"
+    elif task.compensation is not None:
+        why = "would be undone first, by the task's compensation"
+    elif task.loop is not None:
+        why = "is of one iteration, and a loop begins with its first"
+    if why:
+        raise RequestRefusedError(
+            f"Task {message.from_task!r} cannot go on from that checkpoint: what it saved {why}.",
+            hint="Restart it without naming a checkpoint.",
+            code="checkpoint_unusable",
+        )
 
 
 def is_undone_by_parent(state: ExecutionRecord) -> bool:

@@ -66,14 +66,17 @@ def _restart(state: ExecutionRecord, message: RestartExecution, now_ms: int) -> 
     """Let tasks run again; those with a compensation are undone first."""
     reach = restarted(state, message)
     tasks, resumed = reach.tasks, reach.resumed
+    progress = message.progress if message.from_task else None
     failed = state.rollback
     if failed is not None:
         about = (failed.to, failed.tasks, failed.then, message.request_id)
-        yield RollbackStarted(*about, resumed=failed.resumed, paused=failed.paused)
+        going = (failed.resumed, failed.paused, failed.progress)
+        yield RollbackStarted(*about, None, *going)
     elif compensation.to_undo(state, tasks):
-        yield RollbackStarted(state.version, tasks, Then.CONTINUE, message.request_id, resumed=resumed)
+        about = (state.version, tasks, Then.CONTINUE, message.request_id)
+        yield RollbackStarted(*about, resumed=resumed, progress=progress)
     else:
-        yield ExecutionRestarted(tasks, message.request_id, resumed)
+        yield ExecutionRestarted(tasks, message.request_id, resumed, progress)
         # It may have been paused, which is over now.
         yield from begin_all(state, now_ms)
         yield from follow_up_all(state, now_ms)

@@ -20,6 +20,7 @@ from talka_protocols.events import (
     Holder,
     Origin,
     Parent,
+    Progress,
     Saved,
     TaskAdopted,
     TaskFailure,
@@ -216,6 +217,7 @@ class Rollback(Struct, frozen=True):
 
     One that ``has_failed`` stands still until it is asked for again. Maps that
     are ``resumed`` keep the items that are not among the tasks, and what was ``paused`` stays so.
+    ``progress`` is what one of the tasks goes on from afterwards.
     """
 
     to: int
@@ -224,6 +226,7 @@ class Rollback(Struct, frozen=True):
     has_failed: bool = False
     resumed: tuple[str, ...] = ()
     paused: tuple[str, ...] = ()
+    progress: Progress | None = None
 
 
 class Retired(Struct, frozen=True):

@@ -136,7 +136,7 @@ from talka_protocols.events.pool import (
     WorkerJoined,
     WorkerLost,
 )
-from talka_protocols.events.progress import Saved, TaskCheckpointed, TaskStepFinished
+from talka_protocols.events.progress import Progress, Saved, TaskCheckpointed, TaskStepFinished
 from talka_protocols.events.schedule import (
     RunEnded,
     RunRecorded,
@@ -267,6 +267,7 @@ __all__ = [
     "PlanRejected",
     "PoolConfigured",
     "PoolEvent",
+    "Progress",
     "PoolOwnershipTaken",
     "RequestPromoted",
     "RequestRefused",

@@ -15,6 +15,16 @@ class Saved(Struct, frozen=True, omit_defaults=True, gc=False):
     claim: ClaimCheck | None = None
 
 
+class Progress(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a task had saved by some event: its newest checkpoint, and its finished steps by name."""
+
+    task_id: str
+    attempt: int
+    sequence: int
+    checkpoint: Saved
+    steps: dict[str, Saved] = {}
+
+
 class TaskCheckpointed(Fact, frozen=True, gc=False):
     """The attempt has saved its progress; ``sequence`` counts what it saved. Only the newest one counts."""
 

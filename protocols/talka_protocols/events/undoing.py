@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from talka_protocols.events.fact import Fact, Parent
+from talka_protocols.events.progress import Progress
 from talka_protocols.policies import Then
 
 
@@ -13,6 +14,7 @@ class RollbackStarted(Fact, frozen=True, gc=False):
     ``parent`` is what undoes the task whose sub-workflow the execution is, if that asked.
     ``resumed`` are maps among the tasks that keep those of their items that are not;
     ``paused`` are tasks among them that were paused then and still are, and stay so.
+    ``progress`` is what one of the tasks goes on from afterwards, if a checkpoint was chosen.
     """
 
     to: int
@@ -22,6 +24,7 @@ class RollbackStarted(Fact, frozen=True, gc=False):
     parent: Parent | None = None
     resumed: tuple[str, ...] = ()
     paused: tuple[str, ...] = ()
+    progress: Progress | None = None
 
 
 class ExecutionRolledBack(Fact, frozen=True, gc=False):
@@ -54,8 +57,10 @@ class ExecutionRestarted(Fact, frozen=True, gc=False):
     """``tasks`` run again, and nothing else does; results of all others are kept.
 
     ``resumed`` are maps among the tasks that keep those of their items that are not.
+    ``progress`` is what one of the tasks goes on from, if a checkpoint was chosen.
     """
 
     tasks: tuple[str, ...]
     request_id: str = ""
     resumed: tuple[str, ...] = ()
+    progress: Progress | None = None

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from talka_protocols.baseline import Baseline
 from talka_protocols.enums import quick
-from talka_protocols.events import Origin, Parent, Saved, TaskFailure, Usage
+from talka_protocols.events import Origin, Parent, Progress, Saved, TaskFailure, Usage
 from talka_protocols.messages.growth import AnswerExtension, ExtendPlan, Refusal
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.messages.proposal import ProposeBaseline
@@ -202,13 +202,15 @@ class RollBackExecution(ToExecution, frozen=True, gc=False):
 class RestartExecution(ToExecution, frozen=True, gc=False):
     """Somebody wants ``from_task`` and all behind it to run again, or what had not ended at ``from_event``.
 
-    With neither, it is everything that did not succeed. A request that arrives
+    With neither, it is everything that did not succeed. ``progress`` is what
+    ``from_task`` is to go on from, else it begins anew. A request that arrives
     twice is known by ``request_id``.
     """
 
     from_task: str = ""
     from_event: int = 0
     request_id: str = ""
+    progress: Progress | None = None
 
 
 class GrantAllocation(ToExecution, frozen=True, gc=False):

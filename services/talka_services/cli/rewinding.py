@@ -36,6 +36,16 @@ From = Annotated[
         "--from", metavar="TASK|N", help="A task, with all behind it, or an event; else what did not succeed."
     ),
 ]
+FromCheckpoint = Annotated[
+    int,
+    typer.Option(
+        "--checkpoint",
+        metavar="N",
+        min=1,
+        help="Let the task of --from go on from what it had saved by this event.",
+        show_default=False,
+    ),
+]
 Workers = Annotated[int | None, typer.Option("--workers", help="Embedded workers.")]
 Capacity = Annotated[
     list[str] | None,
@@ -90,6 +100,7 @@ def restart(
     target: Target,
     execution_id: ExecutionId,
     start: From = "",
+    checkpoint: FromCheckpoint = 0,
     workers: Workers = None,
     capacity: Capacity = None,
     detach: Detach = False,
@@ -102,9 +113,9 @@ def restart(
 
     async def ask(orchestrator: Orchestrator) -> None:
         if is_event:
-            await orchestrator.restart(execution_id, from_event=int(start))
+            await orchestrator.restart(execution_id, from_event=int(start), checkpoint=checkpoint)
         else:
-            await orchestrator.restart(execution_id, from_task=start)
+            await orchestrator.restart(execution_id, from_task=start, checkpoint=checkpoint)
 
     _act(target, execution_id, ask, Flags(workers, parse_amounts(capacity or ())), is_detached=detach)
 

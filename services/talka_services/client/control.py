@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from uuid import uuid4
 
 from talka_core.status import status_of
+from talka_protocols.errors import RequestRefusedError
 from talka_protocols.events import Event
 from talka_protocols.messages import (
     CancelSingleTask,
@@ -20,7 +21,7 @@ from talka_protocols.results import ExecutionStatus, RollbackPlan
 from talka_services.client.histories import Histories
 from talka_services.client.ordering import order_under
 from talka_services.client.replanning import Replanning, replan
-from talka_services.client.rewinding import plan_rollback, restart_request, rollback_request
+from talka_services.client.rewinding import plan_rollback, restart_request, rollback_request, saved_by
 
 
 class Controls(ABC):
@@ -170,17 +171,32 @@ class Controls(ABC):
         return await plan_rollback(self.histories, request)
 
     async def restart(
-        self, execution_id: str, *, from_task: str = "", from_event: int = 0, request_id: str = ""
+        self,
+        execution_id: str,
+        *,
+        from_task: str = "",
+        from_event: int = 0,
+        checkpoint: int = 0,
+        request_id: str = "",
     ) -> ExecutionStatus:
         """Run a task and all behind it again, or what had not ended at an event, or all that did not succeed.
 
-        Everything else keeps its result and is not run. It returns when that has begun.
+        Everything else keeps its result and is not run. With ``checkpoint``, an
+        event, ``from_task`` goes on from what it had saved by then. It returns
+        when that has begun.
 
         Raises:
             UnknownExecutionError: there is no such execution.
             RequestRefusedError: it cannot be done.
         """
-        await self.request(restart_request(execution_id, from_task, from_event, _named(request_id)))
+        if checkpoint and not from_task:
+            raise RequestRefusedError(
+                "A checkpoint is one task's, and no task was named.",
+                hint="Say which task goes on from it: --from TASK.",
+                code="no_checkpoint",
+            )
+        saved = await saved_by(self.histories, execution_id, from_task, checkpoint) if checkpoint else None
+        await self.request(restart_request(execution_id, from_task, from_event, _named(request_id), saved))
         return await self.get_execution_status(execution_id)
 
 

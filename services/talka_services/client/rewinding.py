@@ -8,8 +8,9 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from talka_core.scheduler import ExecutionRecord
-from talka_core.scheduler.plans import planned, planned_for_parent
+from talka_core.scheduler.plans import planned, planned_for_parent, saved_progress
 from talka_protocols.errors import UnknownExecutionError
+from talka_protocols.events import Progress
 from talka_protocols.messages import RestartExecution, RollBackExecution
 from talka_protocols.policies import Then
 from talka_protocols.results import ChildPlan, RollbackPlan
@@ -64,7 +65,21 @@ async def _child_plans(
 
 
 def restart_request(
-    execution_id: str, from_task: str = "", from_event: int = 0, request_id: str = ""
+    execution_id: str,
+    from_task: str = "",
+    from_event: int = 0,
+    request_id: str = "",
+    progress: Progress | None = None,
 ) -> RestartExecution:
     """Return the request to run a task and all behind it again, or what had not ended at an event."""
-    return RestartExecution(execution_id, from_task, from_event, request_id or uuid4().hex)
+    return RestartExecution(execution_id, from_task, from_event, request_id or uuid4().hex, progress)
+
+
+async def saved_by(histories: Histories, execution_id: str, task_id: str, event: int) -> Progress:
+    """Return what a task had saved by an event: its newest checkpoint then, and the steps it had finished.
+
+    Raises:
+        UnknownExecutionError: there is no such execution.
+        RequestRefusedError: the log ends before the event, or the task had saved no checkpoint by then.
+    """
+    return saved_progress(await histories.execution(execution_id, event), task_id)

@@ -52,10 +52,14 @@ class Resume(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Restart(Struct, frozen=True, forbid_unknown_fields=True):
-    """From where: a task, with all behind it, or an event; else what did not succeed."""
+    """From where: a task, with all behind it, or an event; else what did not succeed.
+
+    With ``checkpoint``, an event, the task goes on from what it had saved by then.
+    """
 
     from_task: str = ""
     from_event: Annotated[int, Meta(ge=0)] = 0
+    checkpoint: Annotated[int, Meta(ge=0)] = 0
 
 
 class Rollback(Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,7 +132,11 @@ async def resume_execution(call: Call, execution_id: str, body: Resume) -> Recor
 async def restart_execution(call: Call, execution_id: str, body: Restart) -> Recorded:
     """Run a task and all behind it again, or all that did not succeed; finished other work is kept."""
     asking = call.orchestrator.restart(
-        execution_id, from_task=body.from_task, from_event=body.from_event, request_id=call.request_id
+        execution_id,
+        from_task=body.from_task,
+        from_event=body.from_event,
+        checkpoint=body.checkpoint,
+        request_id=call.request_id,
     )
     return await _told(call, execution_id, await call.recorded(asking))
 

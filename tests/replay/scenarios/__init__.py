@@ -39,6 +39,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         undoing.fork_of_grown_graph,
         undoing.rollback_stopped_and_restarted,
         undoing.restart_from_task,
+        undoing.restart_from_checkpoint,
         undoing.rollback_of_paused,
         undoing.group_with_map,
         waiting.wait,

@@ -7,6 +7,7 @@ from tests.replay.scenarios.running import CORE, DIAMOND, begun, deliver_all, en
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
 from talka_core.scheduler.forking import origin_of
+from talka_core.scheduler.plans import saved_progress
 from talka_core.validation import check
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
@@ -165,4 +166,28 @@ def restart_from_task() -> Model:
     model.finish()
     for _ in range(2):
         model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", "b", request_id="one"))
+    return model
+
+
+def restart_from_checkpoint() -> Model:
+    """A task goes on from its first checkpoint of two; a task behind it is undone before that."""
+    undo = Action(AGENT_TYPE, {"undo": True})
+    tasks = (Task("a", AGENT_TYPE, resources=CORE), Task("b", AGENT_TYPE, resources=CORE, compensation=undo))
+    model = begun(Workflow("golden", "golden", tasks, (Dependency("a", "b"),)))
+    run = next(iter(model.running))
+    model.save(run, 1, "kept", step="upload")
+    model.save(run, 2, {"page": 1})
+    deliver_all(model)
+    chosen = saved_progress(model.players[Recipient.SCHEDULER, "golden"].state, "a")
+    model.save(run, 3, {"page": 2})
+    deliver_all(model)
+    for request_id in ("one", "two"):
+        end(model, "a", Outcome.SUCCEEDED)
+        if request_id == "one":
+            end(model, "b", Outcome.SUCCEEDED)
+        asked = m.RestartExecution("golden", "a", request_id=request_id, progress=chosen)
+        model.tell(Recipient.SCHEDULER, asked)
+        deliver_all(model)
+        if request_id == "one":
+            end(model, "undo:b:1", Outcome.SUCCEEDED)
     return model

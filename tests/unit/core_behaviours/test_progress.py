@@ -7,16 +7,21 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model, Run
+from talka_core.history import FOLDS, apply
+from talka_core.scheduler.plans import saved_progress
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.commit import decode_commit
+from talka_protocols.errors import RequestRefusedError
 from talka_protocols.messages import Outcome, Recipient
-from talka_protocols.policies import Loop
+from talka_protocols.policies import Action, Loop
 from talka_protocols.states import ExecutionState, TaskStatus
-from talka_protocols.workflow import Task, Workflow
+from talka_protocols.subjects import EXECUTION
+from talka_protocols.workflow import Dependency, Task, Workflow
 
 
 def deliver_all(model: Model) -> None:
@@ -197,3 +202,96 @@ def test_restart_goes_on_from_the_checkpoint_of_what_failed(model: Model, from_t
     start = model.starts[running(model)]
     assert (start.attempt, start.checkpoint, start.steps) == (5, None, {})
     model.finish()
+
+
+def saved_pages(model: Model, pages: int) -> list[int]:
+    """Let the running attempt save pages and steps, and return the versions at which each page was saved."""
+    for page in range(1, pages + 1):
+        model.save(running(model), 2 * page - 1, page, step=f"upload {page}")
+        model.save(running(model), 2 * page, {"page": page})
+        deliver_all(model)
+    player = model.players[Recipient.SCHEDULER, "e"]
+    commits = [decode_commit(player.name, body) for body in player.commits]
+    events = [(version, event) for commit in commits for version, _, event in commit.events()]
+    return [version for version, event in events if isinstance(event, e.TaskCheckpointed)]
+
+
+def progress_at(model: Model, version: int) -> e.Progress:
+    """Return what the task had saved by a version."""
+    player = model.players[Recipient.SCHEDULER, "e"]
+    commits = [decode_commit(player.name, body) for body in player.commits]
+    return saved_progress(apply(FOLDS[EXECUTION], FOLDS[EXECUTION].initial("e"), commits, version), "a")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED])
+def test_restart_goes_on_from_the_checkpoint_that_was_chosen(model: Model, outcome: Outcome) -> None:
+    """Not from the newest, however the task ended; only the steps that it had finished by then are known."""
+    versions = saved_pages(model, 3)
+    model.end(running(model), outcome)
+    deliver_all(model)
+    while outcome is Outcome.FAILED and state(model).status is ExecutionState.RUNNING:
+        model.fire(next(timer for timer in model.timers if timer[2].startswith("retry/")))
+        deliver_all(model)
+        model.end(running(model), outcome)
+        deliver_all(model)
+    asked = m.RestartExecution("e", "a", request_id="one", progress=progress_at(model, versions[1]))
+    model.tell(Recipient.SCHEDULER, asked)
+    deliver_all(model)
+    start = model.starts[running(model)]
+    assert start.checkpoint is not None
+    assert msgspec.json.decode(start.checkpoint.data) == {"page": 2}
+    assert list(start.steps) == ["upload 1", "upload 2"]
+    model.finish()
+    assert state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_chosen_checkpoint_survives_the_undoing_of_what_came_after() -> None:
+    """What is behind the task is undone first; then the task goes on from the checkpoint."""
+    model = Model({"w1": 8.0})
+    behind = Task("b", AGENT_TYPE, compensation=Action(AGENT_TYPE))
+    model.submit(Workflow("e", "e", (Task("a", AGENT_TYPE), behind), (Dependency("a", "b"),)))
+    deliver_all(model)
+    versions = saved_pages(model, 2)
+    for _ in range(2):
+        model.end(running(model), Outcome.SUCCEEDED)
+        deliver_all(model)
+    asked = m.RestartExecution("e", "a", request_id="one", progress=progress_at(model, versions[0]))
+    model.tell(Recipient.SCHEDULER, asked)
+    deliver_all(model)
+    assert [event.tasks for event in recorded(model, e.RollbackStarted)] == [("a", "b")]
+    model.end(running(model), Outcome.SUCCEEDED)
+    deliver_all(model)
+    start = model.starts[running(model)]
+    assert (start.task.id, start.checkpoint and bytes(start.checkpoint.data)) == ("a", b'{"page":1}')
+
+
+@pytest.mark.parametrize(
+    ("task", "of", "why"),
+    [
+        (Task("a", AGENT_TYPE, compensation=Action(AGENT_TYPE)), "a", "undone first"),
+        (Task("a", AGENT_TYPE, loop=Loop("true", 3)), "a", "one iteration"),
+        (Task("a", AGENT_TYPE), "b", "of task 'b'"),
+    ],
+)
+def test_checkpoints_that_nothing_can_go_on_from_are_refused(task: Task, of: str, why: str) -> None:
+    """The refusal says why, and nothing runs again."""
+    model = Model({"w1": 8.0})
+    model.submit(Workflow("e", "e", (task,)))
+    deliver_all(model)
+    versions = saved_pages(model, 1)
+    model.end(running(model), Outcome.SUCCEEDED)
+    deliver_all(model)
+    progress = replace(progress_at(model, versions[0]), task_id=of)
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("e", "a", request_id="one", progress=progress))
+    deliver_all(model)
+    (refused,) = recorded(model, e.RequestRefused)
+    assert refused.code == "checkpoint_unusable"
+    assert why in refused.message
+    assert not model.running
+
+
+def test_no_checkpoint_to_go_on_from_is_refused(model: Model) -> None:
+    """Before the task saved anything there is nothing to choose."""
+    versions = saved_pages(model, 1)
+    with pytest.raises(RequestRefusedError, match=f"no checkpoint by event {versions[0] - 1}"):
+        progress_at(model, versions[0] - 1)

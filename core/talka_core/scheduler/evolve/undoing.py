@@ -11,9 +11,9 @@ from talka_core.scheduler.evolve.execution import hear, restart_clock, restore
 from talka_core.scheduler.index import MAP, take_back
 from talka_core.scheduler.joins import is_satisfied
 from talka_core.scheduler.names import COMPENSATION, undo_id
-from talka_core.scheduler.state import ExecutionRecord, MapRecord, Retired, Rollback, TaskRecord
+from talka_core.scheduler.state import Checkpoint, ExecutionRecord, MapRecord, Retired, Rollback, TaskRecord
 from talka_protocols import events as e
-from talka_protocols.events import TaskFailure
+from talka_protocols.events import Progress, TaskFailure
 from talka_protocols.policies import Then
 from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, TaskStatus
 
@@ -52,7 +52,14 @@ def _undone(state: ExecutionRecord, record: TaskRecord) -> None:
 def _rollback_started(state: ExecutionRecord, event: e.RollbackStarted, _at: int) -> None:
     _begin_anew(state, event.request_id)
     state.status = ExecutionState.ROLLING_BACK
-    state.rollback = Rollback(event.to, event.tasks, event.then, resumed=event.resumed, paused=event.paused)
+    state.rollback = Rollback(
+        event.to,
+        event.tasks,
+        event.then,
+        resumed=event.resumed,
+        paused=event.paused,
+        progress=event.progress,
+    )
     if event.parent is not None:
         state.undone_for, state.is_parent_informed = event.parent, False
     again: list[str] = []
@@ -77,6 +84,7 @@ def _rolled_back(state: ExecutionRecord, event: e.ExecutionRolledBack, at: int) 
                 record.ready_at = at
         pauses = {t: state.tasks[t].paused_version for t in done.paused if state.tasks[t].is_paused}
         _run_again(state, done.tasks, done.resumed, event.to, at)
+        _go_on(state, done.progress)
         _pause_again(state, pauses)
         return
     state.status, state.finished_at = ExecutionState.ROLLED_BACK, at
@@ -110,6 +118,16 @@ def _child_undone(state: ExecutionRecord, event: e.ChildUndone, _at: int) -> Non
 def _restarted(state: ExecutionRecord, event: e.ExecutionRestarted, at: int) -> None:
     _begin_anew(state, event.request_id)
     _run_again(state, event.tasks, event.resumed, state.version, at)
+    _go_on(state, event.progress)
+
+
+def _go_on(state: ExecutionRecord, progress: Progress | None) -> None:
+    """Give a task that runs again what it had saved by the checkpoint that was chosen."""
+    if progress is None:
+        return
+    record = state.tasks[progress.task_id]
+    record.checkpoint = Checkpoint(progress.attempt, progress.sequence, progress.checkpoint)
+    record.steps = dict(progress.steps)
 
 
 def _run_again(
