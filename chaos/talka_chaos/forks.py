@@ -145,5 +145,6 @@ def _named(logs: Logs, execution_id: str) -> LogName:
 
 
 def state_at(logs: Logs, log: LogName, version: int | None = None) -> ExecutionRecord:
+    """Return the state of an execution at a version, or now."""
     state: ExecutionRecord = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), logs[log], version)
     return state
