@@ -109,6 +109,7 @@ class Rewinding:
                 self._graph = TaskGraph.of(event.workflow)
             case e.RollbackStarted():
                 self._going, self.is_partial = event.tasks, False
+                self._expired, self._is_expiring = [], False
                 self._forget(name for name in self._waiting if undone_by(name) in event.tasks)
             case e.ExecutionRolledBack():
                 self.is_partial = event.then is Then.STOP
@@ -117,6 +118,7 @@ class Rewinding:
                 self.is_partial = True
             case e.ExecutionRestarted():
                 self.is_partial = False
+                self._expired, self._is_expiring = [], False
                 self._forget(event.tasks)
             case e.TaskUnwanted():
                 self._unwanted.add(event.task_id)

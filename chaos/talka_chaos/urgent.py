@@ -67,11 +67,17 @@ def preemption_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[st
 
 
 def endless_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
-    """D2 yield each task that is preempted more often than may be."""
+    """D2 yield each task that is preempted more often than may be; one that runs again is counted anew."""
     counts: Counter[str] = Counter()
+    going: tuple[str, ...] = ()
     for commit in commits:
         for version, _, event in commit.events():
-            if isinstance(event, e.TaskPreempted):
+            if isinstance(event, e.RollbackStarted):
+                going = event.tasks
+            elif isinstance(event, e.ExecutionRestarted | e.ExecutionRolledBack):
+                for task_id in event.tasks if isinstance(event, e.ExecutionRestarted) else going:
+                    counts.pop(task_id, None)
+            elif isinstance(event, e.TaskPreempted):
                 counts[event.task_id] += 1
                 if counts[event.task_id] > PREEMPTIONS_MAX:
                     yield f"D2 {log}: event {version} preempts {event.task_id} once more"

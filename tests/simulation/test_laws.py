@@ -1,0 +1,54 @@
+"""Goal: the laws that histories are held against find what is wrong, and nothing in what is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from talka_chaos.rewinding import Rewinding
+from talka_chaos.urgent import endless_findings
+from talka_core.scheduler.terms import PREEMPTIONS_MAX
+from talka_protocols import events as e
+from talka_protocols.commit import Commit, Decision
+from talka_protocols.policies import Then
+from talka_protocols.subjects import EXECUTION, LogName
+
+LOG = LogName(EXECUTION, "0", "x")
+
+
+def preempted(times: int) -> list[Any]:
+    """Return so many preemptions of one task."""
+    return [e.TaskPreempted("a", attempt, "other") for attempt in range(times)]
+
+
+def endless(events: list[Any]) -> list[str]:
+    """Return what is wrong with how often tasks were preempted."""
+    return list(endless_findings(LOG, [Commit(1, 0, 0, (Decision("", tuple(events)),))]))
+
+
+def test_preemptions_are_counted_anew_when_a_task_runs_again() -> None:
+    """One too many is found; after a rollback or a restart of the task the count begins anew."""
+    allowed = preempted(PREEMPTIONS_MAX)
+    assert len(endless([*allowed, *preempted(1)])) == 1
+    assert endless([*allowed, e.ExecutionRestarted(("a",)), *allowed]) == []
+    back = [e.RollbackStarted(1, ("a",)), e.ExecutionRolledBack(1, Then.CONTINUE)]
+    assert endless([*allowed, *back, *allowed]) == []
+    assert len(endless([*allowed, e.ExecutionRestarted(("b",)), *preempted(1)])) == 1
+
+
+def outcomes(*events: Any) -> dict[str, int]:
+    """Return the outcomes that count after the events, by task."""
+    law = Rewinding(LOG)
+    for event in events:
+        assert list(law.take(event)) == []
+    return dict(law.outcomes)
+
+
+def test_what_a_time_limit_cancelled_counts_again_once_it_was_taken_back() -> None:
+    """A resumed execution forgets what its time limit cancelled; a rollback has already done so."""
+    expired = (e.ExecutionTimeoutReached(1000), e.TaskCancelled("a"))
+    assert outcomes(*expired) == {"a": 1}
+    assert outcomes(*expired, e.ExecutionResumed()) == {}
+    back = (e.RollbackStarted(1, ("a",)), e.ExecutionRolledBack(1, Then.CONTINUE))
+    assert outcomes(*expired, *back, e.TaskCancelled("a", because="b"), e.ExecutionResumed()) == {"a": 1}
+    again = (e.ExecutionRestarted(("a",)), e.TaskCancelled("a", because="b"), e.ExecutionResumed())
+    assert outcomes(*expired, *again) == {"a": 1}
