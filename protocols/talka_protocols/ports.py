@@ -238,6 +238,10 @@ class Meter(Protocol):
         """Note how many MiB the attempt's own processes hold together now; the most is kept."""
         ...
 
+    def see_gpus(self, count: int, megabytes: float) -> None:
+        """Note on how many GPUs the attempt's own processes are now, and how many MiB they hold there."""
+        ...
+
 
 class Logbook(Protocol):
     """Takes what an attempt writes; it never blocks, and what is too much is dropped and counted."""

@@ -37,6 +37,8 @@ def _overuse(asked: ResourceRequirements, usage: Usage) -> Iterator[Overuse]:
     is_long_enough = (usage.cpu_ms or 0) >= CPU_MS_MIN
     if asked.cpu_cores and is_long_enough and cores > asked.cpu_cores * CPU_TOLERANCE:
         yield Overuse("cpu_cores", asked.cpu_cores, round(cores, 2))
+    if usage.gpus is not None and usage.gpus > asked.gpu_count:
+        yield Overuse("gpu_count", asked.gpu_count, usage.gpus)
 
 
 def overuse_sentence(event: TaskUsageMeasured) -> str:

@@ -13,11 +13,15 @@ class Usage(Struct, frozen=True, omit_defaults=True, gc=False):
     ``cpu_ms`` is processor time, of user and system, and ``memory_mb`` the most
     MiB that its processes were seen to hold together; both are sampled. Only an
     attempt with processes of its own has a memory that can be told from others'.
+    ``gpus`` is the most GPUs that its processes were seen on at once, and
+    ``gpu_memory_mb`` the most MiB that they held there.
     """
 
     wall_ms: int = 0
     cpu_ms: int | None = None
     memory_mb: float | None = None
+    gpus: int | None = None
+    gpu_memory_mb: float | None = None
 
     @property
     def cores(self) -> float | None:

@@ -58,7 +58,10 @@ def usage_document(task: TaskResult) -> dict[str, Any]:
     if used is None:
         return {}
     cpu_s = None if used.cpu_ms is None else used.cpu_ms / 1000
-    return {"usage": {"wall_s": used.wall_ms / 1000, "cpu_s": cpu_s, "memory_mb": used.memory_mb}}
+    document = {"wall_s": used.wall_ms / 1000, "cpu_s": cpu_s, "memory_mb": used.memory_mb}
+    if used.gpus is not None:
+        document |= {"gpus": used.gpus, "gpu_memory_mb": used.gpu_memory_mb}
+    return {"usage": document}
 
 
 def reason_of(task: TaskResult) -> str:

@@ -39,7 +39,7 @@ KIND_COLUMNS = (
     "propose ",
 )
 COLUMNS = ("task", "took", "cores", "asked", "propose", "memory MiB", "asked ", "propose ")
-
+GPU_COLUMNS = ("GPUs", "asked  ", "GPU MiB")
 
 NOTHING = "Nothing was measured: only commands and Python tasks with processes of their own can be."
 
@@ -67,6 +67,9 @@ def usage(target: Target, execution_ids: ExecutionIds = None, propose: Propose =
     found = proposals(run_loop(_execution(target, named[0])))
     if target.is_json:
         print_json({"execution_id": named[0], "tasks": {p.task_id: _document(p) for p in found}})
+    elif any(each.usage.gpus is not None or each.asked.gpu_count for each in found):
+        columns = (*COLUMNS, *GPU_COLUMNS)
+        print_table(columns, ((*_row(each), *_gpu_cells(each)) for each in found), right=columns[1:])
     elif found:
         print_table(COLUMNS, map(_row, found), right=COLUMNS[1:])
     else:
@@ -138,6 +141,8 @@ def _document(found: Proposal) -> dict[str, Any]:
         "cpu_s": None if used.cpu_ms is None else used.cpu_ms / 1000,
         "cpu_cores": {"asked": found.asked.cpu_cores, "used": used.cores, "proposed": found.cpu_cores},
         "memory_mb": {"asked": found.asked.memory_mb, "used": used.memory_mb, "proposed": found.memory_mb},
+        "gpu_count": {"asked": found.asked.gpu_count, "used": used.gpus},
+        "gpu_memory_mb": {"used": used.gpu_memory_mb},
         "overuse": [over.resource for over in found.overuse],
     }
 
@@ -155,6 +160,12 @@ def _row(found: Proposal) -> tuple[str, ...]:
         f"{asked.memory_mb:g}" if asked.memory_mb else "-",
         _amount(found.memory_mb, 0),
     )
+
+
+def _gpu_cells(found: Proposal) -> tuple[str, ...]:
+    used, asked = found.usage, found.asked.gpu_count
+    is_over = any(item.resource == "gpu_count" for item in found.overuse)
+    return _amount(used.gpus, 0, is_over=is_over), str(asked or "-"), _amount(used.gpu_memory_mb, 1)
 
 
 def _amount(amount: float | None, digits: int, *, is_over: bool = False) -> str:

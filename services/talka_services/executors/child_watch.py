@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from talka_services.executors.child import Child, Job
+from talka_services.executors.sampling import Seen
 
 
 class ChildWatch:
@@ -40,13 +41,16 @@ class ChildWatch:
         limits = [job.attempt.task.resources.memory_mb for job in self._child.jobs.values()]
         return sum(limits) if all(limits) else 0.0
 
-    def saw(self, cpu_s: float, memory_mb: float) -> None:  # noqa: ARG002  (the child knows that better)
+    def saw(self, seen: Seen) -> None:
         """Note what a task alone holds, and call out if it is too much."""
+        memory_mb = seen.memory_mb
         child, jobs = self._child, list(self._child.jobs.values())
         if not jobs or not child.takes_jobs:
             return
         if len(jobs) == 1 and (meter := jobs[0].attempt.meter) is not None:
             meter.see_memory(memory_mb)
+            if seen.held is not None:
+                meter.see_gpus(seen.held.gpus, seen.held.memory_mb)
         if not 0 < self.limit_mb < memory_mb:
             return
         if len(jobs) == 1 and (child.served == 1 or jobs[0].reruns > 0):

@@ -15,13 +15,23 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import psutil
+from msgspec import Struct
 
 from talka_protocols.errors import MemoryExceededError
 from talka_protocols.ports import Attempt
+from talka_services.executors.devices import Devices, Held, held
 
 PERIOD_S = 0.1
 """One pass over some hundred processes takes about a thousandth of a second of one core."""
 MEBIBYTE = 2**20
+
+
+class Seen(Struct, frozen=True):
+    """A session as found: seconds of processor time so far, MiB of memory now, and what it has of GPUs."""
+
+    cpu_s: float
+    memory_mb: float
+    held: Held | None = None
 
 
 class Watched(Protocol):
@@ -42,8 +52,8 @@ class Watched(Protocol):
         """The most MiB that its processes may hold together."""
         ...
 
-    def saw(self, cpu_s: float, memory_mb: float) -> None:
-        """Take what was seen: all its processor time so far, and what it holds now."""
+    def saw(self, seen: Seen) -> None:
+        """Take what was seen of it."""
         ...
 
 
@@ -70,16 +80,18 @@ class CommandWatch:
         """Return why it was stopped."""
         return memory_exceeded(self._attempt, self.held_mb)
 
-    def saw(self, cpu_s: float, memory_mb: float) -> None:
+    def saw(self, seen: Seen) -> None:
         """Count what was used, and call out once if it is too much memory."""
         meter = self._attempt.meter
         if meter is not None:
-            meter.add_cpu(max(0.0, cpu_s - self._cpu_s))
-            meter.see_memory(memory_mb)
+            meter.add_cpu(max(0.0, seen.cpu_s - self._cpu_s))
+            meter.see_memory(seen.memory_mb)
+            if seen.held is not None:
+                meter.see_gpus(seen.held.gpus, seen.held.memory_mb)
         # What a process used that nobody waited for leaves the sum; it has been counted.
-        self._cpu_s = max(cpu_s, self._cpu_s)
-        if self.limit_mb and memory_mb > self.limit_mb and not self.is_exceeded:
-            self.held_mb = memory_mb
+        self._cpu_s = max(seen.cpu_s, self._cpu_s)
+        if self.limit_mb and seen.memory_mb > self.limit_mb and not self.is_exceeded:
+            self.held_mb = seen.memory_mb
             self._on_excess()
 
 
@@ -95,8 +107,9 @@ def memory_exceeded(attempt: Attempt, held_mb: float) -> MemoryExceededError:
 class Sampler:
     """Looks at what is watched while any of it is active."""
 
-    def __init__(self, period_s: float = PERIOD_S) -> None:
+    def __init__(self, period_s: float = PERIOD_S, devices: Devices | None = None) -> None:
         self._period_s = period_s
+        self._devices = devices
         self._watched: dict[int, Watched] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -127,23 +140,30 @@ class Sampler:
             while active := [watched for watched in self._watched.values() if watched.is_active]:
                 await asyncio.sleep(self._period_s)
                 limits = {watched.leader: watched.limit_mb for watched in active}
-                seen = await asyncio.to_thread(sample, limits)
+                seen = await asyncio.to_thread(self._sample, limits)
                 for watched in active:
                     is_still = self._watched.get(watched.leader) is watched
                     if is_still and watched.leader in seen:
-                        watched.saw(*seen[watched.leader])
+                        watched.saw(seen[watched.leader])
         finally:
             self._looking = None
 
+    def _sample(self, limits: dict[int, float]) -> dict[int, Seen]:
+        if self._devices is None:
+            # Loading the driver's library takes some time, so it is done here, where nobody waits.
+            self._devices = Devices()
+        return sample(limits, self._devices)
 
-def sample(limits: dict[int, float]) -> dict[int, tuple[float, float]]:
-    """Return processor seconds and MiB of memory of each session, by its leader; blocks for a moment.
+
+def sample(limits: dict[int, float], devices: Devices) -> dict[int, Seen]:
+    """Return what is seen of each session, by its leader; blocks for a moment.
 
     Resident memory is added up, which counts what processes share more than
     once: where the sum is over the session's limit, each process is charged
     only its share of what it shares.
     """
-    found: dict[int, tuple[float, float]] = {}
+    found: dict[int, Seen] = {}
+    on_gpus = devices.by_process()
     for leader, processes in _sessions(limits).items():
         cpu_s, resident = 0.0, 0
         for process in processes:
@@ -152,7 +172,8 @@ def sample(limits: dict[int, float]) -> dict[int, tuple[float, float]]:
         limit = limits[leader] * MEBIBYTE
         if limit and resident > limit and len(processes) > 1:
             resident = min(resident, sum(map(_proportional, processes)))
-        found[leader] = (cpu_s, resident / MEBIBYTE)
+        gpus = held(on_gpus, [process.pid for process in processes])
+        found[leader] = Seen(cpu_s, resident / MEBIBYTE, gpus)
     return found
 
 

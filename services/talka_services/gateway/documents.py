@@ -51,6 +51,8 @@ class UsageDocument(Struct, frozen=True):
     wall_s: float
     cpu_s: float | None
     memory_mb: float | None
+    gpus: int | None = None
+    gpu_memory_mb: float | None = None
 
 
 class LargeValue(Struct, frozen=True):
@@ -145,7 +147,7 @@ def task_document(task: TaskResult) -> TaskDocument:
     usage: UsageDocument | UnsetType = UNSET
     if used is not None:
         cpu_s = None if used.cpu_ms is None else used.cpu_ms / 1000
-        usage = UsageDocument(used.wall_ms / 1000, cpu_s, used.memory_mb)
+        usage = UsageDocument(used.wall_ms / 1000, cpu_s, used.memory_mb, used.gpus, used.gpu_memory_mb)
     return TaskDocument(
         task.task_id,
         task.status,
