@@ -22,7 +22,7 @@ class Stack:
         self.checkout = checkout
         self.project = f"talka-test-{os.getpid()}"
         self.image = f"{self.project}:latest"
-        self._nats_port, self._http_port = _free_ports(2)
+        self._nats_port, self._http_port = free_ports(2)
         self.server = f"nats://127.0.0.1:{self._nats_port}"
         self.gateway = f"http://127.0.0.1:{self._http_port}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TALKA_")}
@@ -78,7 +78,7 @@ class Stack:
         return done.stdout
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that stay when a container is started again, which those of the engine's choice do not."""
     probes = [socket.socket() for _ in range(count)]
     try:
