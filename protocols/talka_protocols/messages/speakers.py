@@ -93,6 +93,13 @@ _RESERVED: dict[type, Role] = {
 }
 """What decides an outcome, an allocation or a start is said by one service only."""
 
+_SERVICES = frozenset({Role.PLATFORM, Role.PLANNER, Role.SCHEDULER, Role.RESOURCE})
+
+
+def is_service(speaker: str) -> bool:
+    """Tell whether a speaker is one of the services, whose sender's names and epochs are believed."""
+    return speaker in _SERVICES
+
 
 def may_say(speaker: str, message: Message) -> bool:
     """Tell whether a speaker may say this; one that is unknown may say nothing."""

@@ -89,7 +89,7 @@ class Answer(Struct, frozen=True):
     created: str = ""
     num_pending: int = 0
     total: int = 0
-    consumers: list[str] | int | None = None
+    consumers: list[Any] | int | None = None
     config: dict[str, Any] = field(default_factory=dict[str, Any])
     state: StreamState = StreamState()
     ack_floor: Floor = Floor()

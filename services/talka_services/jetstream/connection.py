@@ -25,6 +25,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
 from talka_protocols.errors import ServerUnavailableError
+from talka_protocols.messages.speakers import Role
 from talka_protocols.subjects import Names
 from talka_services.telemetry import get_logger
 
@@ -112,8 +113,10 @@ Arrival = Callable[[int, Message | None], None]
 class Connection:
     """A connection, its JetStream context and the names of one namespace.
 
-    ``address`` is fit for messages; ``servers`` may carry secrets.
+    ``address`` is fit for messages; ``servers`` may carry secrets. ``speaker`` is who writes letters here.
     """
+
+    speaker = Role.CLIENT.value
 
     def __init__(self, names: Names, address: str) -> None:
         self.names = names

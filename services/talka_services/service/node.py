@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from talka_protocols.messages import Recipient
+from talka_protocols.messages.speakers import Role
 from talka_protocols.ports import Inbox
 from talka_protocols.subjects import Names
 from talka_services.executors.registry import Executors
@@ -25,7 +26,7 @@ from talka_services.jetstream.snapshots import JetStreamSnapshots
 from talka_services.jetstream.topology import ensure_topology
 from talka_services.runner.ports import Ports
 from talka_services.service.configuration import PoolConfiguration
-from talka_services.service.housekeeping import keep_house
+from talka_services.service.housekeeping import keep_house, sweep_inboxes
 from talka_services.service.intake import take_in_events
 from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
@@ -81,6 +82,7 @@ class Node:
         self._watching: set[asyncio.Task[None]] = set()
         self._owners: list[Owner] = []
         self._witness: Witness | None = None
+        self._speakers: set[str] = set()
 
     @classmethod
     async def open(
@@ -119,6 +121,8 @@ class Node:
         A ``configuration`` is declared for each of the pools as soon as it is ours.
         """
         prepare()
+        kinds = tuple(kinds)
+        self._act_as(*(Role.PLANNER.value if kind in PLANNING else kind.value for kind in kinds))
         shards = [str(shard) for shard in range(self.ports.shards)]
         for kind in kinds:
             ids = pools if kind is Recipient.RESOURCE else shards
@@ -131,9 +135,12 @@ class Node:
             if kind is Recipient.RESOURCE:
                 house = keep_house(self.connection, self.ports.leases, self.holder)
                 self._watching.add(asyncio.create_task(house, name="housekeeping"))
+                sweeping = sweep_inboxes(self.connection, self.ports.leases, self.holder)
+                self._watching.add(asyncio.create_task(sweeping, name="sweeping of inboxes"))
 
     async def add_worker(self, options: WorkerOptions, executors: Executors) -> WorkerService:
         """Start one worker."""
+        self._act_as(f"{Role.WORKER.value}.{options.worker_id}")
         if options.is_witnessed and self._witness is None:
             self._witness = Witness(self.connection.servers, self.connection.names.namespace)
         witness = self._witness if options.is_witnessed else None
@@ -144,6 +151,12 @@ class Node:
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
         return worker
+
+    def _act_as(self, *speakers: str) -> None:
+        """Speak as what this process is, and as the platform itself if it is more than one thing."""
+        self._speakers.update(speakers)
+        one, *others = sorted(self._speakers)
+        self.connection.speaker = Role.PLATFORM.value if others else one
 
     async def _watch(self, worker: WorkerService) -> None:
         """Take note when a worker cannot go on; one that merely crashed starts again by itself."""
