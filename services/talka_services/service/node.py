@@ -11,9 +11,11 @@ from typing import Self
 
 from talka_protocols.messages import Recipient
 from talka_protocols.messages.speakers import Role
+from talka_protocols.permissions import PLANNING
 from talka_protocols.ports import Inbox
 from talka_protocols.subjects import Names
 from talka_services.executors.registry import Executors
+from talka_services.jetstream.access import Access
 from talka_services.jetstream.alarms import JetStreamAlarms
 from talka_services.jetstream.blobs import JetStreamBlobs
 from talka_services.jetstream.connection import Connection, connect
@@ -39,8 +41,6 @@ log = get_logger(__name__)
 SHARDS = 4
 SNAPSHOT_EVERY = 5_000
 STOP_S = 2.0
-PLANNING = (Recipient.PLANNER, Recipient.STARTER, Recipient.TRIGGER)
-"""What the planner service owns: whatever begins executions."""
 ALL_SERVICES = (*PLANNING, Recipient.SCHEDULER, Recipient.RESOURCE)
 
 
@@ -94,6 +94,7 @@ class Node:
         shards: int | None = None,
         default_shards: int = SHARDS,
         snapshot_every: int = SNAPSHOT_EVERY,
+        access: Access | None = None,
     ) -> Node:
         """Connect, and make the namespace's streams on first use.
 
@@ -101,7 +102,7 @@ class Node:
             ServerUnavailableError: no server answers, or it cannot be used.
             CallerError: the namespace was made with another number of shards.
         """
-        connection = await connect(servers, name, Names(namespace))
+        connection = await connect(servers, name, Names(namespace), access)
         try:
             await ensure_topology(connection)
             settings = await ensure_settings(connection, shards, default_shards)
@@ -142,7 +143,8 @@ class Node:
         """Start one worker."""
         self._act_as(f"{Role.WORKER.value}.{options.worker_id}")
         if options.is_witnessed and self._witness is None:
-            self._witness = Witness(self.connection.servers, self.connection.names.namespace)
+            connection = self.connection
+            self._witness = Witness(connection.servers, connection.names.namespace, connection.access)
         witness = self._witness if options.is_witnessed else None
         worker = WorkerService(options, executors, self.ports, self.connection, witness)
         await worker.start()
@@ -190,4 +192,4 @@ class Node:
         await self.close()
 
 
-__all__ = ["ALL_SERVICES", "Node", "jetstream_ports"]
+__all__ = ["ALL_SERVICES", "PLANNING", "Node", "jetstream_ports"]

@@ -29,7 +29,7 @@ async def tell(will: Will) -> None:
         PlatformError: no server takes it; the pool learns by their silence.
     """
     names = Names(will.namespace)
-    connection = await connect(will.servers, "talka witness", names)
+    connection = await connect(will.servers, "talka witness", names, will.access)
     try:
         for one in will.incarnations:
             post = JetStreamPost(connection, f"{Role.WORKER.value}.{one.worker_id}")
