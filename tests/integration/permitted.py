@@ -33,6 +33,7 @@ class PermittedServer(NatsServer):
         self.directory = directory
         self.keys = directory / "keys"
         self.ca = directory / "ca.pem"
+        self._seen = 0
         authority = trustme.CA()
         certificate = authority.issue_cert("localhost", "127.0.0.1")
         authority.cert_pem.write_to_path(self.ca)
@@ -55,8 +56,10 @@ class PermittedServer(NatsServer):
         return await connect(self.url, user, Names(namespace), self.access(namespace, user))
 
     def violations(self) -> list[str]:
-        """Return what the server has refused since it was started."""
-        return VIOLATION.findall((self.directory / "nats.log").read_text())
+        """Return what the server has refused since this was asked last."""
+        found = VIOLATION.findall((self.directory / "nats.log").read_text())
+        self._seen, before = len(found), self._seen
+        return found[before:]
 
 
 def talka(*words: str) -> str:
