@@ -21,6 +21,9 @@
         StaleAttemptError            another attempt has taken its place
       PlatformError                ours, or the world's; a retry may help
         ServerUnavailableError       no NATS server answers
+          CredentialsRefusedError      it does not know us, or no longer
+          TlsFailedError               it or we did not believe the other's certificate
+        NotPermittedError            the server does not let our user do this
         ConflictError                another owner wrote to the log first
         BrokenHistoryError           a log cannot be folded
 
@@ -233,6 +236,24 @@ class ServerUnavailableError(PlatformError):
     """No NATS server with JetStream answers at the address."""
 
     code = "server_unavailable"
+
+
+class CredentialsRefusedError(ServerUnavailableError):
+    """The NATS server does not know the user that we say we are."""
+
+    code = "credentials_refused"
+
+
+class TlsFailedError(ServerUnavailableError):
+    """There is no TLS at the other end, or a certificate was not believed."""
+
+    code = "tls_failed"
+
+
+class NotPermittedError(PlatformError):
+    """The NATS server knows us, and does not let our user do this."""
+
+    code = "not_permitted"
 
 
 class ConflictError(PlatformError):

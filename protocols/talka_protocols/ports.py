@@ -93,10 +93,14 @@ class Snapshots(Protocol):
 
 
 class Delivery(Struct, frozen=True):
-    """One envelope that reached an inbox; ``token`` is what acknowledging it takes."""
+    """One envelope that reached an inbox; ``token`` is what acknowledging it takes.
+
+    ``speaker`` is who wrote it, as far as the server vouches for that: see the module ``speakers``.
+    """
 
     body: bytes
     token: Any = None
+    speaker: str = "platform"
 
 
 class Inbox(Protocol):

@@ -22,6 +22,13 @@ SCHEDULE = "schedule"
 TRIGGER = "trigger"
 ALERT = "alert"
 
+STREAMS = ("log", "snapshot", "inbox", "request", "events", "dead", "tasklog")
+"""The streams of a namespace besides its buckets."""
+
+
+WORKER_CONSUMERS = 4
+"""Enough that an acknowledgement meant for one is never so late that its name is in use again."""
+
 
 def is_token(text: str) -> bool:
     """Tell whether the text can stand as one token of a subject."""
@@ -77,8 +84,19 @@ class Names(Struct, frozen=True):
         return f"{self.root}.snapshot.{log.kind}.{log.shard}.{log.key}"
 
     def inbox(self, kind: str, address: str) -> str:
-        """Return the subject that actors write to; it may live in memory."""
+        """Return the inbox that actors write to; it may live in memory. What travels is `spoken` in it."""
         return f"{self.root}.inbox.{kind}.{address}"
+
+    def spoken(self, subject: str, speaker: str) -> str:
+        """Return the subject of a letter to an inbox, which says who speaks: ``worker.w1``, ``client``."""
+        return f"{subject}.{speaker}"
+
+    def worker_consumers(self, worker_id: str) -> tuple[str, ...]:
+        """Return the names that a worker gives the consumers of its inbox, one after the other.
+
+        They are few and known, so that a worker can be allowed its own and nobody else's.
+        """
+        return tuple(f"{WORKER}_{worker_id}={turn}" for turn in range(WORKER_CONSUMERS))
 
     def requests(self, kind: str, address: str) -> str:
         """Return the subject that clients write to; it is on file until recorded."""
@@ -108,6 +126,14 @@ class Names(Struct, frozen=True):
         """Return a core subject for what is not stored: heartbeats, progress."""
         return f"{self.root}.live.{what}.{key}"
 
+    def heartbeat(self, pool: str, who: str) -> str:
+        """Return the core subject on which a worker or a client tells a pool that it lives."""
+        return self.live("heartbeat", f"{pool}.{who}")
+
+    def owners(self, kind: str) -> str:
+        """Return the core subject on which services of a kind tell each other that they are there."""
+        return self.live("owners", kind)
+
     def answers(self, client_id: str) -> str:
         """Return the core subject for answers to a client, which asks again if one is lost."""
         return self.live("answer", client_id)
@@ -119,6 +145,39 @@ class Names(Struct, frozen=True):
     def stream(self, what: str) -> str:
         """Return the name of the stream of these subjects: ``log``, ``inbox``, ``tasklog``, ``dead``, ..."""
         return f"talka_{self.namespace}_{what}"
+
+    def streams(self) -> tuple[str, ...]:
+        """Return the names of all streams, those of buckets included."""
+        plain = tuple(map(self.stream, STREAMS))
+        return (*plain, self.kv_stream("leases"), self.kv_stream("settings"), self.objects_stream())
+
+    def kv_stream(self, what: str) -> str:
+        """Return the name of the stream of a bucket of keys and values."""
+        return f"KV_{self.bucket(what)}"
+
+    def objects_stream(self) -> str:
+        """Return the name of the stream of the object store."""
+        return f"OBJ_{self.bucket('objects')}"
+
+    def setting(self, key: str) -> str:
+        """Return the subject of a setting of the namespace."""
+        return f"$KV.{self.bucket('settings')}.{key}"
+
+    def lease(self, name: str) -> str:
+        """Return the subject of who holds a lease."""
+        return f"$KV.{self.bucket('leases')}.lease.{name}"
+
+    def epoch(self, name: str) -> str:
+        """Return the subject of the last epoch of a lease, which outlives the lease."""
+        return f"$KV.{self.bucket('leases')}.epoch.{name}"
+
+    def object_chunks(self, nuid: str) -> str:
+        """Return the subject of the content of a stored object."""
+        return f"$O.{self.bucket('objects')}.C.{nuid}"
+
+    def object_meta(self, encoded: str) -> str:
+        """Return the subject of what is known of a stored object; its name is in base64."""
+        return f"$O.{self.bucket('objects')}.M.{encoded}"
 
     def bucket(self, what: str) -> str:
         """Return a bucket's name: ``leases``, ``settings`` or ``objects``."""

@@ -19,9 +19,10 @@ from talka_protocols.workflow import (
     TaskType,
     Workflow,
 )
-from talka_services.client import LocalOptions, Orchestrator, ResourceManager, connect, local
+from talka_services.client import Access, LocalOptions, Orchestrator, ResourceManager, connect, local
 
 __all__ = [
+    "Access",
     "CatchUp",
     "Dependency",
     "ExecutionPlan",

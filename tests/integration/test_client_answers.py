@@ -38,7 +38,9 @@ async def test_live_subjects_are_published_beside_stored_ones(connection: Connec
     )
     assert await asyncio.wait_for(heard, 10) == b"answer"
     pattern = f"{names.root}.inbox.>"
-    assert await subjects(connection, names.stream("inbox"), pattern) == [names.inbox("shard", "1")]
+    assert await subjects(connection, names.stream("inbox"), pattern) == [
+        names.spoken(names.inbox("shard", "1"), "client")
+    ]
 
 
 async def test_live_subjects_are_kept_by_no_post_office_in_memory() -> None:

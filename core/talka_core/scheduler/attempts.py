@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from talka_core import retry
-from talka_core.scheduler import artifacts, endings, extending, failures, looping, usage
+from talka_core.scheduler import artifacts, endings, extending, failures, looping, progress, usage
 from talka_core.scheduler.clock import EARLY_MS, start_due_at
 from talka_core.scheduler.dispatch import dispatch, give_up
 from talka_core.scheduler.state import LOST_MAX, ExecutionRecord, TaskRecord
@@ -38,15 +38,15 @@ _UNKNOWN = TaskFailure("unknown", "The worker gave no reason.")
 
 def started(state: ExecutionRecord, message: AttemptStarted) -> Iterator[ExecutionEvent]:
     """Record that the wanted attempt runs."""
-    record = state.tasks.get(message.task_id)
-    if record and record.status is TaskStatus.SCHEDULED and record.attempt == message.attempt:
+    record = progress.live(state, message)
+    if record is not None and record.status is TaskStatus.SCHEDULED:
         yield TaskStarted(message.task_id, message.attempt, message.started_at)
 
 
 def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
     """Record the outcome of the wanted attempt, once, and what follows from it."""
-    record = state.tasks.get(message.task_id)
-    if record is None or record.attempt != message.attempt or record.status not in _LIVE:
+    record = progress.live(state, message)
+    if record is None:
         return
     if record.status is TaskStatus.SCHEDULED and message.started_at:
         yield TaskStarted(message.task_id, message.attempt, message.started_at)

@@ -62,7 +62,7 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
         case m.AttemptFinished():
             yield letters.settled(message.worker_id, message.execution_id, message.task_id, message.attempt)
         case m.AttemptStarted():
-            if progress.live(state, message.task_id, message.attempt) is None:
+            if progress.live(state, message) is None:
                 cancel = m.CancelTask(
                     message.worker_id, message.execution_id, message.task_id, message.attempt
                 )

@@ -20,6 +20,8 @@ from talka_protocols.events import (
 )
 from talka_protocols.messages import (
     STALE_CODE,
+    AttemptFinished,
+    AttemptStarted,
     CancelTask,
     ConfirmProgress,
     Mark,
@@ -37,7 +39,7 @@ _STALE = Refusal(
 
 def recorded(state: ExecutionRecord, message: RecordProgress) -> Iterator[ExecutionEvent]:
     """Record what the wanted attempt saved, once."""
-    record = live(state, message.task_id, message.attempt)
+    record = live(state, message)
     if record is None or _is_known(record, message):
         return
     if message.mark is Mark.READ:
@@ -63,7 +65,7 @@ def confirmed(state: ExecutionRecord, event: TaskCheckpointed | TaskStepFinished
 def answered(state: ExecutionRecord, message: RecordProgress) -> Iterator[Effect]:
     """Confirm what is recorded already; refuse what a stale attempt saved, and have it stopped."""
     about = (message.worker_id, message.execution_id, message.task_id, message.attempt)
-    is_wanted = live(state, message.task_id, message.attempt) is not None
+    is_wanted = live(state, message) is not None
     refusal, claim = None if is_wanted else _STALE, None
     if is_wanted and message.mark is Mark.READ:
         found = state.artifacts.get(message.name)
@@ -75,11 +77,14 @@ def answered(state: ExecutionRecord, message: RecordProgress) -> Iterator[Effect
         yield Send(Recipient.WORKER, CancelTask(*about), notice=True)
 
 
-def live(state: ExecutionRecord, task_id: str, attempt: int) -> TaskRecord | None:
-    """Return the task if this is the attempt that runs, or is about to."""
-    record = state.tasks.get(task_id)
-    is_live = record is not None and record.attempt == attempt and record.status in _LIVE
-    return record if is_live else None
+def live(
+    state: ExecutionRecord, message: AttemptStarted | AttemptFinished | RecordProgress
+) -> TaskRecord | None:
+    """Return the task if the message is of the attempt that runs, or is about to, and of its own worker."""
+    record = state.tasks.get(message.task_id)
+    if record is None or record.attempt != message.attempt or record.status not in _LIVE:
+        return None
+    return record if record.worker_id == message.worker_id else None
 
 
 def _unknown(name: str) -> Refusal:

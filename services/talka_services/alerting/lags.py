@@ -20,7 +20,9 @@ async def inbox_lags(connection: Connection) -> list[Lag]:
     for stream, pattern in (("inbox", names.inbox("*", ">")), ("request", names.requests("*", ">"))):
         prefix = pattern.removesuffix("*.>")
         for subject, count in (await _counts(connection, names.stream(stream), pattern)).items():
-            counts[subject.removeprefix(prefix)] = counts.get(subject.removeprefix(prefix), 0) + count
+            # Letters say behind the address who speaks.
+            address = ".".join(subject.removeprefix(prefix).split(".")[:2])
+            counts[address] = counts.get(address, 0) + count
     split = ((*address.partition("."), count) for address, count in counts.items())
     # Alarms lie in the stream of requests until they ring.
     return [Lag(kind, address, count) for kind, _, address, count in split if kind != "alarm"]

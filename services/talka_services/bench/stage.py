@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from talka_services.bench.measure import Machine, Meter, file_system, machine
-from talka_services.client import Orchestrator, connect, local
+from talka_services.client import Access, Orchestrator, connect, local
 from talka_services.embedded import Durability
 from talka_services.embedded.directory import DataDirectory
 
@@ -70,8 +70,8 @@ def _fresh_directory(beside: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 @asynccontextmanager
-async def remote(server: str, namespace: str) -> AsyncGenerator[Stage]:
+async def remote(server: str, namespace: str, access: Access | None = None) -> AsyncGenerator[Stage]:
     """Use a running platform, of which only this client's processor time can be seen."""
-    async with await connect(server, namespace=namespace) as orchestrator:
+    async with await connect(server, namespace=namespace, access=access) as orchestrator:
         settings = {"platform": f"running at {server}; CPU is the client's alone", "durability": "unknown"}
         yield Stage(orchestrator, machine(server), settings, tuple)

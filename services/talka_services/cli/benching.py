@@ -67,7 +67,9 @@ async def _measure(target: Target, names: list[str], repetitions: int, durabilit
     configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     rows: list[Row] = []
     stage = (
-        remote(target.server, target.namespace) if target.server else embedded(target.data_dir, durability)
+        remote(target.server, target.namespace, target.access)
+        if target.server
+        else embedded(target.data_dir, durability)
     )
     async with stage as ready, aclosing(Session(ready, repetitions).rows(names)) as measured:
         async for row in measured:

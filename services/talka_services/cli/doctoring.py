@@ -74,7 +74,7 @@ async def _reached(target: Target) -> AsyncGenerator[tuple[Connection, bool | No
     configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     names = Names(target.namespace)
     if target.server:
-        connection = await connect(target.server.split(","), "talka doctor", names)
+        connection = await connect(target.server.split(","), "talka doctor", names, target.access)
         try:
             yield connection, None
         finally:

@@ -48,7 +48,9 @@ async def reach_node(target: Target, *, create: bool = False) -> AsyncGenerator[
     from talka_services.service import Node
 
     if target.server:
-        async with await Node.open(target.server.split(","), namespace=target.namespace) as node:
+        servers = target.server.split(",")
+        opened = await Node.open(servers, namespace=target.namespace, access=target.access)
+        async with opened as node:
             yield node
         return
     if not create:
@@ -74,12 +76,13 @@ async def reach_server(target: Target, *, create: bool = False) -> AsyncGenerato
 
     async with AsyncExitStack() as stack:
         servers = target.server.split(",") if target.server else []
+        access = target.access if servers else None
         if not servers:
             if not create:
                 require_directory(target.data_dir)
             embedded = EmbeddedServer(target.data_dir, running_durability(target.data_dir) or "power")
             servers = [(await stack.enter_async_context(embedded)).url]
-        connection = await connect(servers, "talka", Names(target.namespace))
+        connection = await connect(servers, "talka", Names(target.namespace), access)
         stack.push_async_callback(connection.close)
         yield connection
 

@@ -3,5 +3,6 @@
 from talka_services.client.local import LocalOptions, local
 from talka_services.client.orchestrator import Orchestrator, connect
 from talka_services.client.resources import ResourceManager
+from talka_services.jetstream.access import Access
 
-__all__ = ["LocalOptions", "Orchestrator", "ResourceManager", "connect", "local"]
+__all__ = ["Access", "LocalOptions", "Orchestrator", "ResourceManager", "connect", "local"]

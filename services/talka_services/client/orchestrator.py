@@ -43,6 +43,7 @@ from talka_services.client.requests import Requests, request_id_of
 from talka_services.client.resources import ResourceManager
 from talka_services.client.schedules import Schedules, put_schedule
 from talka_services.client.triggers import Triggers
+from talka_services.jetstream.access import Access
 from talka_services.service.node import Node
 
 if TYPE_CHECKING:
@@ -366,14 +367,22 @@ class Orchestrator(Controls, Following, Explaining, Recalling):
 
 
 async def connect(
-    server: str | Sequence[str] = "nats://127.0.0.1:4222", *, namespace: str = "default"
+    server: str | Sequence[str] = "nats://127.0.0.1:4222",
+    *,
+    namespace: str = "default",
+    access: Access | None = None,
 ) -> Orchestrator:
     """Connect to a running platform.
 
+    ``access`` names the files with our key or credentials, and with certificates.
+
     Raises:
-        ServerUnavailableError: no server with JetStream answers there.
+        ServerUnavailableError: no server with JetStream answers there, or it and we do not trust each other.
+        NotPermittedError: our user may not do what a client does.
+        CallerError: a file of ``access`` cannot be used.
     """
-    return Orchestrator(await Node.open(server, namespace=namespace, name="talka client"))
+    node = await Node.open(server, namespace=namespace, name="talka client", access=access)
+    return Orchestrator(node)
 
 
 def _workflow_of(name: str, tasks: Sequence[Task], edges: Sequence[Dependency]) -> Workflow:

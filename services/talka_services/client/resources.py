@@ -34,7 +34,7 @@ from talka_protocols.workflow import (
 from talka_services.client.answers import Answers
 from talka_services.client.histories import Histories
 from talka_services.jetstream.connection import NoAnswerError
-from talka_services.service.liveness import HEARTBEAT, HEARTBEAT_S, Heartbeat
+from talka_services.service.liveness import HEARTBEAT_S, Heartbeat
 from talka_services.service.node import Node
 from talka_services.telemetry import get_logger
 
@@ -272,7 +272,7 @@ class ResourceManager:
             self._renewing = asyncio.create_task(self._renew(), name=f"renew {self._client_id}")
 
     async def _renew(self) -> None:
-        subject = self._node.ports.names.live(HEARTBEAT, self._pool)
+        subject = self._node.ports.names.heartbeat(self._pool, self._client_id)
         beat = msgspec.json.encode(Heartbeat(self._client_id))
         while True:
             if self._fences:

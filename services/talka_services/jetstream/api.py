@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from talka_protocols.errors import PlatformError, ServerUnavailableError
+from talka_protocols.errors import NotPermittedError, PlatformError, ServerUnavailableError
 from talka_services.jetstream.connection import Connection, Message, NoAnswerError, NobodyThereError
 
 PREFIX = "$JS.API"
@@ -24,6 +24,7 @@ WRONG_LAST_SEQUENCE = (10071, 10164)
 STREAM_NAME_IN_USE = 10058
 NO_ROOM = (10002, 10023, 10047)
 NOT_FOUND = 404
+FORBIDDEN = 403
 JETSTREAM_OFF = (10039, 10076)
 NO_MESSAGE = 10037
 PATIENCE_S = 20.0
@@ -89,7 +90,7 @@ class Answer(Struct, frozen=True):
     created: str = ""
     num_pending: int = 0
     total: int = 0
-    consumers: list[str] | int | None = None
+    consumers: list[Any] | int | None = None
     config: dict[str, Any] = field(default_factory=dict[str, Any])
     state: StreamState = StreamState()
     ack_floor: Floor = Floor()
@@ -208,6 +209,12 @@ async def subjects(connection: Connection, stream: str, pattern: str) -> list[st
 
 def refused(doing: str, error: RefusedError) -> PlatformError:
     """Return the error for people of a request that the server refused."""
+    if error.failure.code == FORBIDDEN:
+        return NotPermittedError(
+            f"The NATS server does not permit {doing}: {error.failure.description}.",
+            hint="Use the key of a service that does this, or give its user what "
+            "`talka deploy nats-permissions` prints; `talka doctor --service NAME` checks it.",
+        )
     return PlatformError(
         f"The NATS server refused {doing}: {error}.",
         hint="`talka doctor` checks the server's limits and streams.",

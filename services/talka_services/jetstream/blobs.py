@@ -5,16 +5,9 @@ from __future__ import annotations
 import asyncio
 from hashlib import sha256
 
-from nats.errors import Error as NatsError
-from nats.js.errors import (
-    BadObjectMetaError,
-    DigestMismatchError,
-    ObjectNotFoundError,
-)
-from nats.js.object_store import ObjectStore
-
 from talka_protocols.errors import BrokenHistoryError, ServerUnavailableError
 from talka_protocols.workflow import ClaimCheck
+from talka_services.jetstream import objects
 from talka_services.jetstream.collector import RENEWED, age_of
 from talka_services.jetstream.connection import Connection
 
@@ -25,24 +18,23 @@ class JetStreamBlobs:
     """Values in the object store ``objects`` of a namespace."""
 
     def __init__(self, connection: Connection) -> None:
-        bucket = connection.names.bucket("objects")
-        self._address = connection.address
-        self._store = ObjectStore(bucket, f"OBJ_{bucket}", connection.js)
+        self._connection = connection
 
     async def put(self, data: bytes) -> ClaimCheck:
         """Store the bytes unless they are there already.
 
         Raises:
             ServerUnavailableError: the server did not take them within half a minute.
+            PlatformError: it refused them.
         """
         digest = sha256(data).hexdigest()
         claim = ClaimCheck(digest, len(data), digest)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 if not await self._is_there(claim):
-                    await self._store.put(digest, data)
-        except (TimeoutError, NatsError) as error:
-            raise self._unavailable("take", claim, error) from error
+                    await objects.write(self._connection, digest, data)
+        except TimeoutError as error:
+            raise self._unavailable("take", claim) from error
         return claim
 
     async def get(self, claim: ClaimCheck) -> bytes:
@@ -54,27 +46,29 @@ class JetStreamBlobs:
         """
         try:
             async with asyncio.timeout(PATIENCE_S):
-                data = (await self._store.get(claim.ref)).data or b""
-        except (ObjectNotFoundError, DigestMismatchError, BadObjectMetaError) as error:
-            raise broken(claim, type(error).__name__) from error
-        except (TimeoutError, NatsError) as error:
-            raise self._unavailable("hand out", claim, error) from error
+                stored = await objects.find(self._connection, claim.ref)
+                if stored is None:
+                    raise broken(claim, "it is not there")
+                data = await objects.read(self._connection, stored)
+        except objects.IncompleteError as error:
+            raise broken(claim, str(error)) from error
+        except TimeoutError as error:
+            raise self._unavailable("hand out", claim) from error
         if sha256(data).hexdigest() != claim.sha256:
             raise broken(claim, "its digest differs")
         return data
 
     async def _is_there(self, claim: ClaimCheck) -> bool:
         try:
-            info = await self._store.get_info(claim.ref)
-        except ObjectNotFoundError:
+            stored = await objects.find(self._connection, claim.ref)
+        except objects.IncompleteError:
             return False
         # An old value may be about to be collected as one that nothing names: write it again.
-        return info.size == claim.bytes and age_of(info.mtime) < RENEWED
+        return stored is not None and stored.size == claim.bytes and age_of(stored.mtime) < RENEWED
 
-    def _unavailable(self, what: str, claim: ClaimCheck, error: Exception) -> ServerUnavailableError:
+    def _unavailable(self, what: str, claim: ClaimCheck) -> ServerUnavailableError:
         return ServerUnavailableError(
-            f"{self._address} did not {what} the object {claim.ref} ({claim.bytes} bytes): "
-            f"{type(error).__name__} {error}.",
+            f"{self._connection.address} did not {what} {claim.ref} ({claim.bytes} bytes) in time.",
             hint="Doing it again is safe.",
         )
 

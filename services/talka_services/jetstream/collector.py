@@ -10,11 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
-from nats.js.object_store import ObjectStore
-
-from talka_protocols.errors import ServerUnavailableError
+from talka_services.jetstream import objects
 from talka_services.jetstream.api import last_message
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.feed import Feed
@@ -42,22 +38,19 @@ async def collect(connection: Connection, kept: timedelta = KEPT) -> list[str]:
     Raises:
         ServerUnavailableError: the server did not answer; nothing that is named was deleted.
     """
-    bucket = connection.names.bucket("objects")
-    store = ObjectStore(bucket, f"OBJ_{bucket}", connection.js)
-    try:
-        found = await store.list(ignore_deletes=True)
-        old = {info.name for info in found if info.name and age_of(info.mtime) > kept}
-        unnamed = sorted(old - await _named(connection)) if old else []
-        for name in unnamed:
-            await store.delete(name)
-    except NotFoundError:
-        return []
-    except (TimeoutError, NatsError) as error:
-        raise ServerUnavailableError(
-            f"{connection.address} did not let old values be collected: {type(error).__name__} {error}.",
-            hint="It is tried again later.",
-        ) from error
-    return unnamed
+    found = await objects.descriptions(connection)
+    newest = {stored.name: position for position, stored in found}
+    old = {
+        stored.name
+        for position, stored in found
+        if newest[stored.name] == position and not stored.deleted and age_of(stored.mtime) > kept
+    }
+    unnamed = old - await _named(connection) if old else old
+    for position, stored in found:
+        is_replaced = newest[stored.name] != position and age_of(stored.mtime) > kept
+        if is_replaced or stored.name in unnamed:
+            await objects.remove(connection, position, stored)
+    return sorted(unnamed)
 
 
 async def _named(connection: Connection) -> set[str]:

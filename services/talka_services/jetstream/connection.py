@@ -8,6 +8,8 @@ time-out, and a whole batch of publishes can share one future.
 from __future__ import annotations
 
 import asyncio
+import re
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Protocol, cast
@@ -24,8 +26,10 @@ from nats.errors import (
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
-from talka_protocols.errors import ServerUnavailableError
+from talka_protocols.errors import CredentialsRefusedError, ServerUnavailableError, TlsFailedError
+from talka_protocols.messages.speakers import Role
 from talka_protocols.subjects import Names
+from talka_services.jetstream.access import Access
 from talka_services.telemetry import get_logger
 
 RECONNECT_WAIT_S = 0.1
@@ -37,6 +41,8 @@ HEADER_ALLOWANCE = 4096
 PING_INTERVAL_S = 20
 
 NO_RESPONDERS = "503"
+FORBIDDEN = "403"
+_VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
 
 log = get_logger(__name__)
 
@@ -97,6 +103,14 @@ class Wire(Protocol):
         ...
 
 
+class _Forbidden:
+    """What stands in for an answer when the server does not let us ask."""
+
+    subject = reply = ""
+    data = b'{"error":{"code":403,"err_code":0,"description":"this user may not publish there"}}'
+    headers: dict[str, str] | None = {"Status": FORBIDDEN}  # noqa: RUF012  (as the protocol has it)
+
+
 class NoAnswerError(Exception):
     """No answer in time, or the connection broke; the request may or may not have been obeyed."""
 
@@ -112,8 +126,11 @@ Arrival = Callable[[int, Message | None], None]
 class Connection:
     """A connection, its JetStream context and the names of one namespace.
 
-    ``address`` is fit for messages; ``servers`` may carry secrets.
+    ``address`` is fit for messages; ``servers`` may carry secrets, and ``access`` says where others lie.
+    ``speaker`` is who writes letters here. ``forbidden`` are subjects that the server did not let us use.
     """
+
+    speaker = Role.CLIENT.value
 
     def __init__(self, names: Names, address: str) -> None:
         self.names = names
@@ -125,12 +142,17 @@ class Connection:
         self.is_up = asyncio.Event()
         self.renew_inbox_stream: Callable[[], Awaitable[None]] | None = None
         self._reconnected: list[Callable[[], None]] = []
-        self._waiting: dict[str, tuple[Arrival, int]] = {}
+        self.access = Access()
+        self.forbidden: set[str] = set()
+        self._waiting: dict[str, tuple[Arrival, int, str]] = {}
         self._tokens = count()
         self._prefix = ""
 
-    async def start(self, servers: Sequence[str], name: str, options: Mapping[str, Any]) -> None:
+    async def start(
+        self, servers: Sequence[str], name: str, access: Access, options: Mapping[str, Any]
+    ) -> None:
         """Connect for the first time; `connect` is what callers use."""
+        self.access = access
         wanted: dict[str, Any] = {
             "name": name,
             "error_cb": self._on_error,
@@ -141,11 +163,14 @@ class Connection:
             "max_reconnect_attempts": -1,
             "ping_interval": PING_INTERVAL_S,
             "pending_size": PENDING_BYTES,
+            **access.options(),
             **options,
         }
         self.servers = tuple(servers)
         async with asyncio.timeout(FIRST_CONNECT_S):
             await cast("Any", self.nc).connect(list(servers), **wanted)
+        if access.is_tls and not vars(self.nc)["_server_info"].get("tls_required"):
+            raise ssl.SSLError("the server does not speak TLS")
         self._prefix = self.wire.new_inbox()
         await self.wire.subscribe(f"{self._prefix}.*", cb=self._on_answer)
         self.is_up.set()
@@ -179,7 +204,7 @@ class Connection:
     async def ask(self, subject: str, body: bytes, arrival: Arrival, index: int = 0, **headers: str) -> str:
         """Publish with a reply address; ``arrival`` gets the answer. Return the token to `forget`."""
         token = str(next(self._tokens))
-        self._waiting[token] = (arrival, index)
+        self._waiting[token] = (arrival, index, subject)
         try:
             await self._send(subject, body, f"{self._prefix}.{token}", headers or None)
         except BaseException:
@@ -212,7 +237,7 @@ class Connection:
                 answer.set_result(message)
 
         token = str(next(self._tokens))
-        self._waiting[token] = (arrived, 0)
+        self._waiting[token] = (arrived, 0, subject)
         timer = loop.call_later(wait_s, arrived, 0, None)
         try:
             await self._send(subject, body, f"{self._prefix}.{token}", headers)
@@ -251,12 +276,12 @@ class Connection:
     async def _on_answer(self, message: Message) -> None:
         waiting = self._waiting.pop(message.subject[len(self._prefix) + 1 :], None)
         if waiting is not None:
-            arrival, index = waiting
+            arrival, index, _ = waiting
             arrival(index, message)
 
     def _drop_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}
-        for arrival, index in waiting.values():
+        for arrival, index, _ in waiting.values():
             arrival(index, None)
 
     async def _on_disconnected(self) -> None:
@@ -272,7 +297,28 @@ class Connection:
             listener()
 
     async def _on_error(self, error: Exception) -> None:
-        log.debug("nats.error", address=self.address, error=f"{type(error).__name__}: {error}")
+        found = _VIOLATION.search(str(error))
+        if found is None:
+            log.debug("nats.error", address=self.address, error=f"{type(error).__name__}: {error}")
+            return
+        doing, subject = found.groups()
+        if subject not in self.forbidden:
+            log.warning("nats.forbidden", address=self.address, doing=doing, subject=subject)
+            self.forbidden.add(subject)
+        if doing == "publish":
+            self._tell_forbidden(subject)
+
+    def _tell_forbidden(self, subject: str) -> None:
+        """Answer at once whoever waits for an answer from a subject; nats-py writes it in lower case."""
+        for token, (arrival, index, asked) in list(self._waiting.items()):
+            if asked.lower() == subject:
+                del self._waiting[token]
+                arrival(index, _Forbidden())
+
+
+def is_forbidden(message: Message) -> bool:
+    """Tell whether this stands in for an answer that we may not ask for."""
+    return message.headers is not None and message.headers.get("Status") == FORBIDDEN
 
 
 def is_nobody_there(message: Message) -> bool:
@@ -288,31 +334,49 @@ def without_secrets(server: str) -> str:
 
 
 async def connect(
-    servers: str | Sequence[str], name: str, names: Names | None = None, **options: Any
+    servers: str | Sequence[str],
+    name: str,
+    names: Names | None = None,
+    access: Access | None = None,
+    **options: Any,
 ) -> Connection:
     """Connect to NATS and keep reconnecting for as long as the connection is not closed.
 
     ``servers`` are URLs, in one text separated by commas; they may carry a user and password or a token
-    (``nats://user:password@host:4222``, ``tls://host``); ``options`` go to
-    nats-py as they are (``user_credentials``, ``tls``, ``tls_hostname``).
+    (``nats://user:password@host:4222``, ``tls://host``); ``options`` go to nats-py as they are.
 
     Raises:
-        ServerUnavailableError: no server answered within three seconds, or it refused us.
+        ServerUnavailableError: no server answered within three seconds, or it refused us, or we it.
+        AccessError: a key, a credentials file or a certificate cannot be used.
     """
     addresses = servers.split(",") if isinstance(servers, str) else list(servers)
     shown = ", ".join(without_secrets(address) for address in addresses)
     connection = Connection(names or Names(), shown)
     try:
-        await connection.start(addresses, name, options)
+        await connection.start(addresses, name, access or Access(), options)
     except (TimeoutError, OSError, NatsError, NoServersError, AuthorizationError) as error:
+        cause = connection.nc.last_error or error
         await connection.close()
-        raise ServerUnavailableError(
-            f"No NATS server answers at {shown} ({_reason(connection.nc, error)}).",
-            hint="Start one, correct --server, or leave --server out to use the embedded server.",
-        ) from error
+        raise _unreached(shown, cause) from error
     return connection
 
 
-def _reason(client: Client, error: BaseException) -> str:
-    cause = client.last_error or error
-    return str(cause) or type(cause).__name__
+def _unreached(shown: str, cause: BaseException) -> ServerUnavailableError:
+    """Return the error for people of a server that we are not connected to."""
+    said = str(cause) or type(cause).__name__
+    if isinstance(cause, ssl.SSLError):
+        return TlsFailedError(
+            f"TLS with {shown} failed: {getattr(cause, 'verify_message', '') or cause.reason or said}.",
+            hint="Give its authority's certificate (--nats-ca), and ours if it asks for one "
+            "(--nats-certificate); the name in --server has to stand in the server's certificate.",
+        )
+    if isinstance(cause, AuthorizationError) or "auth" in said.lower():
+        return CredentialsRefusedError(
+            f"The NATS server at {shown} refused who we say we are ({said}).",
+            hint="Give a key or credentials that it knows (--nats-nkey, --nats-credentials); "
+            "it may have to be told of new ones: nats-server --signal reload.",
+        )
+    return ServerUnavailableError(
+        f"No NATS server answers at {shown} ({said}).",
+        hint="Start one, correct --server, or leave --server out to use the embedded server.",
+    )

@@ -50,7 +50,8 @@ class PushConsumer:
 
     ``settings`` are the server's for consumers, added to those that all have
     in common. ``arrived`` takes each message in order, without gaps; ``heard``
-    is called when the server gave a sign of life or the consumer broke.
+    is called when the server gave a sign of life or the consumer broke. One that ``is_kept`` is left for
+    others to see where it stood, until it has been inactive for long enough.
     """
 
     def __init__(
@@ -61,8 +62,11 @@ class PushConsumer:
         settings: Mapping[str, Any],
         arrived: Callable[[Place, Message], None],
         heard: Callable[[], None],
+        *,
+        is_kept: bool = False,
     ) -> None:
         self.is_broken = True
+        self._is_kept = is_kept
         self._connection = connection
         self._stream = stream
         self._subject = subject
@@ -118,6 +122,8 @@ class PushConsumer:
         if subscription is None or self._connection.wire.is_closed:
             return
         await subscription.unsubscribe()
+        if self._is_kept:
+            return
         # Nobody waits for the answer: a consumer without interest goes away by itself.
         await self._connection.publish(f"{PREFIX}.CONSUMER.DELETE.{self._stream}.{name}")
 

@@ -108,5 +108,4 @@ class JetStreamEvents:
 
 
 def _place(connection: Connection) -> tuple[str, str]:
-    bucket = connection.names.bucket("settings")
-    return f"KV_{bucket}", f"$KV.{bucket}.{KEY}"
+    return connection.names.kv_stream("settings"), connection.names.setting(KEY)

@@ -6,6 +6,11 @@ are throw-away: a new owner, a reconnect, a gap or a vanished consumer means new
 ones under new names, so that a late acknowledgement of an old owner reaches
 nobody. They begin behind the highest acknowledgement known. What is settled is
 purged once a second.
+
+A worker may do less than a service: it reads the stream in memory alone, under
+names of its own that are known beforehand, and has a service purge what it has
+settled (see `talka_services.jetstream.sweeping`), since whoever may purge a
+part of a stream may purge all of it.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ import msgspec
 from msgspec import Struct
 
 from talka_protocols.errors import PlatformError, ServerUnavailableError
+from talka_protocols.messages.speakers import Role
 from talka_protocols.ports import Delivery
 from talka_services.jetstream.api import (
     NOT_FOUND,
@@ -74,6 +80,7 @@ class _Source:
         index: int,
         arrived: asyncio.Event,
         broken: asyncio.Event,
+        own_names: Sequence[str] = (),
     ) -> None:
         self.buffer: deque[Delivery] = deque()
         self.heard_at = 0.0
@@ -83,13 +90,23 @@ class _Source:
         self._stream = connection.names.stream(what)
         self._purge = f"STREAM.PURGE.{self._stream}"
         self._subject = subject
+        self._spoken_from = len(subject) - 1
+        self._speaker = Role.CLIENT.value if what == "request" else ""
+        self._own_names = own_names
+        self._turn = 0
         self._prefix = f"{address}="
         self._index = index
         self._arrived = arrived
         self._broken = broken
         self._clock = asyncio.get_running_loop().time
         self._consumer = PushConsumer(
-            connection, self._stream, subject, SETTINGS, self._on_message, self._on_heard
+            connection,
+            self._stream,
+            subject,
+            SETTINGS,
+            self._on_message,
+            self._on_heard,
+            is_kept=bool(own_names),
         )
 
     @property
@@ -104,10 +121,16 @@ class _Source:
             await self._evict()
             # Behind what is acknowledged, not behind what has arrived: the next owner believes that
             # everything before the beginning of this consumer is settled.
-            await self._consumer.open(self._prefix + uuid4().hex[:12], self.acknowledged)
+            await self._consumer.open(self._next_name(), self.acknowledged)
         except RefusedError as error:
             raise refused(f"taking over {self._subject}", error) from error
         self.heard_at = self._clock()
+
+    def _next_name(self) -> str:
+        if not self._own_names:
+            return self._prefix + uuid4().hex[:12]
+        self._turn = (self._turn + 1) % len(self._own_names)
+        return self._own_names[self._turn]
 
     async def leave(self) -> None:
         """Give the consumer up; what it had delivered and is not acknowledged stays in the stream."""
@@ -121,7 +144,9 @@ class _Source:
 
     def _on_message(self, place: Place, message: Message) -> None:
         self.heard_at = self._clock()
-        self.buffer.append(Delivery(message.data, Token(self._index, place.stream_seq, message.reply)))
+        token = Token(self._index, place.stream_seq, message.reply)
+        speaker = self._speaker or message.subject[self._spoken_from :]
+        self.buffer.append(Delivery(message.data, token, speaker))
         self._arrived.set()
 
     def _on_heard(self) -> None:
@@ -131,7 +156,7 @@ class _Source:
 
     async def purge(self) -> None:
         """Have what was acknowledged since the last time removed, without waiting for it."""
-        if self.acknowledged > self._purged and self._connection.is_up.is_set():
+        if self._is_to_purge():
             # What stays is purged with the next batch, or delivered again.
             await self._connection.publish(
                 f"{PREFIX}.{self._purge}", msgspec.json.encode(self._purge_request())
@@ -139,11 +164,15 @@ class _Source:
 
     async def purge_at_last(self) -> None:
         """Remove what was acknowledged, so that the next owner begins right behind it."""
-        if self.acknowledged > self._purged and self._connection.is_up.is_set():
+        if self._is_to_purge():
             try:
                 await call(self._connection, self._purge, self._purge_request(), wait_s=CLOSE_S)
             except (RefusedError, ServerUnavailableError) as error:
                 log.info("inbox.not_purged", subject=self._subject, error=str(error))
+
+    def _is_to_purge(self) -> bool:
+        is_behind = self.acknowledged > self._purged and self._connection.is_up.is_set()
+        return is_behind and not self._own_names
 
     def _purge_request(self) -> dict[str, Any]:
         self._purged = self.acknowledged
@@ -151,6 +180,13 @@ class _Source:
 
     async def _evict(self) -> None:
         """Delete the consumers of earlier owners of the address, and begin behind what they acknowledged."""
+        for turn, name in enumerate(self._own_names):
+            if await self._evict_one(name):
+                self._turn = turn
+        if not self._own_names:
+            await self._evict_listed()
+
+    async def _evict_listed(self) -> None:
         names: list[str] = []
         while True:
             answer = await call(self._connection, f"CONSUMER.NAMES.{self._stream}", {"offset": len(names)})
@@ -162,7 +198,8 @@ class _Source:
             if name.startswith(self._prefix):
                 await self._evict_one(name)
 
-    async def _evict_one(self, name: str) -> None:
+    async def _evict_one(self, name: str) -> bool:
+        """Return whether there was one."""
         try:
             info = await call(self._connection, f"CONSUMER.INFO.{self._stream}.{name}", wait_s=EVICTED_S)
             self.acknowledged = max(self.acknowledged, info.ack_floor.stream_seq)
@@ -172,12 +209,13 @@ class _Source:
         except RefusedError as error:
             if error.failure.code != NOT_FOUND:
                 raise
-            return
+            return False
         try:
             await call(self._connection, f"CONSUMER.DELETE.{self._stream}.{name}")
         except RefusedError as error:
             if error.failure.code != NOT_FOUND:
                 raise
+        return True
 
 
 class JetStreamInbox:
@@ -192,10 +230,13 @@ class JetStreamInbox:
         self._name = f"{kind}_{address}"
         self._wake = wake = asyncio.Event()
         self._broken = broken = asyncio.Event()
-        self._sources = (
-            _Source(connection, "inbox", names.inbox(kind, address), self._name, 0, wake, broken),
-            _Source(connection, "request", names.requests(kind, address), self._name, 1, wake, broken),
-        )
+        spoken = names.spoken(names.inbox(kind, address), ">")
+        own_names = names.worker_consumers(address) if kind == Role.WORKER else ()
+        sources = [_Source(connection, "inbox", spoken, self._name, 0, wake, broken, own_names)]
+        if kind != Role.WORKER:
+            requests = names.requests(kind, address)
+            sources.append(_Source(connection, "request", requests, self._name, 1, wake, broken))
+        self._sources = tuple(sources)
         self._buffers = [source.buffer for source in self._sources]
         self._clock = asyncio.get_running_loop().time
         self._watch: asyncio.Task[None] | None = None

@@ -16,7 +16,7 @@ from talka_core.checkup import ServerFacts, Skew, StorageFacts, StreamFacts
 from talka_protocols.errors import PlatformError
 from talka_protocols.subjects import EXECUTION, LogName
 from talka_services.jetstream.api import EXPECTED_LAST, NOT_FOUND, PREFIX, Failure, StreamState
-from talka_services.jetstream.connection import Connection, NoAnswerError, NobodyThereError
+from talka_services.jetstream.connection import Connection, NoAnswerError, NobodyThereError, is_forbidden
 from talka_services.jetstream.topology import server_version, streams
 
 ANSWER_S = 3.0
@@ -171,7 +171,6 @@ async def _refused(connection: Connection, present: Collection[str]) -> tuple[st
 
 async def _may_write(connection: Connection, subject: str) -> bool:
     try:
-        await connection.request(subject, b"", {EXPECTED_LAST: NEVER}, ANSWER_S)
+        return not is_forbidden(await connection.request(subject, b"", {EXPECTED_LAST: NEVER}, ANSWER_S))
     except (NoAnswerError, NobodyThereError):
         return False
-    return True

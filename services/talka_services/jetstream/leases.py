@@ -120,8 +120,7 @@ class JetStreamLeases:
     def __init__(self, connection: Connection, ttl_s: float = TTL_S) -> None:
         self.ttl_s = max(1.0, ttl_s)
         self._connection = connection
-        self._bucket = connection.names.bucket("leases")
-        self._stream = f"KV_{self._bucket}"
+        self._stream = connection.names.kv_stream("leases")
 
     async def acquire(self, name: str, holder: str) -> JetStreamLease:
         """Wait until the name is free, take it, and keep it renewed."""
@@ -182,7 +181,7 @@ class JetStreamLeases:
         return current.seq if current is not None and current.data == value else 0
 
     async def _pin(self, name: str, revision: int) -> None:
-        subject = f"$KV.{self._bucket}.epoch.{name}"
+        subject = self._connection.names.epoch(name)
         try:
             message = await self._connection.request(subject, str(revision).encode(), None, self.ttl_s)
         except (NoAnswerError, NobodyThereError) as error:
@@ -208,7 +207,7 @@ class JetStreamLeases:
             await feed.close()
 
     def _subject(self, name: str) -> str:
-        return f"$KV.{self._bucket}.lease.{name}"
+        return self._connection.names.lease(name)
 
 
 def _is_free(current: Stored, headers: dict[str, str] | None = None) -> bool:

@@ -48,10 +48,15 @@ class _Window:
 
 
 class JetStreamPost:
-    """Publishes envelopes to the streams ``inbox`` and ``request``."""
+    """Publishes envelopes to the streams ``inbox`` and ``request``.
 
-    def __init__(self, connection: Connection) -> None:
+    What goes to an inbox says who speaks: ``speaker``, or whatever the connection speaks as by then.
+    """
+
+    def __init__(self, connection: Connection, speaker: str | None = None) -> None:
         self._connection = connection
+        self._speaker = speaker
+        self._inboxes = f"{connection.names.root}.inbox."
 
     async def send(self, envelopes: Sequence[tuple[str, bytes]]) -> None:
         """Publish each (subject, body) in order; return when all are acknowledged.
@@ -74,7 +79,14 @@ class JetStreamPost:
                 )
         is_live = self._connection.names.is_live
         await self._tell([envelope for envelope in envelopes if is_live(envelope[0])])
-        await self._store([envelope for envelope in envelopes if not is_live(envelope[0])])
+        await self._store(
+            [(self._wired(subject), body) for subject, body in envelopes if not is_live(subject)]
+        )
+
+    def _wired(self, subject: str) -> str:
+        if not subject.startswith(self._inboxes):
+            return subject
+        return self._connection.names.spoken(subject, self._speaker or self._connection.speaker)
 
     async def _tell(self, envelopes: Sequence[tuple[str, bytes]]) -> None:
         for subject, body in envelopes:

@@ -60,8 +60,7 @@ async def ensure_settings(
 
 
 def _place(connection: Connection) -> tuple[str, str]:
-    bucket = connection.names.bucket("settings")
-    return f"KV_{bucket}", f"$KV.{bucket}.{KEY}"
+    return connection.names.kv_stream("settings"), connection.names.setting(KEY)
 
 
 async def _load(connection: Connection) -> Settings | None:

@@ -66,10 +66,9 @@ def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
         return {"name": names.stream(what), "subjects": [f"{names.root}.{what}.>"], **file, **more}
 
     def bucket(what: str, **more: Any) -> StreamConfig:
-        name = names.bucket(what)
         return {
-            "name": f"KV_{name}",
-            "subjects": [f"$KV.{name}.>"],
+            "name": names.kv_stream(what),
+            "subjects": [f"$KV.{names.bucket(what)}.>"],
             "max_msgs_per_subject": 1,
             "discard": "new",
             "allow_rollup_hdrs": True,
@@ -79,7 +78,6 @@ def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
             **more,
         }
 
-    objects = names.bucket("objects")
     return [
         stream("log", duplicate_window=DUPLICATE_WINDOW_S * SECOND_NS),
         stream("snapshot", max_msgs_per_subject=SNAPSHOTS_KEPT),
@@ -90,11 +88,11 @@ def streams(connection: Connection, replicas: int = 1) -> list[StreamConfig]:
         stream("tasklog", discard="old", max_age=TASKLOG_AGE_S * SECOND_NS, max_bytes=TASKLOG_BYTES),
         bucket("leases", allow_msg_ttl=True, subject_delete_marker_ttl=LEASE_MARKER_S * SECOND_NS),
         bucket("settings"),
+        # Workers write here, and whoever may roll one subject up may roll up, and lose, the whole stream.
         {
-            "name": f"OBJ_{objects}",
-            "subjects": [f"$O.{objects}.C.>", f"$O.{objects}.M.>"],
+            "name": names.objects_stream(),
+            "subjects": [names.object_chunks(">"), names.object_meta(">")],
             "discard": "new",
-            "allow_rollup_hdrs": True,
             "allow_direct": True,
             **file,
         },
@@ -157,22 +155,38 @@ async def ensure_topology(connection: Connection) -> None:
 
 
 async def ensure_stream(connection: Connection, config: StreamConfig) -> None:
-    """Make one stream unless it exists; creating what exists with the same configuration changes nothing."""
+    """Make one stream unless it exists; who may make none can still use those that there are."""
     name = str(config["name"])
+    try:
+        present = (await call(connection, f"STREAM.INFO.{name}")).config
+    except RefusedError as error:
+        if error.failure.code != NOT_FOUND:
+            raise refused(f"looking at the stream {name}", error) from error
+        await _create(connection, name, config)
+    else:
+        await _settle(connection, name, config, present)
+
+
+async def _create(connection: Connection, name: str, config: StreamConfig) -> None:
     try:
         await call(connection, f"STREAM.CREATE.{name}", config)
     except RefusedError as error:
         if error.failure.err_code in NO_ROOM and config["storage"] == "file" and "max_bytes" in config:
             # The server sets the bytes aside at once; it has too little, or an account that may not.
             log.warning("stream.not_bounded", stream=name, max_bytes=config["max_bytes"], error=str(error))
-            await ensure_stream(connection, {key: config[key] for key in config if key != "max_bytes"})
+            await _create(connection, name, {key: config[key] for key in config if key != "max_bytes"})
             return
         if error.failure.err_code != STREAM_NAME_IN_USE:
             raise refused(f"making the stream {name}", error) from error
-        present = await _present(connection, name)
-        _check_stream(connection, name, config, present)
-        await _enable(connection, config, present)
-        await _limit_stream(connection, config, present)
+        # Somebody else has just made it.
+        await _settle(connection, name, config, await _present(connection, name))
+
+
+async def _settle(connection: Connection, name: str, config: StreamConfig, present: StreamConfig) -> None:
+    """Check a stream that exists, and give it what it had not in an older version."""
+    _check_stream(connection, name, config, present)
+    await _enable(connection, config, present)
+    await _limit_stream(connection, config, present)
 
 
 async def _limit_stream(connection: Connection, wanted: StreamConfig, present: StreamConfig) -> None:
@@ -184,6 +198,11 @@ async def _limit_stream(connection: Connection, wanted: StreamConfig, present: S
         await call(connection, f"STREAM.UPDATE.{wanted['name']}", {**present, **missing})
     except RefusedError as error:
         log.warning("stream.not_bounded", stream=wanted["name"], **missing, error=str(error))
+        if error.failure.err_code in NO_ROOM and len(missing) > 1:
+            # Age alone takes no room.
+            await _limit_stream(
+                connection, {key: wanted[key] for key in wanted if key != "max_bytes"}, present
+            )
 
 
 async def _enable(connection: Connection, wanted: StreamConfig, present: StreamConfig) -> None:

@@ -17,7 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from talka_core.behaviour import Behaviour, Effect
-from talka_protocols.messages import Advance, Message, Recipient, TimerFired, decode_envelope
+from talka_protocols.messages import Advance, Letter, Message, Recipient, TimerFired, decode_envelope
+from talka_protocols.messages.speakers import TRUSTED, is_service, may_say
 from talka_protocols.ports import Delivery, Inbox, Lease
 from talka_services.runner.definitions import Definitions, stored_form
 from talka_services.runner.journal import Entry, Journal
@@ -197,11 +198,27 @@ class Actor:
                 self._unreadable.append(delivery.body)
                 continue
             for parcel in envelope.parcels:
-                if parcel.epoch >= self._epochs.get(parcel.sender, 0):
+                # What others call themselves must not silence a service of that name.
+                named = is_service(delivery.speaker)
+                sender = parcel.sender if named else f"{delivery.speaker} {parcel.sender}"
+                if parcel.epoch >= self._epochs.get(sender, 0):
                     if parcel.epoch:
-                        self._remember_epoch(parcel.sender, parcel.epoch)
-                    causes += [(letter.id, letter.message) for letter in parcel.letters]
+                        self._remember_epoch(sender, parcel.epoch)
+                    causes += [
+                        (letter.id, letter.message)
+                        for letter in parcel.letters
+                        if delivery.speaker == TRUSTED or self._is_believed(delivery.speaker, letter)
+                    ]
         return causes
+
+    def _is_believed(self, speaker: str, letter: Letter) -> bool:
+        if may_say(speaker, letter.message):
+            return True
+        what = type(letter.message).__name__
+        log.error(
+            "letter.not_believed", actor=str(self.address), speaker=speaker, letter=letter.id, what=what
+        )
+        return False
 
     def _remember_epoch(self, sender: str, epoch: int) -> None:
         self._epochs.pop(sender, None)

@@ -22,7 +22,6 @@ from talka_services.telemetry import get_logger
 BEAT_S = 1.0
 SILENT_S = 3.5
 STEADY_S = 3.0
-OWNERS = "owners"
 
 log = get_logger(__name__)
 
@@ -33,7 +32,7 @@ class Balance:
     def __init__(
         self, kind: str, ids: Sequence[str], connection: Connection, me: Peer, give_up: Callable[[str], None]
     ) -> None:
-        self._subject = connection.names.live(OWNERS, kind)
+        self._subject = connection.names.owners(kind)
         self._ids = ids
         self._connection = connection
         self._me = me

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from talka_services.jetstream.connection import Connection, Message, is_nobody_there
+from talka_services.jetstream.connection import Connection, Message, is_forbidden, is_nobody_there
 from talka_services.service.liveness import LEASE_S, Heartbeat
 
 CHECK_S = 0.1
@@ -52,7 +52,7 @@ class Contact:
         sent_at = _now_s()
 
         def arrived(_index: int, answer: Message | None) -> None:
-            if answer is not None and not is_nobody_there(answer):
+            if answer is not None and not is_nobody_there(answer) and not is_forbidden(answer):
                 self._heard_at = max(self._heard_at, sent_at)
                 self.check()
 

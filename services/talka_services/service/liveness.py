@@ -35,7 +35,6 @@ from talka_services.telemetry import get_logger
 
 log = get_logger(__name__)
 
-HEARTBEAT = "heartbeat"
 LEASE_S = LEASE_MS / 1000
 SILENCE_S = SILENCE_MS / 1000
 HEARTBEAT_S = 0.5
@@ -78,11 +77,16 @@ class Liveness:
         self._known: set[tuple[str, int]] = set()
         self._given_up: set[tuple[str, int]] = set()
 
-    def hear(self, body: bytes) -> bool:
-        """Take note of a heartbeat, and tell whether it may be acknowledged."""
+    def hear(self, body: bytes, who: str | None = None) -> bool:
+        """Take note of a heartbeat, and tell whether it may be acknowledged.
+
+        ``who`` is whose it is, as far as the server vouches for that: somebody else's counts for nothing.
+        """
         try:
             beat = _decoder.decode(body)
         except msgspec.DecodeError:
+            return False
+        if who is not None and beat.id != who:
             return False
         identity = (beat.id, beat.incarnation)
         self._heard[identity] = _now_s()
@@ -149,11 +153,13 @@ class PoolWatch:
         """Begin to listen, and report to the actor through ``tell``."""
         self._liveness = liveness = Liveness(self._pool, tell, self._rejoin)
 
+        subject = self._connection.names.heartbeat(self._pool, "*")
+
         async def heard(message: Wired) -> None:
-            if liveness.hear(message.data) and message.reply:
+            who = message.subject[len(subject) - 1 :]
+            if liveness.hear(message.data, who) and message.reply:
                 await self._connection.publish(message.reply)
 
-        subject = self._connection.names.live(HEARTBEAT, self._pool)
         self._subscription = await self._connection.wire.subscribe(subject, cb=heard)
         self._stop_listening = self._connection.on_reconnected(liveness.restart)
 

@@ -10,9 +10,12 @@ from types import TracebackType
 from typing import Self
 
 from talka_protocols.messages import Recipient
+from talka_protocols.messages.speakers import Role
+from talka_protocols.permissions import PLANNING
 from talka_protocols.ports import Inbox
 from talka_protocols.subjects import Names
 from talka_services.executors.registry import Executors
+from talka_services.jetstream.access import Access
 from talka_services.jetstream.alarms import JetStreamAlarms
 from talka_services.jetstream.blobs import JetStreamBlobs
 from talka_services.jetstream.connection import Connection, connect
@@ -25,7 +28,7 @@ from talka_services.jetstream.snapshots import JetStreamSnapshots
 from talka_services.jetstream.topology import ensure_topology
 from talka_services.runner.ports import Ports
 from talka_services.service.configuration import PoolConfiguration
-from talka_services.service.housekeeping import keep_house
+from talka_services.service.housekeeping import keep_house, sweep_inboxes
 from talka_services.service.intake import take_in_events
 from talka_services.service.neighbours import Neighbours
 from talka_services.service.owner import Owner
@@ -38,8 +41,6 @@ log = get_logger(__name__)
 SHARDS = 4
 SNAPSHOT_EVERY = 5_000
 STOP_S = 2.0
-PLANNING = (Recipient.PLANNER, Recipient.STARTER, Recipient.TRIGGER)
-"""What the planner service owns: whatever begins executions."""
 ALL_SERVICES = (*PLANNING, Recipient.SCHEDULER, Recipient.RESOURCE)
 
 
@@ -81,6 +82,7 @@ class Node:
         self._watching: set[asyncio.Task[None]] = set()
         self._owners: list[Owner] = []
         self._witness: Witness | None = None
+        self._speakers: set[str] = set()
 
     @classmethod
     async def open(
@@ -92,6 +94,7 @@ class Node:
         shards: int | None = None,
         default_shards: int = SHARDS,
         snapshot_every: int = SNAPSHOT_EVERY,
+        access: Access | None = None,
     ) -> Node:
         """Connect, and make the namespace's streams on first use.
 
@@ -99,7 +102,7 @@ class Node:
             ServerUnavailableError: no server answers, or it cannot be used.
             CallerError: the namespace was made with another number of shards.
         """
-        connection = await connect(servers, name, Names(namespace))
+        connection = await connect(servers, name, Names(namespace), access)
         try:
             await ensure_topology(connection)
             settings = await ensure_settings(connection, shards, default_shards)
@@ -119,6 +122,8 @@ class Node:
         A ``configuration`` is declared for each of the pools as soon as it is ours.
         """
         prepare()
+        kinds = tuple(kinds)
+        self._act_as(*(Role.PLANNER.value if kind in PLANNING else kind.value for kind in kinds))
         shards = [str(shard) for shard in range(self.ports.shards)]
         for kind in kinds:
             ids = pools if kind is Recipient.RESOURCE else shards
@@ -131,11 +136,15 @@ class Node:
             if kind is Recipient.RESOURCE:
                 house = keep_house(self.connection, self.ports.leases, self.holder)
                 self._watching.add(asyncio.create_task(house, name="housekeeping"))
+                sweeping = sweep_inboxes(self.connection, self.ports.leases, self.holder)
+                self._watching.add(asyncio.create_task(sweeping, name="sweeping of inboxes"))
 
     async def add_worker(self, options: WorkerOptions, executors: Executors) -> WorkerService:
         """Start one worker."""
+        self._act_as(f"{Role.WORKER.value}.{options.worker_id}")
         if options.is_witnessed and self._witness is None:
-            self._witness = Witness(self.connection.servers, self.connection.names.namespace)
+            connection = self.connection
+            self._witness = Witness(connection.servers, connection.names.namespace, connection.access)
         witness = self._witness if options.is_witnessed else None
         worker = WorkerService(options, executors, self.ports, self.connection, witness)
         await worker.start()
@@ -144,6 +153,12 @@ class Node:
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
         return worker
+
+    def _act_as(self, *speakers: str) -> None:
+        """Speak as what this process is, and as the platform itself if it is more than one thing."""
+        self._speakers.update(speakers)
+        one, *others = sorted(self._speakers)
+        self.connection.speaker = Role.PLATFORM.value if others else one
 
     async def _watch(self, worker: WorkerService) -> None:
         """Take note when a worker cannot go on; one that merely crashed starts again by itself."""
@@ -177,4 +192,4 @@ class Node:
         await self.close()
 
 
-__all__ = ["ALL_SERVICES", "Node", "jetstream_ports"]
+__all__ = ["ALL_SERVICES", "PLANNING", "Node", "jetstream_ports"]

@@ -35,7 +35,7 @@ from talka_services.runner.ports import Ports
 from talka_services.service.contact import Contact
 from talka_services.service.incarnations import Incarnations
 from talka_services.service.launcher import Launcher
-from talka_services.service.liveness import HEARTBEAT, HEARTBEAT_S, Heartbeat
+from talka_services.service.liveness import HEARTBEAT_S, Heartbeat
 from talka_services.service.logbooks import Logbooks
 from talka_services.telemetry import get_logger
 from talka_services.witness import Witness
@@ -137,7 +137,7 @@ class WorkerService:
         self._launcher = Launcher(
             options.worker_id, executors, ports.blobs, ports.clock, self._tell, self._logbooks
         )
-        subject = ports.names.live(HEARTBEAT, options.pool)
+        subject = ports.names.heartbeat(options.pool, options.worker_id)
         self._contact = Contact(connection, subject, self._contact_changed)
         self._serving: asyncio.Task[None] | None = None
         self._enlisting: set[asyncio.Task[None]] = set()

@@ -1,7 +1,7 @@
 """Tells the pools that incarnations of a worker have ended: ``python -m talka_services.witness.obituary``.
 
-The will comes on standard input. A worker's death is told to the stream of
-requests, which is on file until the pool's owner, whoever that is by then, has taken it.
+The will comes on standard input. A worker's death is told to the pool's inbox, as the worker would
+tell it: the pool's owner, whoever that is by then, takes it from there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 
 from talka_protocols.errors import PlatformError
 from talka_protocols.messages import Recipient, WorkerLeft, sealed
+from talka_protocols.messages.speakers import Role
 from talka_protocols.subjects import Names
 from talka_services.jetstream.connection import connect
 from talka_services.jetstream.post import JetStreamPost
@@ -28,11 +29,11 @@ async def tell(will: Will) -> None:
         PlatformError: no server takes it; the pool learns by their silence.
     """
     names = Names(will.namespace)
-    connection = await connect(will.servers, "talka witness", names)
+    connection = await connect(will.servers, "talka witness", names, will.access)
     try:
-        await JetStreamPost(connection).send(
-            [(names.requests(Recipient.RESOURCE.value, one.pool), _letter(one)) for one in will.incarnations]
-        )
+        for one in will.incarnations:
+            post = JetStreamPost(connection, f"{Role.WORKER.value}.{one.worker_id}")
+            await post.send([(names.inbox(Recipient.RESOURCE.value, one.pool), _letter(one))])
     finally:
         await connection.close()
 

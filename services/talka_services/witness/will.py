@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from talka_services.jetstream.access import Access
+
 
 class Incarnation(Struct, frozen=True):
     """What one worker of the process was to its pool."""
@@ -14,8 +16,9 @@ class Incarnation(Struct, frozen=True):
 
 
 class Will(Struct, frozen=True):
-    """The incarnations that end with the process, and the servers to tell it to."""
+    """The incarnations that end with the process, and the servers to tell it to, and as whom."""
 
     servers: tuple[str, ...]
     namespace: str
     incarnations: tuple[Incarnation, ...]
+    access: Access = Access()

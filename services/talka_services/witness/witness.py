@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from talka_services.executors import lifelines
+from talka_services.jetstream.access import Access
 from talka_services.telemetry import get_logger
 from talka_services.witness.will import Incarnation, Will
 
@@ -28,9 +29,10 @@ class Witness:
     somebody end it, there is no other: the pool learns of our end by our silence, as without one.
     """
 
-    def __init__(self, servers: Sequence[str], namespace: str) -> None:
+    def __init__(self, servers: Sequence[str], namespace: str, access: Access | None = None) -> None:
         self._servers = tuple(servers)
         self._namespace = namespace
+        self._access = (access or Access()).absolute()
         self._incarnations: dict[tuple[str, str], Incarnation] = {}
         reader, self._lifeline = os.pipe()
         lifelines.hold(self._lifeline)
@@ -55,7 +57,8 @@ class Witness:
     def expect(self, pool: str, worker_id: str, incarnation: int) -> None:
         """Have the pool told of the end of this incarnation, and no more of the worker's last one."""
         self._incarnations[pool, worker_id] = Incarnation(pool, worker_id, incarnation)
-        will = Will(self._servers, self._namespace, tuple(self._incarnations.values()))
+        incarnations = tuple(self._incarnations.values())
+        will = Will(self._servers, self._namespace, incarnations, self._access)
         self._tell(msgspec.json.encode(will) + b"\n")
 
     def close(self) -> None:

@@ -1,0 +1,207 @@
+"""Every service under a user of its own: it can do its work, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from msgspec import Raw
+from tests.integration.permitted import PermittedServer
+
+from talka_core.builder import WorkflowBuilder
+from talka_protocols.errors import NotPermittedError
+from talka_protocols.messages import AttemptFinished, Outcome, Recipient, sealed
+from talka_protocols.permissions import PLANNING, Service
+from talka_protocols.states import ExecutionState
+from talka_protocols.subjects import shard_of
+from talka_protocols.workflow import Task
+from talka_services.client import Orchestrator, connect
+from talka_services.executors.registry import Executors, ExecutorSettings
+from talka_services.jetstream.api import EXPECTED_LAST
+from talka_services.jetstream.connection import Message, is_forbidden
+from talka_services.jetstream.inspection import NEVER
+from talka_services.service import Node
+from talka_services.service.worker import WorkerOptions
+
+LARGE = "head -c 100000 /dev/zero | tr '\\0' x"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PermittedServer]:
+    """A server with two tenants, whose users differ by what they may do."""
+    server = PermittedServer(tmp_path_factory.mktemp("permitted"), ("one", "two"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@asynccontextmanager
+async def platform(server: PermittedServer, namespace: str = "one") -> AsyncGenerator[Orchestrator]:
+    """Run each service as its own user, and be a client."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(user: str) -> Node:
+            node = await Node.open(server.url, namespace=namespace, access=server.access(namespace, user))
+            return await stack.enter_async_context(node)
+
+        (await opened("planner")).own(PLANNING)
+        (await opened("scheduler")).own((Recipient.SCHEDULER,))
+        (await opened("resource")).own((Recipient.RESOURCE,))
+        executors = Executors(ExecutorSettings(allow_commands=("*",)))
+        worker = await opened("worker-w1")
+        await worker.add_worker(WorkerOptions(worker_id="w1", capacity={"cpu_cores": 4.0}), executors)
+        access = server.access(namespace, "client")
+        yield await stack.enter_async_context(await connect(server.url, namespace=namespace, access=access))
+
+
+def shell(task_id: str, script: str, *needs: str) -> Task:
+    """Return a task that runs a shell."""
+    argv = ["/bin/sh", "-c", script]
+    return Task(id=task_id, name=task_id, agent_type="command", payload={"argv": argv}, dependencies=needs)
+
+
+async def test_the_whole_platform_works_with_the_least_rights(server: PermittedServer) -> None:
+    """Over TLS, to the end of a workflow with large results, and nothing was refused to anybody."""
+    server.violations()
+    async with asyncio.timeout(60), platform(server) as client:
+        workflow = (
+            WorkflowBuilder("least")
+            .add_task(shell("large", LARGE))
+            .add_task(shell("then", "echo ok", "large"))
+        )
+        result = await client.execute_workflow(workflow.build())
+        assert result.status is ExecutionState.SUCCEEDED, result
+    assert server.violations() == []
+
+
+FORBIDDEN = {
+    "worker-w1": (
+        "talka.one.log.execution.0.some",
+        "talka.one.log.pool.-.default",
+        "talka.one.log.worker.-.w2",
+        "talka.one.snapshot.pool.-.default",
+        "talka.one.inbox.scheduler.0.worker.w2",
+        "talka.one.inbox.scheduler.0.resource",
+        "talka.one.inbox.worker.w2.scheduler",
+        "talka.one.request.scheduler.0",
+        "talka.one.live.heartbeat.default.w2",
+        "$KV.talka_one_leases.lease.scheduler.0",
+        "$KV.talka_one_settings.namespace",
+        "$JS.API.STREAM.PURGE.talka_one_inbox",
+        "$JS.API.STREAM.PURGE.talka_one_log",
+        "$JS.API.STREAM.DELETE.talka_one_log",
+        "$JS.API.STREAM.UPDATE.talka_one_log",
+        "$JS.API.STREAM.MSG.DELETE.talka_one_log",
+        "$JS.API.CONSUMER.CREATE.talka_one_inbox.mine.talka.one.inbox.worker.w2.>",
+        "$JS.API.CONSUMER.DELETE.talka_one_inbox.worker_w2=0",
+        "$JS.API.CONSUMER.NAMES.talka_one_inbox",
+        "$JS.API.DIRECT.GET.OBJ_talka_one_objects",
+        "$JS.ACK.talka_one_inbox.worker_w2=0.1.1.1.1.1",
+    ),
+    "client": (
+        "talka.one.log.execution.0.some",
+        "talka.one.inbox.scheduler.0.worker.w1",
+        "talka.one.inbox.scheduler.0.client",
+        "talka.one.inbox.worker.w1.scheduler",
+        "talka.one.inbox.resource.default.scheduler",
+        "$JS.API.STREAM.PURGE.talka_one_request",
+        "$JS.API.CONSUMER.CREATE.talka_one_inbox.mine.talka.one.inbox.>",
+        "$KV.talka_one_leases.lease.scheduler.0",
+    ),
+    "projector": ("talka.one.log.execution.0.some", "talka.one.request.scheduler.0"),
+    "gateway": ("talka.one.log.execution.0.some", "talka.one.inbox.scheduler.0.worker.w1"),
+    "scheduler": (
+        "talka.one.log.pool.-.default",
+        "talka.one.log.plan.0.some",
+        "talka.one.inbox.scheduler.0.worker.w1",
+        "talka.one.inbox.scheduler.0.resource",
+        "$JS.API.STREAM.DELETE.talka_one_log",
+        "$JS.API.STREAM.PURGE.talka_one_log",
+    ),
+    "resource": ("talka.one.log.execution.0.some", "talka.one.inbox.worker.w1.scheduler"),
+    "planner": ("talka.one.log.execution.0.some", "talka.one.inbox.worker.w1.scheduler"),
+    "admin": (
+        "talka.two.log.execution.0.some",
+        "$JS.API.STREAM.MSG.GET.talka_two_log",
+        "$JS.API.STREAM.INFO.talka_two_log",
+        "$JS.API.CONSUMER.CREATE.talka_two_log.mine.talka.two.log.>",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.LIST",
+        "$KV.talka_two_settings.namespace",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def begun(server: PermittedServer) -> None:
+    """The streams of both tenants exist."""
+
+    async def begin() -> None:
+        for namespace in ("one", "two"):
+            access = server.access(namespace, "admin")
+            await (await Node.open(server.url, namespace=namespace, access=access)).close()
+
+    asyncio.run(begin())
+
+
+@pytest.mark.parametrize("user", FORBIDDEN)
+async def test_what_is_not_its_own_is_refused(server: PermittedServer, begun: None, user: str) -> None:
+    """Each subject by itself, at once and by name; what is the user's own is answered."""
+    connection = await server.connect("one", user)
+    try:
+        for subject in FORBIDDEN[user]:
+            answer = await connection.request(subject, b"{}", {EXPECTED_LAST: NEVER}, wait_s=10)
+            assert is_forbidden(answer), subject
+        assert connection.forbidden == {subject.lower() for subject in FORBIDDEN[user]}
+        own = await connection.request("$JS.API.STREAM.INFO.talka_one_log")
+        assert not is_forbidden(own)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("user", list(Service))
+async def test_answers_to_others_are_not_overheard(
+    server: PermittedServer, begun: None, user: Service
+) -> None:
+    """Nor is anything of another tenant: a subscription to it is refused."""
+    name = "worker-w1" if user is Service.WORKER else user.value
+    connection = await server.connect("one", name)
+    refused = ("_INBOX.>", ">", "talka.two.>", "$JS.ACK.>", "$KV.>")
+
+    async def heard(message: Message) -> None:
+        raise AssertionError(message.subject)
+
+    try:
+        for subject in refused:
+            await connection.wire.subscribe(subject, cb=heard)
+        await connection.request("$JS.API.STREAM.INFO.talka_one_log")
+        assert connection.forbidden == {subject.lower() for subject in refused}
+    finally:
+        await connection.close()
+
+
+async def test_a_client_cannot_speak_as_a_worker_or_a_pool(server: PermittedServer) -> None:
+    """On its own subjects it may publish what it likes: what is not a client's to say changes nothing."""
+    server.violations()
+    async with asyncio.timeout(60), platform(server) as client:
+        workflow = WorkflowBuilder("forged").add_task(shell("waits", "sleep 1; echo true"))
+        execution_id = await client.submit_workflow(workflow.build())
+        async for status in client.watch(execution_id):
+            if "waits" in status.running:
+                break
+        forged = AttemptFinished(execution_id, "waits", 1, "w1", 1, 2, Outcome.SUCCEEDED, Raw(b'"forged"'))
+        ports = client.node.ports
+        subject = ports.names.requests("scheduler", shard_of(execution_id, ports.shards))
+        await ports.post.send([(subject, sealed("worker.w1", forged, letter_id="forged", epoch=10**9))])
+        result = await client.wait(execution_id)
+        assert result.status is ExecutionState.SUCCEEDED
+        assert result.tasks["waits"].result["stdout"] == "true\n"
+    assert server.violations() == []
+
+
+async def test_a_user_of_one_tenant_cannot_begin_another(server: PermittedServer, begun: None) -> None:
+    """It is told at once that it may not, and what to do about it."""
+    with pytest.raises(NotPermittedError, match="nats-permissions"):
+        await connect(server.url, namespace="two", access=server.access("one", "client"))
