@@ -23,6 +23,7 @@ class StoredCommit(Struct, frozen=True):
     """One commit as it lies in a log: its place and its exact bytes.
 
     ``stored_at`` is when it was stored (milliseconds since the epoch), 0 where nobody asked.
+    One that lies there sealed has its plain bytes in ``body``, and those of the log in ``sealed``.
     """
 
     log: LogName
@@ -30,6 +31,7 @@ class StoredCommit(Struct, frozen=True):
     body: bytes
     commit_id: str
     stored_at: int = 0
+    sealed: bytes = b""
 
 
 class Heap(Struct, frozen=True):

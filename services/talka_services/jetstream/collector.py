@@ -15,6 +15,7 @@ from nats.js.errors import NotFoundError
 from nats.js.object_store import ObjectStore
 
 from talka_protocols.errors import ServerUnavailableError
+from talka_protocols.seals import place_of_subject
 from talka_services.jetstream.api import last_message
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.feed import Feed
@@ -41,6 +42,7 @@ async def collect(connection: Connection, kept: timedelta = KEPT) -> list[str]:
 
     Raises:
         ServerUnavailableError: the server did not answer; nothing that is named was deleted.
+        UnknownKeyError: something is sealed with a key that is not here; nothing was deleted.
     """
     bucket = connection.names.bucket("objects")
     store = ObjectStore(bucket, f"OBJ_{bucket}", connection.js)
@@ -74,7 +76,8 @@ async def _named(connection: Connection) -> set[str]:
                 arrived = await feed.next()
                 for _, message in arrived:
                     headers = " ".join((message.headers or {}).values()).encode()
-                    for text in (message.data, headers):
+                    place = place_of_subject(connection.names, message.subject)
+                    for text in (connection.vault.open_if_whole(place, message.data), headers):
                         named.update(digest.decode() for digest in _DIGEST.findall(text))
                 if not arrived and feed.pending == 0:
                     break

@@ -26,6 +26,7 @@ from nats.js import JetStreamContext
 
 from talka_protocols.errors import ServerUnavailableError
 from talka_protocols.subjects import Names
+from talka_services.sealing.vault import Vault, vault_of_environment
 from talka_services.telemetry import get_logger
 
 RECONNECT_WAIT_S = 0.1
@@ -112,11 +113,13 @@ Arrival = Callable[[int, Message | None], None]
 class Connection:
     """A connection, its JetStream context and the names of one namespace.
 
-    ``address`` is fit for messages; ``servers`` may carry secrets.
+    ``address`` is fit for messages; ``servers`` may carry secrets. ``vault``
+    has the keys of what is stored there.
     """
 
-    def __init__(self, names: Names, address: str) -> None:
+    def __init__(self, names: Names, address: str, vault: Vault | None = None) -> None:
         self.names = names
+        self.vault = vault or Vault()
         self.address = address
         self.servers: tuple[str, ...] = ()
         self.nc = Client()
@@ -288,20 +291,27 @@ def without_secrets(server: str) -> str:
 
 
 async def connect(
-    servers: str | Sequence[str], name: str, names: Names | None = None, **options: Any
+    servers: str | Sequence[str],
+    name: str,
+    names: Names | None = None,
+    *,
+    vault: Vault | None = None,
+    **options: Any,
 ) -> Connection:
     """Connect to NATS and keep reconnecting for as long as the connection is not closed.
 
     ``servers`` are URLs, in one text separated by commas; they may carry a user and password or a token
     (``nats://user:password@host:4222``, ``tls://host``); ``options`` go to
-    nats-py as they are (``user_credentials``, ``tls``, ``tls_hostname``).
+    nats-py as they are (``user_credentials``, ``tls``, ``tls_hostname``). ``vault`` has the
+    keys, by default those of the file that ``TALKA_KEYS`` names.
 
     Raises:
         ServerUnavailableError: no server answered within three seconds, or it refused us.
+        KeyFileError: the file of keys cannot be read.
     """
     addresses = servers.split(",") if isinstance(servers, str) else list(servers)
     shown = ", ".join(without_secrets(address) for address in addresses)
-    connection = Connection(names or Names(), shown)
+    connection = Connection(names or Names(), shown, vault_of_environment() if vault is None else vault)
     try:
         await connection.start(addresses, name, options)
     except (TimeoutError, OSError, NatsError, NoServersError, AuthorizationError) as error:
