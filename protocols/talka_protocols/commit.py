@@ -28,7 +28,7 @@ from talka_protocols.events import (
     TriggerEvent,
     WorkerEvent,
 )
-from talka_protocols.seals import is_sealed
+from talka_protocols.seals import is_sealed, read_sealed
 from talka_protocols.subjects import ALERT, EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
 
 E_co = TypeVar("E_co", covariant=True)
@@ -77,6 +77,9 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     ALERT: msgspec.json.Decoder(Commit[AlertEvent]),
 }
 
+KINDS = tuple(_DECODERS)
+"""The kinds of logs that there are."""
+
 
 def encode_commit(commit: Commit[Event]) -> bytes:
     """Return the exact bytes that are stored."""
@@ -90,8 +93,11 @@ def decode_commit(log: LogName, body: bytes) -> Commit[Event]:
         BrokenHistoryError: the bytes are no commit of this kind of log.
     """
     if is_sealed(body):
+        sealed = read_sealed(body)
         raise BrokenHistoryError(
-            f"The log {log} holds a sealed commit that does not open: it was changed, or is another log's.",
+            f"The log {log} holds a sealed commit that does not open"
+            + (f" with a key {sealed.key_id!r} that is here" if sealed else "")
+            + ": it was changed, or is another log's.",
             hint="`talka audit --signatures` says what else is wrong; restore the stream from a backup.",
         )
     try:

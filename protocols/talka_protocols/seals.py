@@ -102,10 +102,18 @@ def read_signature(body: bytes) -> Signature | None:
     """
     if body.endswith(_UNSIGNED_END):
         return None
-    match = _tail(body)
-    if match is None:
+    signature = find_signature(body)
+    if signature is None:
         raise MalformedSignatureError
-    content = body[: match.start(3) - len(b',"signature":"')]
+    return signature
+
+
+def find_signature(document: bytes) -> Signature | None:
+    """Return the signature at the end of any JSON object, None if there is none."""
+    match = _tail(document)
+    if match is None:
+        return None
+    content = document[: match.start(3) - len(b',"signature":"')]
     return Signature(match[1].decode(), match[2].decode(), content, bytes.fromhex(match[3].decode()))
 
 

@@ -28,7 +28,6 @@ from talka_protocols.seals import (
     place_of_log,
     read_signature,
 )
-from talka_protocols.subjects import LogName
 
 UNKNOWN_AT = 2**53
 """The time of what cannot be read, so that no time limit hides it."""
@@ -50,13 +49,12 @@ class Anchor(Struct, frozen=True):
 
 
 Anchors = Mapping[str, Mapping[int, Anchor]]
-"""What was noted, by the place of a log and by position there."""
+"""What was noted, by the name of a log (``execution.ID``) and by position there."""
 
 
 class _Chain(Struct):
     """How far one log was taken; None where what should follow cannot be known."""
 
-    log: LogName
     next_version: int | None = 1
     digest: str | None = ""
     position: int = 0
@@ -83,42 +81,42 @@ class Chains:
         self._namespace = namespace
         self._partial = partial
         self._chains: dict[str, _Chain] = {}
-        self._anchors = {place: dict(noted) for place, noted in (anchors or {}).items()}
+        self._anchors = {log: dict(noted) for log, noted in (anchors or {}).items()}
 
     def take(self, stored: StoredCommit, fault: str = "") -> list[Violation]:
         """Take the next commit, and return what is wrong with it; ``fault`` says why it cannot be opened."""
-        place = place_of_log(self._namespace, stored.log)
-        chain = self._chains.setdefault(place, _Chain(stored.log))
+        name, place = str(stored.log), place_of_log(self._namespace, stored.log)
+        chain = self._chains.setdefault(name, _Chain())
         if stored.log.kind in self._partial:
             chain.next_version = chain.digest = None
-        anchor = self._anchors.get(place, {}).pop(stored.position, None)
+        anchor = self._anchors.get(name, {}).pop(stored.position, None)
         try:
             commit: Commit[Event] | None = None if fault else decode_commit(stored.log, stored.body)
         except BrokenHistoryError as error:
             commit, fault = None, str(error)
         if commit is None:
-            where = Where(str(stored.log), chain.next_version or 0, stored.position, UNKNOWN_AT)
+            where = Where(name, chain.next_version or 0, stored.position, UNKNOWN_AT)
             chain.next_version, chain.digest, chain.position = None, None, stored.position
             return [violation((Kind.CHANGED, f"The commit cannot be read: {fault}"), where)]
         found = list(self._findings(place, chain, stored, commit, anchor))
         chain.next_version = commit.version + len(commit)
         chain.digest = None if any(kind is Kind.CHANGED for kind, _ in found) else digest_of(stored.body)
         chain.position = stored.position
-        where = Where(str(stored.log), commit.version, stored.position, commit.at)
+        where = Where(name, commit.version, stored.position, commit.at)
         return [violation(finding, where) for finding in found]
 
     def finish(self) -> list[Violation]:
         """Return what the read model saw and nobody else did."""
         found: list[Violation] = []
-        for place, noted in self._anchors.items():
+        for log, noted in self._anchors.items():
             if not noted:
                 continue
             first = min(noted)
-            chain = self._chains.get(place)
+            chain = self._chains.get(log)
             is_end = chain is None or first > chain.position
             what = "The end of the log is cut off" if is_end else "Commits are missing"
             sentence = f"{what}: the read model saw {len(noted)} more, from event {noted[first].version} on."
-            where = Where(place.rpartition("/")[2], noted[first].version, first, UNKNOWN_AT)
+            where = Where(log, noted[first].version, first, UNKNOWN_AT)
             found.append(violation((Kind.REMOVED, sentence), where))
         return found
 

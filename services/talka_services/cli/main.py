@@ -25,6 +25,7 @@ from talka_services.cli import (
     figures,
     forking,
     history,
+    keys,
     listing,
     platform,
     pools,
@@ -92,6 +93,7 @@ for group in (
     figures,
     projecting,
     alerts,
+    keys,
 ):
     group.register(app)
 

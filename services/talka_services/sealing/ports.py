@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from msgspec.structs import replace
 
-from talka_protocols.errors import BrokenHistoryError
+from talka_protocols.errors import BrokenHistoryError, UnknownKeyError
 from talka_protocols.ports import (
     Alarms,
     Blobs,
@@ -97,10 +97,21 @@ class SealedLog:
                 yield self.opened(commit)
 
     async def read_all(self, kinds: Collection[str]) -> AsyncGenerator[Heap]:
-        """Yield the commits of all logs of these kinds; see `talka_protocols.ports.Log`."""
+        """Yield the commits of all logs of these kinds; see `talka_protocols.ports.Log`.
+
+        Where there are keys at all, one that is sealed with another key stays sealed, as a damaged one does.
+        """
         async with aclosing(self.inner.read_all(kinds)) as heaps:
             async for heap in heaps:
-                yield replace(heap, commits=tuple(map(self.opened, heap.commits)))
+                yield replace(heap, commits=tuple(map(self._opened_if_possible, heap.commits)))
+
+    def _opened_if_possible(self, commit: StoredCommit) -> StoredCommit:
+        try:
+            return self.opened(commit)
+        except UnknownKeyError:
+            if not self.vault.has_keys:
+                raise
+            return commit
 
     def opened(self, commit: StoredCommit) -> StoredCommit:
         """Return a commit as it was before it was sealed.
