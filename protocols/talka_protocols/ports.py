@@ -269,6 +269,7 @@ class Attempt(Struct, frozen=True):
     an outside system can refuse an older one. ``progress``
     is what earlier attempts saved, ``meter`` takes what this one is seen to
     use, and ``logbook`` what it prints; an attempt made by hand has none of them.
+    ``secrets`` are values in the payload that are to be kept nowhere.
     """
 
     execution_id: str
@@ -280,6 +281,7 @@ class Attempt(Struct, frozen=True):
     effect_key: str = ""
     meter: Meter | None = None
     logbook: Logbook | None = None
+    secrets: tuple[str, ...] = ()
 
     @property
     def idempotency_key(self) -> str:
