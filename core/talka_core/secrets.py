@@ -27,7 +27,8 @@ MASKED_CHARS_MIN = 4
 
 def secret_of(text: str) -> str | None:
     """Return the name of the secret that a reference's text stands for, or None."""
-    return text.removeprefix(f"{SECRET}.") if head_of(text) == SECRET else None
+    head, _, name = text.partition(".")
+    return name if head == SECRET else None
 
 
 def is_secret(reference: Reference) -> bool:

@@ -23,6 +23,6 @@ def anchor_of(stored: StoredCommit) -> AnchorRow | None:
         return None
     try:
         version = _head(stored.body).version
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return AnchorRow(str(stored.log), stored.position, version, digest_of(stored.body))

@@ -94,7 +94,7 @@ class States:
                     continue
                 try:
                     prepared.append((cause, await self._definitions.complete(message)))
-                except (BrokenHistoryError, msgspec.DecodeError) as error:
+                except (BrokenHistoryError, msgspec.DecodeError, UnicodeDecodeError) as error:
                     self.set_aside.append(((cause, message), error))
         return prepared
 

@@ -103,9 +103,14 @@ class SealedLog:
         """
         async with aclosing(self.inner.read_all(kinds)) as heaps:
             async for heap in heaps:
-                yield replace(heap, commits=tuple(map(self._opened_if_possible, heap.commits)))
+                yield replace(heap, commits=tuple(map(self.opened_if_possible, heap.commits)))
 
-    def _opened_if_possible(self, commit: StoredCommit) -> StoredCommit:
+    def opened_if_possible(self, commit: StoredCommit) -> StoredCommit:
+        """Return a commit opened, or as it is if it is sealed with a key that is not among those here.
+
+        Raises:
+            UnknownKeyError: there are no keys here at all.
+        """
         try:
             return self.opened(commit)
         except UnknownKeyError:

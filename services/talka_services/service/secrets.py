@@ -27,7 +27,7 @@ class Secrets:
         self._directory = directory
 
     def value(self, name: str) -> str:
-        """Return a secret: the variable ``TALKA_SECRET_NAME``, or the file ``NAME`` but for its last line end.
+        """Return a secret: the variable ``TALKA_SECRET_NAME``, or the file ``NAME`` but its last line end.
 
         Raises:
             UnknownSecretError: there is none of this name, or it is no text of at most 64 KiB.
