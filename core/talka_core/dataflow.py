@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from talka_core import conditions
 from talka_core.inputs import input_of
 from talka_core.outputs import OUTPUTS
+from talka_core.payloads import KINDS
 from talka_core.references import Reference, find_references, head_of
+from talka_core.secrets import SECRET, check_secrets, is_secret
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Dependency, Task, Workflow
@@ -26,6 +28,8 @@ CONDITION = "condition"
 MAP_NAMES = frozenset({"item", "index"})
 RESERVED_ID = "input"
 """``${input.NAME}`` is bound when a file is loaded, so no task may have this id."""
+RESERVED_IDS = {RESERVED_ID: "an input", SECRET: "a secret"}
+"""What a reference that begins so stands for instead of a task."""
 
 
 def detect(workflow: Workflow) -> tuple[Dependency, ...]:
@@ -106,7 +110,7 @@ def _detected(workflow: Workflow, tasks: Mapping[str, tuple[int, Task]]) -> Iter
 def references_of(task: Task, task_ids: Collection[str]) -> tuple[Reference, ...]:
     """Return a task's references to other tasks, their places counted from the task.
 
-    What a map or a loop puts in by itself is none.
+    What a map or a loop puts in by itself is none, and no secret is one.
 
     Raises:
         WorkflowInvalidError: A ``${`` is empty or is not closed; ``path`` is the place inside the task.
@@ -114,6 +118,7 @@ def references_of(task: Task, task_ids: Collection[str]) -> tuple[Reference, ...
     found = _placed(task.payload, ("payload",), task_ids)
     if task.map is not None:
         found = (*found, *_placed(task.map.over, ("map", "over"), task_ids))
+    found = tuple([reference for reference in found if not is_secret(reference)])
     if task.map is None and task.loop is None:
         return found
     bound = bound_names(task)
@@ -133,7 +138,11 @@ def references_of_fallback(task: Task, task_ids: Collection[str]) -> tuple[Refer
     if task.fallback is None:
         return ()
     found = _placed(task.fallback.payload, ("fallback", "payload"), task_ids)
-    return tuple(reference for reference in found if head_of(reference.text) not in bound_names(task))
+    return tuple(
+        reference
+        for reference in found
+        if head_of(reference.text) not in bound_names(task) and not is_secret(reference)
+    )
 
 
 def bound_names(task: Task) -> frozenset[str]:
@@ -166,7 +175,9 @@ def _placed(value: object, place: tuple[str, ...], task_ids: Collection[str]) ->
 
 def _references(task: Task, position: int, tasks: Mapping[str, tuple[int, Task]]) -> tuple[Reference, ...]:
     try:
-        return (*references_of(task, tasks), *references_of_fallback(task, tasks))
+        found = (*references_of(task, tasks), *references_of_fallback(task, tasks))
+        check_secrets(task, tasks, runs_at_worker=task.agent_type not in KINDS)
+        return found  # noqa: TRY300
     except WorkflowInvalidError as error:
         raise WorkflowInvalidError(
             f"Task {task.id!r}: {error.message}",

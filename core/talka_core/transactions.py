@@ -10,6 +10,7 @@ from talka_core.limits import SECONDS_MAX, Bound, Path, check_number, check_payl
 from talka_core.references import find_references, head_of
 from talka_core.scheduler.names import UNDO
 from talka_core.scheduler.waiting import WAITING_TYPES
+from talka_core.secrets import is_secret
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.policies import Action
@@ -71,6 +72,8 @@ def _check_references(task: Task, action: Action, path: Path, graph: TaskGraph) 
     usable = graph.upstream([task.id]) | {task.id}
     for reference in references:
         if task.map is not None and head_of(reference.text) in MAP_NAMES:
+            continue
+        if is_secret(reference):
             continue
         if reference.task_id not in usable:
             raise WorkflowInvalidError(

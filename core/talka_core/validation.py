@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from talka_core import control_flow, limits
-from talka_core.dataflow import RESERVED_ID, detect
+from talka_core.dataflow import RESERVED_IDS, detect
 from talka_core.gangs import check_gangs
 from talka_core.graph import CyclicGraphError, TaskGraph
 from talka_core.inputs import check_names
@@ -228,9 +228,10 @@ def _typed_copy(workflow: Workflow) -> Workflow:
 def _check_ids(tasks: Sequence[Task]) -> None:
     seen: dict[str, int] = {}
     for position, task in enumerate(tasks):
-        if task.id == RESERVED_ID:
+        if task.id in RESERVED_IDS:
+            meaning = RESERVED_IDS[task.id]
             raise WorkflowInvalidError(
-                f"No task may have the id {RESERVED_ID!r}: ${{{RESERVED_ID}.NAME}} stands for an input.",
+                f"No task may have the id {task.id!r}: ${{{task.id}.NAME}} stands for {meaning}.",
                 hint="Choose another id.",
                 code="bad_id",
                 path=("tasks", position, "id"),

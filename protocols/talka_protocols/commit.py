@@ -3,7 +3,8 @@
 A commit is atomic. Its events are numbered on from ``version`` without gaps;
 ``at`` is the time of all of them in milliseconds since the epoch; each
 decision names its cause, the id of the message that led to it. ``previous``
-and ``key_id`` are kept free for chained, signed commits.
+and ``key_id`` are those of a chained, signed commit; `talka_protocols.seals`
+says how they are written, and where its signature is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from talka_protocols.events import (
     TriggerEvent,
     WorkerEvent,
 )
+from talka_protocols.seals import is_sealed, read_sealed
 from talka_protocols.subjects import ALERT, EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
 
 E_co = TypeVar("E_co", covariant=True)
@@ -75,6 +77,9 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     ALERT: msgspec.json.Decoder(Commit[AlertEvent]),
 }
 
+KINDS = tuple(_DECODERS)
+"""The kinds of logs that there are."""
+
 
 def encode_commit(commit: Commit[Event]) -> bytes:
     """Return the exact bytes that are stored."""
@@ -87,9 +92,17 @@ def decode_commit(log: LogName, body: bytes) -> Commit[Event]:
     Raises:
         BrokenHistoryError: the bytes are no commit of this kind of log.
     """
+    if is_sealed(body):
+        sealed = read_sealed(body)
+        raise BrokenHistoryError(
+            f"The log {log} holds a sealed commit that does not open"
+            + (f" with a key {sealed.key_id!r} that is here" if sealed else "")
+            + ": it was changed, or is another log's.",
+            hint="`talka audit --signatures` says what else is wrong; restore the stream from a backup.",
+        )
     try:
         commit: Commit[Event] = _DECODERS[log.kind].decode(body)
-    except (msgspec.DecodeError, KeyError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as error:
         raise BrokenHistoryError(
             f"The log {log} holds a commit that cannot be read: {error}.",
             hint="It may have been written by a newer version; upgrade, or export the log and report it.",

@@ -13,7 +13,9 @@
         ResourcesUnavailable         what was asked for is not free, or exists nowhere
         NotAllowedError              the worker was not told to allow this
         DataDirectoryError           the data directory is in use, read-only or too new
+        KeyFileError                 a file of keys cannot be read, or makes no sense
       TaskError                    the task's own code failed
+        UnknownSecretError           its worker has no secret of this name
         TaskFailedError              it raised, exited non-zero or returned nonsense
         TaskTimeoutError             it ran past its time-out
         TaskCrashedError             its process died
@@ -26,6 +28,7 @@
         NotPermittedError            the server does not let our user do this
         ConflictError                another owner wrote to the log first
         BrokenHistoryError           a log cannot be folded
+        UnknownKeyError              something is sealed with a key that is not here
 
 Broken invariants are ``AssertionError``: never caught, the actor restarts from its log.
 """
@@ -180,6 +183,12 @@ class DataDirectoryError(CallerError):
     code = "data_directory"
 
 
+class KeyFileError(CallerError):
+    """A file of keys that cannot be read or written, holds no keys, or is open to others."""
+
+    code = "bad_key_file"
+
+
 class TaskError(TalkaError):
     """The task's own fault: recorded as its outcome, never the platform's failure."""
 
@@ -226,6 +235,12 @@ class StaleAttemptError(TaskError):
     code = "stale_attempt"
 
 
+class UnknownSecretError(TaskError):
+    """The task refers to a secret that its worker does not have; nothing of the task ran."""
+
+    code = "unknown_secret"
+
+
 class PlatformError(TalkaError):
     """Ours or the world's; nothing recorded is lost, and a retry may help."""
 
@@ -266,3 +281,16 @@ class BrokenHistoryError(PlatformError):
     """A log cannot be folded; it is set aside alone and everything else goes on."""
 
     code = "broken_history"
+
+
+class UnknownKeyError(PlatformError):
+    """Something that is stored is sealed with a key that this process was not given."""
+
+    code = "unknown_key"
+
+    def __init__(self, key_id: str, where: str) -> None:
+        super().__init__(
+            f"{where} is sealed with the key {key_id!r}, which is not among the keys here.",
+            hint="Add the key to the file that TALKA_KEYS names: `talka keys list` shows those that it has.",
+        )
+        self.key_id = key_id

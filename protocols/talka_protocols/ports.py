@@ -23,6 +23,7 @@ class StoredCommit(Struct, frozen=True):
     """One commit as it lies in a log: its place and its exact bytes.
 
     ``stored_at`` is when it was stored (milliseconds since the epoch), 0 where nobody asked.
+    One that lies there sealed has its plain bytes in ``body``, and those of the log in ``sealed``.
     """
 
     log: LogName
@@ -30,6 +31,7 @@ class StoredCommit(Struct, frozen=True):
     body: bytes
     commit_id: str
     stored_at: int = 0
+    sealed: bytes = b""
 
 
 class Heap(Struct, frozen=True):
@@ -275,6 +277,7 @@ class Attempt(Struct, frozen=True):
     an outside system can refuse an older one. ``progress``
     is what earlier attempts saved, ``meter`` takes what this one is seen to
     use, and ``logbook`` what it prints; an attempt made by hand has none of them.
+    ``secrets`` are values in the payload that are to be kept nowhere.
     """
 
     execution_id: str
@@ -286,6 +289,7 @@ class Attempt(Struct, frozen=True):
     effect_key: str = ""
     meter: Meter | None = None
     logbook: Logbook | None = None
+    secrets: tuple[str, ...] = ()
 
     @property
     def idempotency_key(self) -> str:

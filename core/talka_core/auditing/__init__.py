@@ -5,6 +5,17 @@ repeat their mistakes; and it knows only what is live, however long they are.
 """
 
 from talka_core.auditing.auditor import Auditor, Summary
+from talka_core.auditing.chains import Anchor, Anchors, Chains, Verdict
 from talka_core.auditing.violations import Kind, Violation, Where
 
-__all__ = ["Auditor", "Kind", "Summary", "Violation", "Where"]
+__all__ = [
+    "Anchor",
+    "Anchors",
+    "Auditor",
+    "Chains",
+    "Kind",
+    "Summary",
+    "Verdict",
+    "Violation",
+    "Where",
+]

@@ -32,17 +32,28 @@ class Kind(StrEnum):
     RESERVATION_OUTLIVED = "reservation_outlived"
     NOT_RETURNED = "not_returned"
     STRANDED = "stranded"
+    CHANGED = "changed"
+    UNSIGNED = "unsigned"
+    REMOVED = "removed"
+    OUT_OF_ORDER = "out_of_order"
+    UNVERIFIABLE = "unverifiable"
 
 
 _REPORT = "Report it with the log exported by `talka export`; it should never happen."
 _RESTART = "Restart the resource service, which looks at everything that it holds; then report it."
 _STUCK = "See whether the scheduler runs and the execution is broken: talka list, talka status."
+_TAMPERED = "Somebody else wrote to the log: keep a copy of it, restore it from a backup, and see who can."
 
 HINTS: dict[Kind, str] = dict.fromkeys(Kind, _REPORT) | {
     Kind.MISSING_EVENTS: "Restore the stream from a backup: what is folded from this log is not true.",
     Kind.UNREADABLE: "It may have been written by a newer version: upgrade and audit again.",
     Kind.NOT_RETURNED: _STUCK,
     Kind.STRANDED: _RESTART,
+    Kind.CHANGED: _TAMPERED,
+    Kind.UNSIGNED: "A service without keys wrote it (TALKA_KEYS), or somebody else did.",
+    Kind.REMOVED: _TAMPERED,
+    Kind.OUT_OF_ORDER: _TAMPERED,
+    Kind.UNVERIFIABLE: "Add the key's public half to the file that TALKA_KEYS names, and audit again.",
     Kind.RESERVATION_OUTLIVED: _RESTART,
     Kind.SETTLED_UNRECORDED: _RESTART,
 }

@@ -94,12 +94,22 @@ class AllocationRow(Struct, frozen=True, gc=False):
     amounts: str | None = None
 
 
-Row = ExecutionRow | TaskRow | AttemptRow | AllocationRow
+class AnchorRow(Struct, frozen=True, gc=False):
+    """One signed commit as it was when it came: its place, its first event, and the SHA-256 of its bytes."""
+
+    log: str
+    position: int
+    version: int
+    digest: str
+
+
+Row = ExecutionRow | TaskRow | AttemptRow | AllocationRow | AnchorRow
 
 TABLES: dict[str, tuple[type[Row], int]] = {
     "executions": (ExecutionRow, 1),
     "tasks": (TaskRow, 2),
     "attempts": (AttemptRow, 3),
     "allocations": (AllocationRow, 2),
+    "anchors": (AnchorRow, 2),
 }
 """The tables by name: what a row is, and how many of its first fields are its key."""

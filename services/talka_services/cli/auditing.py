@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
@@ -13,13 +14,15 @@ import msgspec
 import typer
 
 from talka_services.cli.command import Target, command
+from talka_services.cli.models import Database, is_there, model_of, place_of
 from talka_services.cli.moments import is_duration, parse_instant, parse_seconds
 from talka_services.cli.outcome import ExitCode, UsageError
 from talka_services.cli.screen import console, local_time, plain, print_json
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
-    from talka_core.auditing import Violation
+    from talka_core.auditing import Anchors, Violation
+    from talka_services.cli.models import Model
     from talka_services.client.audits import Audit
 
 SHOWN = 50
@@ -37,17 +40,35 @@ Since = Annotated[
 ]
 
 
+Signed = Annotated[
+    bool | None,
+    typer.Option(
+        "--signatures/--no-signatures",
+        help="Compare commits with their signatures (default: if there are keys).",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "audit")(audit)
 
 
-def audit(target: Target, files: Files = None, since: Since = None) -> None:
-    """Check that every allocation ever made was held, used and given back as it must be."""
+def audit(
+    target: Target,
+    files: Files = None,
+    since: Since = None,
+    signatures: Signed = None,
+    database: Database = None,
+) -> None:
+    """Check that every allocation ever made was held, used and given back as it must be.
+
+    With keys, also that nobody but their holders has written, changed or removed any of it.
+    """
     since_ms = 0 if since is None else int(1000 * _instant(since))
     if missing := [file for file in files or () if not file.is_file()]:
         raise UsageError(f"There is no file {missing[0]}.", hint="Name files made by `talka export`.")
-    audits = run_loop(_audit(target, files or [], since_ms))
+    audits = run_loop(_audit(target, files or [], since_ms, _place(target, files, signatures, database)))
     is_clean = not any(found.count for found in audits.values())
     if target.is_json:
         print_json(_document(audits, is_clean=is_clean))
@@ -64,24 +85,80 @@ def _instant(since: str) -> float:
     return parse_instant(since, "--since", ZoneInfo("UTC"))
 
 
-async def _audit(target: Target, files: list[Path], since_ms: int) -> dict[str, Audit]:
+def _place(
+    target: Target, files: list[Path] | None, signatures: bool | None, database: str | None
+) -> str | None:
+    """Return where the read model lies that vouches for live logs; None if no signature is looked at.
+
+    Raises:
+        UsageError: there are no keys to compare signatures with.
+    """
+    from talka_services.sealing.vault import VARIABLE, vault_of_environment
+
+    has_keys = vault_of_environment().has_keys
+    if signatures and not has_keys:
+        raise UsageError(
+            "There are no keys to compare signatures with.",
+            hint=f"Name a file of keys with {VARIABLE}; `talka keys public` makes one without secrets.",
+        )
+    if signatures is False or not has_keys:
+        return None
+    if files or (target.server and database is None):
+        return ""
+    return place_of(target, database)
+
+
+async def _audit(target: Target, files: list[Path], since_ms: int, place: str | None) -> dict[str, Audit]:
     from talka_services.cli.logs import configure_logs
-    from talka_services.cli.records import open_records
     from talka_services.client.audits import audit as audited
+    from talka_services.client.signatures import audit_archive, with_signatures
     from talka_services.exports import Archive
 
     audits: dict[str, Audit] = {}
     with _progress(is_shown=not target.is_json) as on_read:
         if not files:
-            async with open_records(target) as records:
-                audits[target.namespace] = await audited(records.log, since_ms=since_ms, on_read=on_read)
+            audits[target.namespace] = await _audit_live(target, since_ms, place, on_read)
             return audits
         configure_logs(is_verbose=target.is_verbose, form=target.log_format)
         for file in files:
             with Archive(file) as archive:
                 only = archive.manifest.execution_id
-                audits[str(file)] = await audited(archive.log, only=only, since_ms=since_ms, on_read=on_read)
+                found = await audited(archive.log, only=only, since_ms=since_ms, on_read=on_read)
+                if place is not None:
+                    found = with_signatures(found, await audit_archive(archive, since_ms, on_read))
+                audits[str(file)] = found
     return audits
+
+
+async def _audit_live(
+    target: Target, since_ms: int, place: str | None, on_read: Callable[[int, int], None]
+) -> Audit:
+    """Audit live logs; the read model of a data directory then notes what was found to be whole."""
+    from talka_services.cli.reach import reach_node
+    from talka_services.client.audits import audit as audited
+    from talka_services.client.signatures import audit_signatures, with_signatures
+    from talka_services.projection.queries import anchors
+    from talka_services.sealing.ports import SealedLog
+
+    async with reach_node(target) as node, AsyncExitStack() as stack:
+        log = node.ports.log
+        noted: Anchors = {}
+        model: Model | None = None
+        if place:
+            is_old = is_there(place)
+            model = await stack.enter_async_context(model_of(node, place))
+            if is_old:
+                model.view.standing(await model.source.identity())
+                noted = await asyncio.to_thread(anchors, model.view)
+        found = await audited(log, since_ms=since_ms, on_read=on_read)
+        if place is None:
+            return found
+        assert isinstance(log, SealedLog), "a node's log is one with keys"
+        compared = await audit_signatures(log, target.namespace, noted, since_ms=since_ms, on_read=on_read)
+        found = with_signatures(found, compared)
+        if model is not None and "://" not in (place or "") and not found.count:
+            await model.projector.catch_up()
+        return found
 
 
 @contextmanager
@@ -101,7 +178,12 @@ def _progress(*, is_shown: bool) -> Generator[Callable[[int, int], None]]:
 
 def _document(audits: dict[str, Audit], *, is_clean: bool) -> dict[str, Any]:
     sources = [
-        {"source": source, **msgspec.structs.asdict(found.summary), "violations": found.count}
+        {
+            "source": source,
+            **msgspec.structs.asdict(found.summary),
+            "violations": found.count,
+            "signatures": msgspec.to_builtins(found.signatures),
+        }
         for source, found in audits.items()
     ]
     violations = [_described(source, each) for source, found in audits.items() for each in found.violations]
@@ -145,3 +227,8 @@ def _print(source: str, found: Audit) -> None:
     parts += [f"{summary.unreturned:,} on their way back"] if summary.unreturned else []
     parts += [f"{summary.imported:,} attempts imported, and not checked"] if summary.imported else []
     console().print(f"  {', '.join(parts)}")
+    if (signatures := found.signatures) is not None:
+        console().print(
+            f"  {signatures.signed:,} commits signed, {signatures.unsigned:,} not, "
+            f"{signatures.anchored:,} noted in the read model"
+        )

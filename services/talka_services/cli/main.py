@@ -26,6 +26,7 @@ from talka_services.cli import (
     figures,
     forking,
     history,
+    keys,
     listing,
     platform,
     pools,
@@ -94,6 +95,7 @@ for group in (
     figures,
     projecting,
     alerts,
+    keys,
 ):
     group.register(app)
 

@@ -19,12 +19,24 @@ KEPT = 1_000
 """How many violations are kept; those after them are only counted."""
 
 
+class Signatures(Struct, frozen=True):
+    """How many commits are signed, how many are not, and how many something else had noted before."""
+
+    signed: int
+    unsigned: int
+    anchored: int
+
+
 class Audit(Struct, frozen=True):
-    """What an audit found: ``count`` violations in all, and the first of them."""
+    """What an audit found: ``count`` violations in all, and the first of them.
+
+    ``signatures`` is what was compared with them, None if nothing was.
+    """
 
     violations: tuple[Violation, ...]
     count: int
     summary: Summary
+    signatures: Signatures | None = None
 
 
 async def audit(

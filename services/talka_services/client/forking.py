@@ -13,6 +13,7 @@ from talka_protocols.events import Origin, TaskAdopted
 from talka_protocols.ports import Blobs
 from talka_protocols.workflow import ClaimCheck, Workflow
 from talka_services.client.histories import Histories
+from talka_services.sealing.ports import bare
 
 
 async def beginning(histories: Histories, execution_id: str, at: int) -> tuple[Workflow, Origin]:
@@ -46,13 +47,13 @@ async def stored(origin: Origin, blobs: Blobs, max_bytes: int) -> Origin:
 
 
 async def copy_objects(tasks: Sequence[TaskAdopted], source: Blobs, target: Blobs) -> None:
-    """Bring everything that adopted tasks name from one object store to another.
+    """Bring everything that adopted tasks name from one object store to another, as it lies there.
 
     Raises:
         BrokenHistoryError: the source does not hold all of it.
     """
     for claim in dict.fromkeys(_claims(tasks)):
-        await target.put(await source.get(claim))
+        await bare(target).put(await bare(source).get(claim))
 
 
 def _claims(tasks: Sequence[TaskAdopted]) -> Iterator[ClaimCheck]:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 import msgspec
 
+from talka_protocols.seals import place_of_subject
 from talka_protocols.tasklogs import Printed
 from talka_services.client.histories import Histories
 from talka_services.jetstream.api import last_message
@@ -34,7 +35,7 @@ async def read_tasklog(connection: Connection, execution_id: str) -> AsyncGenera
     try:
         while feed.position < last.seq:
             for _, message in await feed.next():
-                for printed in _printed(message):
+                for printed in _printed(connection, message):
                     yield printed
     finally:
         await feed.close()
@@ -64,7 +65,7 @@ async def follow_tasklog(
             if arriving.done():
                 arrived, arriving = arriving.result(), asyncio.create_task(feed.next())
                 for _, message in arrived:
-                    for printed in _printed(message):
+                    for printed in _printed(connection, message):
                         yield printed
             elif patience_s is not None:
                 break
@@ -83,10 +84,11 @@ async def _ended(histories: Histories, execution_id: str) -> None:
             log.debug("tasklog.followed", execution_id=execution_id, version=state.version)
 
 
-def _printed(message: Message) -> list[Printed]:
+def _printed(connection: Connection, message: Message) -> list[Printed]:
+    place = place_of_subject(connection.names, message.subject)
     try:
-        return _decode(message.data)
-    except msgspec.DecodeError as error:
+        return _decode(connection.vault.open_if_whole(place, message.data))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # Anybody may publish there; what is none of ours is none of the tasks'.
         log.warning("tasklog.unreadable", subject=message.subject, error=str(error))
         return []

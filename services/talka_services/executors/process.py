@@ -9,6 +9,7 @@ from typing import cast
 
 from msgspec import Struct
 
+from talka_core.secrets import RedactedStream, Redactor
 from talka_protocols.errors import TaskFailedError
 from talka_protocols.ports import Attempt
 from talka_protocols.tasklogs import Channel
@@ -110,6 +111,8 @@ class _Process(asyncio.SubprocessProtocol):
             _STDOUT: Capture(launch.output_bytes_max),
             _STDERR: Capture(launch.output_bytes_max),
         }
+        redactor = Redactor(attempt.secrets)
+        self._masks = {fd: RedactedStream(redactor) for fd in self._streams} if attempt.secrets else {}
         self._open = set(self._streams)
         self._closed = asyncio.Event()
 
@@ -131,14 +134,20 @@ class _Process(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Keep the ends of what was printed for the result, and hand all of it on; who prints is alive."""
-        self._streams[fd].feed(data)
+        mask = self._masks.get(fd)
+        self._keep(fd, data if mask is None else mask.feed(data))
         if self._progress is not None:
             self._progress.beat()
+
+    def _keep(self, fd: int, data: bytes) -> None:
+        self._streams[fd].feed(data)
         if self._logbook is not None:
             self._logbook.write(Channel.STDOUT if fd == _STDOUT else Channel.STDERR, data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
         """Note that a stream ended; a program that does not read its input may close it."""
+        if (mask := self._masks.get(fd)) is not None:
+            self._keep(fd, mask.close())
         self._open.discard(fd)
         if not self._open:
             self._closed.set()

@@ -17,7 +17,8 @@ originator id                     originator version   topic                    
 Its sub-workflows, and theirs, are in it in the same way. Commits keep their
 bytes, ids and positions. The logs of executions and plans are complete; of a
 pool's log only those commits are there that concern the executions, whole, so
-its versions have gaps and it is shown, not folded. A reader opens the file as
+its versions have gaps and it is shown, not folded. What was sealed is sealed
+in the file too, and is read with the same keys. A reader opens the file as
 immutable and writes nothing beside it.
 """
 
@@ -37,12 +38,16 @@ from eventsourcing.persistence import PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 from msgspec import Struct
 
+from talka_core.auditing import Anchor
 from talka_protocols.errors import BrokenHistoryError, CallerError
 from talka_protocols.ports import Snapshot, StoredCommit
+from talka_protocols.seals import Signature, find_signature
 from talka_protocols.subjects import EXECUTION, PLAN, LogName
 from talka_protocols.workflow import ClaimCheck
 from talka_services.client.histories import Histories
 from talka_services.recorder_log import EVENTS_TABLE, TOPIC, RecorderLog, originator
+from talka_services.sealing.ports import SealedBlobs, SealedLog, SealedSnapshots
+from talka_services.sealing.vault import Vault, vault_of_environment
 
 FORMAT = 1
 MAGIC = b"SQLite format 3\0"
@@ -58,6 +63,8 @@ class Manifest(Struct, frozen=True):
     """What a file holds: the execution, where it ran, and the format; times are Unix seconds.
 
     ``children`` are its sub-workflows and theirs, which older files do not hold.
+    A signed manifest has ``anchors``, by log and position: the last commit of
+    each whole log, and every one of a log that is there in parts.
     """
 
     execution_id: str
@@ -68,6 +75,7 @@ class Manifest(Struct, frozen=True):
     talka: str
     format: int = FORMAT
     children: tuple[str, ...] = ()
+    anchors: dict[str, dict[int, Anchor]] = {}
 
 
 class ArchiveError(CallerError):
@@ -79,22 +87,25 @@ class ArchiveError(CallerError):
 class Archive:
     """A file opened for reading: the ports of the execution in it. Use it as a context manager."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vault: Vault | None = None) -> None:
         self.path = path
+        self.vault = vault_of_environment() if vault is None else vault
         _check_kind(path)
         location = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
         self._datastore = SQLiteDatastore(location, originator_id_type="text")
         self._recorder = SQLiteApplicationRecorder(self._datastore, events_table_name=EVENTS_TABLE)
-        self.log = RecorderLog(self._recorder, close=self._datastore.close)
-        self.blobs = ArchivedBlobs(self._recorder)
-        self.snapshots = ArchivedSnapshots(self._recorder)
         try:
-            self.manifest = self._read_manifest()
+            self.manifest, self.signature = self._read_manifest()
         except BaseException:
             self.close()
             raise
+        namespace = self.manifest.namespace
+        log = RecorderLog(self._recorder, close=self._datastore.close)
+        self.log = SealedLog(log, self.vault, namespace)
+        self.blobs = SealedBlobs(ArchivedBlobs(self._recorder), self.vault)
+        self.snapshots = SealedSnapshots(ArchivedSnapshots(self._recorder), self.vault, namespace)
 
-    def _read_manifest(self) -> Manifest:
+    def _read_manifest(self) -> tuple[Manifest, Signature | None]:
         try:
             events = self._recorder.select_events(originator(MANIFEST))
         except (PersistenceError, sqlite3.Error) as error:
@@ -113,7 +124,7 @@ class Archive:
                 f"{self.path} has format {manifest.format}; this Talka knows formats up to {FORMAT}.",
                 hint="Upgrade Talka.",
             )
-        return manifest
+        return manifest, find_signature(events[-1].state)
 
     def names(self) -> list[LogName]:
         """Return the logs that an import brings back: the executions' and their plans'."""
@@ -255,8 +266,9 @@ def write_archive(path: Path, events: Sequence[StoredEvent]) -> None:
 
 
 def commit_event(commit: StoredCommit) -> StoredEvent:
-    """Return a commit as it is recorded."""
-    return StoredEvent(originator(commit.log), commit.position, TOPIC + commit.commit_id, commit.body)
+    """Return a commit as it is recorded: sealed, if it was."""
+    body = commit.sealed or commit.body
+    return StoredEvent(originator(commit.log), commit.position, TOPIC + commit.commit_id, body)
 
 
 def snapshot_event(log: LogName, snapshot: Snapshot) -> StoredEvent:
@@ -270,6 +282,12 @@ def object_event(claim: ClaimCheck, data: bytes) -> StoredEvent:
     return StoredEvent(originator(LogName(OBJECT, "-", claim.sha256)), 1, OBJECT_TOPIC, data)
 
 
-def manifest_event(manifest: Manifest) -> StoredEvent:
-    """Return the manifest as it is recorded."""
-    return StoredEvent(originator(MANIFEST), 1, MANIFEST_TOPIC, msgspec.json.encode(manifest))
+def manifest_event(manifest: Manifest, vault: Vault) -> StoredEvent:
+    """Return the manifest as it is recorded, signed if there are keys for that."""
+    body = vault.sign(manifest_place(manifest), msgspec.json.encode(manifest), "")
+    return StoredEvent(originator(MANIFEST), 1, MANIFEST_TOPIC, body)
+
+
+def manifest_place(manifest: Manifest) -> str:
+    """Return what the signature of a manifest is bound to."""
+    return f"manifest/{manifest.execution_id}"

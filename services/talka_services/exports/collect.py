@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from eventsourcing.persistence import StoredEvent
+from msgspec.structs import replace
 
+from talka_core.auditing import Anchor
+from talka_core.readmodel import anchor_of
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols.commit import Commit, decode_commit
 from talka_protocols.errors import UnknownExecutionError
@@ -27,6 +30,8 @@ from talka_services.exports.archive import (
     snapshot_event,
     write_archive,
 )
+from talka_services.sealing.ports import SealedLog, bare
+from talka_services.sealing.vault import Vault
 
 
 async def export_execution(
@@ -61,16 +66,33 @@ async def export_execution(
     for pool in sorted(set(pools.values())):
         commits = await log.read(LogName(POOL, "-", pool))
         stored += [commit for commit in commits if _concerns(commit, frozenset(family), workers)]
-    events: list[StoredEvent] = [manifest_event(manifest), *map(commit_event, stored)]
+    vault = log.vault if isinstance(log, SealedLog) else Vault()
+    if vault.signs:
+        manifest = replace(manifest, anchors=_anchors(stored))
+    events: list[StoredEvent] = [manifest_event(manifest, vault), *map(commit_event, stored)]
     for id_, commits in family.items():
         name = LogName(EXECUTION, shard_of(id_, shards), id_)
-        snapshot = await snapshots.load(name)
+        snapshot = await bare(snapshots).load(name)
         # One that was taken since then is of an event that the file does not have.
         if snapshot is not None and snapshot.position <= commits[-1].position:
             events.append(snapshot_event(name, snapshot))
-    events += [object_event(claim, await blobs.get(claim)) for claim in claims]
+    events += [object_event(claim, await bare(blobs).get(claim)) for claim in claims]
     await asyncio.to_thread(write_archive, path, events)
     return manifest
+
+
+def _anchors(stored: Iterable[StoredCommit]) -> dict[str, dict[int, Anchor]]:
+    """Return what the manifest vouches for: that no log was cut short."""
+    anchors: dict[str, dict[int, Anchor]] = {}
+    for commit in stored:
+        row = anchor_of(commit)
+        if row is None:
+            continue
+        noted = anchors.setdefault(row.log, {})
+        if commit.log.kind != POOL:
+            noted.clear()
+        noted[row.position] = Anchor(row.version, row.digest)
+    return anchors
 
 
 async def _family(log: Log, execution_id: str, shards: int) -> dict[str, Sequence[StoredCommit]]:

@@ -8,11 +8,13 @@ from typing import NamedTuple
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols.errors import CallerError
 from talka_protocols.ports import Blobs, Log, StoredCommit
+from talka_protocols.seals import without_signature
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import LogName, shard_of
 from talka_services.client.histories import Histories
 from talka_services.exports.archive import Archive, ArchiveError
 from talka_services.exports.collect import claims_of
+from talka_services.sealing.ports import bare
 
 
 class ExecutionExistsError(CallerError):
@@ -57,12 +59,18 @@ async def import_execution(archive: Archive, *, log: Log, blobs: Blobs, shards: 
             hint="Import it into another --namespace or --data-dir.",
         )
     for claim in claims_of([commit for move in moves for commit in move.missing]):
-        await blobs.put(await archive.blobs.get(claim))
+        await bare(blobs).put(await bare(archive.blobs).get(claim))
     for move in moves:
         position = move.position
         for commit in move.missing:
-            position = await log.append(move.name, position, commit.body, commit.commit_id)
+            body = commit.sealed or commit.body
+            position = await log.append(move.name, position, body, commit.commit_id)
     return state
+
+
+def _unsigned(commits: Sequence[StoredCommit]) -> list[bytes]:
+    """Return the commits without their signatures: what came in unsigned is signed here."""
+    return [without_signature(commit.body) for commit in commits]
 
 
 async def _move(archive: Archive, name: LogName, log: Log, shards: int) -> Move:
@@ -70,7 +78,7 @@ async def _move(archive: Archive, name: LogName, log: Log, shards: int) -> Move:
     there = list(await archive.log.read(name))
     here_name = LogName(name.kind, shard_of(name.key, shards), name.key)
     here = await log.read(here_name)
-    if [commit.body for commit in here] != [commit.body for commit in there[: len(here)]]:
+    if _unsigned(here) != _unsigned(there[: len(here)]):
         raise ExecutionExistsError(
             f"There is another execution {name.key!r} here.",
             hint="Import it into another --namespace or --data-dir.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from talka_protocols.seals import place_of_subject
 from talka_services.jetstream import objects
 from talka_services.jetstream.api import last_message
 from talka_services.jetstream.connection import Connection
@@ -37,6 +38,7 @@ async def collect(connection: Connection, kept: timedelta = KEPT) -> list[str]:
 
     Raises:
         ServerUnavailableError: the server did not answer; nothing that is named was deleted.
+        UnknownKeyError: something is sealed with a key that is not here; nothing was deleted.
     """
     found = await objects.descriptions(connection)
     newest = {stored.name: position for position, stored in found}
@@ -67,7 +69,8 @@ async def _named(connection: Connection) -> set[str]:
                 arrived = await feed.next()
                 for _, message in arrived:
                     headers = " ".join((message.headers or {}).values()).encode()
-                    for text in (message.data, headers):
+                    place = place_of_subject(connection.names, message.subject)
+                    for text in (connection.vault.open_if_whole(place, message.data), headers):
                         named.update(digest.decode() for digest in _DIGEST.findall(text))
                 if not arrived and feed.pending == 0:
                     break

@@ -30,6 +30,7 @@ from talka_protocols.errors import CredentialsRefusedError, ServerUnavailableErr
 from talka_protocols.messages.speakers import Role
 from talka_protocols.subjects import Names
 from talka_services.jetstream.access import Access
+from talka_services.sealing.vault import Vault, vault_of_environment
 from talka_services.telemetry import get_logger
 
 RECONNECT_WAIT_S = 0.1
@@ -128,12 +129,14 @@ class Connection:
 
     ``address`` is fit for messages; ``servers`` may carry secrets, and ``access`` says where others lie.
     ``speaker`` is who writes letters here. ``forbidden`` are subjects that the server did not let us use.
+    ``vault`` has the keys of what is stored there.
     """
 
     speaker = Role.CLIENT.value
 
-    def __init__(self, names: Names, address: str) -> None:
+    def __init__(self, names: Names, address: str, vault: Vault | None = None) -> None:
         self.names = names
+        self.vault = vault or Vault()
         self.address = address
         self.servers: tuple[str, ...] = ()
         self.nc = Client()
@@ -338,20 +341,24 @@ async def connect(
     name: str,
     names: Names | None = None,
     access: Access | None = None,
+    *,
+    vault: Vault | None = None,
     **options: Any,
 ) -> Connection:
     """Connect to NATS and keep reconnecting for as long as the connection is not closed.
 
     ``servers`` are URLs, in one text separated by commas; they may carry a user and password or a token
-    (``nats://user:password@host:4222``, ``tls://host``); ``options`` go to nats-py as they are.
+    (``nats://user:password@host:4222``, ``tls://host``); ``options`` go to nats-py as they are. ``vault``
+    has the keys of what is stored, by default those of the file that ``TALKA_KEYS`` names.
 
     Raises:
         ServerUnavailableError: no server answered within three seconds, or it refused us, or we it.
         AccessError: a key, a credentials file or a certificate cannot be used.
+        KeyFileError: the file of keys cannot be read.
     """
     addresses = servers.split(",") if isinstance(servers, str) else list(servers)
     shown = ", ".join(without_secrets(address) for address in addresses)
-    connection = Connection(names or Names(), shown)
+    connection = Connection(names or Names(), shown, vault_of_environment() if vault is None else vault)
     try:
         await connection.start(addresses, name, access or Access(), options)
     except (TimeoutError, OSError, NatsError, NoServersError, AuthorizationError) as error:

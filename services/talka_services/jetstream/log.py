@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 
 from talka_protocols.errors import CallerError, ConflictError
 from talka_protocols.ports import Heap, StoredCommit
+from talka_protocols.seals import is_sealed
 from talka_protocols.subjects import LogName
 from talka_services.jetstream.api import (
     EXPECTED_LAST,
@@ -28,6 +29,7 @@ from talka_services.jetstream.feed import Feed
 from talka_services.telemetry import get_logger
 
 MESSAGE_ID = "Nats-Msg-Id"
+SEALED_TYPE = "application/vnd.talka.sealed"
 
 log_ = get_logger(__name__)
 
@@ -43,7 +45,6 @@ class JetStreamLog:
             "ce-specversion": "1.0",
             "ce-source": f"/talka/{connection.names.namespace}",
             "ce-type": "talka.commit",
-            "content-type": "application/json",
         }
 
     @property
@@ -69,6 +70,7 @@ class JetStreamLog:
             MESSAGE_ID: commit_id,
             "ce-id": commit_id,
             "ce-subject": str(log),
+            "content-type": SEALED_TYPE if is_sealed(body) else "application/json",
             **self._headers,
         }
         answer = await publish_until_answered(self._connection, self._names.log(log), body, headers)

@@ -19,7 +19,7 @@ from eventsourcing.projection import Projection
 from msgspec import Struct
 
 from talka_core.history import FOLDS, apply
-from talka_core.readmodel import Changes, fold_execution, fold_pool, rows_of, unreadable
+from talka_core.readmodel import Changes, anchor_of, fold_execution, fold_pool, rows_of, unreadable
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols.errors import BrokenHistoryError, CallerError, PlatformError
 from talka_protocols.ports import Blobs, Log, StoredCommit
@@ -146,6 +146,8 @@ class Projector:
         """Return what commits change, in the order of the log."""
         changes = Changes()
         for stored in commits:
+            if (anchor := anchor_of(stored)) is not None:
+                changes.put(anchor)
             if stored.log.kind == EXECUTION:
                 await self._fold_execution(stored, changes)
             elif stored.log.kind == POOL:

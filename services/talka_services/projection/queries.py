@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from talka_core.auditing import Anchor, Anchors
 from talka_core.readmodel.statistics import Course, KindStatistics, Period, Span, statistics, trend
 from talka_protocols.results import ExecutionStatus
 from talka_services.projection.views import View
@@ -45,6 +46,16 @@ def executions(view: View, *, status: str = "", name: str = "", since: int = 0, 
     statuses = [_status.decode(document) for _, _, document in found if document]
     broken = [(execution_id, reason) for execution_id, reason, document in found if not document]
     return Found(statuses, broken)
+
+
+def anchors(view: View) -> Anchors:
+    """Return what was noted of signed commits, by log and position."""
+    found: dict[str, dict[int, Anchor]] = {}
+    for log, position, version, digest in view.select(
+        "SELECT log, position, version, digest FROM {p}anchors"
+    ):
+        found.setdefault(log, {})[position] = Anchor(version, digest)
+    return found
 
 
 def kinds(view: View, *, agent_type: str = "", since: int = 0) -> list[KindStatistics]:

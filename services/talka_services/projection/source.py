@@ -7,11 +7,13 @@ from typing import Protocol
 
 from talka_protocols.commit import decode_commit
 from talka_protocols.ports import StoredCommit
+from talka_protocols.seals import place_of_subject
 from talka_services.jetstream.api import NO_MESSAGE, RefusedError, call, refused
 from talka_services.jetstream.connection import Connection, Message
 from talka_services.jetstream.consumer import Place
 from talka_services.jetstream.feed import Feed
-from talka_services.jetstream.log import stored_commit
+from talka_services.jetstream.log import JetStreamLog, stored_commit
+from talka_services.sealing.ports import SealedLog
 
 PAGE = 2_000
 """How many commits are asked for at once while there are so many."""
@@ -45,6 +47,7 @@ class JetStreamSource:
         self._names = connection.names
         self._stream = connection.names.stream("log")
         self._subject = f"{connection.names.root}.log.>"
+        self._sealing = SealedLog(JetStreamLog(connection), connection.vault, connection.names.namespace)
 
     async def identity(self) -> str:
         """Return the namespace and when its stream was made."""
@@ -72,7 +75,11 @@ class JetStreamSource:
         message = answer.message
         if message is None:
             return 0
-        return decode_commit(self._names.log_name(message.subject), message.data).at
+        name = self._names.log_name(message.subject)
+        body = self._connection.vault.open_if_whole(
+            place_of_subject(self._names, message.subject), message.data
+        )
+        return decode_commit(name, body).at
 
     async def follow(self, after: int) -> AsyncGenerator[Sequence[StoredCommit]]:
         """Yield what has come since, many at a time; goes on after every outage.
@@ -98,7 +105,7 @@ class JetStreamSource:
                 await feed.close()
 
     def _commit(self, at: int, message: Message) -> StoredCommit:
-        return stored_commit(self._names.log_name(message.subject), at, message)
+        return self._sealing.opened(stored_commit(self._names.log_name(message.subject), at, message))
 
 
 def _following(arrived: Sequence[tuple[int, Message]]) -> int:

@@ -10,7 +10,7 @@ import msgspec
 
 from talka_core.behaviour import Behaviour, Effect, step_batch, stepping
 from talka_protocols.commit import Decision
-from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError
+from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError, UnknownKeyError
 from talka_protocols.messages import Advance, Message
 from talka_services.loop import TimeSlice
 from talka_services.runner.definitions import WITH_DEFINITION, Definitions
@@ -62,7 +62,7 @@ class States:
         """Fold a log; one that cannot be folded is set aside alone."""
         try:
             self.entries[key] = await self._journal.load(key)
-        except BrokenHistoryError as error:
+        except (BrokenHistoryError, UnknownKeyError) as error:
             self.quarantine(key, error)
 
     def quarantine(self, key: str, error: Exception) -> None:
@@ -94,7 +94,7 @@ class States:
                     continue
                 try:
                     prepared.append((cause, await self._definitions.complete(message)))
-                except (BrokenHistoryError, msgspec.DecodeError) as error:
+                except (BrokenHistoryError, msgspec.DecodeError, UnicodeDecodeError) as error:
                     self.set_aside.append(((cause, message), error))
         return prepared
 

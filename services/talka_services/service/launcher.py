@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from talka_core.references import UnresolvedReferenceError, extract, substitute
+from talka_core.secrets import Redactor
 from talka_protocols.errors import (
     HeartbeatTimeoutError,
     PlatformError,
@@ -30,7 +32,7 @@ from talka_protocols.messages import (
     Outcome,
     StartTask,
 )
-from talka_protocols.ports import Attempt, Blobs
+from talka_protocols.ports import Attempt, Blobs, Logbook
 from talka_protocols.workflow import INLINE_BYTES_MAX, ClaimCheck, Extension, Task
 from talka_services.executors.failures import kinds_of
 from talka_services.executors.registry import Executors
@@ -38,6 +40,7 @@ from talka_services.executors.results import split
 from talka_services.runner.ports import Clock
 from talka_services.service.logbooks import Logbooks
 from talka_services.service.progress import AttemptProgress, stored
+from talka_services.service.secrets import RedactedLogbook, Revealed, Secrets
 from talka_services.telemetry import get_logger
 
 FLUSH_S = 0.005
@@ -77,6 +80,7 @@ class Launcher:
         clock: Clock,
         tell: Callable[[Message], None],
         logbooks: Logbooks | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self._worker_id = worker_id
         self._executors = executors
@@ -84,6 +88,7 @@ class Launcher:
         self._clock = clock
         self._tell = tell
         self._logbooks = logbooks
+        self._secrets = secrets or Secrets()
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._progress: dict[Key, AttemptProgress] = {}
         self._shared: set[Key] = set()
@@ -231,38 +236,51 @@ class Launcher:
 
     async def _attempt(self, start: StartTask, progress: AttemptProgress) -> Ending:
         limit = asyncio.timeout(start.task.timeout)
-        books = self._logbooks
-        logbook = books.opened(start.execution_id, start.task.id, start.attempt) if books else None
+        revealed = Revealed(self._secrets)
         try:
             async with limit:
-                task = await self._resolved(start)
+                task = await self._resolved(start, revealed)
+                progress.redactor = revealed.redactor
                 await progress.load()
-                attempt = Attempt(
-                    start.execution_id,
-                    task,
-                    start.attempt,
-                    start.fence,
-                    self._worker_id,
-                    progress,
-                    start.effect_key,
-                    progress.meter,
-                    logbook,
-                )
-                async with progress.heartbeat.watch():
-                    result = await self._executors.for_agent_type(task.agent_type).execute(attempt)
-            return await self._succeeded(start, result)
+                result = await self._execute(start, task, progress, revealed)
+            return await self._succeeded(start, result, revealed.redactor)
         except TimeoutError as error:
             if limit.expired() or progress.heartbeat.is_missed:
                 late = _late(start.task, is_silent=not limit.expired())
                 return Ending(Outcome.TIMED_OUT, error=TaskFailure(late.code, str(late)))
-            return _failed(error)
+            return _failed(error, revealed.redactor)
         except Exception as error:  # noqa: BLE001  (whatever a task raises is its recorded outcome)
-            return _failed(error)
-        finally:
-            if logbook is not None:
-                logbook.close()
+            return _failed(error, revealed.redactor)
 
-    async def _resolved(self, start: StartTask) -> Task:
+    async def _execute(
+        self, start: StartTask, task: Task, progress: AttemptProgress, revealed: Revealed
+    ) -> Any:
+        """Run the attempt; what it prints goes to its logbook, without its secrets."""
+        books = self._logbooks
+        with ExitStack() as closing:
+            logbook: Logbook | None = None
+            if books is not None:
+                opened = logbook = books.opened(start.execution_id, start.task.id, start.attempt)
+                closing.callback(opened.close)
+                if revealed.values:
+                    logbook = RedactedLogbook(opened, revealed.redactor)
+                    closing.callback(logbook.close)
+            attempt = Attempt(
+                start.execution_id,
+                task,
+                start.attempt,
+                start.fence,
+                self._worker_id,
+                progress,
+                start.effect_key,
+                progress.meter,
+                logbook,
+                revealed.values,
+            )
+            async with progress.heartbeat.watch():
+                return await self._executors.for_agent_type(task.agent_type).execute(attempt)
+
+    async def _resolved(self, start: StartTask, revealed: Revealed) -> Task:
         """Return the task with every reference in its payload replaced."""
         values: dict[str, Any] = {text: msgspec.json.decode(raw) for text, raw in start.inputs.items()}
         if start.bundle is not None:
@@ -282,13 +300,15 @@ class Launcher:
                 )
             return values[text]
 
-        payload = substitute(start.task.payload, value_of)
+        payload = substitute(start.task.payload, revealed.resolving(value_of, values))
         return start.task if payload is start.task.payload else replace(start.task, payload=payload)
 
-    async def _succeeded(self, start: StartTask, returned: Any) -> Ending:
+    async def _succeeded(self, start: StartTask, returned: Any, redactor: Redactor) -> Ending:
         result, extension = split(returned)
         try:
-            encoded = msgspec.json.encode(result)
+            encoded = redactor.json(msgspec.json.encode(result))
+            if extension is not None and redactor.is_in(added := msgspec.json.encode(extension)):
+                extension = msgspec.json.decode(redactor.json(added), type=Extension)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             sentence = f"The result cannot be recorded as JSON: {error}."
             return Ending(Outcome.FAILED, error=TaskFailure("result_not_encodable", sentence))
@@ -345,10 +365,11 @@ def _extracts(start: StartTask, result: Any) -> dict[str, Raw]:
     return found
 
 
-def _failed(error: Exception) -> Ending:
+def _failed(error: Exception, redactor: Redactor) -> Ending:
     if isinstance(error, PlatformError):
         # The task is not to blame when, say, its inputs cannot be loaded: it runs again.
-        return Ending(Outcome.LOST, error=TaskFailure(error.code, _clean(str(error), MESSAGE_CHARS_MAX)))
+        sentence = _clean(redactor.text(str(error)), MESSAGE_CHARS_MAX)
+        return Ending(Outcome.LOST, error=TaskFailure(error.code, sentence))
     if isinstance(error, TalkaError):
         code, sentence, detail = error.code, str(error), str(getattr(error, "detail", ""))
         kinds: tuple[str, ...] = getattr(error, "kinds", ())
@@ -357,9 +378,9 @@ def _failed(error: Exception) -> Ending:
         detail = "".join(traceback.format_exception(error))
     failure = TaskFailure(
         code,
-        _clean(sentence, MESSAGE_CHARS_MAX),
-        _clean(detail[-DETAIL_CHARS_MAX:]),
-        tuple(map(_clean, kinds)),
+        _clean(redactor.text(sentence), MESSAGE_CHARS_MAX),
+        _clean(redactor.text(detail)[-DETAIL_CHARS_MAX:]),
+        tuple(_clean(redactor.text(kind)) for kind in kinds),
     )
     return Ending(Outcome.FAILED, error=failure)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +13,7 @@ from talka_protocols.messages import Recipient
 from talka_protocols.messages.speakers import Role
 from talka_protocols.permissions import PLANNING
 from talka_protocols.ports import Inbox
+from talka_protocols.seals import SEAL_BYTES_MAX, place_of_subject
 from talka_protocols.subjects import Names
 from talka_services.executors.registry import Executors
 from talka_services.jetstream.access import Access
@@ -27,6 +28,14 @@ from talka_services.jetstream.settings import ensure_settings
 from talka_services.jetstream.snapshots import JetStreamSnapshots
 from talka_services.jetstream.topology import ensure_topology
 from talka_services.runner.ports import Ports
+from talka_services.sealing.ports import (
+    SealedAlarms,
+    SealedBlobs,
+    SealedInbox,
+    SealedLog,
+    SealedPost,
+    SealedSnapshots,
+)
 from talka_services.service.configuration import PoolConfiguration
 from talka_services.service.housekeeping import keep_house, sweep_inboxes
 from talka_services.service.intake import take_in_events
@@ -46,24 +55,27 @@ ALL_SERVICES = (*PLANNING, Recipient.SCHEDULER, Recipient.RESOURCE)
 
 def jetstream_ports(connection: Connection, shards: int, snapshot_every: int = SNAPSHOT_EVERY) -> Ports:
     """Return the ports over a connection whose topology exists."""
+    names, vault = connection.names, connection.vault
+    room = connection.max_bytes - (SEAL_BYTES_MAX if vault.has_keys else 0)
 
-    def open_at(kind: str, address: str, on_renewed: Callable[[], None]) -> Awaitable[Inbox]:
-        return open_inbox(connection, kind, address, on_renewed)
+    async def open_at(kind: str, address: str, on_renewed: Callable[[], None]) -> Inbox:
+        inbox = await open_inbox(connection, kind, address, on_renewed)
+        return SealedInbox(inbox, vault, place_of_subject(names, names.inbox(kind, address)))
 
-    neighbours = Neighbours(JetStreamPost(connection), open_at, connection.names)
+    neighbours = Neighbours(SealedPost(JetStreamPost(connection), vault, names), open_at, names)
     return Ports(
-        log=JetStreamLog(connection),
-        snapshots=JetStreamSnapshots(connection),
+        log=SealedLog(JetStreamLog(connection), vault, names.namespace),
+        snapshots=SealedSnapshots(JetStreamSnapshots(connection), vault, names.namespace),
         post=neighbours,
-        blobs=JetStreamBlobs(connection),
+        blobs=SealedBlobs(JetStreamBlobs(connection), vault),
         leases=JetStreamLeases(connection),
         open_inbox=neighbours.open_inbox,
-        names=connection.names,
+        names=names,
         shards=shards,
-        alarms=JetStreamAlarms(connection),
+        alarms=SealedAlarms(JetStreamAlarms(connection), vault, names),
         snapshot_every=snapshot_every,
-        max_bytes=min(connection.max_bytes, 4_000_000),
-        payload_bytes=connection.max_bytes,
+        max_bytes=min(room, 4_000_000),
+        payload_bytes=room,
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
 from msgspec import Raw
 
+from talka_core.secrets import Redactor
 from talka_protocols.errors import PlatformError, StaleAttemptError, TaskFailedError
 from talka_protocols.events import Saved
 from talka_protocols.messages import (
@@ -65,6 +68,7 @@ class AttemptProgress:
         self.artifacts: dict[str, ClaimCheck | None] = {}
         self.meter = AttemptMeter()
         self.heartbeat = Heartbeat(start.task.heartbeat_timeout)
+        self.redactor = Redactor(())
         self._start = start
         self._blobs = blobs
         self._tell = tell
@@ -102,7 +106,7 @@ class AttemptProgress:
 
     async def _save(self, mark: Mark, name: str, data: Raw) -> Raw:
         self._require_bounded(mark, data)
-        data = data.copy()
+        data, name = self._redacted(mark, data), self.redactor.text(name)
         match mark:
             case Mark.BEAT:
                 pass
@@ -161,6 +165,21 @@ class AttemptProgress:
         request = self._request(self._sequence, mark, name, saved)
         self._tell(ProgressMade(self._start.worker_id, request))
         return await asyncio.shield(waiting)
+
+    def _redacted(self, mark: Mark, data: Raw) -> Raw:
+        """Return what is saved without the attempt's secrets; an artifact is a text in base64."""
+        if self.redactor.is_idle:
+            return data.copy()
+        encoded = bytes(data)
+        if mark is not Mark.WRITE:
+            return Raw(self.redactor.json(encoded))
+        try:
+            content = base64.b64decode(msgspec.json.decode(encoded, type=str), validate=True)
+        except (msgspec.ValidationError, ValueError):
+            return Raw(self.redactor.json(encoded))
+        if not self.redactor.is_in(content):
+            return Raw(encoded)
+        return Raw(msgspec.json.encode(base64.b64encode(self.redactor.raw(content)).decode()))
 
     def _require_bounded(self, mark: Mark, data: Raw) -> None:
         size, most = memoryview(data).nbytes, _BYTES_MAX[mark]

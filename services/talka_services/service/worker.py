@@ -26,6 +26,7 @@ from talka_protocols.messages import (
     WorkerLeft,
     sealed,
 )
+from talka_protocols.seals import place_of_subject
 from talka_protocols.subjects import WORKER, is_token
 from talka_services.executors.registry import Executors
 from talka_services.jetstream.connection import Connection
@@ -158,7 +159,9 @@ class WorkerService:
         return state, actor
 
     async def _publish_log(self, execution_id: str, body: bytes) -> None:
-        await self._connection.publish(self._ports.names.tasklog(execution_id), body)
+        subject = self._ports.names.tasklog(execution_id)
+        place = place_of_subject(self._ports.names, subject)
+        await self._connection.publish(subject, self._connection.vault.seal(place, body))
 
     def _tell(self, message: Message) -> None:
         self._actor.tell(message)

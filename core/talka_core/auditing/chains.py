@@ -1,0 +1,181 @@
+"""Holds commits against their signatures, their predecessors, and what the read model saw of them.
+
+- A signature binds a commit's bytes and its log, so a changed or a foreign commit is found by itself.
+- Versions go on without gaps and ``previous`` names the commit before, so what was removed, put in,
+  repeated or moved is found at the commit behind it.
+- An **anchor** is what the read model noted of a signed commit. It finds what was cut off the end, and
+  what was removed before the log went on without it.
+
+What was written before there were keys is unsigned, and is vouched for by the first signed commit behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from enum import Enum
+
+from msgspec import Struct
+
+from talka_core.auditing.violations import Finding, Kind, Violation, Where, violation
+from talka_protocols.commit import Commit, decode_commit
+from talka_protocols.errors import BrokenHistoryError
+from talka_protocols.events import Event
+from talka_protocols.ports import StoredCommit
+from talka_protocols.seals import (
+    MalformedSignatureError,
+    Signature,
+    digest_of,
+    place_of_log,
+    read_signature,
+)
+
+UNKNOWN_AT = 2**53
+"""The time of what cannot be read, so that no time limit hides it."""
+
+
+class Verdict(Enum):
+    """What became of comparing a signature with what it is found at."""
+
+    TRUE = "true"
+    FALSE = "false"
+    UNKNOWN_KEY = "unknown_key"
+
+
+class Anchor(Struct, frozen=True):
+    """What was noted of a commit: the version of its first event, and its digest."""
+
+    version: int
+    digest: str
+
+
+Anchors = Mapping[str, Mapping[int, Anchor]]
+"""What was noted, by the name of a log (``execution.ID``) and by position there."""
+
+
+class _Chain(Struct):
+    """How far one log was taken; None where what should follow cannot be known."""
+
+    next_version: int | None = 1
+    digest: str | None = ""
+    position: int = 0
+    is_signed: bool = False
+
+
+class Chains:
+    """Checks the commits of one namespace as they are taken, log by log in order.
+
+    ``verify`` compares a signature with what it is to be bound to. Logs of the
+    kinds in ``partial`` are there in parts only, as a pool's in an exported file.
+    """
+
+    def __init__(
+        self,
+        verify: Callable[[str, Signature], Verdict],
+        namespace: str,
+        anchors: Anchors | None = None,
+        partial: Collection[str] = (),
+    ) -> None:
+        self.signed = 0
+        self.unsigned = 0
+        self._verify = verify
+        self._namespace = namespace
+        self._partial = partial
+        self._chains: dict[str, _Chain] = {}
+        self._anchors = {log: dict(noted) for log, noted in (anchors or {}).items()}
+
+    def take(self, stored: StoredCommit, fault: str = "") -> list[Violation]:
+        """Take the next commit, and return what is wrong with it; ``fault`` says why it cannot be opened."""
+        name, place = str(stored.log), place_of_log(self._namespace, stored.log)
+        chain = self._chains.setdefault(name, _Chain())
+        if stored.log.kind in self._partial:
+            chain.next_version = chain.digest = None
+        anchor = self._anchors.get(name, {}).pop(stored.position, None)
+        try:
+            commit: Commit[Event] | None = None if fault else decode_commit(stored.log, stored.body)
+        except BrokenHistoryError as error:
+            commit, fault = None, str(error)
+        if commit is None:
+            where = Where(name, chain.next_version or 0, stored.position, UNKNOWN_AT)
+            chain.next_version, chain.digest, chain.position = None, None, stored.position
+            return [violation((Kind.CHANGED, f"The commit cannot be read: {fault}"), where)]
+        found = list(self._findings(place, chain, stored, commit, anchor))
+        chain.next_version = commit.version + len(commit)
+        chain.digest = None if any(kind is Kind.CHANGED for kind, _ in found) else digest_of(stored.body)
+        chain.position = stored.position
+        where = Where(name, commit.version, stored.position, commit.at)
+        return [violation(finding, where) for finding in found]
+
+    def finish(self) -> list[Violation]:
+        """Return what the read model saw and nobody else did."""
+        found: list[Violation] = []
+        for log, noted in self._anchors.items():
+            if not noted:
+                continue
+            first = min(noted)
+            chain = self._chains.get(log)
+            is_end = chain is None or first > chain.position
+            what = "The end of the log is cut off" if is_end else "Commits are missing"
+            sentence = f"{what}: the read model saw {len(noted)} more, from event {noted[first].version} on."
+            where = Where(log, noted[first].version, first, UNKNOWN_AT)
+            found.append(violation((Kind.REMOVED, sentence), where))
+        return found
+
+    def _findings(
+        self,
+        place: str,
+        chain: _Chain,
+        stored: StoredCommit,
+        commit: Commit[Event],
+        anchor: Anchor | None,
+    ) -> Iterator[Finding]:
+        in_order = True
+        for finding in _order(chain, commit):
+            in_order = False
+            yield finding
+        try:
+            signature = read_signature(stored.body)
+        except MalformedSignatureError:
+            yield Kind.CHANGED, "The commit's signature was changed, or cut off in part."
+            return
+        if signature is None:
+            self.unsigned += 1
+            if chain.is_signed:
+                yield Kind.UNSIGNED, "The commit is not signed, and the log before it is."
+            elif anchor is not None:
+                yield Kind.CHANGED, "The commit is not signed, and was when the read model saw it."
+            return
+        self.signed += 1
+        chain.is_signed = True
+        yield from self._signature(place, chain if in_order else None, signature)
+        if anchor is not None and anchor.digest != digest_of(stored.body):
+            yield Kind.CHANGED, "The commit is another one than that which the read model saw here."
+
+    def _signature(self, place: str, chain: _Chain | None, signature: Signature) -> Iterator[Finding]:
+        verdict = self._verify(place, signature)
+        if verdict is Verdict.UNKNOWN_KEY:
+            yield (
+                Kind.UNVERIFIABLE,
+                f"The commit is signed with the key {signature.key_id!r}, which is not here.",
+            )
+        elif verdict is Verdict.FALSE:
+            yield (
+                Kind.CHANGED,
+                f"The commit was changed since the key {signature.key_id!r} signed it, or forged.",
+            )
+        elif chain is not None and chain.digest is not None and signature.previous != chain.digest:
+            yield Kind.REMOVED, "The commit was written behind another one than that before it now."
+
+
+def _order(chain: _Chain, commit: Commit[Event]) -> Iterator[Finding]:
+    expected = chain.next_version
+    if expected is None or commit.version == expected:
+        return
+    if commit.version < expected:
+        yield (
+            Kind.OUT_OF_ORDER,
+            f"Event {commit.version} stands where event {expected} should: it is repeated or was moved.",
+        )
+    elif commit.version == expected + 1:
+        yield Kind.REMOVED, f"Event {expected} is missing before it."
+    else:
+        yield Kind.REMOVED, f"Events {expected} to {commit.version - 1} are missing before it."
