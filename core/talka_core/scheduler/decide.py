@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.scheduler import (
+    archiving,
     arrivals,
     attempts,
     cancelling,
@@ -50,6 +51,7 @@ from talka_protocols.messages import (
     Advance,
     AnswerApproval,
     AnswerExtension,
+    ArchiveExecution,
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
@@ -103,6 +105,9 @@ Arrival = (
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
     """Yield what the message makes happen; see ``behaviour.step``."""
+    if state.archived is not None:
+        yield from archiving.refused(state, message)
+        return
     yield from _follow(state, message, now_ms)
     if state.index.gangs:
         yield from _mend_gangs(state, now_ms)
@@ -162,6 +167,8 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             yield from _timer(state, message, now_ms)
         case ReportEnd():
             pass
+        case ArchiveExecution():
+            yield from archiving.requested(state, message)
         case Advance():
             yield from _advance(state, now_ms)
 
