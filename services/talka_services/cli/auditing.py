@@ -74,7 +74,9 @@ async def _audit(target: Target, files: list[Path], since_ms: int) -> dict[str, 
     with _progress(is_shown=not target.is_json) as on_read:
         if not files:
             async with open_records(target) as records:
-                audits[target.namespace] = await audited(records.log, since_ms=since_ms, on_read=on_read)
+                audits[target.namespace] = await audited(
+                    records.log, snapshots=records.snapshots, since_ms=since_ms, on_read=on_read
+                )
             return audits
         configure_logs(is_verbose=target.is_verbose, form=target.log_format)
         for file in files:
