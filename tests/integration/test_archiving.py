@@ -23,6 +23,11 @@ class CrashError(Exception):
     """The process dies here."""
 
 
+def files(place: Path) -> list[Path]:
+    """Return what lies in a directory."""
+    return [*place.iterdir()]
+
+
 async def bytes_of(talka: Orchestrator) -> int:
     """Return how large the stream of logs is."""
     names = talka.node.connection.names
@@ -102,7 +107,7 @@ async def test_a_family_goes_as_a_whole(nats_server: NatsServer, names: Names, t
 async def test_a_crash_at_any_step_loses_nothing(
     nats_server: NatsServer, names: Names, tmp_path: Path
 ) -> None:
-    """Whichever step a run dies before, all is on the server or in a checked file, and the next run goes on."""
+    """Whichever step a run dies before, all is on the server or in a file, and the next run goes on."""
     async with platform(nats_server, names) as talka:
         died: list[str] = []
         for number in count():
@@ -134,14 +139,14 @@ async def test_a_crash_at_any_step_loses_nothing(
 
 
 async def test_what_was_archived_comes_back(nats_server: NatsServer, names: Names, tmp_path: Path) -> None:
-    """An import brings an archived execution back into its namespace, where it is archived again some time."""
+    """An import brings an archived execution back into its namespace; it may be archived again."""
     async with platform(nats_server, names) as talka:
         ports = talka.node.ports
         execution_id = await talka.submit_workflow(waits("w", count=3))
         await talka.wait(execution_id)
         before = await talka.get_execution_status(execution_id)
         await archivist(talka, tmp_path).run(LATER_MS)
-        (file,) = tmp_path.iterdir()
+        (file,) = files(tmp_path)
         with Archive(file) as archive:
             await import_execution(archive, log=ports.log, blobs=ports.blobs, shards=ports.shards)
         after = await talka.get_execution_status(execution_id)
@@ -153,7 +158,7 @@ async def test_what_was_archived_comes_back(nats_server: NatsServer, names: Name
         outcome = await archivist(talka, tmp_path).run(LATER_MS)
         assert [each.execution_id for each in outcome.archived] == [execution_id]
         await check_archived(talka, execution_id, 3)
-        assert len([*tmp_path.iterdir()]) == 2
+        assert len(files(tmp_path)) == 2
 
 
 async def test_nothing_is_removed_for_a_file_that_is_another(
@@ -170,4 +175,4 @@ async def test_nothing_is_removed_for_a_file_that_is_another(
         assert execution_id in outcome.failed
         assert file.read_bytes() == b"somebody's"
         assert not (await talka.get_execution_status(execution_id)).archived
-        assert [*tmp_path.iterdir()] == [file]
+        assert files(tmp_path) == [file]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.readmodel import history
 
-from talka_core.behaviour import step
+from talka_core.behaviour import Send, step
 from talka_core.history import FOLDS, advance, apply, packed, unpacked
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.scheduler.archiving import ARCHIVED
@@ -86,20 +86,23 @@ def test_an_archived_execution_refuses_what_would_change_it(message: m.Scheduler
     state, _ = _ended(1, 3, 0)
     step(SCHEDULER, state, _request(state), NOW_MS)
     events, _ = step(SCHEDULER, state, message, NOW_MS)
-    assert [type(event) for event in events] == [RequestRefused]
-    assert events[0].code == ARCHIVED
-    assert "file:///archive/e" in events[0].message
+    (refused,) = events
+    assert isinstance(refused, RequestRefused)
+    assert refused.code == ARCHIVED
+    assert "file:///archive/e" in refused.message
     assert SCHEDULER.is_over(state)
 
 
 def test_an_archived_execution_is_never_started_again() -> None:
-    """The planner that hands it over once more is told that it is recorded; repeated requests are heard once."""
+    """The planner that hands it over once more is told that it is recorded; a request is heard once."""
     state, _ = _ended(1, 3, 0)
     asked = _request(state)
     step(SCHEDULER, state, asked, NOW_MS)
     events, effects = step(SCHEDULER, state, m.StartExecution("e"), NOW_MS)
     assert not events
-    assert [effect.message for _, effect in effects] == [m.ExecutionRecorded("e")]
+    assert [effect for _, effect in effects] == [
+        Send(Recipient.PLANNER, m.ExecutionRecorded("e"), notice=True)
+    ]
     assert step(SCHEDULER, state, asked, NOW_MS) == ([], [])
 
 
@@ -107,8 +110,10 @@ def test_only_what_the_archive_holds_wholly_may_go() -> None:
     """An execution that is not over, or that has changed since it was exported, is refused."""
     running = SCHEDULER.initial("e")
     (refused,), _ = step(SCHEDULER, running, _request(running), NOW_MS)
+    assert isinstance(refused, RequestRefused)
     assert refused.code == "not_over"
     state, _ = _ended(1, 3, 0)
     asked = m.ArchiveExecution("e", "r", state.version - 1, "file:///archive/e", "", "e")
     (refused,), _ = step(SCHEDULER, state, asked, NOW_MS)
+    assert isinstance(refused, RequestRefused)
     assert refused.code == "changed"

@@ -47,7 +47,7 @@ class Extent:
         self._before = before
 
     def takes(self, position: int, commit: Commit[Event]) -> bool:
-        """Tell whether the next commit may go too; after the first that may not, nothing is asked any more."""
+        """Tell whether the next commit may go too; nothing is asked after one that may not."""
         if commit.at >= self._before:
             return False
         for _version, _cause, event in commit.events():

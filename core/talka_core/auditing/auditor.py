@@ -56,7 +56,7 @@ class Auditor:
         self._begun: dict[LogName, int] = {}
 
     def begin(self, log: LogName, position: int, state: PoolRecord | RosterRecord) -> None:
-        """Let a log begin behind a position, with a state; what was before has been pruned, and is not checked."""
+        """Let a log begin with a state behind a position; what was before was pruned, and is not checked."""
         self._begun[log] = position
         match state:
             case PoolRecord():

@@ -1,4 +1,4 @@
-"""How an audit begins where the beginning of a pool's log was pruned: with all that its state says is live."""
+"""How an audit begins where a pool's log was pruned: with all that its state says is live."""
 
 from __future__ import annotations
 

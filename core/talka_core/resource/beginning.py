@@ -21,7 +21,7 @@ from talka_protocols.events import (
 
 
 def beginning(state: PoolRecord) -> Iterator[PoolEvent]:
-    """Yield how the pool is declared, its workers, what is reserved, what waits, and what they run, the oldest grant first."""
+    """Yield how it is declared, its workers, what is reserved, what waits, and what runs, oldest first."""
     yield PoolConfigured(
         state.shared, state.ceiling, state.agent_types, state.breakers, state.quotas, state.weights
     )

@@ -92,6 +92,14 @@ RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
 
+Request = (
+    pausing.Asked
+    | ReprioritizeExecution
+    | ProposeBaseline
+    | RollBackExecution
+    | RestartExecution
+    | ArchiveExecution
+)
 Arrival = (
     SignalExecution
     | AnswerApproval
@@ -147,6 +155,7 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             | ProposeBaseline()
             | RollBackExecution()
             | RestartExecution()
+            | ArchiveExecution()
         ):
             yield from _asked(state, message, now_ms)
         case (
@@ -167,8 +176,6 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             yield from _timer(state, message, now_ms)
         case ReportEnd():
             pass
-        case ArchiveExecution():
-            yield from archiving.requested(state, message)
         case Advance():
             yield from _advance(state, now_ms)
 
@@ -195,7 +202,7 @@ def _mend_gangs(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]
 
 def _asked(
     state: ExecutionRecord,
-    message: pausing.Asked | ReprioritizeExecution | ProposeBaseline | RollBackExecution | RestartExecution,
+    message: Request,
     now_ms: int,
 ) -> Iterator[ExecutionEvent]:
     match message:
@@ -205,6 +212,8 @@ def _asked(
             yield from reprioritizing.reprioritized(state, message, now_ms)
         case RollBackExecution() | RestartExecution():
             yield from rollback.requested(state, message, now_ms)
+        case ArchiveExecution():
+            yield from archiving.requested(state, message)
         case _:
             yield from pausing.asked(state, message, now_ms)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from os.path import getsize
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -38,7 +39,7 @@ from talka_services.runner.journal import archived_in
 from talka_services.runner.ports import Ports
 from talka_services.telemetry import get_logger
 
-RECORDED_S = 30.0
+RECORDED_S = 15.0
 """How long a scheduler is given to record that an execution is archived."""
 
 log = get_logger(__name__)
@@ -149,7 +150,7 @@ class Archivist:
             name = f"{root}.{versions[root]}.talka.sqlite"
             self._on_step("publish")
             sha256 = await self._publish(name, draft, family)
-            size = draft.stat().st_size
+            size = await asyncio.to_thread(getsize, draft)
         place = self._depot.url(name)
         for member in family.members:
             self._on_step("record")
@@ -160,7 +161,7 @@ class Archivist:
         return Archived(root, place, size, sum(versions.values()), family.members)
 
     async def _publish(self, name: str, draft: Path, family: Family) -> str:
-        """Publish the file and read it back; one that a run before left there is used if it holds the same."""
+        """Publish the file and read it back; one from a run before is used if it holds the same."""
         try:
             await self._depot.put(name, draft)
             sha256 = digest_of(draft)

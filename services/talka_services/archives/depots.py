@@ -6,8 +6,9 @@ import asyncio
 import os
 import shutil
 from hashlib import file_digest
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -99,16 +100,21 @@ def depot_of(place: str) -> Depot:
     """Return the depot that a directory's path or URL names, ``s3://bucket/prefix`` for example.
 
     Raises:
-        CallerError: nothing can be stored under such a URL.
+        CallerError: nothing can be stored under such a URL, or the library for it is not installed.
     """
     scheme, separator, _ = place.partition("://")
     if not separator:
         return Directory(Path(place))
     if scheme == "file":
         return Directory(Path(unquote(urlsplit(place).path)))
-    from talka_services.archives.objects import objects_at
-
-    return objects_at(place)
+    try:
+        objects: Any = import_module("talka_services.archives.objects")
+    except ImportError as error:
+        raise CallerError(
+            f"Archives at {place} need the library obstore.", hint="pip install 'talka[archive]'"
+        ) from error
+    depot: Depot = objects.Objects.at(place)
+    return depot
 
 
 def digest_of(file: Path) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import ObjectStore, from_url
 
 from talka_protocols.errors import CallerError
 from talka_services.archives.depots import DepotError, TakenError
 
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+CHECK_HINT = "Check the bucket, the credentials and the network."
 
 
 class Objects:
@@ -20,30 +21,38 @@ class Objects:
         self._store = store
         self._place = place.rstrip("/")
 
+    @classmethod
+    def at(cls, place: str) -> Objects:
+        """Return the depot at a URL; credentials come from the environment, as other tools take them.
+
+        Raises:
+            CallerError: nothing can be stored under such a URL.
+        """
+        try:
+            return cls(from_url(place), place)
+        except (BaseError, ValueError) as error:
+            raise CallerError(
+                f"Nothing can be archived at {place}: {_first_line(error)}",
+                hint="Name a directory, or a URL such as s3://bucket/prefix.",
+            ) from error
+
     def url(self, name: str) -> str:
         """Return the object's URL."""
         return f"{self._place}/{name}"
 
     async def put(self, name: str, file: Path) -> None:
-        """Publish a file; see ``Depot``. The store refuses it where one is."""
-        import obstore
-        from obstore.exceptions import AlreadyExistsError, BaseError
-
+        """Publish a file; see ``Depot``. The store itself refuses it where one is."""
         try:
             await obstore.put_async(self._store, name, file, mode="create", use_multipart=False)
         except AlreadyExistsError as error:
             raise TakenError(f"There is an object {self.url(name)} already.") from error
         except BaseError as error:
             raise DepotError(
-                f"{self.url(name)} cannot be written: {_first_line(error)}",
-                hint="Check the bucket, the credentials and the network.",
+                f"{self.url(name)} cannot be written: {_first_line(error)}", hint=CHECK_HINT
             ) from error
 
     async def get(self, name: str, into: Path) -> Path:
         """Return a copy of a file; see ``Depot``."""
-        import obstore
-        from obstore.exceptions import BaseError
-
         copy = into / name
         try:
             answer = await obstore.get_async(self._store, name)
@@ -52,32 +61,9 @@ class Objects:
                     file.write(chunk)
         except (BaseError, FileNotFoundError) as error:
             raise DepotError(
-                f"{self.url(name)} cannot be read: {_first_line(error)}",
-                hint="Check the bucket, the credentials and the network.",
+                f"{self.url(name)} cannot be read: {_first_line(error)}", hint=CHECK_HINT
             ) from error
         return copy
-
-
-def objects_at(place: str, options: Mapping[str, Any] | None = None) -> Objects:
-    """Return the depot at a URL; credentials come from the environment, as the cloud's own tools take them.
-
-    Raises:
-        CallerError: the library is not installed, or knows no such URL.
-    """
-    try:
-        from obstore.exceptions import BaseError
-        from obstore.store import from_url
-    except ImportError as error:
-        raise CallerError(
-            f"Archives at {place} need the library obstore.", hint="pip install 'talka[archive]'"
-        ) from error
-    try:
-        return Objects(from_url(place, **(options or {})), place)
-    except (BaseError, ValueError) as error:
-        raise CallerError(
-            f"Nothing can be archived at {place}: {_first_line(error)}",
-            hint="Name a directory, or a URL such as s3://bucket/prefix.",
-        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from talka_services.runner.journal import archived_in
 
 
 async def place_of(log: Log, name: LogName) -> ExecutionArchived | None:
-    """Return where an execution lies, if its log says that it is archived and nothing that follows is its own."""
+    """Return where an execution lies, if its log says so and nothing has come back since."""
     for commit in reversed(await log.read(name)):
         if (found := archived_in(commit)) is not None:
             return found

@@ -11,6 +11,7 @@ import typer
 
 from talka_protocols.messages import Recipient
 from talka_services.cli.alerts import AlertLimits, Webhook
+from talka_services.cli.archiving import ArchiveTo, Retain, archiver, retaining, retention_of
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.followers import SendTraces, with_followers
@@ -46,6 +47,7 @@ from talka_services.cli.stopping import first_of, until_told
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
+    from talka_services.archives import Retention
     from talka_services.client import LocalOptions
     from talka_services.gateway import GatewayOptions
     from talka_services.service import Node
@@ -109,6 +111,7 @@ def register(app: typer.Typer) -> None:
     command(services, "worker")(worker)
     command(services, "gateway")(gateway)
     command(services, "projector")(projector)
+    command(services, "archiver")(archiver)
     app.add_typer(services, name="service")
 
 
@@ -139,6 +142,8 @@ def up(
     webhook: Webhook = None,
     alert: AlertLimits = None,
     otlp: SendTraces = None,
+    retain: Retain = None,
+    archive_to: ArchiveTo = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -174,10 +179,13 @@ def up(
         parse_quotas(quota or ()),
         parse_weights(weight or ()),
     )
-    run_loop(_up(target, local_options(target, flags), None if no_http else asked))
+    retention = retention_of(retain, archive_to)
+    run_loop(_up(target, local_options(target, flags), None if no_http else asked, retention))
 
 
-async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None) -> None:
+async def _up(
+    target: Target, options: LocalOptions, http: GatewayOptions | None, retention: Retention | None
+) -> None:
     from talka_services.cli.logs import configure_logs
     from talka_services.cli.presence import Presence, present
     from talka_services.cli.scaling import scaled, staffed
@@ -202,6 +210,7 @@ async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None
                 local(staffed(options)) as orchestrator,
                 maybe_serving(orchestrator, http) as address,
                 scaled(target, options, server.url, orchestrator),
+                retaining(orchestrator.node, retention),
             ):
                 await _admitted(orchestrator.node, stopped)
                 served = f", HTTP at {address}" if address else ""

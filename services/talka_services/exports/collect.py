@@ -19,7 +19,6 @@ from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName, shard_of
 from talka_protocols.workflow import ClaimCheck
 from talka_services.client.histories import Histories
-from talka_services.runner.bases import base_name
 from talka_services.exports.archive import (
     Manifest,
     commit_event,
@@ -28,6 +27,7 @@ from talka_services.exports.archive import (
     snapshot_event,
     write_archive,
 )
+from talka_services.runner.bases import base_name
 
 
 async def export_execution(

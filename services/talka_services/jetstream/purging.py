@@ -1,4 +1,4 @@
-"""Removes the beginning of a log, and logs and snapshots that nobody needs any more; doing it again is harmless."""
+"""Removes beginnings of logs, and whole logs and snapshots; doing it again is harmless."""
 
 from __future__ import annotations
 

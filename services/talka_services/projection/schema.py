@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 from talka_core.readmodel import TABLES, Row
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever tables or what is said in them change; a model of another schema is made anew."""
 
 _TYPES = {str: "TEXT", int: "BIGINT", float: "DOUBLE PRECISION"}
