@@ -2,7 +2,9 @@
 
 A value is stored before it is named, so only old ones are looked at, and
 `JetStreamBlobs.put` renews an old value that it finds. A value is named when
-its digest stands anywhere in a commit, a snapshot or a waiting message.
+its digest stands anywhere in a commit, a snapshot or a waiting message, or in
+the value that says what a fork takes over: the execution that it was forked
+from may be archived before the fork has begun.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ObjectNotFoundError
 from nats.js.object_store import ObjectStore
 
 from talka_protocols.errors import ServerUnavailableError
@@ -24,6 +26,7 @@ RENEWED = timedelta(hours=12)
 """The age from which a value that is put again is written again; well below ``KEPT``."""
 
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
+_ORIGIN = b'"origin":'
 _NAMING = ("log", "snapshot", "inbox", "request", "dead")
 
 
@@ -47,7 +50,7 @@ async def collect(connection: Connection, kept: timedelta = KEPT) -> list[str]:
     try:
         found = await store.list(ignore_deletes=True)
         old = {info.name for info in found if info.name and age_of(info.mtime) > kept}
-        unnamed = sorted(old - await _named(connection)) if old else []
+        unnamed = sorted(old - await _named(connection, store)) if old else []
         for name in unnamed:
             await store.delete(name)
     except NotFoundError:
@@ -60,9 +63,10 @@ async def collect(connection: Connection, kept: timedelta = KEPT) -> list[str]:
     return unnamed
 
 
-async def _named(connection: Connection) -> set[str]:
-    """Return every digest that any stored message names."""
+async def _named(connection: Connection, store: ObjectStore) -> set[str]:
+    """Return every digest that any stored message names, and that a fork's stored origin does."""
     named: set[str] = set()
+    origins: set[str] = set()
     for what in _NAMING:
         stream, subject = connection.names.stream(what), f"{connection.names.root}.{what}.>"
         last = await last_message(connection, stream, subject)
@@ -74,10 +78,19 @@ async def _named(connection: Connection) -> set[str]:
                 arrived = await feed.next()
                 for _, message in arrived:
                     headers = " ".join((message.headers or {}).values()).encode()
-                    for text in (message.data, headers):
-                        named.update(digest.decode() for digest in _DIGEST.findall(text))
+                    found = {digest.decode() for digest in _DIGEST.findall(message.data + headers)}
+                    named |= found
+                    if _ORIGIN in message.data:
+                        origins |= found
                 if not arrived and feed.pending == 0:
                     break
         finally:
             await feed.close()
+    for name in sorted(origins):
+        try:
+            value = (await store.get(name)).data or b""
+        except ObjectNotFoundError:
+            # Not every digest that stands beside an origin is that of a stored value.
+            continue
+        named |= {digest.decode() for digest in _DIGEST.findall(value)}
     return named
