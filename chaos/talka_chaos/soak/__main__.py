@@ -92,7 +92,8 @@ async def _under_load(
         for task in (killing, watching):
             task.cancel()
         await asyncio.wait((killing, watching))
-    await cluster.start(*(name for name, program in cluster.programs.items() if not program.is_running))
+    if killed := [name for name, program in cluster.programs.items() if not program.is_running]:
+        await cluster.start(*killed)
     unsettled = await _settled(orchestrator, load.submitted)
     ports = orchestrator.node.ports
     found = await audit(ports.log, snapshots=ports.snapshots)
