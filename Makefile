@@ -27,8 +27,12 @@ check: .venv/dev
 	.venv/bin/pyright
 	.venv/bin/lint-imports
 
+# The simulation, then real processes under load with kills: an hour, or MINUTES.
+MINUTES ?= 60
+
 chaos: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 500 --every-kind --jobs $$(nproc)
+	.venv/bin/python -m talka_chaos.soak --minutes $(MINUTES) --load 0.7
 
 # Hours on a small machine: more of what `make chaos` does. It says now and then how far it is, and names failing seeds.
 nightly: .venv/dev

@@ -10,6 +10,7 @@ from random import Random
 from msgspec import Struct
 
 from talka_chaos import rewinding
+from talka_chaos.archiving import archiving_findings
 from talka_chaos.baselines import proposals, submission_of
 from talka_chaos.booked import drawn_requests, with_bookings
 from talka_chaos.branches import with_control_flow
@@ -198,8 +199,9 @@ class Simulation:
                 await asyncio.wait(tasks)
         if not complaint:
             self.world.book.finish()
-        found = ([complaint] if complaint else []) + list(findings(self.world))
         world = self.world
+        found = ([complaint] if complaint else []) + list(findings(world))
+        found += archiving_findings(world.book.of_kind(EXECUTION), world.now_ms(), kinds := set[str]())
         total = sum(len(workflow.tasks) for workflow in self.workflows)
         return Report(
             self.seed,
@@ -211,7 +213,7 @@ class Simulation:
             dict(world.injected),
             world.book.auditor.summary.events,
             world.book.auditor.summary.allocations,
-            world.book.kinds(),
+            world.book.kinds() | kinds,
         )
 
     async def _rest(self) -> str:

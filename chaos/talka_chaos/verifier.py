@@ -79,7 +79,7 @@ class Verifier:
             self.checked += 1
             verdict = await verify_execution(records, execution_id)
             found += [f"{namespace}, execution {execution_id}: {sentence}" for sentence in verdict.violations]
-        audited = await audit(ports.log)
+        audited = await audit(ports.log, snapshots=ports.snapshots)
         found += [f"{namespace}, {each.where}: {each.kind}: {each.message}" for each in audited.violations]
         return found
 

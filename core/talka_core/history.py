@@ -14,7 +14,7 @@ from talka_core.behaviour import Behaviour
 from talka_core.planner import PLANNER, PlanRecord
 from talka_core.resource import RESOURCE, PoolRecord
 from talka_core.roster import RosterRecord, evolve_roster
-from talka_core.scheduler import SCHEDULER, ExecutionRecord, restore
+from talka_core.scheduler import SCHEDULER, ExecutionRecord, begin_anew, begins_anew, restore
 from talka_core.scheduler.index import WorkflowIndex
 from talka_core.starter import STARTER, ScheduleRecord
 from talka_core.trigger import TRIGGER_BEHAVIOUR, TriggerRecord
@@ -29,13 +29,19 @@ Status = TypeVar("Status", bound=StrEnum)
 
 @dataclass(frozen=True)
 class Fold:
-    """How the logs of one kind become a state, and how that state becomes a snapshot and back."""
+    """How the logs of one kind become a state, and how that state becomes a snapshot and back.
+
+    ``begins_anew`` tells of an event that it can be folded without those before it, into a state
+    that ``begin_anew`` has emptied.
+    """
 
     state_type: type[Any]
     initial: Callable[[str], Any]
     evolve: Callable[[Any, Any, int], None]
     pack: Callable[[Any], Any] = lambda state: state
     restore: Callable[[Any], None] = lambda _state: None
+    begins_anew: Callable[[Any, int, Any], bool] = lambda _state, _version, _event: False
+    begin_anew: Callable[[Any, int], None] = lambda _state, _before: None
 
 
 def _of(behaviour: Behaviour[Any, Any, Any], state_type: type[Any]) -> Fold:
@@ -48,7 +54,15 @@ def _pack_execution(state: ExecutionRecord) -> ExecutionRecord:
 
 
 FOLDS: dict[str, Fold] = {
-    EXECUTION: Fold(ExecutionRecord, SCHEDULER.initial, SCHEDULER.evolve, _pack_execution, restore),
+    EXECUTION: Fold(
+        ExecutionRecord,
+        SCHEDULER.initial,
+        SCHEDULER.evolve,
+        _pack_execution,
+        restore,
+        begins_anew,
+        begin_anew,
+    ),
     PLAN: _of(PLANNER, PlanRecord),
     POOL: _of(RESOURCE, PoolRecord),
     SCHEDULE: _of(STARTER, ScheduleRecord),
@@ -77,6 +91,8 @@ def advance(fold: Fold, state: Any, version: int, event: Event, at: int) -> None
     Raises:
         BrokenHistoryError: it is not the next one, or cannot be folded.
     """
+    if fold.begins_anew(state, version, event):
+        fold.begin_anew(state, version - 1)
     if version != state.version + 1:
         raise BrokenHistoryError(
             f"Event {version} follows event {state.version}: commits are missing or repeated."

@@ -21,7 +21,8 @@ from talka_protocols.workflow import ResourceInventory, SharedResource, WorkerRe
 
 def status_of(state: ExecutionRecord) -> ExecutionStatus:
     """Return where the execution stands."""
-    counts: dict[TaskStatus, int] = {}
+    archived = state.archived
+    counts: dict[TaskStatus, int] = dict(archived.counts) if archived is not None else {}
     for record in state.tasks.values():
         counts[record.status] = counts.get(record.status, 0) + 1
     paused = (
@@ -39,7 +40,7 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
         state.name,
         state.status or ExecutionState.ACCEPTED,
         state.version,
-        len(state.tasks),
+        sum(counts.values()),
         counts,
         _those(state, TaskStatus.RUNNING),
         _seconds(state.started_at),
@@ -50,6 +51,7 @@ def status_of(state: ExecutionRecord) -> ExecutionStatus:
         tuple(paused),
         tuple(parked),
         _alerts(state),
+        archived.place if archived is not None else "",
     )
 
 

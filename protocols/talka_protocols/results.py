@@ -69,7 +69,7 @@ class ExecutionStatus(Struct, frozen=True):
     """Where an execution stands at event ``version``; ``parent`` is the task whose sub-workflow it is.
 
     ``paused`` are the tasks that are, each by itself; ``parked`` are those that
-    somebody must decide about.
+    somebody must decide about. ``archived`` is the URL of the file in which it lies, if that is so.
     """
 
     execution_id: str
@@ -87,6 +87,7 @@ class ExecutionStatus(Struct, frozen=True):
     paused: tuple[str, ...] = ()
     parked: tuple[str, ...] = ()
     alerts: tuple[str, ...] = ()
+    archived: str = ""
 
     @property
     def is_final(self) -> bool:

@@ -15,6 +15,7 @@ from talka_services.cli.main import app
 
 ELSEWHERE = {
     "test_alerts": ("alerts ack", "alerts list"),
+    "test_archiving": ("archive", "service archiver"),
     "test_audit": ("audit",),
     "test_commands": ("cancel", "pools", "restart"),
     "test_forecast_commands": ("eta",),

@@ -43,6 +43,18 @@ async def test_only_what_nothing_names_is_collected(connection: Connection) -> N
         await blobs.get(orphan)
 
 
+async def test_what_a_fork_takes_over_stays(connection: Connection) -> None:
+    """What a fork that has not begun takes over stays, although only a value names it."""
+    blobs = JetStreamBlobs(connection)
+    result = await blobs.put(b"result of what was forked")
+    origin = await blobs.put(f'[{{"task_id":"a","claim":"{result.sha256}"}}]'.encode())
+    request = connection.names.requests("planner", "0")
+    body = f'{{"origin":{{"execution_id":"gone","claim":"{origin.sha256}"}}}}'.encode()
+    await JetStreamPost(connection).send([(request, body)])
+    assert await collect(connection, AT_ONCE) == []
+    assert await blobs.get(result) == b"result of what was forked"
+
+
 async def test_nothing_stored_is_nothing_to_collect(connection: Connection) -> None:
     """A namespace that has never stored a value is left alone."""
     assert await collect(connection, AT_ONCE) == []

@@ -21,10 +21,11 @@ from tests.readmodel import Stream, history, notifications, projector, rows
 
 from talka_core.readmodel import Changes
 from talka_core.scheduler import ExecutionRecord
+from talka_core.scheduler.archiving import summary
 from talka_core.status import status_of
 from talka_protocols import events as e
-from talka_protocols.commit import decode_commit
-from talka_protocols.messages import Recipient
+from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
+from talka_protocols.messages import ArchiveExecution, Recipient
 from talka_protocols.ports import StoredCommit
 from talka_services.projection import Standing
 from talka_services.projection.views import SQLiteView
@@ -129,6 +130,42 @@ def _compare_attempts(view: SQLiteView, events: list[Any]) -> None:
     told = Counter(type(event).__name__ for event in events)
     assert outcomes["retried"] == told["TaskRetrying"]
     assert outcomes["lost"] == told["TaskAttemptLost"]
+
+
+@settings(deadline=None, max_examples=15, derandomize=True)
+@given(seeds.map(lambda number: 3 * number + 1), st.integers(1, 12), st.integers(0, 80), st.integers(1, 9))
+def test_a_model_made_anew_knows_of_the_archived_what_the_old_one_does(
+    seed: int, size: int, disturbances: int, page: int
+) -> None:
+    """What archiving leaves in the log gives the same rows as all that was there, but for positions."""
+    model = history(seed, size, disturbances)
+    state: ExecutionRecord = model.players[Recipient.SCHEDULER, "e"].state
+    whole = notifications(model, seed)
+    name = next(commit.log for commit in whole if commit.log.kind == "execution")
+    asked = ArchiveExecution("e", "r", state.version, "file:///e", "", "e")
+    body = encode_commit(Commit(state.version + 1, 2**40, 1, (Decision("", (summary(state, asked),)),)))
+    pool = [commit for commit in whole if commit.log.kind == "pool"]
+    left = pool[len(pool) // 2 :]
+    with TemporaryDirectory() as directory:
+        kept, anew = opened(Path(directory, "a")), opened(Path(directory, "b"))
+        for view, commits in ((kept, whole), (anew, left)):
+            stream = [*commits, StoredCommit(name, 0, body, "")]
+            numbered = [StoredCommit(c.log, at, c.body, "") for at, c in enumerate(stream, 1)]
+            asyncio.run(projector(view, Stream(numbered, page)).catch_up())
+        for table in ("tasks", "attempts", "allocations"):
+            assert not anew.select(f"SELECT * FROM {{p}}{table} WHERE execution_id = 'e'")
+        columns = "SELECT status, total, done, archived, document FROM {p}executions WHERE execution_id = 'e'"
+        assert kept.select(columns) == anew.select(columns)
+        assert kept.select(columns)[0][:4] == (
+            status_of(state).status,
+            len(state.tasks),
+            status_of(state).done,
+            "file:///e",
+        )
+        for table in ("tasks", "attempts", "allocations"):
+            assert not kept.select(f"SELECT * FROM {{p}}{table} WHERE execution_id = 'e'")
+        kept.close()
+        anew.close()
 
 
 def test_two_projectors_of_one_model_do_the_work_once(tmp_path: Path) -> None:

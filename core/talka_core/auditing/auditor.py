@@ -8,11 +8,14 @@ from typing import Any
 from msgspec import Struct
 
 from talka_core.auditing import executions, pools
+from talka_core.auditing.beginning import begin_pool
 from talka_core.auditing.book import Book, Execution, Pool
 from talka_core.auditing.patience import expire, overdue, remaining, tick
 from talka_core.auditing.violations import Finding, Kind, Violation, Where, violation
+from talka_core.resource import PoolRecord
+from talka_core.roster import RosterRecord
 from talka_protocols.commit import Commit
-from talka_protocols.events import Event, LogsClosed, LogsOpened
+from talka_protocols.events import Event, ExecutionArchived, LogsClosed, LogsOpened
 from talka_protocols.subjects import EXECUTION, POOL, SHARD, LogName
 
 AUDITED = (EXECUTION, POOL, SHARD)
@@ -50,10 +53,21 @@ class Auditor:
 
     def __init__(self, only: str = "") -> None:
         self._book = Book(only=only)
+        self._begun: dict[LogName, int] = {}
+
+    def begin(self, log: LogName, position: int, state: PoolRecord | RosterRecord) -> None:
+        """Let a log begin with a state behind a position; what was before was pruned, and is not checked."""
+        self._begun[log] = position
+        match state:
+            case PoolRecord():
+                begin_pool(self._book, state)
+            case RosterRecord():
+                if log.key.startswith(SCHEDULERS):
+                    self._book.opened.update(state.live)
 
     def take(self, log: LogName, position: int, commit: Commit[Event]) -> list[Violation]:
         """Take the next commit of the stream, and return what is wrong with it and its events."""
-        if log.kind not in AUDITED:
+        if log.kind not in AUDITED or position <= self._begun.get(log, 0):
             return []
         book = self._book
         book.counts["commits"] += 1
@@ -112,6 +126,9 @@ class Auditor:
     def _of_execution(self, log: LogName, event: Any, where: Where) -> Iterator[Finding]:
         book = self._book
         execution = book.executions.get(log.key)
+        if isinstance(event, ExecutionArchived):
+            # What is brought back from an archive later holds nothing of a pool here.
+            book.opened.discard(log.key)
         if execution is None:
             if where.version != 1 and not executions.may_begin(event):
                 return

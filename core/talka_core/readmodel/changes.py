@@ -21,6 +21,7 @@ class Changes:
     """Rows to be written and keys to be removed, by table; and what is to be looked at when all are folded.
 
     ``forgotten`` are executions of which nothing but their own row stays.
+    ``archived`` are those of them whose allocations are forgotten as well.
     ``executions`` are those whose own row changes, with the place of their
     newest commit. ``tasks`` are those of their tasks that do, None for all.
     """
@@ -29,6 +30,7 @@ class Changes:
         self.executions: dict[str, int] = {}
         self.tasks: dict[str, dict[str, None] | None] = {}
         self.forgotten: dict[str, None] = {}
+        self.archived: dict[str, None] = {}
         self._rows: dict[str, dict[Key, Row]] = {name: {} for name in TABLES}
         self._removed: dict[str, dict[Key, None]] = {name: {} for name in TABLES}
 
@@ -58,6 +60,15 @@ class Changes:
             for noted in (self._rows[table], self._removed[table]):
                 for key in [key for key in noted if key[0] == execution_id]:
                     del noted[key]
+
+    def archive(self, execution_id: str, position: int) -> None:
+        """Keep nothing of an execution but its own row, which changes: what is archived is in its file."""
+        self.forget(execution_id)
+        self.executions[execution_id] = position
+        self.archived[execution_id] = None
+        rows = self._rows["allocations"]
+        for key in [key for key in rows if str(key[1]).startswith(f"{execution_id}/")]:
+            del rows[key]
 
     def touch(self, execution_id: str, tasks: Iterable[str] | None) -> None:
         """Have tasks of an execution looked at again when the commits are over, None for all of them."""

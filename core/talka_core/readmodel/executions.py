@@ -68,6 +68,8 @@ def fold_execution(
     for version, _cause, event in commit.events():
         task = state.tasks.get(getattr(event, "task_id", ""))
         is_open = task is not None and task.status in _OPEN
+        if isinstance(event, e.ExecutionArchived):
+            changes.archive(execution_id, position)
         advance(fold, state, version, event, commit.at)
         if isinstance(event, _WIDE):
             changes.touch(execution_id, None)
@@ -122,6 +124,7 @@ def _execution_row(state: ExecutionRecord, position: int) -> ExecutionRow:
         state.version,
         position,
         msgspec.json.encode(status).decode(),
+        status.archived,
     )
 
 

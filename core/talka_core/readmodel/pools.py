@@ -34,11 +34,18 @@ def _allocation(pool: str, event: PoolEvent, at: int) -> AllocationRow | None:
             changed = _row(pool, event.allocation_id, None, event.holder, None, None)
             return msgspec.structs.replace(changed, fence=event.fence)
         case e.AllocationRevoked():
-            return AllocationRow(pool, event.allocation_id, "revoked")
+            return AllocationRow(pool, event.allocation_id, "revoked", _execution_of(event.allocation_id))
         case e.AllocationFreed():
-            return AllocationRow(pool, event.allocation_id, "freed", freed_at=at)
+            execution_id = _execution_of(event.allocation_id)
+            return AllocationRow(pool, event.allocation_id, "freed", execution_id, freed_at=at)
         case _:
             return None
+
+
+def _execution_of(allocation_id: str) -> str | None:
+    """Return the execution that an allocation was made for: where a log was pruned its grant is not known."""
+    execution_id, slash, _ = allocation_id.partition("/")
+    return execution_id if slash else None
 
 
 def _row(

@@ -13,6 +13,8 @@ from msgspec import Struct
 class ExecutionRow(Struct, frozen=True, gc=False):
     """One execution; ``position`` is the place of its newest commit, ``document`` its status as JSON.
 
+    ``archived`` is the URL of the file in which it lies, if that is so: then it has no rows elsewhere.
+
     One whose log cannot be folded is ``broken``, and nothing else is known of it.
     """
 
@@ -31,6 +33,7 @@ class ExecutionRow(Struct, frozen=True, gc=False):
     version: int
     position: int
     document: str
+    archived: str = ""
 
 
 class TaskRow(Struct, frozen=True, gc=False):

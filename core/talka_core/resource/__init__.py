@@ -1,6 +1,7 @@
 """The resource actor: inventory, reservations, allocations with fences, and the queue that waits."""
 
 from talka_core.behaviour import Behaviour
+from talka_core.resource.beginning import beginning
 from talka_core.resource.decide import decide, decide_batch
 from talka_core.resource.effects import answer, is_over, react, resume
 from talka_core.resource.evolve import evolve
@@ -21,4 +22,4 @@ RESOURCE: Behaviour[PoolRecord, ResourceMessage, PoolEvent] = Behaviour(
     decide_batch=decide_batch,
 )
 
-__all__ = ["RESOURCE", "PoolRecord"]
+__all__ = ["RESOURCE", "PoolRecord", "beginning"]

@@ -1,8 +1,9 @@
 """The scheduler: which task is ready, in which order, what is late, retried, skipped or cancelled."""
 
 from talka_core.behaviour import Behaviour
+from talka_core.scheduler.archiving import begin_anew, begins_anew, is_over
 from talka_core.scheduler.decide import decide
-from talka_core.scheduler.effects import answer, is_over, resume
+from talka_core.scheduler.effects import answer, resume
 from talka_core.scheduler.evolve import evolve, restore
 from talka_core.scheduler.reactions import react
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord, initial
@@ -21,4 +22,4 @@ SCHEDULER: Behaviour[ExecutionRecord, SchedulerMessage, ExecutionEvent] = Behavi
     is_over=is_over,
 )
 
-__all__ = ["SCHEDULER", "ExecutionRecord", "TaskRecord", "restore"]
+__all__ = ["SCHEDULER", "ExecutionRecord", "TaskRecord", "begin_anew", "begins_anew", "restore"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from talka_core.scheduler import (
+    archiving,
     arrivals,
     attempts,
     cancelling,
@@ -50,6 +51,7 @@ from talka_protocols.messages import (
     Advance,
     AnswerApproval,
     AnswerExtension,
+    ArchiveExecution,
     AttemptFinished,
     AttemptStarted,
     CancelExecution,
@@ -90,6 +92,14 @@ RETRY = "retry"
 WAIT = "wait"
 """Kinds of timers of a task's attempt, named ``kind/task/attempt``."""
 
+Request = (
+    pausing.Asked
+    | ReprioritizeExecution
+    | ProposeBaseline
+    | RollBackExecution
+    | RestartExecution
+    | ArchiveExecution
+)
 Arrival = (
     SignalExecution
     | AnswerApproval
@@ -103,6 +113,9 @@ Arrival = (
 
 def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
     """Yield what the message makes happen; see ``behaviour.step``."""
+    if state.archived is not None:
+        yield from archiving.refused(state, message)
+        return
     yield from _follow(state, message, now_ms)
     if state.index.gangs:
         yield from _mend_gangs(state, now_ms)
@@ -142,6 +155,7 @@ def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> I
             | ProposeBaseline()
             | RollBackExecution()
             | RestartExecution()
+            | ArchiveExecution()
         ):
             yield from _asked(state, message, now_ms)
         case (
@@ -188,7 +202,7 @@ def _mend_gangs(state: ExecutionRecord, now_ms: int) -> Iterator[ExecutionEvent]
 
 def _asked(
     state: ExecutionRecord,
-    message: pausing.Asked | ReprioritizeExecution | ProposeBaseline | RollBackExecution | RestartExecution,
+    message: Request,
     now_ms: int,
 ) -> Iterator[ExecutionEvent]:
     match message:
@@ -198,6 +212,8 @@ def _asked(
             yield from reprioritizing.reprioritized(state, message, now_ms)
         case RollBackExecution() | RestartExecution():
             yield from rollback.requested(state, message, now_ms)
+        case ArchiveExecution():
+            yield from archiving.requested(state, message)
         case _:
             yield from pausing.asked(state, message, now_ms)
 

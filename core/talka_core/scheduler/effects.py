@@ -12,7 +12,7 @@ from talka_core.scheduler.waiting import UNDOING, WORKFLOW
 from talka_protocols import messages as m
 from talka_protocols.events import Holder, Parent
 from talka_protocols.messages import Recipient
-from talka_protocols.states import FINAL_EXECUTION_STATES, TaskStatus
+from talka_protocols.states import TaskStatus
 
 
 def resume(state: ExecutionRecord) -> Iterator[Effect]:
@@ -96,12 +96,6 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield from letters.ended(state, message.schedule)
         case _:
             pass
-
-
-def is_over(state: ExecutionRecord) -> bool:
-    """Tell whether the execution has ended and whoever needs to know that has recorded it."""
-    is_ended = state.status in FINAL_EXECUTION_STATES and not children.owes_report(state)
-    return is_ended and not state.returning and not state.handing
 
 
 def _is_held(state: ExecutionRecord, allocation: str) -> bool:

@@ -17,6 +17,7 @@ from talka_protocols.baseline import Baseline
 from talka_protocols.events import (
     DeadlineThreatened,
     DependencyViolationDetected,
+    ExecutionArchived,
     Holder,
     Origin,
     Parent,
@@ -264,6 +265,7 @@ class ExecutionRecord(Struct):
     ``strategy`` and ``priority`` are what somebody chose since, in place of the definition's.
     ``origin`` is what it was forked from, and ``adopting`` what it has still to take over,
     after the additions to the graph that are ``growing``.
+    ``archived`` says where it lies, if nothing else of it is here any more.
     ``is_off_baseline`` says that something went otherwise than the baseline schedule knows,
     ``is_replanned`` that another schedule was adopted under way; ``plan_version`` counts both.
     """
@@ -325,6 +327,7 @@ class ExecutionRecord(Struct):
     strategy: str = ""
     priority: int | None = None
     threatened: DeadlineThreatened | None = None
+    archived: ExecutionArchived | None = None
 
     @property
     def is_reordered(self) -> bool:
@@ -354,6 +357,8 @@ class ExecutionRecord(Struct):
     @property
     def pool(self) -> str:
         """Return the pool that the execution runs on."""
+        if self.archived is not None:
+            return self.archived.pool
         return self.workflow.config.pool if self.workflow else "default"
 
 

@@ -18,6 +18,7 @@ from talka_protocols.events.alert import (
     WebhookDelivered,
     WebhookFailed,
 )
+from talka_protocols.events.archive import ExecutionArchived
 from talka_protocols.events.artifacts import (
     ArtifactRead,
     ArtifactsWritten,
@@ -226,6 +227,7 @@ __all__ = [
     "DependencyViolationDetected",
     "Event",
     "ExecutionAccepted",
+    "ExecutionArchived",
     "ExecutionCancelRequested",
     "ExecutionCancelled",
     "ExecutionEvent",

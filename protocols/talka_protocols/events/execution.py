@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from talka_protocols.baseline import Baseline
 from talka_protocols.events.adoption import Origin, TaskAdopted
+from talka_protocols.events.archive import ExecutionArchived
 from talka_protocols.events.artifacts import ArtifactRead, ArtifactsWritten, DependencyViolationDetected
 from talka_protocols.events.control import ControlEvent
 from talka_protocols.events.fact import Fact, Parent, TaskFailure
@@ -371,4 +372,5 @@ ExecutionEvent = (
     | ExecutionRestarted
     | TaskAdopted
     | TaskUsageMeasured
+    | ExecutionArchived
 )

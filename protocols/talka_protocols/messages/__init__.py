@@ -7,6 +7,7 @@ settled, so every receiver ignores repeats by the message's own content.
 
 from __future__ import annotations
 
+from talka_protocols.messages.archive import ArchiveExecution
 from talka_protocols.messages.client import (
     AllocationAnswered,
     ClientMessage,
@@ -138,6 +139,7 @@ __all__ = [
     "AllocationAnswered",
     "AnswerApproval",
     "AnswerExtension",
+    "ArchiveExecution",
     "AttemptBegan",
     "AttemptEnded",
     "AttemptFinished",

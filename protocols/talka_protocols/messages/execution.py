@@ -9,6 +9,7 @@ from msgspec import Raw
 from talka_protocols.baseline import Baseline
 from talka_protocols.enums import quick
 from talka_protocols.events import Origin, Parent, Progress, Saved, TaskFailure, Usage
+from talka_protocols.messages.archive import ArchiveExecution
 from talka_protocols.messages.growth import AnswerExtension, ExtendPlan, Refusal
 from talka_protocols.messages.kinds import Advance, TimerFired, ToExecution
 from talka_protocols.messages.proposal import ProposeBaseline
@@ -386,6 +387,7 @@ SchedulerMessage = (
     | RollBackChild
     | ChildRolledBack
     | ReportEnd
+    | ArchiveExecution
     | RevokeAllocation
     | AnswerExtension
     | WithdrawPermit

@@ -150,7 +150,7 @@ async def _audit_live(
             if is_old:
                 model.view.standing(await model.source.identity())
                 noted = await asyncio.to_thread(anchors, model.view)
-        found = await audited(log, since_ms=since_ms, on_read=on_read)
+        found = await audited(log, snapshots=node.ports.snapshots, since_ms=since_ms, on_read=on_read)
         if place is None:
             return found
         assert isinstance(log, SealedLog), "a node's log is one with keys"

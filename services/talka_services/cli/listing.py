@@ -28,6 +28,9 @@ StatusFilter = Annotated[str | None, typer.Option("--status", help="Only executi
 Name = Annotated[
     str, typer.Option("--name", metavar="TEXT", help="Only those with this in the workflow's name or the id.")
 ]
+OnlyArchived = Annotated[
+    bool, typer.Option("--archived", help="Only those that are archived, and where each lies.")
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="The most executions to show.")]
 
 
@@ -38,6 +41,7 @@ class Wanted(Struct, frozen=True):
     name: str
     since: int
     limit: int
+    is_archived: bool
 
 
 class Found(Struct, frozen=True):
@@ -59,6 +63,7 @@ def list_executions(
     name: Name = "",
     since: Since = None,
     limit: Limit = 50,
+    archived: OnlyArchived = False,
     database: Database = None,
 ) -> None:
     """List executions, newest first.
@@ -73,33 +78,34 @@ def list_executions(
             f"There is no state {status!r}.",
             hint=f"States: {', '.join(state.value for state in ExecutionState)}.",
         )
-    wanted = Wanted(status or "", name, since_ms(since, round(time.time() * 1000)), limit)
+    wanted = Wanted(status or "", name, since_ms(since, round(time.time() * 1000)), limit, archived)
     place = place_of(target, database) if database or not target.server else ""
     is_asked = bool(database) or (bool(place) and is_there(place))
     found = run_loop(_modelled(target, place, wanted) if is_asked else _folded(target, wanted))
     if target.is_json:
         print_json({"executions": [status_document(item) for item in found.statuses]})
     else:
-        _print(found.statuses)
+        _print(found.statuses, is_archived=archived)
     for execution_id, reason in found.broken:
         console(is_error=True).print(f"{plain(execution_id)} is broken: {plain(reason)}")
     if found.lag is not None:
         tell_lag(found.lag)
 
 
-def _print(statuses: Sequence[ExecutionStatus]) -> None:
+def _print(statuses: Sequence[ExecutionStatus], *, is_archived: bool) -> None:
     rows = (
         (
             plain(item.execution_id),
             plain(item.name if item.parent is None else f"{item.name} (part of {item.parent.execution_id})"),
-            coloured(item.status.value),
+            coloured(item.status.value) + (", archived" if item.archived else ""),
             f"{item.done}/{item.total}",
             local_time(item.started_at),
-            elapsed(item),
+            plain(item.archived) if is_archived else elapsed(item),
         )
         for item in statuses
     )
-    print_table(("execution", "name", "status", "tasks", "started", "took"), rows, right=("tasks", "took"))
+    last = "lies at" if is_archived else "took"
+    print_table(("execution", "name", "status", "tasks", "started", last), rows, right=("tasks", "took"))
 
 
 async def _modelled(target: Target, place: str, wanted: Wanted) -> Found:
@@ -113,6 +119,7 @@ async def _modelled(target: Target, place: str, wanted: Wanted) -> Found:
             name=wanted.name,
             since=wanted.since,
             limit=wanted.limit,
+            is_archived=wanted.is_archived,
         )
         return Found(found.statuses, found.broken, await model.lag())
 
@@ -127,6 +134,7 @@ async def _folded(target: Target, wanted: Wanted) -> Found:
         item
         for item in map(status_of, states)
         if (not wanted.status or item.status == wanted.status)
+        and (item.archived or not wanted.is_archived)
         and (text in item.name.lower() or text in item.execution_id.lower())
     ]
     return Found(chosen[: wanted.limit])

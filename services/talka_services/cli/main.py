@@ -14,6 +14,7 @@ from talka_protocols.errors import TalkaError
 from talka_services.cli import (
     alerts,
     answering,
+    archiving,
     auditing,
     backups,
     benching,
@@ -82,6 +83,7 @@ for group in (
     tasklogs,
     transfer,
     backups,
+    archiving,
     auditing,
     answering,
     schedules,

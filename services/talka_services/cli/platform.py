@@ -11,12 +11,13 @@ import typer
 
 from talka_protocols.messages import Recipient
 from talka_services.cli.alerts import AlertLimits, Webhook
+from talka_services.cli.archiving import ArchiveTo, Retain, archiver, retaining, retention_of
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
 from talka_services.cli.followers import SendTraces, with_followers
+from talka_services.cli.offering import Offer
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import (
-    imported,
     parse_amounts,
     parse_breakers,
     parse_labels,
@@ -46,6 +47,7 @@ from talka_services.cli.stopping import first_of, until_told
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
+    from talka_services.archives import Retention
     from talka_services.client import LocalOptions
     from talka_services.gateway import GatewayOptions
     from talka_services.service import Node
@@ -109,6 +111,7 @@ def register(app: typer.Typer) -> None:
     command(services, "worker")(worker)
     command(services, "gateway")(gateway)
     command(services, "projector")(projector)
+    command(services, "archiver")(archiver)
     app.add_typer(services, name="service")
 
 
@@ -139,6 +142,8 @@ def up(
     webhook: Webhook = None,
     alert: AlertLimits = None,
     otlp: SendTraces = None,
+    retain: Retain = None,
+    archive_to: ArchiveTo = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -147,11 +152,7 @@ def up(
     --scale, workers are processes of their own, as many as the pool decides; see
     `talka pool scale --help`.
     """
-    if target.server:
-        raise UsageError(
-            "`talka up` embeds its own server, so --server (or TALKA_SERVER) cannot be given.",
-            hint="Run `talka service ...` processes against that server.",
-        )
+    _refuse_server(target)
     from talka_services.cli.embedding import local_options
     from talka_services.cli.serving import gateway_options
 
@@ -174,10 +175,21 @@ def up(
         parse_quotas(quota or ()),
         parse_weights(weight or ()),
     )
-    run_loop(_up(target, local_options(target, flags), None if no_http else asked))
+    retention = retention_of(retain, archive_to)
+    run_loop(_up(target, local_options(target, flags), None if no_http else asked, retention))
 
 
-async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None) -> None:
+def _refuse_server(target: Target) -> None:
+    if target.server:
+        raise UsageError(
+            "`talka up` embeds its own server, so --server (or TALKA_SERVER) cannot be given.",
+            hint="Run `talka service ...` processes against that server.",
+        )
+
+
+async def _up(
+    target: Target, options: LocalOptions, http: GatewayOptions | None, retention: Retention | None
+) -> None:
     from talka_services.cli.logs import configure_logs
     from talka_services.cli.presence import Presence, present
     from talka_services.cli.scaling import scaled, staffed
@@ -202,6 +214,7 @@ async def _up(target: Target, options: LocalOptions, http: GatewayOptions | None
                 local(staffed(options)) as orchestrator,
                 maybe_serving(orchestrator, http) as address,
                 scaled(target, options, server.url, orchestrator),
+                retaining(orchestrator.node, retention),
             ):
                 await _admitted(orchestrator.node, stopped)
                 served = f", HTTP at {address}" if address else ""
@@ -293,7 +306,7 @@ def worker(
         time_scale=Flags(time_scale=time_scale).time_scale,
         **changes,
     )
-    offer = _Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()), drain)
+    offer = Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()), drain)
     offer.labels, offer.is_elastic = parse_labels(label or ()), elastic
     offer.is_until_input_ends = until_input_ends
     run_loop(_work(target, offer, settings, health))
@@ -318,29 +331,7 @@ async def _own(
         await stopped
 
 
-class _Offer:
-    """What ``service worker`` was told to offer."""
-
-    def __init__(
-        self,
-        pool: str,
-        worker_id: str | None,
-        slots: int,
-        capacity: dict[str, float],
-        agents: dict[str, str],
-        drain_s: float,
-    ) -> None:
-        self.pool = pool
-        self.worker_id = worker_id
-        self.slots = slots
-        self.capacity = capacity
-        self.drain_s = drain_s
-        self.labels: dict[str, str] = {}
-        self.is_elastic = self.is_until_input_ends = False
-        self.agents = {name: imported(place) for name, place in agents.items()}
-
-
-async def _work(target: Target, offer: _Offer, settings: Any, health: str | None) -> None:
+async def _work(target: Target, offer: Offer, settings: Any, health: str | None) -> None:
     from talka_services.cli.reach import reach_node
     from talka_services.executors.registry import Executors
     from talka_services.service.worker import WorkerOptions, default_worker_id, machine_capacity

@@ -56,6 +56,7 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
         "paused": list(status.paused),
         "parked": list(status.parked),
         "alerts": list(status.alerts),
+        "archived": status.archived or None,
     }
 
 
@@ -64,11 +65,14 @@ def status_document(status: ExecutionStatus) -> dict[str, Any]:
 
 def status(target: Target, execution_id: ExecutionId) -> None:
     """Show where an execution stands, with every task."""
+    from msgspec.structs import replace
+
     from talka_core.status import result_of, status_of
     from talka_services.cli.report import reason_of, task_document, usage_document
 
-    state = run_loop(_execution(target, execution_id))
+    state, archived = run_loop(_execution(target, execution_id))
     current, result = status_of(state), result_of(state)
+    current = replace(current, archived=archived or current.archived)
     if target.is_json:
         tasks = {
             task_id: task_document(task) | usage_document(task) for task_id, task in result.tasks.items()
@@ -84,6 +88,8 @@ def status(target: Target, execution_id: ExecutionId) -> None:
         console().print(f"  sub-workflow of task {plain(parent.task_id)} of {plain(parent.execution_id)}")
     if current.reason:
         console().print(f"  {plain(current.reason)}")
+    if current.archived:
+        console().print(f"  archived: {plain(current.archived)}")
     for alert in current.alerts:
         console().print(f"  [yellow]alert[/]  {plain(alert)}")
     rows = (
@@ -103,11 +109,12 @@ def status(target: Target, execution_id: ExecutionId) -> None:
     print_table(columns, rows, right=("attempts", "took"))
 
 
-async def _execution(target: Target, wanted: str) -> ExecutionRecord:
+async def _execution(target: Target, wanted: str) -> tuple[ExecutionRecord, str]:
+    """Return an execution's state, and where it lies if it is archived."""
     from talka_services.cli.records import open_execution
 
     async with open_execution(target, wanted) as (records, execution_id):
-        return await records.histories.execution(execution_id)
+        return await records.histories.execution(execution_id), records.archived
 
 
 def _between(start: float | None, end: float | None) -> float | None:

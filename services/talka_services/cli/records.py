@@ -6,15 +6,16 @@ Wherever an execution id is asked for, ``FILE`` or ``FILE#ID`` names an export.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from talka_protocols.errors import UnknownExecutionError
+from talka_protocols.errors import TalkaError, UnknownExecutionError
 from talka_services.cli.command import Target
 from talka_services.cli.logs import configure_logs
 from talka_services.cli.reach import reach_node
+from talka_services.cli.screen import console, plain
 
 if TYPE_CHECKING:
     from talka_protocols.ports import Blobs, Log, Snapshots
@@ -27,6 +28,7 @@ class Records:
     """The ports that hold histories, and how many shards they were made with.
 
     ``pool`` is the one whose commits an export holds; what is not live cannot be followed.
+    ``archived`` is the URL of the file, if they are those of an archived execution.
     """
 
     log: Log
@@ -36,6 +38,7 @@ class Records:
     namespace: str
     pool: str = "default"
     is_live: bool = True
+    archived: str = ""
 
     @property
     def histories(self) -> Histories:
@@ -68,22 +71,46 @@ async def open_execution(target: Target, wanted: str) -> AsyncGenerator[tuple[Re
     """
     archive = open_archive(wanted)
     if archive is None:
-        async with open_records(target) as records:
-            yield records, wanted
+        async with open_records(target) as records, _where_it_lies(records, wanted) as found:
+            yield found, wanted
         return
     configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     with archive:
-        held = archive.manifest
-        records = Records(
-            archive.log,
-            archive.blobs,
-            archive.snapshots,
-            held.shards,
-            held.namespace,
-            held.pool,
-            is_live=False,
-        )
-        yield records, named_in(archive, wanted)
+        yield _records_in(archive), named_in(archive, wanted)
+
+
+def _records_in(archive: Archive, archived: str = "") -> Records:
+    held = archive.manifest
+    return Records(
+        archive.log,
+        archive.blobs,
+        archive.snapshots,
+        held.shards,
+        held.namespace,
+        held.pool,
+        is_live=False,
+        archived=archived,
+    )
+
+
+@asynccontextmanager
+async def _where_it_lies(records: Records, execution_id: str) -> AsyncGenerator[Records]:
+    """Open an execution's archive if it has one that can be read here, and else say why it cannot be."""
+    from talka_services.archives import opened, place_of
+
+    archived = await place_of(records.log, records.histories.name(execution_id))
+    async with AsyncExitStack() as stack:
+        if archived is not None:
+            try:
+                archive = await stack.enter_async_context(opened(archived.place, archived.sha256))
+            except TalkaError as error:
+                said = (
+                    f"{plain(execution_id)} is archived, and its archive cannot be read here: {plain(error)}"
+                )
+                console(is_error=True).print(plain(said))
+            else:
+                records = _records_in(archive, archived.place)
+        yield records
 
 
 def named_in(archive: Archive, wanted: str) -> str:

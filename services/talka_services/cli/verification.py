@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from talka_core.history import FOLDS, apply, packed, violations
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError, UnknownExecutionError
-from talka_protocols.events import Event, ExecutionEvent
+from talka_protocols.events import Event, ExecutionArchived, ExecutionEvent
 from talka_protocols.states import (
     EXECUTION_TRANSITIONS,
     FINAL_EXECUTION_STATES,
@@ -55,6 +55,7 @@ async def verify_execution(records: Records, execution_id: str) -> Verdict:
         return Verdict((str(error),), "nothing could be read")
     if not commits:
         raise UnknownExecutionError(execution_id)
+    commits = _since_beginning(commits)
     found = list(_order(commits))
     count = sum(len(commit) for _, commit in commits)
     try:
@@ -63,7 +64,7 @@ async def verify_execution(records: Records, execution_id: str) -> Verdict:
             found.append("two folds of the same log give different states")
         found += _transitions(execution_id, commits)
         found += _ending(state)
-        if snapshot is not None:
+        if snapshot is not None and snapshot.version >= commits[0][1].version:
             found += _compared(snapshot, execution_id, commits)
     except BrokenHistoryError as error:
         return Verdict((*found, str(error)), f"{count} events in {len(commits)} commits")
@@ -76,9 +77,18 @@ def _fold(execution_id: str, commits: Commits, until: int | None = None) -> Exec
     return cast("ExecutionRecord", apply(FOLD, FOLD.initial(execution_id), bodies, until))
 
 
+def _since_beginning(commits: Commits) -> Commits:
+    """Return a log from its first event on, or, where that is archived, from the fact that says so."""
+    firsts = [next((event for _, _, event in commit.events()), None) for _, commit in commits]
+    begun = [place for place, (_, commit) in enumerate(commits) if commit.version == 1]
+    archived = [place for place, event in enumerate(firsts) if isinstance(event, ExecutionArchived)]
+    return commits[(begun or archived or [0])[-1] :]
+
+
 def _order(commits: Commits) -> Iterator[str]:
     """Check what the fold does not look at: positions, numbering across commits, and time."""
-    expected = 1
+    is_archived = any(isinstance(event, ExecutionArchived) for _, _, event in commits[0][1].events())
+    expected = commits[0][1].version if is_archived else 1
     for _, commit in commits:
         if commit.version != expected:
             yield f"the commit at event {commit.version} should begin at event {expected}"
@@ -108,7 +118,7 @@ def _transitions(execution_id: str, commits: Commits) -> Iterator[str]:
 
 def _ending(state: ExecutionRecord) -> Iterator[str]:
     """Check that a final status says what the tasks say."""
-    if state.status not in FINAL_EXECUTION_STATES:
+    if state.status not in FINAL_EXECUTION_STATES or state.archived is not None:
         return
     for task_id, task in state.tasks.items():
         if task.status in UNENDED:

@@ -13,7 +13,8 @@ from talka_core.auditing.auditor import AUDITED
 from talka_core.auditing.violations import violation
 from talka_protocols.commit import decode_commit
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.ports import Log, StoredCommit
+from talka_protocols.ports import Log, Snapshots, StoredCommit
+from talka_services.runner.bases import PRUNED, base_of
 
 KEPT = 1_000
 """How many violations are kept; those after them are only counted."""
@@ -40,18 +41,29 @@ class Audit(Struct, frozen=True):
 
 
 async def audit(
-    log: Log, *, only: str = "", since_ms: int = 0, on_read: Callable[[int, int], None] | None = None
+    log: Log,
+    *,
+    snapshots: Snapshots | None = None,
+    only: str = "",
+    since_ms: int = 0,
+    on_read: Callable[[int, int], None] | None = None,
 ) -> Audit:
     """Audit everything in a log port.
 
     Args:
         log: Where the commits are.
+        snapshots: Where the bases are that pruned logs begin with; without them a pruned log has gaps.
         only: The execution of an exported file, whose pool's log is there in parts.
         since_ms: Violations before that time (milliseconds since the epoch) are left out; what
             happened before it is accounted for all the same.
         on_read: Told how many commits were taken, and how many messages follow.
     """
     auditor, found, count, taken = Auditor(only), list[Violation](), 0, 0
+    for kind in PRUNED if snapshots is not None and not only else ():
+        for name in await log.names(kind):
+            base = await base_of(name, snapshots)
+            if base.position:
+                auditor.begin(name, base.position, base.state)
     async with aclosing(log.read_all(AUDITED)) as heaps:
         async for heap in heaps:
             for stored in heap.commits:

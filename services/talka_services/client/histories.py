@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from talka_core.history import FOLDS, apply
 from talka_core.planner import PlanRecord
-from talka_core.resource import PoolRecord
+from talka_core.resource import PoolRecord, beginning
 from talka_core.scheduler import ExecutionRecord
 from talka_core.starter import ScheduleRecord
 from talka_core.trigger import TriggerRecord
@@ -30,6 +30,7 @@ from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER, LogName, shard_of
 from talka_services.client.backlog import gathered
+from talka_services.runner.bases import base_of
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import decoded, fold_in, newest
 from talka_services.telemetry import get_logger
@@ -69,9 +70,16 @@ class Histories:
         return await decoded(commit, self._definitions)
 
     async def timed(self, name: LogName) -> list[tuple[int, Event]]:
-        """Return a log's events with their instants (Unix milliseconds)."""
-        commits = await self.commits(name)
-        return [(commit.at, event) for _, commit in commits for _, _, event in commit.events()]
+        """Return a log's events with their instants (Unix milliseconds).
+
+        One that was pruned begins with what says the same as its state then.
+        """
+        base = await base_of(name, self._snapshots)
+        known: list[tuple[int, Event]] = []
+        if name.kind == POOL and base.version:
+            known = [(base.at, event) for event in beginning(base.state)]
+        commits = [commit for position, commit in await self.commits(name) if position > base.position]
+        return known + [(commit.at, event) for commit in commits for _, _, event in commit.events()]
 
     async def execution(self, execution_id: str, at: int | None = None) -> ExecutionRecord:
         """Return an execution's state at an event, or now.

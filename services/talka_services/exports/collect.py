@@ -30,6 +30,7 @@ from talka_services.exports.archive import (
     snapshot_event,
     write_archive,
 )
+from talka_services.runner.bases import base_name
 from talka_services.sealing.ports import SealedLog, bare
 from talka_services.sealing.vault import Vault
 
@@ -76,6 +77,11 @@ async def export_execution(
         # One that was taken since then is of an event that the file does not have.
         if snapshot is not None and snapshot.position <= commits[-1].position:
             events.append(snapshot_event(name, snapshot))
+    for pool in sorted(set(pools.values())):
+        # Of a pruned log it says what the rest begins with.
+        name = base_name(LogName(POOL, "-", pool))
+        if (base := await snapshots.load(name)) is not None:
+            events.append(snapshot_event(name, base))
     events += [object_event(claim, await bare(blobs).get(claim)) for claim in claims]
     await asyncio.to_thread(write_archive, path, events)
     return manifest

@@ -14,6 +14,7 @@ from talka_protocols.subjects import LogName, shard_of
 from talka_services.client.histories import Histories
 from talka_services.exports.archive import Archive, ArchiveError
 from talka_services.exports.collect import claims_of
+from talka_services.runner.journal import archived_in
 from talka_services.sealing.ports import bare
 
 
@@ -24,11 +25,15 @@ class ExecutionExistsError(CallerError):
 
 
 class Move(NamedTuple):
-    """One log on its way: where it ends here, and what is still to be appended."""
+    """One log on its way: where it ends here, and what is still to be appended.
+
+    ``archived`` is where the fact lies that it was archived from here, 0 if it was not.
+    """
 
     name: LogName
     position: int
     missing: Sequence[StoredCommit]
+    archived: int = 0
 
 
 async def import_execution(archive: Archive, *, log: Log, blobs: Blobs, shards: int) -> ExecutionRecord:
@@ -60,11 +65,14 @@ async def import_execution(archive: Archive, *, log: Log, blobs: Blobs, shards: 
         )
     for claim in claims_of([commit for move in moves for commit in move.missing]):
         await bare(blobs).put(await bare(archive.blobs).get(claim))
+    archived = {move.name.key: move.archived for move in moves if move.archived}
     for move in moves:
         position = move.position
+        # The server may still know by their ids the commits that left it.
+        mark = f":{archived[move.name.key]}" if move.name.key in archived else ""
         for commit in move.missing:
             body = commit.sealed or commit.body
-            position = await log.append(move.name, position, body, commit.commit_id)
+            position = await log.append(move.name, position, body, commit.commit_id + mark)
     return state
 
 
@@ -77,10 +85,18 @@ async def _move(archive: Archive, name: LogName, log: Log, shards: int) -> Move:
     """Compare a log with what is here; an import that was broken off left the beginning of it."""
     there = list(await archive.log.read(name))
     here_name = LogName(name.kind, shard_of(name.key, shards), name.key)
-    here = await log.read(here_name)
+    stored = await log.read(here_name)
+    # What was archived from here comes behind the fact that says so.
+    begun = next((place for place, commit in enumerate(stored, 1) if archived_in(commit) is not None), 0)
+    here = stored[begun:]
     if _unsigned(here) != _unsigned(there[: len(here)]):
         raise ExecutionExistsError(
             f"There is another execution {name.key!r} here.",
             hint="Import it into another --namespace or --data-dir.",
         )
-    return Move(here_name, here[-1].position if here else 0, there[len(here) :])
+    return Move(
+        here_name,
+        stored[-1].position if stored else 0,
+        there[len(here) :],
+        stored[begun - 1].position if begun else 0,
+    )

@@ -78,7 +78,8 @@ async def audit_namespace(call: Call, query: Since) -> AuditReport:
 
     It reads every log of the namespace: seconds for a million events.
     """
-    found = await audit(call.orchestrator.node.ports.log, since_ms=int(1000 * query.since))
+    ports = call.orchestrator.node.ports
+    found = await audit(ports.log, snapshots=ports.snapshots, since_ms=int(1000 * query.since))
     return AuditReport(not found.count, found.count, found.violations, found.summary)
 
 

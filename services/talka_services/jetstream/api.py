@@ -71,6 +71,7 @@ class StreamState(Struct, frozen=True):
     first_seq: int = 0
     last_seq: int = 0
     subjects: dict[str, int] | None = None
+    bytes: int = 0
 
 
 class Floor(Struct, frozen=True):
@@ -195,14 +196,14 @@ async def last_message(connection: Connection, stream: str, subject: str) -> Sto
     return answer.message
 
 
-async def subjects(connection: Connection, stream: str, pattern: str) -> list[str]:
-    """Return the subjects of a stream that match a pattern and hold messages."""
-    found: list[str] = []
+async def subjects(connection: Connection, stream: str, pattern: str) -> dict[str, int]:
+    """Return the subjects of a stream that match a pattern and hold messages, and how many each holds."""
+    found: dict[str, int] = {}
     while True:
         request = {"subjects_filter": pattern, "offset": len(found)}
         answer = await call(connection, f"STREAM.INFO.{stream}", request)
         page = answer.state.subjects or {}
-        found.extend(page)
+        found |= page
         if not page or len(found) >= answer.total:
             return found
 

@@ -2,7 +2,9 @@
 
 A value is stored before it is named, so only old ones are looked at, and
 `JetStreamBlobs.put` renews an old value that it finds. A value is named when
-its digest stands anywhere in a commit, a snapshot or a waiting message.
+its digest stands anywhere in a commit, a snapshot or a waiting message, or in
+the value that says what a fork takes over: the execution that it was forked
+from may be archived before the fork has begun.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from talka_protocols.seals import place_of_subject
+from talka_protocols.seals import OBJECTS, place_of_subject
 from talka_services.jetstream import objects
 from talka_services.jetstream.api import last_message
 from talka_services.jetstream.connection import Connection
@@ -21,6 +23,7 @@ RENEWED = timedelta(hours=12)
 """The age from which a value that is put again is written again; well below ``KEPT``."""
 
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
+_ORIGIN = b'"origin":'
 _NAMING = ("log", "snapshot", "inbox", "request", "dead")
 
 
@@ -56,8 +59,9 @@ async def collect(connection: Connection, kept: timedelta = KEPT) -> list[str]:
 
 
 async def _named(connection: Connection) -> set[str]:
-    """Return every digest that any stored message names."""
+    """Return every digest that any stored message names, and that a fork's stored origin does."""
     named: set[str] = set()
+    origins: set[str] = set()
     for what in _NAMING:
         stream, subject = connection.names.stream(what), f"{connection.names.root}.{what}.>"
         last = await last_message(connection, stream, subject)
@@ -70,10 +74,20 @@ async def _named(connection: Connection) -> set[str]:
                 for _, message in arrived:
                     headers = " ".join((message.headers or {}).values()).encode()
                     place = place_of_subject(connection.names, message.subject)
-                    for text in (connection.vault.open_if_whole(place, message.data), headers):
-                        named.update(digest.decode() for digest in _DIGEST.findall(text))
+                    body = connection.vault.open_if_whole(place, message.data)
+                    found = {digest.decode() for text in (body, headers) for digest in _DIGEST.findall(text)}
+                    named |= found
+                    if _ORIGIN in body:
+                        origins |= found
                 if not arrived and feed.pending == 0:
                     break
         finally:
             await feed.close()
+    for name in sorted(origins):
+        stored = await objects.find(connection, name)
+        if stored is None:
+            # Not every digest that stands beside an origin is that of a stored value.
+            continue
+        value = connection.vault.open_if_whole(OBJECTS, await objects.read(connection, stored))
+        named |= {digest.decode() for digest in _DIGEST.findall(value)}
     return named

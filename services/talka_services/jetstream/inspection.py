@@ -41,17 +41,13 @@ class _Limits(Struct, frozen=True):
     max_storage: int = -1
 
 
-class _State(StreamState, frozen=True):
-    bytes: int = 0
-
-
 class _Info(Struct, frozen=True):
     """The answers about an account and about a stream: the fields that are used, all optional."""
 
     error: Failure | None = None
     ts: str = ""
     config: dict[str, Any] = field(default_factory=dict[str, Any])
-    state: _State = _State()
+    state: StreamState = StreamState()
     cluster: _Group = _Group()
     memory: int = 0
     storage: int = 0

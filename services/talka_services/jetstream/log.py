@@ -98,10 +98,18 @@ class JetStreamLog:
 
     async def read(self, log: LogName, after: int = 0) -> Sequence[StoredCommit]:
         """Return the commits behind ``after`` up to the last one that the leader has now."""
+        while True:
+            commits, end = await self._read(log, after)
+            if not end or (commits and commits[-1].position >= end):
+                return commits
+            # The execution was archived meanwhile: what was to come has left the log.
+
+    async def _read(self, log: LogName, after: int) -> tuple[list[StoredCommit], int]:
+        """Return commits, and the position of the one that was the last when they were read; 0 for none."""
         subject = self._names.log(log)
         last = await last_message(self._connection, self._stream, subject)
         if last is None or last.seq <= after:
-            return []
+            return [], 0
         commits: list[StoredCommit] = []
         feed = Feed(self._connection, self._stream, subject, after)
         try:
@@ -116,10 +124,10 @@ class JetStreamLog:
                     # A pruned tail, or a replica that lags behind the leader: ask the leader again.
                     last = await last_message(self._connection, self._stream, subject)
                     if last is None:
-                        break
+                        return [], 0
         finally:
             await feed.close()
-        return commits
+        return commits, last.seq
 
     async def names(self, kind: str, shard: str | None = None) -> Sequence[LogName]:
         """Return the names of the logs of one kind that hold at least one commit, sorted."""

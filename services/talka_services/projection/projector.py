@@ -27,7 +27,7 @@ from talka_protocols.subjects import EXECUTION, POOL, LogName
 from talka_services.projection.source import Source
 from talka_services.projection.views import AGAIN_HINT, DATABASE_ERRORS, MovedError, Standing, View
 from talka_services.runner.definitions import Definitions
-from talka_services.runner.journal import decoded
+from talka_services.runner.journal import archived_in, decoded
 from talka_services.telemetry import get_logger
 
 COMMITS_MAX = 2_000
@@ -163,10 +163,16 @@ class Projector:
     async def _fold_execution(self, stored: StoredCommit, changes: Changes) -> None:
         """Fold a commit; an execution that cannot be folded is set aside alone."""
         execution_id = stored.log.key
-        if execution_id in self._broken:
-            return
         try:
-            state = self._states.get(execution_id) or await self._restore(stored.log, stored.position)
+            is_archived = archived_in(stored) is not None
+            if execution_id in self._broken and not is_archived:
+                return
+            state = self._states.get(execution_id)
+            if state is None:
+                # Whatever is before that fact may be gone already, in parts or wholly.
+                before_it = 0 if is_archived else stored.position
+                state = await self._restore(stored.log, before_it)
+            self._broken.discard(execution_id)
             before = len(state.tasks)
             commit: Any = await decoded(stored, self._definitions)
             fold_execution(state, commit, stored.position, changes)

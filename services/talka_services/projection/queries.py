@@ -23,16 +23,26 @@ class Found(Struct, frozen=True):
     broken: list[tuple[str, str]]
 
 
-def executions(view: View, *, status: str = "", name: str = "", since: int = 0, limit: int = 50) -> Found:
+def executions(
+    view: View,
+    *,
+    status: str = "",
+    name: str = "",
+    since: int = 0,
+    limit: int = 50,
+    is_archived: bool = False,
+) -> Found:
     """Return executions; ``name`` is a part of the workflow's name or of the execution's id.
 
-    ``since`` is the earliest time of acceptance in milliseconds.
+    ``since`` is the earliest time of acceptance in milliseconds. ``is_archived`` leaves out all others.
     """
     where = ["COALESCE(accepted_at, 0) >= ?"]
     parameters: list[Any] = [since]
     if status:
         where.append("status = ?")
         parameters.append(status)
+    if is_archived:
+        where.append("archived <> ''")
     if name:
         where.append("(LOWER(name) LIKE ? ESCAPE '!' OR LOWER(execution_id) LIKE ? ESCAPE '!')")
         name = name.lower()

@@ -177,6 +177,9 @@ class Writing(TrackingRecorder):
         for table in FORGOTTEN if changes.forgotten else ():
             statement = f"DELETE FROM {self.schema.prefix}{table} WHERE execution_id = {self.schema.mark}"  # noqa: S608
             cursor.executemany(statement, [(name,) for name in changes.forgotten])
+        if changes.archived:
+            statement = f"DELETE FROM {self.schema.prefix}allocations WHERE execution_id = {self.schema.mark}"  # noqa: S608
+            cursor.executemany(statement, [(name,) for name in changes.archived])
 
     def _write(self, cursor: Any, table: str, changes: Changes) -> None:
         if removed := changes.removed(table):

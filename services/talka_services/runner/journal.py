@@ -6,7 +6,7 @@ A ``VolatileJournal`` keeps states that live and die with the process.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -16,15 +16,18 @@ from talka_core.behaviour import Effect
 from talka_core.history import FOLDS, Fold, advance, packed, unpacked
 from talka_protocols.commit import Commit, Decision, commit_id, decode_commit, encode_commit
 from talka_protocols.errors import BrokenHistoryError, PlatformError
-from talka_protocols.events import Event
+from talka_protocols.events import Event, ExecutionArchived
 from talka_protocols.ports import Log, Snapshot, Snapshots, StoredCommit
-from talka_protocols.subjects import LogName
+from talka_protocols.subjects import EXECUTION, LogName
 from talka_services.loop import TimeSlice
+from talka_services.runner.bases import PRUNED, Base, base_of
 from talka_services.runner.definitions import WITH_DEFINITION, Definitions, stored_form
 from talka_services.runner.ports import Ports
 from talka_services.telemetry import get_logger
 
 logger = get_logger(__name__)
+
+_ARCHIVED = f'"{ExecutionArchived.__name__}"'.encode()
 
 
 class Entry:
@@ -177,21 +180,58 @@ def _halves(decisions: list[Decision[Any]]) -> tuple[list[Decision[Any]], list[D
 
 
 async def newest(name: LogName, log: Log, snapshots: Snapshots | None, definitions: Definitions) -> Entry:
-    """Fold a log from its newest snapshot on.
+    """Fold a log from its newest snapshot on, or from the base that it begins with.
 
     Raises:
         BrokenHistoryError: it cannot be folded.
     """
+    before = -1
+    while True:
+        base = await base_of(name, snapshots)
+        try:
+            return await _folded(name, base, log, snapshots, definitions)
+        except BrokenHistoryError:
+            # What is missing may have been pruned between two looks: then there is another base by now.
+            if base.position == before or name.kind not in PRUNED:
+                raise
+            before = base.position
+
+
+async def _folded(
+    name: LogName, base: Base, log: Log, snapshots: Snapshots | None, definitions: Definitions
+) -> Entry:
     fold = FOLDS[name.kind]
-    entry = Entry(name, fold.initial(name.key))
+    entry = Entry(name, base.state)
+    entry.position, entry.last_at, entry.snapshot_version = base.position, base.at, base.version
     if snapshots is not None:
         await _begin_with_snapshot(entry, fold, snapshots, definitions)
     stored = await log.read(name, entry.position)
+    if name.kind == EXECUTION and entry.position == 0:
+        stored = without_remains(stored)
     if stored:
         entry.last_at = await fold_in(fold, entry.state, stored, definitions)
         entry.position = stored[-1].position
     entry.is_new = entry.position == 0
     return entry
+
+
+def without_remains(stored: Sequence[StoredCommit]) -> Sequence[StoredCommit]:
+    """Return a log from the fact on that it is archived, if its beginning is missing.
+
+    A loss of power may bring parts back of what had been removed.
+    """
+    if not stored or decode_commit(stored[0].log, stored[0].body).version == 1:
+        return stored
+    places = (place for place, commit in enumerate(stored) if archived_in(commit) is not None)
+    return stored[next(places, 0) :]
+
+
+def archived_in(stored: StoredCommit) -> ExecutionArchived | None:
+    """Return the fact that an execution is archived, if a commit holds it."""
+    if _ARCHIVED not in stored.body:
+        return None
+    events = decode_commit(stored.log, stored.body).events()
+    return next((event for _, _, event in events if isinstance(event, ExecutionArchived)), None)
 
 
 async def fold_in(fold: Fold, state: Any, commits: Iterable[StoredCommit], definitions: Definitions) -> int:
@@ -216,7 +256,7 @@ async def _begin_with_snapshot(
     """Start from the newest snapshot that can be read: losing one costs time, never facts."""
     try:
         snapshot = await snapshots.load(entry.name)
-        if snapshot is None:
+        if snapshot is None or snapshot.position < entry.position:
             return
         state = await _restored(fold, snapshot, definitions)
     except (BrokenHistoryError, msgspec.DecodeError, ValueError, TypeError, LookupError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from talka_core.scheduler.evolve import (
     allocations,
+    archive,
     artifacts,
     control,
     execution,
@@ -36,6 +37,7 @@ HANDLERS: dict[type, Callable[[ExecutionRecord, Any, int], None]] = {
     **execution.HANDLERS,
     **undoing.HANDLERS,
     **usage.HANDLERS,
+    **archive.HANDLERS,
 }
 
 UNPLANNED = (

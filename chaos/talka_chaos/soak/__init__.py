@@ -1,0 +1,1 @@
+"""The platform as real processes under steady load, with kills: what grows is a finding."""

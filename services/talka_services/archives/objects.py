@@ -1,0 +1,70 @@
+"""Archives in an object store (S3, Google Cloud Storage, Azure), through the library ``obstore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import ObjectStore, from_url
+
+from talka_protocols.errors import CallerError
+from talka_services.archives.depots import DepotError, TakenError
+
+CHECK_HINT = "Check the bucket, the credentials and the network."
+
+
+class Objects:
+    """One prefix of an object store; ``place`` is its URL."""
+
+    def __init__(self, store: ObjectStore, place: str) -> None:
+        self._store = store
+        self._place = place.rstrip("/")
+
+    @classmethod
+    def at(cls, place: str) -> Objects:
+        """Return the depot at a URL; credentials come from the environment, as other tools take them.
+
+        Raises:
+            CallerError: nothing can be stored under such a URL.
+        """
+        try:
+            return cls(from_url(place), place)
+        except (BaseError, ValueError) as error:
+            raise CallerError(
+                f"Nothing can be archived at {place}: {_first_line(error)}",
+                hint="Name a directory, or a URL such as s3://bucket/prefix.",
+            ) from error
+
+    def url(self, name: str) -> str:
+        """Return the object's URL."""
+        return f"{self._place}/{name}"
+
+    async def put(self, name: str, file: Path) -> None:
+        """Publish a file; see ``Depot``. The store itself refuses it where one is."""
+        try:
+            await obstore.put_async(self._store, name, file, mode="create", use_multipart=False)
+        except AlreadyExistsError as error:
+            raise TakenError(f"There is an object {self.url(name)} already.") from error
+        except BaseError as error:
+            raise DepotError(
+                f"{self.url(name)} cannot be written: {_first_line(error)}", hint=CHECK_HINT
+            ) from error
+
+    async def get(self, name: str, into: Path) -> Path:
+        """Return a copy of a file; see ``Depot``."""
+        copy = into / name
+        try:
+            answer = await obstore.get_async(self._store, name)
+            with copy.open("wb") as file:
+                async for chunk in answer.stream():
+                    file.write(chunk)
+        except (BaseError, FileNotFoundError) as error:
+            raise DepotError(
+                f"{self.url(name)} cannot be read: {_first_line(error)}", hint=CHECK_HINT
+            ) from error
+        return copy
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).partition("\n")[0]

@@ -1,0 +1,87 @@
+"""Prunes the logs that executions share, pools' and rosters', of what only archived executions needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+
+from msgspec import Struct
+
+from talka_core.archiving import Extent
+from talka_core.history import FOLDS, advance, packed
+from talka_protocols.commit import decode_commit
+from talka_protocols.ports import Snapshot
+from talka_protocols.subjects import POOL, SHARD, LogName
+from talka_services.jetstream.api import last_message
+from talka_services.jetstream.connection import Connection
+from talka_services.jetstream.purging import Purge
+from talka_services.runner.bases import base_name, base_of
+from talka_services.runner.ports import Ports
+
+OF_EXECUTIONS = ("scheduler-", "planner-")
+"""What the rosters are named after whose keys are executions."""
+
+
+class Pruned(Struct, frozen=True):
+    """How many events left a log, and the execution that holds up the rest, if one does."""
+
+    log: str
+    events: int
+    held_by: str = ""
+
+
+class Pruner:
+    """Prunes one namespace; several of them disturb nobody. ``on_step`` is told before each removal."""
+
+    def __init__(
+        self, connection: Connection, ports: Ports, on_step: Callable[[str], None] = lambda _step: None
+    ) -> None:
+        self._connection = connection
+        self._ports = ports
+        self._on_step = on_step
+        self._purge = Purge(connection)
+
+    async def run(self, is_archived: Callable[[str], bool], before: int) -> list[Pruned]:
+        """Prune all pools and rosters, of what was recorded before an instant (milliseconds).
+
+        Raises:
+            BrokenHistoryError: a log cannot be folded; it is left as it is.
+            PlatformError: the server does not answer, or refuses.
+        """
+        found: list[Pruned] = []
+        for kind in (POOL, SHARD):
+            for name in await self._ports.log.names(kind):
+                is_about = kind == POOL or name.key.startswith(OF_EXECUTIONS)
+                found.append(await self._prune(name, is_archived if is_about else _nobody, before))
+        return found
+
+    async def _prune(self, name: LogName, is_archived: Callable[[str], bool], before: int) -> Pruned:
+        subject = self._connection.names.log(name)
+        last = await last_message(self._connection, self._connection.names.stream("log"), subject)
+        base = await base_of(name, self._ports.snapshots)
+        fold, state, at = FOLDS[name.kind], base.state, base.at
+        extent = Extent(is_archived, before)
+        # The newest commit stays, so that the log still says where it ends.
+        end = last.seq if last is not None else 0
+        if base.position + 1 < end:
+            async with aclosing(self._ports.log.follow(name, base.position)) as feed:
+                async for stored in feed:
+                    commit = decode_commit(name, stored.body)
+                    if stored.position >= end or not extent.takes(stored.position, commit):
+                        break
+                    for version, _cause, event in commit.events():
+                        advance(fold, state, version, event, commit.at)
+                    at = commit.at
+        if extent.position:
+            snapshot = Snapshot(extent.position, state.version, packed(fold, state), at)
+            self._on_step("save base")
+            await self._ports.snapshots.save(base_name(name), snapshot)
+        if extent.position or base.position:
+            self._on_step("purge shared")
+            await self._purge.log_before(name, max(extent.position, base.position) + 1)
+        return Pruned(str(name), state.version - base.version, extent.held_by)
+
+
+def _nobody(_key: str) -> bool:
+    """Tell that nothing holds up the roster of what no execution is."""
+    return True

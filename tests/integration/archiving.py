@@ -1,0 +1,47 @@
+"""What the tests of archives share: a platform in one process, and executions on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.conftest import NatsServer
+
+from talka import Orchestrator, Task, Workflow, WorkflowBuilder
+from talka_protocols.subjects import Names
+from talka_services.archives import Archivist, depot_of
+from talka_services.executors.registry import Executors
+from talka_services.service import Node
+from talka_services.service.worker import WorkerOptions
+
+LATER_MS = 2**50
+
+
+@asynccontextmanager
+async def platform(server: NatsServer, names: Names) -> AsyncGenerator[Orchestrator]:
+    """Serve a client beside all services and a worker; snapshots are taken often."""
+    async with await Node.open(server.url, namespace=names.namespace, shards=2, snapshot_every=10) as node:
+        node.own()
+        await node.add_worker(WorkerOptions(worker_id="w1"), Executors())
+        yield Orchestrator(node)
+
+
+def archivist(
+    talka: Orchestrator, place: Path, on_step: Callable[[str], None] = lambda _step: None
+) -> Archivist:
+    """Return one that archives to a directory."""
+    return Archivist(talka.node.connection, talka.node.ports, depot_of(str(place)), on_step)
+
+
+def waits(name: str, seconds: float = 0.0, count: int = 2) -> Workflow:
+    """Return a workflow of so many tasks that sleep one after the other."""
+    builder = WorkflowBuilder(name)
+    for number in range(count):
+        builder.add_task(Task(f"t{number}", "sleep", payload={"seconds": seconds}))
+        if number:
+            builder.add_dependency(f"t{number - 1}", f"t{number}")
+    return builder.build()
+
+
+__all__ = ["LATER_MS", "archivist", "platform", "waits"]

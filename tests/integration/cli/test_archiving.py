@@ -1,0 +1,65 @@
+"""Archiving by commands: what goes, what it says where it lies, and a platform that does it by itself."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+import pytest
+from tests.integration.cli.shell import Shell, wait_for
+
+pytestmark = pytest.mark.slow
+
+UP = ("--data-dir", "up")
+
+
+def test_an_archived_execution_is_read_where_it_lies(shell: Shell, platform: dict[str, Any]) -> None:
+    """Status, events and replay read the file; where it is away they say what is left and where it was."""
+    assert platform["ready"]
+    ended = shell.json("run", "good.yaml", *UP)["execution_id"]
+    before, events = shell.json("status", ended, *UP), shell.lines("events", ended, *UP)
+    planned = shell.json("archive", ended, "--to", "kept", "--dry-run", *UP)
+    assert [family["root"] for family in planned["planned"]] == [ended]
+    assert not planned["archived"]
+    (archived,) = shell.json("archive", ended, "--to", "kept", *UP)["archived"]
+    assert archived["execution_id"] == ended
+    assert archived["events"] == len(events)
+
+    status = shell.json("status", ended, *UP)
+    assert status == before | {"archived": archived["place"]}
+    assert shell.lines("events", ended, *UP) == events
+    assert "verified" in shell.run("replay", ended, "--verify", *UP)
+    (listed,) = shell.json("list", "--archived", *UP)["executions"]
+    assert (listed["execution_id"], listed["archived"]) == (ended, archived["place"])
+    assert shell.json("archive", ended, "--to", "kept", *UP, code=1)["kept"][ended] == "is archived already"
+    assert shell.json("audit", *UP)["clean"]
+
+    (shell.directory / "kept").rename(shell.directory / "away")
+    left = shell.json("status", ended, *UP)
+    assert (left["status"], left["total"], left["archived"]) == (
+        before["status"],
+        before["total"],
+        archived["place"],
+    )
+    (file,) = (shell.directory / "away").iterdir()
+    shell.json("import", str(file), *UP)
+    assert shell.json("status", ended, *UP)["archived"] is None
+
+
+def test_a_service_archives_by_itself(shell: Shell, platform: dict[str, Any]) -> None:
+    """What has been over for long enough goes while the service runs, and it ends when it is told to."""
+    ended = shell.json("run", "good.yaml", *UP)["execution_id"]
+    arguments = ("--retain", "1s", "--every", "1s", "--to", "kept", "--server", platform["server"], "--json")
+    service = shell.start("service", "archiver", *arguments)
+    deadline = time.monotonic() + 60
+    while shell.json("status", ended, *UP)["archived"] is None:
+        assert time.monotonic() < deadline, "it is not archived"
+    assert wait_for(service, signal.SIGTERM) == 0
+
+
+def test_what_is_not_said_clearly_is_refused(shell: Shell) -> None:
+    """Nothing is archived unless it is said what; what is kept, and where, go together."""
+    assert shell.json("archive", "--to", "kept", code=2)["error"]["code"] == "usage"
+    assert shell.json("archive", "x", "--all-ended", code=2)["error"]["code"] == "usage"
+    assert shell.json("up", "--retain", "30d", code=2)["error"]["code"] == "usage"

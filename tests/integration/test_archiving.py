@@ -1,0 +1,178 @@
+"""Archiving on a real server: what goes, what stays, and that a crash at any step loses nothing."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+from tests.conftest import NatsServer
+from tests.integration.archiving import LATER_MS, archivist, platform, waits
+
+from talka import Orchestrator, Task, WorkflowBuilder
+from talka_protocols.errors import RequestRefusedError
+from talka_protocols.states import ExecutionState
+from talka_protocols.subjects import EXECUTION, PLAN, Names
+from talka_services.archives import opened, place_of
+from talka_services.client.audits import audit
+from talka_services.exports import Archive, import_execution
+from talka_services.jetstream.api import call
+
+
+class CrashError(Exception):
+    """The process dies here."""
+
+
+def files(place: Path) -> list[Path]:
+    """Return what lies in a directory."""
+    return [*place.iterdir()]
+
+
+async def bytes_of(talka: Orchestrator) -> int:
+    """Return how large the stream of logs is."""
+    names = talka.node.connection.names
+    return (await call(talka.node.connection, f"STREAM.INFO.{names.stream('log')}")).state.bytes
+
+
+async def check_archived(talka: Orchestrator, execution_id: str, tasks: int, refused: int = 0) -> None:
+    """Hold an archived execution to all that is promised of it."""
+    status = await talka.get_execution_status(execution_id)
+    assert (status.status, status.done, status.total) == (ExecutionState.SUCCEEDED, tasks, tasks)
+    assert status.archived
+    ports, name = talka.node.ports, talka.histories.name(execution_id)
+    assert len(await ports.log.read(name)) == 1 + refused
+    assert execution_id not in await talka.histories.names(PLAN)
+    assert await ports.snapshots.load(name) is None
+    archived = await place_of(ports.log, name)
+    assert archived is not None
+    async with opened(archived.place, archived.sha256) as archive:
+        state = await archive.histories.execution(execution_id)
+        assert len(state.tasks) == tasks
+        assert state.version == archived.events
+
+
+async def test_what_is_archived_says_where_it_lies(
+    nats_server: NatsServer, names: Names, tmp_path: Path
+) -> None:
+    """The log shrinks to one fact, which says how it ended; it is read in its file, and stays as it is."""
+    async with platform(nats_server, names) as talka:
+        done = await talka.submit_workflow(waits("done", count=20), key="once")
+        await talka.wait(done)
+        live = await talka.submit_workflow(waits("live", 0.5))
+        await talka.histories.until_begun(live)
+        before = await bytes_of(talka)
+        outcome = await archivist(talka, tmp_path).run(LATER_MS)
+        assert [each.execution_id for each in outcome.archived] == [done]
+        assert "is not over" in outcome.kept[live]
+        assert not outcome.failed
+        assert await bytes_of(talka) < before / 2
+        await check_archived(talka, done, 20)
+        with pytest.raises(RequestRefusedError, match="archived"):
+            await talka.restart(done, from_task="t0")
+        # The same key is the same execution, which is not started again.
+        assert await talka.submit_workflow(waits("done", count=20), key="once") == done
+        assert (await talka.wait(done)).status is ExecutionState.SUCCEEDED
+        assert (await talka.wait(live)).status is ExecutionState.SUCCEEDED
+        again = await archivist(talka, tmp_path).run(LATER_MS)
+        assert [each.execution_id for each in again.archived] == [live]
+        await check_archived(talka, done, 20, refused=1)
+        assert not (await audit(talka.node.ports.log, snapshots=talka.node.ports.snapshots)).count
+
+
+async def test_a_family_goes_as_a_whole(nats_server: NatsServer, names: Names, tmp_path: Path) -> None:
+    """Sub-workflows lie in the file of the execution that they belong to, and never go without it."""
+    child = WorkflowBuilder("child").add_task(Task("c", "sleep", payload={"seconds": 0})).build()
+    parent = (
+        WorkflowBuilder("parent")
+        .add_task(Task("sub", "workflow", workflow=child))
+        .add_task(Task("after", "sleep", payload={"seconds": 0.6}))
+        .add_dependency("sub", "after")
+        .build()
+    )
+    async with platform(nats_server, names) as talka:
+        root = await talka.submit_workflow(parent)
+        async for state in talka.histories.follow(root):
+            if state.tasks["sub"].status == "succeeded":
+                break
+        (below,) = set(await talka.histories.names(EXECUTION)) - {root}
+        kept = (await archivist(talka, tmp_path).run(LATER_MS, [below])).kept
+        assert root in kept[below]
+        await talka.wait(root)
+        (archived,) = (await archivist(talka, tmp_path).run(LATER_MS)).archived
+        assert set(archived.members) == {root, below}
+        await check_archived(talka, root, 2)
+        await check_archived(talka, below, 1)
+
+
+async def test_a_crash_at_any_step_loses_nothing(
+    nats_server: NatsServer, names: Names, tmp_path: Path
+) -> None:
+    """Whichever step a run dies before, all is on the server or in a file, and the next run goes on."""
+    async with platform(nats_server, names) as talka:
+        died: list[str] = []
+        for number in count():
+            execution_id = await talka.submit_workflow(waits(f"w{number}", count=4))
+            await talka.wait(execution_id)
+            left = number
+
+            def crash(step: str) -> None:
+                nonlocal left
+                if left == 0:
+                    died.append(step)
+                    raise CrashError(step)
+                left -= 1
+
+            try:
+                await archivist(talka, tmp_path, crash).run(LATER_MS, [execution_id])
+            except CrashError:
+                pass
+            else:
+                break
+            state = await talka.histories.execution(execution_id)
+            assert state.status is ExecutionState.SUCCEEDED
+            assert state.archived is not None or len(state.tasks) == 4
+            outcome = await archivist(talka, tmp_path).run(LATER_MS, [execution_id])
+            assert not outcome.failed
+            await check_archived(talka, execution_id, 4)
+        assert {"publish", "record", "purge plan", "purge snapshots", "purge log", "save base"} <= {*died}
+        assert not (await audit(talka.node.ports.log, snapshots=talka.node.ports.snapshots)).count
+
+
+async def test_what_was_archived_comes_back(nats_server: NatsServer, names: Names, tmp_path: Path) -> None:
+    """An import brings an archived execution back into its namespace; it may be archived again."""
+    async with platform(nats_server, names) as talka:
+        ports = talka.node.ports
+        execution_id = await talka.submit_workflow(waits("w", count=3))
+        await talka.wait(execution_id)
+        before = await talka.get_execution_status(execution_id)
+        await archivist(talka, tmp_path).run(LATER_MS)
+        (file,) = files(tmp_path)
+        with Archive(file) as archive:
+            await import_execution(archive, log=ports.log, blobs=ports.blobs, shards=ports.shards)
+        after = await talka.get_execution_status(execution_id)
+        assert (after.counts, after.archived) == (before.counts, "")
+        await talka.restart(execution_id, from_task="t2")
+        async for state in talka.histories.follow(execution_id):
+            if state.tasks["t2"].attempt == 2 and state.status is ExecutionState.SUCCEEDED:
+                break
+        outcome = await archivist(talka, tmp_path).run(LATER_MS)
+        assert [each.execution_id for each in outcome.archived] == [execution_id]
+        await check_archived(talka, execution_id, 3)
+        assert len(files(tmp_path)) == 2
+
+
+async def test_nothing_is_removed_for_a_file_that_is_another(
+    nats_server: NatsServer, names: Names, tmp_path: Path
+) -> None:
+    """A file of the same name that does not hold the execution is neither used nor written over."""
+    async with platform(nats_server, names) as talka:
+        execution_id = await talka.submit_workflow(waits("w"))
+        await talka.wait(execution_id)
+        version = (await talka.get_execution_status(execution_id)).version
+        file = tmp_path / f"{execution_id}.{version}.talka.sqlite"
+        file.write_bytes(b"somebody's")
+        outcome = await archivist(talka, tmp_path).run(LATER_MS)
+        assert execution_id in outcome.failed
+        assert file.read_bytes() == b"somebody's"
+        assert not (await talka.get_execution_status(execution_id)).archived
+        assert files(tmp_path) == [file]
