@@ -109,7 +109,7 @@ class TaskRecord(Struct, gc=False):
     due_at: int = 0
     result: Raw = Raw(b"null")  # msgspec cannot read an optional Raw back
     claim: ClaimCheck | None = None
-    extracts: dict[str, Raw] = field(default_factory=dict[str, Raw])
+    extracts: dict[str, Raw] = {}
     error: TaskFailure | None = None
     because: str = ""
     condition: str = ""
@@ -119,7 +119,7 @@ class TaskRecord(Struct, gc=False):
     round: int = 1
     undoes: str = ""
     ended_version: int = 0
-    spans: list[int] = field(default_factory=list[int])
+    spans: list[int] = []
     may_have_acted: bool = False
     is_unclear: bool = False
     newest_fence: int = 0
@@ -128,10 +128,10 @@ class TaskRecord(Struct, gc=False):
     answer: Raw = Raw(b"null")
     is_answered: bool = False
     is_child_started: bool = False
-    children: list[str] = field(default_factory=list[str])
+    children: list[str] = []
     iteration: int = 0
     checkpoint: Checkpoint | None = None
-    steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
+    steps: dict[str, Saved] = {}
     is_paused: bool = False
     is_expired: bool = False
     is_fallback: bool = False
@@ -271,24 +271,24 @@ class ExecutionRecord(Struct):
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
     index: WorkflowIndex = field(default_factory=WorkflowIndex)
-    tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
-    extensions: dict[str, OpenExtension] = field(default_factory=dict[str, OpenExtension])
-    maps: dict[str, MapRecord] = field(default_factory=dict[str, MapRecord])
-    added: list[TasksAdded] = field(default_factory=list[TasksAdded])
-    added_versions: list[int] = field(default_factory=list[int])
-    retired: dict[str, Retired] = field(default_factory=dict[str, Retired])
+    tasks: dict[str, TaskRecord] = {}
+    extensions: dict[str, OpenExtension] = {}
+    maps: dict[str, MapRecord] = {}
+    added: list[TasksAdded] = []
+    added_versions: list[int] = []
+    retired: dict[str, Retired] = {}
     rollback: Rollback | None = None
-    broken: dict[str, str] = field(default_factory=dict[str, str])
-    lost_spans: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    requests: list[str] = field(default_factory=list[str])
-    ready: list[tuple[tuple[float, ...], str]] = field(default_factory=list[tuple[tuple[float, ...], str]])
+    broken: dict[str, str] = {}
+    lost_spans: list[tuple[int, int]] = []
+    requests: list[str] = []
+    ready: list[tuple[tuple[float, ...], str]] = []
     active: int = 0
     queued: int = 0
     unfinished: int = 0
-    returning: dict[str, Return] = field(default_factory=dict[str, Return])
-    handing: dict[str, Return] = field(default_factory=dict[str, Return])
-    kept: dict[str, Kept] = field(default_factory=dict[str, Kept])
-    failed: list[str] = field(default_factory=list[str])
+    returning: dict[str, Return] = {}
+    handing: dict[str, Return] = {}
+    kept: dict[str, Kept] = {}
+    failed: list[str] = []
     accepted_at: int = 0
     started_at: int = 0
     finished_at: int = 0
@@ -298,11 +298,11 @@ class ExecutionRecord(Struct):
     reason: str = ""
     name: str = ""
     schedule: str = ""
-    artifacts: dict[str, Artifact] = field(default_factory=dict[str, Artifact])
-    readers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    violations: list[DependencyViolationDetected] = field(default_factory=list[DependencyViolationDetected])
-    signals: list[Signal] = field(default_factory=list[Signal])
-    signal_ids: dict[str, None] = field(default_factory=dict[str, None])
+    artifacts: dict[str, Artifact] = {}
+    readers: dict[str, dict[str, str]] = {}
+    violations: list[DependencyViolationDetected] = []
+    signals: list[Signal] = []
+    signal_ids: dict[str, None] = {}
     parent: Parent | None = None
     is_parent_informed: bool = False
     undone_for: Parent | None = None
@@ -311,14 +311,14 @@ class ExecutionRecord(Struct):
     is_failing: bool = False
     is_forced: bool = False
     origin: Origin | None = None
-    adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
+    adopting: dict[str, TaskAdopted] = {}
     order: tuple[int, ...] = ()
-    usage: dict[str, TaskUsageMeasured] = field(default_factory=dict[str, TaskUsageMeasured])
+    usage: dict[str, TaskUsageMeasured] = {}
     baseline: Baseline | None = None
     is_off_baseline: bool = False
     is_replanned: bool = False
     plan_version: int = 0
-    growing: list[TasksAdded] = field(default_factory=list[TasksAdded])
+    growing: list[TasksAdded] = []
     strategy: str = ""
     priority: int | None = None
     threatened: DeadlineThreatened | None = None
