@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -230,11 +231,12 @@ class Launcher:
         self._fresh.clear()
 
     async def _attempt(self, start: StartTask, progress: AttemptProgress) -> Ending:
-        limit = asyncio.timeout(start.task.timeout)
+        # Most tasks have no limit, and to keep watch for nothing is much of what a short one costs.
+        limit = None if start.task.timeout is None else asyncio.timeout(start.task.timeout)
         books = self._logbooks
         logbook = books.opened(start.execution_id, start.task.id, start.attempt) if books else None
         try:
-            async with limit:
+            async with limit or nullcontext():
                 task = await self._resolved(start)
                 await progress.load()
                 attempt = Attempt(
@@ -252,8 +254,9 @@ class Launcher:
                     result = await self._executors.for_agent_type(task.agent_type).execute(attempt)
             return await self._succeeded(start, result)
         except TimeoutError as error:
-            if limit.expired() or progress.heartbeat.is_missed:
-                late = _late(start.task, is_silent=not limit.expired())
+            is_over = limit is not None and limit.expired()
+            if is_over or progress.heartbeat.is_missed:
+                late = _late(start.task, is_silent=not is_over)
                 return Ending(Outcome.TIMED_OUT, error=TaskFailure(late.code, str(late)))
             return _failed(error)
         except Exception as error:  # noqa: BLE001  (whatever a task raises is its recorded outcome)
