@@ -107,13 +107,13 @@ def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> I
     That holds also where the grant itself never arrived: asking again under the
     same allocation id would let a late grant of the lost worker be taken for the new one.
     """
-    for task_id, record in state.tasks.items():
-        if record.allocation_id == message.allocation_id and record.status in _HOLDING:
-            yield from _lost(state, task_id, record, message.reason, now_ms)
-            yield AllocationReleased(message.allocation_id)
-            yield from dispatch(state, now_ms)
-            yield from endings.conclude(state)
-            return
+    task_id = state.holder_of(message.allocation_id)
+    if task_id is not None and state.tasks[task_id].status in _HOLDING:
+        yield from _lost(state, task_id, state.tasks[task_id], message.reason, now_ms)
+        yield AllocationReleased(message.allocation_id)
+        yield from dispatch(state, now_ms)
+        yield from endings.conclude(state)
+        return
     if message.allocation_id in state.kept:
         yield AllocationReleased(message.allocation_id)
 

@@ -5,7 +5,8 @@ S1 a task is READY or further only when what its join asks for has succeeded;
 S2 ``active`` counts the tasks that are QUEUED, SCHEDULED or RUNNING;
 S3 every allocation that the execution was granted is held by exactly one
    active task, or is ``kept`` for a moment on the ended task that held it, or is
-   in ``returning`` until the pool has recorded its return.
+   in ``returning`` until the pool has recorded its return; ``holder_of`` finds
+   whoever has it, or has asked for it, at once.
 """
 
 from __future__ import annotations
@@ -243,8 +244,9 @@ class Artifact(Struct, frozen=True, gc=False):
 
 
 class ExecutionRecord(Struct):
-    """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
+    """One execution's state; ``index`` and ``holders`` are derived from the rest and not part of snapshots.
 
+    ``holders`` are the tasks by the allocations that they have, or have asked for.
     ``broken`` are groups by name, with the member that failed.
     ``added`` are the additions to the graph and ``added_versions`` when they
     were made. ``lost_spans`` are ranges of events (first, and the one after the
@@ -272,6 +274,7 @@ class ExecutionRecord(Struct):
     definition: ClaimCheck | None = None
     index: WorkflowIndex = field(default_factory=WorkflowIndex)
     tasks: dict[str, TaskRecord] = {}
+    holders: dict[str, str] = {}
     extensions: dict[str, OpenExtension] = {}
     maps: dict[str, MapRecord] = {}
     added: list[TasksAdded] = []
@@ -343,6 +346,13 @@ class ExecutionRecord(Struct):
     def is_rolling_back(self) -> bool:
         """Tell whether only compensations may start."""
         return self.status is ExecutionState.ROLLING_BACK
+
+    def holder_of(self, allocation: str) -> str | None:
+        """Return the task that has an allocation, or has asked for it; None if no task has."""
+        task_id = self.holders.get(allocation, "")
+        record = self.tasks.get(task_id)
+        # A task that begins anew gets a record that has none.
+        return task_id if record is not None and record.allocation_id == allocation else None
 
     def holds_back(self, record: TaskRecord) -> bool:
         """Tell whether a task may not start although all that it needs has happened."""

@@ -15,7 +15,7 @@ from talka_protocols.states import Health
 
 def _handed_on(state: ExecutionRecord, event: e.AllocationHandedOn, _at: int) -> None:
     kept = state.kept.pop(event.allocation_id, None)
-    _let_go(state.tasks[event.from_task])
+    _let_go(state, state.tasks[event.from_task])
     holder = Holder(state.execution_id, event.to_task, event.attempt)
     before = state.handing.get(event.allocation_id)
     health = kept.health if kept else event.health
@@ -42,7 +42,8 @@ def _returned(
         state.returning[allocation] = handing
     said = event.health if isinstance(event, e.AllocationReleased) else Health.UNKNOWN
     health = kept.health if kept else said
-    for task_id, record in _holding(state, allocation):
+    if (task_id := state.holder_of(allocation)) is not None:
+        record = state.tasks[task_id]
         failed = _failed(handing, record.fence, health)
         give_back(state, task_id, record)
         state.returning[allocation] = replace(state.returning[allocation], failed=failed, health=health)
@@ -52,7 +53,7 @@ def give_back(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
     """Let what the task holds, or has asked for, be on its way back to the pool."""
     holder = Holder(state.execution_id, task_id, record.attempt)
     state.returning[record.allocation_id] = Return(holder, record.fence)
-    _let_go(record)
+    _let_go(state, record)
 
 
 def _settled(state: ExecutionRecord, event: e.AllocationSettled, _at: int) -> None:
@@ -66,20 +67,12 @@ def _hand_on_settled(state: ExecutionRecord, event: e.HandOnSettled, _at: int) -
 
 
 def _permit_withdrawn(state: ExecutionRecord, event: e.PermitWithdrawn, _at: int) -> None:
-    for record in state.tasks.values():
-        if record.allocation_id == event.allocation_id:
-            record.hands = 0
+    if (task_id := state.holder_of(event.allocation_id)) is not None:
+        state.tasks[task_id].hands = 0
 
 
-def _holding(state: ExecutionRecord, allocation: str) -> list[tuple[str, TaskRecord]]:
-    task_id = allocation.removeprefix(state.execution_id + "/").rpartition("/")[0]
-    record = state.tasks.get(task_id)
-    if record is not None and record.allocation_id == allocation:
-        return [(task_id, record)]
-    return [(t, r) for t, r in state.tasks.items() if r.allocation_id == allocation]
-
-
-def _let_go(record: TaskRecord) -> None:
+def _let_go(state: ExecutionRecord, record: TaskRecord) -> None:
+    state.holders.pop(record.allocation_id, None)
     record.allocation_id, record.hands = "", 0
 
 
