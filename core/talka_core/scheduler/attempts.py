@@ -50,7 +50,8 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
         return
     if record.status is TaskStatus.SCHEDULED and message.started_at:
         yield TaskStarted(message.task_id, message.attempt, message.started_at)
-    yield from usage.measured(state, message)
+    if message.usage is not None:
+        yield from usage.measured(state, message)
     held, health = record.allocation_id, _health(state, message)
     match message.outcome:
         case Outcome.SUCCEEDED:
@@ -181,7 +182,8 @@ def _too_late(state: ExecutionRecord, task_id: str, now_ms: int, missed: str) ->
 
 
 def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
-    yield from artifacts.written(state, message)
+    if message.artifacts:
+        yield from artifacts.written(state, message)
     if (error := artifacts.failure(state, message.task_id)) is not None:
         yield from failures.failed(state, message.task_id, message.finished_at, error, now_ms)
         return

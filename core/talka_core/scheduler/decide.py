@@ -106,7 +106,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
     yield from _follow(state, message, now_ms)
     if state.index.gangs:
         yield from _mend_gangs(state, now_ms)
-    yield from rollback.proceed(state, now_ms)
+    if state.is_rolling_back:
+        yield from rollback.proceed(state, now_ms)
 
 
 def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec.structs import replace
-
 from talka_core.scheduler.state import ExecutionRecord, Kept, Return, TaskRecord
 from talka_protocols import events as e
 from talka_protocols.events import Holder
@@ -38,21 +36,25 @@ def _returned(
 ) -> None:
     allocation = event.allocation_id
     kept, handing = state.kept.pop(allocation, None), state.handing.pop(allocation, None)
-    if handing:
-        state.returning[allocation] = handing
     said = event.health if isinstance(event, e.AllocationReleased) else Health.UNKNOWN
     health = kept.health if kept else said
     if (task_id := state.holder_of(allocation)) is not None:
         record = state.tasks[task_id]
-        failed = _failed(handing, record.fence, health)
-        give_back(state, task_id, record)
-        state.returning[allocation] = replace(state.returning[allocation], failed=failed, health=health)
+        give_back(state, task_id, record, _failed(handing, record.fence, health), health)
+    elif handing:
+        state.returning[allocation] = handing
 
 
-def give_back(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+def give_back(
+    state: ExecutionRecord,
+    task_id: str,
+    record: TaskRecord,
+    failed: tuple[int, ...] = (),
+    health: Health = Health.UNKNOWN,
+) -> None:
     """Let what the task holds, or has asked for, be on its way back to the pool."""
     holder = Holder(state.execution_id, task_id, record.attempt)
-    state.returning[record.allocation_id] = Return(holder, record.fence)
+    state.returning[record.allocation_id] = Return(holder, record.fence, failed, health)
     _let_go(state, record)
 
 
