@@ -78,6 +78,9 @@ def check_execution(state: ExecutionRecord) -> None:
     assert sorted(task_id for _, task_id in state.ready) == ready, "S2 the ready queue differs"
     held = Counter(record.allocation_id for record in state.tasks.values() if record.allocation_id)
     assert all(count == 1 for count in held.values()), f"S3 held more than once: {held}"
+    for task_id, record in state.tasks.items():
+        found = state.holder_of(record.allocation_id) if record.allocation_id else task_id
+        assert found == task_id, f"S3 {task_id} holds {record.allocation_id}, which {found} is taken to hold"
     for allocation_id, kept in state.kept.items():
         holds = state.tasks[kept.task_id].allocation_id
         assert holds == allocation_id, (

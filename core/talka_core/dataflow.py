@@ -170,6 +170,8 @@ def _placed(value: object, place: tuple[str, ...], task_ids: Collection[str]) ->
         raise WorkflowInvalidError(
             error.message, hint=error.hint, code=error.code, path=(*place, *error.path)
         ) from None
+    if not found:
+        return ()
     return tuple([replace(reference, where=(*place, *reference.where)) for reference in found])
 
 

@@ -156,13 +156,13 @@ def duration_of(task: Task) -> float:
     return DEFAULT_TASK_SECONDS
 
 
-def analyse(workflow: Workflow) -> GraphAnalysis:
-    """Analyse a checked workflow; linear in tasks and dependencies.
+def analyse(workflow: Workflow, graph: TaskGraph | None = None) -> GraphAnalysis:
+    """Analyse a checked workflow, whose ``graph`` may be known already; linear in tasks and dependencies.
 
     Raises:
         CyclicGraphError: The dependencies form a cycle.
     """
-    graph = TaskGraph.of(workflow)
+    graph = graph or TaskGraph.of(workflow)
     levels = graph.levels()
     durations = [duration_of(task) for task in workflow.tasks]
     starts, remaining = _longest_paths(graph, levels, durations)

@@ -50,7 +50,7 @@ def _of(behaviour: Behaviour[Any, Any, Any], state_type: type[Any]) -> Fold:
 
 def _pack_execution(state: ExecutionRecord) -> ExecutionRecord:
     kept = None if state.definition is not None else state.workflow
-    return replace(state, index=WorkflowIndex(), workflow=kept)
+    return replace(state, index=WorkflowIndex(), holders={}, workflow=kept)
 
 
 FOLDS: dict[str, Fold] = {

@@ -7,12 +7,13 @@ declare, because Python callers may put anything into a struct.
 from __future__ import annotations
 
 from math import isfinite
+from operator import attrgetter, is_
 from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from talka_protocols.errors import WorkflowInvalidError
-from talka_protocols.workflow import DEFAULT_PRIORITY, ResourceRequirements, Task, Workflow
+from talka_protocols.workflow import ResourceRequirements, Task, Workflow
 
 Path = tuple[str | int, ...]
 
@@ -197,11 +198,12 @@ def _check_task(task: object, position: int) -> None:
         )
     check_id(task.id, (*path, "id"))
     check_agent_type(task.agent_type, (*path, "agent_type"), f"Task {task.id!r}: ")
-    for name, bound, default in _TASK_NUMBERS:
-        value = getattr(task, name)
-        # Most numbers of most tasks are left out, and a default needs no look.
-        if value is not default and not bound.admits(value):
-            raise _bad_number(value, bound, (*path, _WRITTEN.get(name, name)), f"Task {task.id!r}: ")
+    # Most numbers of most tasks are left out, and a default needs no look.
+    if not all(map(is_, _numbers_of(task), _DEFAULT_NUMBERS)):
+        for name, bound in _TASK_NUMBERS.items():
+            value = getattr(task, name)
+            if value is not getattr(_DEFAULT, name) and not bound.admits(value):
+                raise _bad_number(value, bound, (*path, _WRITTEN.get(name, name)), f"Task {task.id!r}: ")
     if task.resources != _NOTHING:
         check_resources(task.resources, (*path, "resources"), f"Task {task.id!r}: ")
     if task.payload != {}:
@@ -212,16 +214,19 @@ def _check_task(task: object, position: int) -> None:
             check_number(seconds, DURATION, (*path, "payload", "seconds"), f"Task {task.id!r}: ")
 
 
-_TASK_NUMBERS = (
-    ("priority", _PRIORITY, DEFAULT_PRIORITY),
-    ("retries", RETRIES, 0),
-    ("timeout", SECONDS, None),
-    ("estimated_seconds", DURATION, None),
-    ("start_timeout", SECONDS, None),
-    ("heartbeat_timeout", SECONDS, None),
-    ("deadline", DURATION, None),
-    ("weight", _WEIGHT, 1.0),
-)
+_TASK_NUMBERS = {
+    "priority": _PRIORITY,
+    "retries": RETRIES,
+    "timeout": SECONDS,
+    "estimated_seconds": DURATION,
+    "start_timeout": SECONDS,
+    "heartbeat_timeout": SECONDS,
+    "deadline": DURATION,
+    "weight": _WEIGHT,
+}
+_DEFAULT = Task("", "")
+_numbers_of = attrgetter(*_TASK_NUMBERS)
+_DEFAULT_NUMBERS = _numbers_of(_DEFAULT)
 _WRITTEN = {name: f"{name}_seconds" for name in ("timeout", "start_timeout", "heartbeat_timeout", "deadline")}
 """How a document writes a field that has another name there."""
 

@@ -61,16 +61,18 @@ def check(
     check_policies(workflow)
     check_keys(workflow)
     check_sharing(workflow)
+    known = None if agent_types is None else agent_types | WAITING_TYPES
+    most = None if ceiling is None else {**ceiling, **(shared or {})}
     for position, task in enumerate(workflow.tasks):
         _check_definition(task, position)
         if task.agent_type in WAITING_TYPES:
             _check_waiting(task, position)
-        if agent_types is not None:
-            _check_agent_types(task, position, agent_types)
+        if known is not None:
+            _check_agent_types(task, position, known)
         if shared:
             _check_shared(task, position, shared)
-        if ceiling is not None:
-            _check_ceiling(task, position, {**ceiling, **(shared or {})})
+        if most is not None:
+            _check_ceiling(task, position, most)
     complete = replace(workflow, dependencies=detect(workflow))
     check_acyclic(complete)
     control_flow.check(complete)
@@ -269,8 +271,9 @@ _LIMITS = {
 """Where tasks that no worker runs are limited, by agent type."""
 
 
-def _check_agent_types(task: Task, position: int, agent_types: frozenset[str]) -> None:
-    known = agent_types | WAITING_TYPES
+def _check_agent_types(task: Task, position: int, known: frozenset[str]) -> None:
+    if task.agent_type in known and task.fallback is None:
+        return
     wanted: list[tuple[str, str, tuple[str | int, ...]]] = [
         (f"Task {task.id!r}", task.agent_type, ("tasks", position, "agent_type"))
     ]

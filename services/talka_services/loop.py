@@ -71,11 +71,15 @@ class TimeSlice:
         self._clock = asyncio.get_running_loop().time
         self._ends_at = self._clock() + SLICE_S
 
-    async def step(self) -> None:
-        """Return at once unless the slice is used up; called after every small step of the work."""
-        if self._clock() >= self._ends_at:
-            await asyncio.sleep(0)
-            self._ends_at = self._clock() + SLICE_S
+    @property
+    def is_over(self) -> bool:
+        """Tell whether all others are to have a turn; asked after every small step of the work."""
+        return self._clock() >= self._ends_at
+
+    async def yield_turn(self) -> None:
+        """Let all others have a turn, and begin the next slice."""
+        await asyncio.sleep(0)
+        self._ends_at = self._clock() + SLICE_S
 
 
 async def until_one_ends(*work: Awaitable[None]) -> None:

@@ -24,16 +24,31 @@ if TYPE_CHECKING:
 
 
 class _LazyLogger:
-    """Becomes a structlog logger when it is first used."""
+    """Becomes a structlog logger when it is first used for something that is not left out."""
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._standard = logging.getLogger(name)
         self._logger: BoundLogger | None = None
 
-    def __getattr__(self, method: str) -> Any:
+    def debug(self, event: str, **facts: Any) -> None:
+        """Write what is of interest only to whoever looks for a fault."""
+        # An entry that is thrown away costs each short task more than its own work.
+        if self._standard.isEnabledFor(logging.DEBUG):
+            self._built().debug(event, **facts)
+
+    def info(self, event: str, **facts: Any) -> None:
+        """Write what happens all the time."""
+        if self._standard.isEnabledFor(logging.INFO):
+            self._built().info(event, **facts)
+
+    def _built(self) -> BoundLogger:
         if self._logger is None:
             self._logger = _build(self._name)
-        return getattr(self._logger, method)
+        return self._logger
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._built(), method)
 
 
 def prepare() -> None:

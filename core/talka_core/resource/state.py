@@ -16,7 +16,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from talka_protocols.events import ANYWHERE, ORDINARY, Affinity, AllocationQueued, Holder, Terms
 from talka_protocols.policies import Breaker, ScalingPolicy
@@ -73,7 +73,7 @@ class WorkerEntry(Struct):
     capacity: Amounts
     free: Amounts
     is_draining: bool = False
-    labels: dict[str, str] = field(default_factory=dict[str, str])
+    labels: dict[str, str] = {}
     is_elastic: bool = False
 
 
@@ -95,7 +95,7 @@ class Grant(Struct, gc=False):
     hands_until: int = 0
     granted_at: int = 0
     revoked: str = ""
-    shared: Amounts = field(default_factory=Amounts)
+    shared: Amounts = {}
     ends_at: int = 0
     terms: Terms = ORDINARY
     rank: tuple[float, ...] = ()
@@ -133,7 +133,7 @@ class Reservation(Struct):
     worker_id: str
     amounts: dict[str, float]
     expires_at: int
-    shared: Amounts = field(default_factory=Amounts)
+    shared: Amounts = {}
     tenant: str = DEFAULT_TENANT
 
 
@@ -180,11 +180,11 @@ class Circuit(Struct):
     """
 
     phase: Phase = "closed"
-    failures: list[int] = field(default_factory=list[int])
+    failures: list[int] = []
     counted: int = 0
     open_ms: int = 0
     due_at: int = 0
-    probes: dict[str, None] = field(default_factory=dict[str, None])
+    probes: dict[str, None] = {}
     successes: int = 0
     has_failed: bool = False
 
@@ -206,11 +206,11 @@ class Scaling(Struct):
     due_at: int = 0
     waiting_since: int = 0
     idle_since: int = 0
-    used: Amounts = field(default_factory=Amounts)
-    peak: Amounts = field(default_factory=Amounts)
+    used: Amounts = {}
+    peak: Amounts = {}
     measured_at: int = 0
     took_ms: float = 0.0
-    begun: dict[str, int] = field(default_factory=dict[str, int])
+    begun: dict[str, int] = {}
     shape: WorkerEntry | None = None
 
 
@@ -237,33 +237,33 @@ class PoolRecord(Struct):
 
     pool: str
     version: int = 0
-    workers: dict[str, WorkerEntry] = field(default_factory=dict[str, WorkerEntry])
-    lost: dict[str, int] = field(default_factory=dict[str, int])
-    lost_since: dict[str, int] = field(default_factory=dict[str, int])
-    grants: dict[str, Grant] = field(default_factory=dict[str, Grant])
-    waiting: dict[str, Request] = field(default_factory=dict[str, Request])
-    queues: dict[str, list[Place]] = field(default_factory=dict[str, list[Place]])
-    reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
-    permits: dict[str, dict[str, None]] = field(default_factory=dict[str, dict[str, None]])
+    workers: dict[str, WorkerEntry] = {}
+    lost: dict[str, int] = {}
+    lost_since: dict[str, int] = {}
+    grants: dict[str, Grant] = {}
+    waiting: dict[str, Request] = {}
+    queues: dict[str, list[Place]] = {}
+    reservations: dict[str, Reservation] = {}
+    permits: dict[str, dict[str, None]] = {}
     arrivals: int = 0
     next_fence: int = 1
     epoch: int = 0
-    shared: dict[str, float] = field(default_factory=dict[str, float])
+    shared: dict[str, float] = {}
     ceiling: dict[str, float] | None = None
     agent_types: tuple[str, ...] | None = None
-    shared_used: Amounts = field(default_factory=Amounts)
-    held_back: dict[str, HeldBack] = field(default_factory=dict[str, HeldBack])
-    breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
-    circuits: dict[str, Circuit] = field(default_factory=dict[str, Circuit])
+    shared_used: Amounts = {}
+    held_back: dict[str, HeldBack] = {}
+    breakers: dict[str, Breaker] = {}
+    circuits: dict[str, Circuit] = {}
     scaling: Scaling | None = None
-    quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
-    weights: dict[str, float] = field(default_factory=dict[str, float])
+    quotas: dict[str, dict[str, float]] = {}
+    weights: dict[str, float] = {}
     accounts: dict[str, Amounts] | None = None
-    bookings: dict[str, Booking] = field(default_factory=dict[str, Booking])
-    reserving: dict[str, Request] = field(default_factory=dict[str, Request])
-    ended: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
-    urgent: dict[str, int] = field(default_factory=dict[str, int])
-    promoted: dict[str, None] = field(default_factory=dict[str, None])
+    bookings: dict[str, Booking] = {}
+    reserving: dict[str, Request] = {}
+    ended: dict[str, tuple[int, str]] = {}
+    urgent: dict[str, int] = {}
+    promoted: dict[str, None] = {}
 
 
 def initial(pool: str) -> PoolRecord:

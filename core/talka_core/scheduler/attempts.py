@@ -50,7 +50,8 @@ def finished(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> I
         return
     if record.status is TaskStatus.SCHEDULED and message.started_at:
         yield TaskStarted(message.task_id, message.attempt, message.started_at)
-    yield from usage.measured(state, message)
+    if message.usage is not None:
+        yield from usage.measured(state, message)
     held, health = record.allocation_id, _health(state, message)
     match message.outcome:
         case Outcome.SUCCEEDED:
@@ -107,13 +108,13 @@ def revoked(state: ExecutionRecord, message: RevokeAllocation, now_ms: int) -> I
     That holds also where the grant itself never arrived: asking again under the
     same allocation id would let a late grant of the lost worker be taken for the new one.
     """
-    for task_id, record in state.tasks.items():
-        if record.allocation_id == message.allocation_id and record.status in _HOLDING:
-            yield from _lost(state, task_id, record, message.reason, now_ms)
-            yield AllocationReleased(message.allocation_id)
-            yield from dispatch(state, now_ms)
-            yield from endings.conclude(state)
-            return
+    task_id = state.holder_of(message.allocation_id)
+    if task_id is not None and state.tasks[task_id].status in _HOLDING:
+        yield from _lost(state, task_id, state.tasks[task_id], message.reason, now_ms)
+        yield AllocationReleased(message.allocation_id)
+        yield from dispatch(state, now_ms)
+        yield from endings.conclude(state)
+        return
     if message.allocation_id in state.kept:
         yield AllocationReleased(message.allocation_id)
 
@@ -181,7 +182,8 @@ def _too_late(state: ExecutionRecord, task_id: str, now_ms: int, missed: str) ->
 
 
 def _succeeded(state: ExecutionRecord, message: AttemptFinished, now_ms: int) -> Iterator[ExecutionEvent]:
-    yield from artifacts.written(state, message)
+    if message.artifacts:
+        yield from artifacts.written(state, message)
     if (error := artifacts.failure(state, message.task_id)) is not None:
         yield from failures.failed(state, message.task_id, message.finished_at, error, now_ms)
         return

@@ -8,7 +8,7 @@ completed by whoever folds it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from talka_core.scheduler import (
     archiving,
@@ -31,7 +31,7 @@ from talka_core.scheduler import (
 )
 from talka_core.scheduler.clock import has_passed
 from talka_core.scheduler.dispatch import dispatch, make_ready
-from talka_core.scheduler.state import ExecutionRecord, TaskRecord
+from talka_core.scheduler.state import ExecutionRecord
 from talka_protocols.events import (
     AllocationReleased,
     AllocationSettled,
@@ -119,7 +119,8 @@ def decide(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> It
     yield from _follow(state, message, now_ms)
     if state.index.gangs:
         yield from _mend_gangs(state, now_ms)
-    yield from rollback.proceed(state, now_ms)
+    if state.is_rolling_back:
+        yield from rollback.proceed(state, now_ms)
 
 
 def _follow(state: ExecutionRecord, message: SchedulerMessage, now_ms: int) -> Iterator[ExecutionEvent]:
@@ -221,12 +222,10 @@ def _asked(
 def _withdrawn(state: ExecutionRecord, message: WithdrawPermit) -> Iterator[ExecutionEvent]:
     if message.allocation_id in state.kept:
         yield AllocationReleased(message.allocation_id)
-    elif any(record.hands for record in _holders(state, message.allocation_id)):
+        return
+    task_id = state.holder_of(message.allocation_id)
+    if task_id is not None and state.tasks[task_id].hands:
         yield PermitWithdrawn(message.allocation_id)
-
-
-def _holders(state: ExecutionRecord, allocation_id: str) -> Iterable[TaskRecord]:
-    return (record for record in state.tasks.values() if record.allocation_id == allocation_id)
 
 
 def _start(state: ExecutionRecord, message: StartExecution, now_ms: int) -> Iterator[ExecutionEvent]:

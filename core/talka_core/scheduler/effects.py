@@ -70,12 +70,13 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
         case m.RecordProgress():
             yield from progress.answered(state, message)
         case m.GrantAllocation():
-            if not _is_held(state, message.allocation_id):
+            # It may have been handed on since it was granted.
+            if state.holder_of(message.allocation_id) is None:
                 holder = Holder(message.execution_id, message.task_id, message.attempt)
                 yield letters.release(
                     state, message.allocation_id, Return(holder, message.fence), notice=True
                 )
-        case m.PreemptAllocation() if _is_held(state, message.allocation_id):
+        case m.PreemptAllocation() if state.holder_of(message.allocation_id) is not None:
             pass
         case m.RevokeAllocation() | m.PreemptAllocation():
             holder = Holder(message.execution_id)
@@ -96,8 +97,3 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield from letters.ended(state, message.schedule)
         case _:
             pass
-
-
-def _is_held(state: ExecutionRecord, allocation: str) -> bool:
-    """Tell whether any task has the allocation: a repeated grant may come after it was handed on."""
-    return any(record.allocation_id == allocation for record in state.tasks.values())

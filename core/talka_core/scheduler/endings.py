@@ -34,7 +34,8 @@ def follow_up(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[Exe
     If its failure ends everything, stop everything instead.
     """
     yield from _follow(state, task_id, now_ms)
-    yield from _settle_groups(state, now_ms)
+    if state.broken:
+        yield from _settle_groups(state, now_ms)
 
 
 def _follow(state: ExecutionRecord, task_id: str, now_ms: int) -> Iterator[ExecutionEvent]:

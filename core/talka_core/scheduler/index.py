@@ -72,7 +72,7 @@ def index_of(
     ranking = ranking or Ranking(workflow.config.strategy)
     graph = TaskGraph.of(workflow)
     ids = graph.ids
-    positions = _positions(workflow, baseline)
+    positions = _positions(workflow, graph, baseline)
     index = WorkflowIndex(
         tasks={task.id: task for task in workflow.tasks},
         successors={ids[i]: [ids[j] for j in found] for i, found in enumerate(graph.successors)},
@@ -174,8 +174,8 @@ def take_back(index: WorkflowIndex, task_id: str) -> None:
     index.references[task_id] = _own_references(index, index.tasks[task_id])
 
 
-def _positions(workflow: Workflow, baseline: Baseline | None) -> dict[str, Position]:
-    analysis = analyse(workflow)
+def _positions(workflow: Workflow, graph: TaskGraph, baseline: Baseline | None) -> dict[str, Position]:
+    analysis = analyse(workflow, graph)
     remaining = analysis.remaining
     if baseline is not None:
         remaining = dict(zip(remaining, baseline.leads, strict=True))

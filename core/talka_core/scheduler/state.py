@@ -5,7 +5,8 @@ S1 a task is READY or further only when what its join asks for has succeeded;
 S2 ``active`` counts the tasks that are QUEUED, SCHEDULED or RUNNING;
 S3 every allocation that the execution was granted is held by exactly one
    active task, or is ``kept`` for a moment on the ended task that held it, or is
-   in ``returning`` until the pool has recorded its return.
+   in ``returning`` until the pool has recorded its return; ``holder_of`` finds
+   whoever has it, or has asked for it, at once.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class TaskRecord(Struct, gc=False):
     due_at: int = 0
     result: Raw = Raw(b"null")  # msgspec cannot read an optional Raw back
     claim: ClaimCheck | None = None
-    extracts: dict[str, Raw] = field(default_factory=dict[str, Raw])
+    extracts: dict[str, Raw] = {}
     error: TaskFailure | None = None
     because: str = ""
     condition: str = ""
@@ -121,7 +122,7 @@ class TaskRecord(Struct, gc=False):
     round: int = 1
     undoes: str = ""
     ended_version: int = 0
-    spans: list[int] = field(default_factory=list[int])
+    spans: list[int] = []
     may_have_acted: bool = False
     is_unclear: bool = False
     newest_fence: int = 0
@@ -130,10 +131,10 @@ class TaskRecord(Struct, gc=False):
     answer: Raw = Raw(b"null")
     is_answered: bool = False
     is_child_started: bool = False
-    children: list[str] = field(default_factory=list[str])
+    children: list[str] = []
     iteration: int = 0
     checkpoint: Checkpoint | None = None
-    steps: dict[str, Saved] = field(default_factory=dict[str, Saved])
+    steps: dict[str, Saved] = {}
     is_paused: bool = False
     is_expired: bool = False
     is_fallback: bool = False
@@ -247,8 +248,9 @@ class Artifact(Struct, frozen=True, gc=False):
 
 
 class ExecutionRecord(Struct):
-    """One execution's state; ``index`` is derived from the workflow and not part of snapshots.
+    """One execution's state; ``index`` and ``holders`` are derived from the rest and not part of snapshots.
 
+    ``holders`` are the tasks by the allocations that they have, or have asked for.
     ``broken`` are groups by name, with the member that failed.
     ``added`` are the additions to the graph and ``added_versions`` when they
     were made. ``lost_spans`` are ranges of events (first, and the one after the
@@ -276,24 +278,25 @@ class ExecutionRecord(Struct):
     workflow: Workflow | None = None
     definition: ClaimCheck | None = None
     index: WorkflowIndex = field(default_factory=WorkflowIndex)
-    tasks: dict[str, TaskRecord] = field(default_factory=dict[str, TaskRecord])
-    extensions: dict[str, OpenExtension] = field(default_factory=dict[str, OpenExtension])
-    maps: dict[str, MapRecord] = field(default_factory=dict[str, MapRecord])
-    added: list[TasksAdded] = field(default_factory=list[TasksAdded])
-    added_versions: list[int] = field(default_factory=list[int])
-    retired: dict[str, Retired] = field(default_factory=dict[str, Retired])
+    tasks: dict[str, TaskRecord] = {}
+    holders: dict[str, str] = {}
+    extensions: dict[str, OpenExtension] = {}
+    maps: dict[str, MapRecord] = {}
+    added: list[TasksAdded] = []
+    added_versions: list[int] = []
+    retired: dict[str, Retired] = {}
     rollback: Rollback | None = None
-    broken: dict[str, str] = field(default_factory=dict[str, str])
-    lost_spans: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    requests: list[str] = field(default_factory=list[str])
-    ready: list[tuple[tuple[float, ...], str]] = field(default_factory=list[tuple[tuple[float, ...], str]])
+    broken: dict[str, str] = {}
+    lost_spans: list[tuple[int, int]] = []
+    requests: list[str] = []
+    ready: list[tuple[tuple[float, ...], str]] = []
     active: int = 0
     queued: int = 0
     unfinished: int = 0
-    returning: dict[str, Return] = field(default_factory=dict[str, Return])
-    handing: dict[str, Return] = field(default_factory=dict[str, Return])
-    kept: dict[str, Kept] = field(default_factory=dict[str, Kept])
-    failed: list[str] = field(default_factory=list[str])
+    returning: dict[str, Return] = {}
+    handing: dict[str, Return] = {}
+    kept: dict[str, Kept] = {}
+    failed: list[str] = []
     accepted_at: int = 0
     started_at: int = 0
     finished_at: int = 0
@@ -303,11 +306,11 @@ class ExecutionRecord(Struct):
     reason: str = ""
     name: str = ""
     schedule: str = ""
-    artifacts: dict[str, Artifact] = field(default_factory=dict[str, Artifact])
-    readers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    violations: list[DependencyViolationDetected] = field(default_factory=list[DependencyViolationDetected])
-    signals: list[Signal] = field(default_factory=list[Signal])
-    signal_ids: dict[str, None] = field(default_factory=dict[str, None])
+    artifacts: dict[str, Artifact] = {}
+    readers: dict[str, dict[str, str]] = {}
+    violations: list[DependencyViolationDetected] = []
+    signals: list[Signal] = []
+    signal_ids: dict[str, None] = {}
     parent: Parent | None = None
     is_parent_informed: bool = False
     undone_for: Parent | None = None
@@ -316,14 +319,14 @@ class ExecutionRecord(Struct):
     is_failing: bool = False
     is_forced: bool = False
     origin: Origin | None = None
-    adopting: dict[str, TaskAdopted] = field(default_factory=dict[str, TaskAdopted])
+    adopting: dict[str, TaskAdopted] = {}
     order: tuple[int, ...] = ()
-    usage: dict[str, TaskUsageMeasured] = field(default_factory=dict[str, TaskUsageMeasured])
+    usage: dict[str, TaskUsageMeasured] = {}
     baseline: Baseline | None = None
     is_off_baseline: bool = False
     is_replanned: bool = False
     plan_version: int = 0
-    growing: list[TasksAdded] = field(default_factory=list[TasksAdded])
+    growing: list[TasksAdded] = []
     strategy: str = ""
     priority: int | None = None
     threatened: DeadlineThreatened | None = None
@@ -349,6 +352,13 @@ class ExecutionRecord(Struct):
     def is_rolling_back(self) -> bool:
         """Tell whether only compensations may start."""
         return self.status is ExecutionState.ROLLING_BACK
+
+    def holder_of(self, allocation: str) -> str | None:
+        """Return the task that has an allocation, or has asked for it; None if no task has."""
+        task_id = self.holders.get(allocation, "")
+        record = self.tasks.get(task_id)
+        # A task that begins anew gets a record that has none.
+        return task_id if record is not None and record.allocation_id == allocation else None
 
     def holds_back(self, record: TaskRecord) -> bool:
         """Tell whether a task may not start although all that it needs has happened."""

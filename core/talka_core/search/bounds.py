@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 
 from talka_core.graph import duration_of
 from talka_core.keys import amounts_of
-from talka_core.search.project import Project, project_of
+from talka_core.search.project import Project, limits_of, project_of
 from talka_protocols.policies import Join
 from talka_protocols.workflow import Workflow
 
@@ -30,7 +30,9 @@ def resource_bound(workflow: Workflow, capacity: Mapping[str, float]) -> float:
     It holds for whole milliseconds and thousandths of amounts only, and where tasks wait for all
     that they depend on.
     """
-    if len(workflow.tasks) > TASKS_MAX or any(
+    if not limits_of(workflow, capacity) or len(workflow.tasks) > TASKS_MAX:
+        return 0.0
+    if any(
         task.join not in (Join.ALL, Join.DONE) or not _is_exact(duration_of(task), *amounts_of(task).values())
         for task in workflow.tasks
     ):

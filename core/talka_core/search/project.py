@@ -71,9 +71,7 @@ def project_of(workflow: Workflow, capacity: Mapping[str, float]) -> Project | N
     order = _topological(graph)
     place = {position: number for number, position in enumerate(order)}
     amounts = [_amounts(workflow.tasks[position]) for position in order]
-    limits = dict(capacity)
-    if workflow.config.max_parallel is not None:
-        limits[SLOTS] = min(workflow.config.max_parallel, limits.get(SLOTS, float("inf")))
+    limits = limits_of(workflow, capacity)
     scarce: list[tuple[str, int]] = []
     for name, limit in sorted(limits.items()):
         asked = [needs.get(name, 0) for needs in amounts]
@@ -90,6 +88,14 @@ def project_of(workflow: Workflow, capacity: Mapping[str, float]) -> Project | N
         [tuple(needs.get(name, 0) for name, _ in scarce) for needs in amounts],
         [limit for _, limit in scarce],
     )
+
+
+def limits_of(workflow: Workflow, capacity: Mapping[str, float]) -> dict[str, float]:
+    """Return what there is of each resource, with the workflow's own limit of tasks at once."""
+    limits = dict(capacity)
+    if workflow.config.max_parallel is not None:
+        limits[SLOTS] = min(workflow.config.max_parallel, limits.get(SLOTS, float("inf")))
+    return limits
 
 
 def _topological(graph: TaskGraph) -> list[int]:

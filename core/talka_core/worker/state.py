@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from talka_protocols.messages import (
     AttemptFinished,
@@ -34,7 +34,7 @@ class AttemptRecord(Struct):
     is_cut_off: bool = False
     is_forced: bool = False
     report: AttemptFinished | None = None
-    unconfirmed: dict[int, RecordProgress] = field(default_factory=dict[int, RecordProgress])
+    unconfirmed: dict[int, RecordProgress] = {}
 
     @property
     def is_running(self) -> bool:
@@ -64,9 +64,9 @@ class WorkerRecord(Struct):
     is_drain_recorded: bool = False
     is_handing_back: bool = False
     is_cut_off: bool = False
-    attempts: dict[TaskKey, AttemptRecord] = field(default_factory=dict[TaskKey, AttemptRecord])
-    replaced: dict[tuple[TaskKey, int], None] = field(default_factory=dict[tuple[TaskKey, int], None])
-    seen: dict[TaskKey, int] = field(default_factory=dict[TaskKey, int])
+    attempts: dict[TaskKey, AttemptRecord] = {}
+    replaced: dict[tuple[TaskKey, int], None] = {}
+    seen: dict[TaskKey, int] = {}
 
 
 class AttemptAccepted(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -47,6 +47,8 @@ class Envelope(Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
+encode_letter: Callable[[Letter], bytes] = _encoder.encode
+"""Returns one letter's bytes, for ``sealed_letters``."""
 
 
 _decoder = msgspec.json.Decoder(Envelope)
@@ -55,11 +57,6 @@ _decoder = msgspec.json.Decoder(Envelope)
 def encode_envelope(envelope: Envelope) -> bytes:
     """Return the envelope's bytes."""
     return _encoder.encode(envelope)
-
-
-def encode_letter(letter: Letter) -> bytes:
-    """Return one letter's bytes, for ``sealed_letters``."""
-    return _encoder.encode(letter)
 
 
 def sealed_letters(sender: str, epoch: int, letters: Sequence[bytes]) -> bytes:

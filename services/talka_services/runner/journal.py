@@ -245,7 +245,8 @@ async def fold_in(fold: Fold, state: Any, commits: Iterable[StoredCommit], defin
         commit = await decoded(stored, definitions)
         for version, _cause, event in commit.events():
             advance(fold, state, version, event, commit.at)
-            await slice_.step()
+            if slice_.is_over:
+                await slice_.yield_turn()
         last_at = commit.at
     return last_at
 
@@ -284,11 +285,16 @@ async def decoded(stored: StoredCommit, definitions: Definitions) -> Commit[Even
     commit = decode_commit(stored.log, stored.body)
     if all(WITH_DEFINITION.isdisjoint(map(type, decision.events)) for decision in commit.decisions):
         return commit
-    decisions = [
-        Decision(decision.cause, tuple([await definitions.complete(event) for event in decision.events]))
-        for decision in commit.decisions
-    ]
+    decisions = [await _completed(decision, definitions) for decision in commit.decisions]
     return replace(commit, decisions=tuple(decisions))
+
+
+async def _completed(decision: Decision[Event], definitions: Definitions) -> Decision[Event]:
+    events = [
+        await definitions.complete(event) if type(event) in WITH_DEFINITION else event
+        for event in decision.events
+    ]
+    return Decision(decision.cause, tuple(events))
 
 
 __all__ = [

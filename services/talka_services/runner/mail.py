@@ -10,7 +10,7 @@ from msgspec import Struct
 from talka_core.behaviour import Effect, Send
 from talka_protocols.messages import SHARDED, Letter, Message, Recipient, encode_letter, sealed_letters
 from talka_protocols.subjects import Names, shard_of
-from talka_services.runner.definitions import stored_form
+from talka_services.runner.definitions import WITH_DEFINITION, stored_form
 from talka_services.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -76,8 +76,11 @@ class Sorter:
         ]
 
     def _letter(self, sender: str, letter_id: str, send: Send) -> bytes | None:
+        message = send.message
+        if type(message) in WITH_DEFINITION:
+            message = stored_form(message)
         try:
-            letter = encode_letter(Letter(letter_id, stored_form(send.message)))
+            letter = encode_letter(Letter(letter_id, message))
         except (TypeError, ValueError, RecursionError) as error:
             log.error("letter.not_encodable", sender=sender, letter=letter_id, error=repr(error))
             return None

@@ -51,6 +51,6 @@ class Ports:
     clock: Clock = field(default_factory=SystemClock)
     max_bytes: int = 900_000
     payload_bytes: int = 64_000_000
-    snapshot_every: int = 5_000
+    snapshot_every: int = 10_000
     resend_s: float = 1.0
     resend_max_s: float = 15.0

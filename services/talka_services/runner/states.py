@@ -133,11 +133,13 @@ class States:
             entry = self.entries[key]
             touched[key] = None
             first = entry.state.version + 1
-            events, effects = list[Any](), list[tuple[int, Effect]]()
+            events: list[Any] = []
+            effects: list[tuple[int, Effect]] = []
             at = entry.begin(now_ms)
             try:
                 for _ in stepping(self._behaviour, entry.state, message, at, events, effects):
-                    await slice_.step()
+                    if slice_.is_over:
+                        await slice_.yield_turn()
             except Exception as error:
                 if not self._journal.is_volatile:
                     raise
@@ -148,7 +150,8 @@ class States:
                 entry.decisions.append(Decision(cause, tuple(events)))
             for place, (index, effect) in enumerate(effects):
                 entry.effects.append((f"{entry.label}:{first + index}:{place}", effect))
-            await slice_.step()
+            if slice_.is_over:
+                await slice_.yield_turn()
         return list(touched)
 
     async def _decide_together(self, causes: list[Cause]) -> list[str]:
@@ -168,7 +171,8 @@ class States:
                     # Answers to several messages stand at the same version.
                     at = f"{first + index}" if events else f"{first - 1}:{number}"
                     entry.effects.append((f"{entry.label}:{at}:{position}", effect))
-                await slice_.step()
+                if slice_.is_over:
+                    await slice_.yield_turn()
         return list(batches)
 
     async def append(self, touched: list[str], epoch: int) -> set[str]:
@@ -249,7 +253,8 @@ class States:
 
     async def owed(self, keys: Iterable[str]) -> dict[str, Outbox]:
         """Return everything that these states still owe, by key; one that cannot say is set aside."""
-        owed, slice_ = dict[str, Outbox](), TimeSlice()
+        owed: dict[str, Outbox] = {}
+        slice_ = TimeSlice()
         for key in list(keys):
             entry = self.entries.get(key)
             if entry is None:
@@ -258,7 +263,8 @@ class States:
             try:
                 for effect in self._behaviour.resume(entry.state):
                     effects.append(effect)
-                    await slice_.step()
+                    if slice_.is_over:
+                        await slice_.yield_turn()
             except Exception as error:  # noqa: BLE001  (whatever is wrong with one log must not stop the others)
                 self.quarantine(key, error)
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -235,18 +235,20 @@ class Launcher:
         self._fresh.clear()
 
     async def _attempt(self, start: StartTask, progress: AttemptProgress) -> Ending:
-        limit = asyncio.timeout(start.task.timeout)
+        # Most tasks have no limit, and to keep watch for nothing is much of what a short one costs.
+        limit = None if start.task.timeout is None else asyncio.timeout(start.task.timeout)
         revealed = Revealed(self._secrets)
         try:
-            async with limit:
+            async with limit or nullcontext():
                 task = await self._resolved(start, revealed)
                 progress.redactor = revealed.redactor
                 await progress.load()
                 result = await self._execute(start, task, progress, revealed)
             return await self._succeeded(start, result, revealed.redactor)
         except TimeoutError as error:
-            if limit.expired() or progress.heartbeat.is_missed:
-                late = _late(start.task, is_silent=not limit.expired())
+            is_over = limit is not None and limit.expired()
+            if is_over or progress.heartbeat.is_missed:
+                late = _late(start.task, is_silent=not is_over)
                 return Ending(Outcome.TIMED_OUT, error=TaskFailure(late.code, str(late)))
             return _failed(error, revealed.redactor)
         except Exception as error:  # noqa: BLE001  (whatever a task raises is its recorded outcome)

@@ -125,6 +125,17 @@ async def test_a_true_snapshot_passes_and_a_changed_one_does_not() -> None:
     assert "event 99" in sentence
 
 
+async def test_a_snapshot_of_an_earlier_version_passes() -> None:
+    """A field that the state has gained since is no difference; what cannot be read is one."""
+    fold = FOLDS[EXECUTION]
+    body = packed(fold, apply(fold, fold.initial("x"), history()[:6]))
+    earlier = body.replace(b'"is_replanned":false,', b"")
+    assert earlier != body
+    assert (await verdict_of(history(), Snapshot(6, 6, earlier))).violations == ()
+    (sentence,) = (await verdict_of(history(), Snapshot(6, 6, body[:-1]))).violations
+    assert "snapshot of event 6" in sentence
+
+
 async def test_a_missing_commit_is_found() -> None:
     """Versions have no gaps."""
     commits = history()

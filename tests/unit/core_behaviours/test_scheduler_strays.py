@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from talka_core.behaviour import Effect, Send, step
+from talka_core.history import FOLDS, packed, unpacked
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
 from talka_core.strategies import Position, Ranking, rank
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome
 from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.subjects import EXECUTION
 from talka_protocols.workflow import Dependency, Strategy, Task, Workflow, WorkflowConfig
 
 
@@ -105,3 +107,35 @@ def test_ranks_are_floats() -> None:
     for strategy in Strategy:
         found = rank(Ranking(strategy), Task("a", "work"), position)
         assert all(type(part) is float for part in found)
+
+
+def test_a_repeated_grant_is_answered_without_a_look_at_every_task() -> None:
+    """Grants are repeated by the hundred when a machine is busy, and an execution has thousands of tasks."""
+    state = _started(Dependency("a", "b"))
+    _tell(state, _grant("a"))
+    record = state.tasks["a"]
+
+    class Unscanned(dict[str, Any]):
+        def values(self) -> Any:
+            raise AssertionError("all tasks were looked at")
+
+        items = values
+
+    state.tasks = Unscanned(state.tasks)
+    assert _tell(state, _grant("a")) == ([], [])
+    assert _tell(state, m.WithdrawPermit("e", "e/a/1")) == ([], [])
+    assert state.holder_of("e/a/1") == "a"
+    assert state.holder_of("e/b/1") is None
+    assert record is state.tasks["a"]
+
+
+def test_who_holds_an_allocation_is_known_after_a_snapshot_too() -> None:
+    """A snapshot leaves the look-up out, and an owner that begins with one asks it all the same."""
+    state = _started(Dependency("a", "b"))
+    _tell(state, _grant("a", hands=8))
+    _tell(state, _finished("a"))
+    fold = FOLDS[EXECUTION]
+    again: ExecutionRecord = unpacked(fold, packed(fold, state))
+    fold.restore(again)
+    assert again.holder_of("e/a/1") == state.holder_of("e/a/1") == "b"
+    assert again.holders == state.holders

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec.structs import replace
-
 from talka_core.scheduler.state import ExecutionRecord, Kept, Return, TaskRecord
 from talka_protocols import events as e
 from talka_protocols.events import Holder
@@ -15,7 +13,7 @@ from talka_protocols.states import Health
 
 def _handed_on(state: ExecutionRecord, event: e.AllocationHandedOn, _at: int) -> None:
     kept = state.kept.pop(event.allocation_id, None)
-    _let_go(state.tasks[event.from_task])
+    _let_go(state, state.tasks[event.from_task])
     holder = Holder(state.execution_id, event.to_task, event.attempt)
     before = state.handing.get(event.allocation_id)
     health = kept.health if kept else event.health
@@ -38,21 +36,26 @@ def _returned(
 ) -> None:
     allocation = event.allocation_id
     kept, handing = state.kept.pop(allocation, None), state.handing.pop(allocation, None)
-    if handing:
-        state.returning[allocation] = handing
     said = event.health if isinstance(event, e.AllocationReleased) else Health.UNKNOWN
     health = kept.health if kept else said
-    for task_id, record in _holding(state, allocation):
-        failed = _failed(handing, record.fence, health)
-        give_back(state, task_id, record)
-        state.returning[allocation] = replace(state.returning[allocation], failed=failed, health=health)
+    if (task_id := state.holder_of(allocation)) is not None:
+        record = state.tasks[task_id]
+        give_back(state, task_id, record, _failed(handing, record.fence, health), health)
+    elif handing:
+        state.returning[allocation] = handing
 
 
-def give_back(state: ExecutionRecord, task_id: str, record: TaskRecord) -> None:
+def give_back(
+    state: ExecutionRecord,
+    task_id: str,
+    record: TaskRecord,
+    failed: tuple[int, ...] = (),
+    health: Health = Health.UNKNOWN,
+) -> None:
     """Let what the task holds, or has asked for, be on its way back to the pool."""
     holder = Holder(state.execution_id, task_id, record.attempt)
-    state.returning[record.allocation_id] = Return(holder, record.fence)
-    _let_go(record)
+    state.returning[record.allocation_id] = Return(holder, record.fence, failed, health)
+    _let_go(state, record)
 
 
 def _settled(state: ExecutionRecord, event: e.AllocationSettled, _at: int) -> None:
@@ -66,20 +69,12 @@ def _hand_on_settled(state: ExecutionRecord, event: e.HandOnSettled, _at: int) -
 
 
 def _permit_withdrawn(state: ExecutionRecord, event: e.PermitWithdrawn, _at: int) -> None:
-    for record in state.tasks.values():
-        if record.allocation_id == event.allocation_id:
-            record.hands = 0
+    if (task_id := state.holder_of(event.allocation_id)) is not None:
+        state.tasks[task_id].hands = 0
 
 
-def _holding(state: ExecutionRecord, allocation: str) -> list[tuple[str, TaskRecord]]:
-    task_id = allocation.removeprefix(state.execution_id + "/").rpartition("/")[0]
-    record = state.tasks.get(task_id)
-    if record is not None and record.allocation_id == allocation:
-        return [(task_id, record)]
-    return [(t, r) for t, r in state.tasks.items() if r.allocation_id == allocation]
-
-
-def _let_go(record: TaskRecord) -> None:
+def _let_go(state: ExecutionRecord, record: TaskRecord) -> None:
+    state.holders.pop(record.allocation_id, None)
     record.allocation_id, record.hands = "", 0
 
 

@@ -98,6 +98,7 @@ def limit_ms_of(state: ExecutionRecord) -> int:
 
 def restore(state: ExecutionRecord) -> None:
     """Derive again what snapshots leave out."""
+    state.holders = {record.allocation_id: t for t, record in state.tasks.items() if record.allocation_id}
     if state.workflow is not None:
         state.index = index_of(state.workflow, ranking_of(state), state.baseline)
         for addition in state.added:

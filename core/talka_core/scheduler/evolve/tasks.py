@@ -40,6 +40,7 @@ def _queued(state: ExecutionRecord, event: e.TaskQueued, at: int) -> None:
     if event.gang:
         record.gang, record.members = event.gang, event.members
     record.allocation_id = allocation_id(state.execution_id, event.task_id, event.attempt)
+    state.holders[record.allocation_id] = event.task_id
     record.spans.append(state.version)
     state.active += 1
     state.queued += 1
@@ -55,6 +56,7 @@ def _scheduled(state: ExecutionRecord, event: e.TaskScheduled, at: int) -> None:
         state.active += 1
     record.status, record.attempt, record.scheduled_at = TaskStatus.SCHEDULED, event.attempt, at
     record.worker_id, record.allocation_id, record.fence = event.worker_id, event.allocation_id, event.fence
+    state.holders[event.allocation_id] = event.task_id
     record.hands, record.hands_until = event.hands, event.hands_until
     record.incarnation, record.is_shared = event.incarnation, event.is_shared
     record.started_at = record.finished_at = record.members = 0
