@@ -2,8 +2,8 @@
 
 A commit is atomic. Its events are numbered on from ``version`` without gaps;
 ``at`` is the time of all of them in milliseconds since the epoch; each
-decision names its cause, the id of the message that led to it. ``previous``
-and ``key_id`` are kept free for chained, signed commits.
+decision names its cause, the id of the message that led to it, and who asked
+for it if somebody did. ``previous`` and ``key_id`` are kept free for chained, signed commits.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ E_co = TypeVar("E_co", covariant=True)
 COMMIT_TYPE = "talka.commit.v1"
 
 
-class Decision(Struct, Generic[E_co], frozen=True, gc=False):
-    """The events that one message led to."""
+class Decision(Struct, Generic[E_co], frozen=True, omit_defaults=True, gc=False):
+    """The events that one message led to; ``asked_by`` is who asked for them, empty for what nobody asked for."""
 
     cause: str
     events: tuple[E_co, ...]
+    asked_by: str = ""
 
 
 class Commit(Struct, Generic[E_co], frozen=True, omit_defaults=True):
@@ -53,6 +54,14 @@ class Commit(Struct, Generic[E_co], frozen=True, omit_defaults=True):
 
     def __len__(self) -> int:
         return sum(len(decision.events) for decision in self.decisions)
+
+    def decided(self) -> Iterator[tuple[int, Decision[E_co], E_co]]:
+        """Yield (version, the decision that it is part of, event) in order."""
+        version = self.version
+        for decision in self.decisions:
+            for event in decision.events:
+                yield version, decision, event
+                version += 1
 
     def events(self) -> Iterator[tuple[int, str, E_co]]:
         """Yield (version, cause, event) in order."""

@@ -15,6 +15,7 @@ import typer
 from talka_services.cli.command import Target, command
 from talka_services.cli.moments import is_duration, parse_instant, parse_seconds
 from talka_services.cli.outcome import ExitCode, UsageError
+from talka_services.cli.petitions import tell_who
 from talka_services.cli.screen import console, local_time, plain, print_json
 from talka_services.loop import run as run_loop
 
@@ -36,14 +37,29 @@ Since = Annotated[
     typer.Option("--since", metavar="WHEN", help="Report only from then on: an instant, or how long ago."),
 ]
 
+Who = Annotated[
+    str | None,
+    typer.Option("--who", metavar="ID", help="Say who asked for what of this execution, KIND:NAME or FILE."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "audit")(audit)
 
 
-def audit(target: Target, files: Files = None, since: Since = None) -> None:
-    """Check that every allocation ever made was held, used and given back as it must be."""
+def audit(target: Target, files: Files = None, since: Since = None, who: Who = None) -> None:
+    """Check that every allocation ever made was held, used and given back as it must be.
+
+    With --who it says instead who asked for what of one execution, schedule, trigger or pool.
+    """
+    if who is not None:
+        if files:
+            raise UsageError(
+                "--who takes no further files.", hint="An exported file is a name for --who, too."
+            )
+        tell_who(target, who, 0.0 if since is None else _instant(since))
+        return
     since_ms = 0 if since is None else int(1000 * _instant(since))
     if missing := [file for file in files or () if not file.is_file()]:
         raise UsageError(f"There is no file {missing[0]}.", hint="Name files made by `talka export`.")

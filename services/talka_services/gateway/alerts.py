@@ -14,6 +14,7 @@ from talka_protocols.alerts import AlertDocument
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.events import AlertEvent
 from talka_services.alerting import AlertLog
+from talka_services.client.asking import asker
 from talka_services.gateway.calls import Call
 from talka_services.gateway.operations import EVENT_STREAM, Operation
 from talka_services.gateway.streams import last_id, live_response, message
@@ -61,7 +62,7 @@ async def acknowledge_alert(call: Call, number: str, body: Seen) -> AlertDocumen
     def deciding(book: AlertBook) -> Iterable[AlertEvent]:
         return acknowledge(book, wanted, body.by)
 
-    await alerts.append(deciding, "client")
+    await alerts.append(deciding, "client", asked_by=asker())
     return document_of(alerts.book.alerts[wanted])
 
 

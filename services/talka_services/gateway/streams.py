@@ -85,8 +85,10 @@ async def _past(call: Call, found: ExecutionDocument, last: int, after: int) -> 
 
 def _messages(log: LogName, position: int, commit: Commit[Event], after: int) -> bytes:
     return b"".join(
-        _message(type(event).__name__, event_json(log, position, version, commit.at, cause, event), version)
-        for version, cause, event in commit.events()
+        _message(
+            type(event).__name__, event_json(log, position, version, commit.at, decision, event), version
+        )
+        for version, decision, event in commit.decided()
         if version > after
     )
 

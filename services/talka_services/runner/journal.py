@@ -163,7 +163,7 @@ class StoredJournal:
 
 def _stored(decision: Decision[Any]) -> Decision[Any]:
     if not WITH_DEFINITION.isdisjoint(map(type, decision.events)):
-        return Decision(decision.cause, tuple(map(stored_form, decision.events)))
+        return Decision(decision.cause, tuple(map(stored_form, decision.events)), decision.asked_by)
     return decision
 
 
@@ -173,7 +173,9 @@ def _halves(decisions: list[Decision[Any]]) -> tuple[list[Decision[Any]], list[D
         return decisions[:middle], decisions[middle:]
     only = decisions[0]
     middle = len(only.events) // 2
-    return [Decision(only.cause, only.events[:middle])], [Decision(only.cause, only.events[middle:])]
+    parts = only.events[:middle], only.events[middle:]
+    first, second = (Decision(only.cause, part, only.asked_by) for part in parts)
+    return [first], [second]
 
 
 async def newest(name: LogName, log: Log, snapshots: Snapshots | None, definitions: Definitions) -> Entry:
@@ -245,7 +247,7 @@ async def decoded(stored: StoredCommit, definitions: Definitions) -> Commit[Even
     if all(WITH_DEFINITION.isdisjoint(map(type, decision.events)) for decision in commit.decisions):
         return commit
     decisions = [
-        Decision(decision.cause, tuple([await definitions.complete(event) for event in decision.events]))
+        replace(decision, events=tuple([await definitions.complete(event) for event in decision.events]))
         for decision in commit.decisions
     ]
     return replace(commit, decisions=tuple(decisions))
