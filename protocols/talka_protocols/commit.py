@@ -35,7 +35,7 @@ COMMIT_TYPE = "talka.commit.v1"
 
 
 class Decision(Struct, Generic[E_co], frozen=True, omit_defaults=True, gc=False):
-    """The events that one message led to; ``asked_by`` is who asked for them, empty for what nobody asked for."""
+    """The events that one message led to; ``asked_by`` is empty where nobody asked for them."""
 
     cause: str
     events: tuple[E_co, ...]

@@ -18,7 +18,7 @@ from talka_services.runner.ports import Ports
 class Requests:
     """One client's requests; each letter has an id of its own, which the decision names as its cause.
 
-    They are recorded as those of ``by``, of whoever asks at the time if that is None, or of nobody if it is empty.
+    They are recorded as those of ``by``: of whoever asks at the time if that is None, of nobody if empty.
     """
 
     def __init__(self, ports: Ports, histories: Histories, client_id: str, *, by: str | None = None) -> None:

@@ -19,6 +19,7 @@ from talka_services.client import Orchestrator
 from talka_services.gateway.overview import Overview
 from talka_services.gateway.problems import HttpError, bad_request
 from talka_services.gateway.recent import Recent
+from talka_services.gateway.roles import Caller
 
 KEY = "idempotency-key"
 KEY_LENGTH_MAX = 255
@@ -44,8 +45,9 @@ class Source:
 class Call:
     """One request; a handler may set ``status`` and ``headers`` of the answer."""
 
-    def __init__(self, request: Request, source: Source, name: str) -> None:
+    def __init__(self, request: Request, source: Source, name: str, caller: Caller) -> None:
         self.request = request
+        self.caller = caller
         self.orchestrator = source.orchestrator
         self.histories = source.orchestrator.histories
         self.overview = source.overview

@@ -22,6 +22,11 @@ KEY = {
     "description": "The same key makes the same request once, however often it is sent.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+TOKEN = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token, where the gateway asks for one; the role beside it is the least that will do.",
+}
 LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
@@ -51,12 +56,11 @@ def document() -> dict[str, Any]:
             "description": "Every operation of the public interface. Errors are problems as of RFC 9457.",
         },
         "servers": [{"url": "/"}],
-        "security": [{}, {"token": []}],
         "paths": paths,
         "components": {
             "schemas": schemas.components,
             "responses": {"problem": _problem()},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"token": TOKEN},
         },
     }
 
@@ -91,6 +95,7 @@ def _described(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         "operationId": operation.name,
         "summary": summary,
         "tags": [operation.tag],
+        "security": [{}, {"token": [operation.needs.value]}],
         "parameters": [*_parameters(operation, schemas)],
         "responses": _responses(operation, schemas),
     }

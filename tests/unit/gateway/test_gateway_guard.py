@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from talka_services.gateway.guard import Guard, guard_for, is_loopback
+from talka_services.gateway.addresses import is_loopback
+from talka_services.gateway.guard import guard_for
 from talka_services.gateway.problems import HttpError
 
 TOKEN = "0123456789abcdef0123"
