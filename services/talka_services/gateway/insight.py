@@ -17,6 +17,7 @@ from talka_services.client.forecasting import Eta, eta
 from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE, TASK
 from talka_services.gateway.operations import Operation
+from talka_services.gateway.paging import Paging, paged
 
 
 async def explain_task(call: Call, execution_id: str, task_id: str) -> Explanation:
@@ -47,15 +48,18 @@ async def get_bottlenecks(call: Call, execution_id: str, query: Simulated) -> Bo
 
 
 class UsageReport(Struct, frozen=True):
-    """What the tasks of an execution used, and better requirements."""
+    """What the tasks of an execution used, and better requirements; ``next`` is the next page's cursor."""
 
     execution_id: str
-    tasks: tuple[Proposal, ...]
+    tasks: list[Proposal]
+    next: str | None
 
 
-async def get_usage(call: Call, execution_id: str) -> UsageReport:
+async def get_usage(call: Call, execution_id: str, query: Paging) -> UsageReport:
     """Show what the tasks of an execution used, and propose better requirements."""
-    return UsageReport(execution_id, tuple(proposals(await call.histories.execution(execution_id))))
+    found = enumerate(proposals(await call.histories.execution(execution_id)))
+    chosen, following = paged(found, lambda item: item[0], query, int)
+    return UsageReport(execution_id, [each for _, each in chosen], following)
 
 
 class Since(Struct, frozen=True, forbid_unknown_fields=True):

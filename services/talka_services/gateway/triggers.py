@@ -13,13 +13,16 @@ from talka_services.client.publishing import PublishedEvent, publish
 from talka_services.gateway.calls import Call
 from talka_services.gateway.definitions import BYTES_MAX, checked, document_source
 from talka_services.gateway.operations import Operation
+from talka_services.gateway.paging import paged
+from talka_services.gateway.roles import Role
 from talka_services.gateway.schedules import All
 
 
 class TriggerList(Struct, frozen=True):
-    """Triggers by name."""
+    """Triggers by name; ``next`` is the cursor of the next page, null at the end."""
 
     triggers: list[TriggerStatus]
+    next: str | None
 
 
 class TriggerBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +35,8 @@ class TriggerBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def list_triggers(call: Call, query: All) -> TriggerList:
     """List the triggers that there are, and what they have led to."""
-    return TriggerList(await call.orchestrator.triggers.list(is_all=query.all))
+    found = await call.orchestrator.triggers.list(is_all=query.all)
+    return TriggerList(*paged(found, lambda each: each.name, query, str))
 
 
 async def get_trigger(call: Call, name: str) -> TriggerStatus:
@@ -86,10 +90,11 @@ OPERATIONS = (
         "triggers",
         (HTTPStatus.CREATED,),
         is_keyed=True,
+        role=Role.ADMIN,
         limit_bytes=BYTES_MAX,
     ),
     Operation("GET", _ONE, get_trigger, "triggers"),
-    Operation("DELETE", _ONE, delete_trigger, "triggers", is_keyed=True),
+    Operation("DELETE", _ONE, delete_trigger, "triggers", is_keyed=True, role=Role.ADMIN),
     Operation("POST", f"{_ONE}/pause", pause_trigger, "triggers", is_keyed=True),
     Operation("POST", f"{_ONE}/resume", resume_trigger, "triggers", is_keyed=True),
     Operation(

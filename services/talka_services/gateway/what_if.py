@@ -16,6 +16,7 @@ from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.problems import bad_request
+from talka_services.gateway.roles import Role
 from talka_services.strategies import is_custom
 
 Amount = Annotated[float, Meta(ge=0)]
@@ -69,4 +70,4 @@ def _config(config: WorkflowConfig, body: Wish) -> WorkflowConfig:
     return replace(config, strategy=Strategy.PRIORITY, custom_strategy=name) if name else config
 
 
-OPERATIONS = (Operation("POST", f"{ONE}/simulate", simulate_execution, "insight"),)
+OPERATIONS = (Operation("POST", f"{ONE}/simulate", simulate_execution, "insight", role=Role.VIEWER),)
