@@ -1,7 +1,8 @@
 """CloudEvents 1.0 as anybody may publish them: read, checked, written, and named.
 
 Binary mode has the attributes in headers ``ce-*`` (values percent-encoded) and
-the data as the body; structured mode has everything in one JSON object. The
+the data as the body; structured mode has everything in one JSON object, and
+batched mode several of these in a list. The
 type is also the last part of the subject, so what may be published can be
 restricted by subject. https://github.com/cloudevents/spec, versions 1.0.x.
 """
@@ -20,11 +21,15 @@ import msgspec
 from msgspec import Raw
 
 from talka_core.limits import DEPTH_MAX
+from talka_core.nesting import is_deeper
 from talka_protocols.cloudevents import EVENT_BYTES_MAX, CloudEvent
 from talka_protocols.errors import EventInvalidError
 
 SPEC_VERSION = "1.0"
 STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+BATCH_MAX = 1_000
+"""How many events one batch may have."""
 PREFIX = "ce-"
 TYPE_LENGTH_MAX = 200
 ATTRIBUTE_LENGTH_MAX = 1_000
@@ -66,6 +71,21 @@ def decode_event(body: bytes, headers: Mapping[str, str] | None) -> CloudEvent:
     is_structured = given.get("content-type", "").lower().startswith("application/cloudevents")
     is_binary = not is_structured and any(name.startswith(PREFIX) for name in given)
     return _binary(body, given) if is_binary else _structured(body)
+
+
+def decode_batch(body: bytes) -> list[CloudEvent]:
+    """Return what a body in batched mode holds, before it is checked.
+
+    Raises:
+        EventInvalidError: it is no list of CloudEvents, or a long one.
+    """
+    try:
+        found = msgspec.json.decode(body, type=list[Raw])
+    except (msgspec.DecodeError, RecursionError):
+        raise _bad("A batch is a JSON list of events.") from None
+    if len(found) > BATCH_MAX:
+        raise _bad(f"A batch has {BATCH_MAX} events at most, not {len(found)}.")
+    return [_structured(bytes(each)) for each in found]
 
 
 def check_event(event: CloudEvent) -> None:
@@ -177,6 +197,8 @@ def _event(given: dict[str, Any], data: Raw, *, is_binary: bool = False) -> Clou
 
 
 def _value(name: str, raw: Raw) -> Any:
+    if is_deeper(bytes(raw), 1):
+        raise _bad(f"The attribute {_shown(name)} is nested.")
     value = msgspec.json.decode(raw)
     if isinstance(value, dict | list | float):
         raise _bad(f"The attribute {_shown(name)} is neither text nor a whole number nor true or false.")
@@ -193,20 +215,8 @@ def _json(body: bytes) -> Raw:
 
 
 def _check_depth(body: bytes) -> None:
-    try:
-        level: list[Any] = [msgspec.json.decode(body)] if body.count(b"[") + body.count(b"{") else []
-    except RecursionError:
-        level = [[]] * DEPTH_MAX
-    for _ in range(DEPTH_MAX):
-        level = [item for value in level for item in _inside(value)]
-    if level:
+    if is_deeper(body, DEPTH_MAX):
         raise _bad(f"Its data is nested deeper than {DEPTH_MAX} levels.")
-
-
-def _inside(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
 
 
 def _base64_text(raw: Raw) -> Raw:

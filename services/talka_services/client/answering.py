@@ -8,7 +8,8 @@ from uuid import uuid4
 import msgspec
 from msgspec import Raw
 
-from talka_core.limits import check_id
+from talka_core.limits import DEPTH_MAX, check_id
+from talka_core.nesting import is_deeper
 from talka_core.scheduler.arrivals import SIGNAL_REPEATED
 from talka_protocols.errors import CallerError, RequestRefusedError
 from talka_protocols.messages import SignalExecution
@@ -25,6 +26,8 @@ async def signal(
     """Send a signal; see ``Orchestrator.signal``."""
     check_id(name, ("name",), "name of a signal")
     encoded = msgspec.json.encode(data)
+    if is_deeper(encoded, DEPTH_MAX):
+        raise CallerError(f"The data of a signal may have {DEPTH_MAX} levels.")
     if len(encoded) > INLINE_BYTES_MAX:
         raise CallerError(
             f"The data of a signal may have {INLINE_BYTES_MAX:,} bytes, not {len(encoded):,}.",

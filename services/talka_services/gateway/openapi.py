@@ -135,7 +135,7 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     schema = schemas.of(operation.answer)
     responses: dict[str, Any] = {}
     for status in operation.statuses:
-        content = {operation.answers: {"schema": schema if operation.answers == JSON else _text(schema)}}
+        content = {operation.answers: {"schema": _answer(operation, schema)}}
         has_body = status is not HTTPStatus.NO_CONTENT
         responses[str(status.value)] = {"description": status.phrase} | (
             {"content": content} if has_body else {}
@@ -143,8 +143,10 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     return responses | {"default": {"$ref": "#/components/responses/problem"}}
 
 
-def _text(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a stream, each of whose messages has such data."""
+def _answer(operation: Operation, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an answer; that of each message's data in a stream, and none of a file."""
+    if operation.answers != EVENT_STREAM:
+        return schema if operation.answers == JSON else {}
     return {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
 
 

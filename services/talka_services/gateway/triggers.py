@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from talka_core.cloudevents import STRUCTURED, check_event, decode_event
+from talka_core.cloudevents import BATCH, STRUCTURED, check_event, decode_batch, decode_event
 from talka_protocols.triggers import Trigger, TriggerStatus
 from talka_services.client.publishing import PublishedEvent, publish
 from talka_services.gateway.calls import Call
@@ -69,15 +69,22 @@ async def delete_trigger(call: Call, name: str) -> TriggerStatus:
     return await call.answered(call.orchestrator.triggers.delete(name, request_id=call.request_id))
 
 
-async def publish_event(call: Call, body: bytes) -> PublishedEvent:
-    """Publish a CloudEvent for triggers to take up, in binary or structured mode of the HTTP binding.
+async def publish_event(call: Call, body: bytes) -> PublishedEvent | list[PublishedEvent]:
+    """Publish CloudEvents for triggers to take up: in binary, structured or batched mode over HTTP.
 
     In binary mode its attributes are headers ce-*, and the body is the data. The same
-    source and id lead to one execution or signal for each trigger, however often they are published.
+    source and id lead to one execution or signal for each trigger, however often they are published. A
+    batch is answered with a list in its order; if one of its events cannot be, none is published.
     """
+    connection = call.orchestrator.node.connection
+    if call.media_type == BATCH:
+        batch = decode_batch(body)
+        for each in batch:
+            check_event(each)
+        return [await call.taken(publish(connection, each)) for each in batch]
     event = decode_event(body, dict(call.request.headers))
     check_event(event)
-    return await call.taken(publish(call.orchestrator.node.connection, event))
+    return await call.taken(publish(connection, event))
 
 
 _ONE = "/triggers/{name}"
@@ -98,6 +105,11 @@ OPERATIONS = (
     Operation("POST", f"{_ONE}/pause", pause_trigger, "triggers", is_keyed=True),
     Operation("POST", f"{_ONE}/resume", resume_trigger, "triggers", is_keyed=True),
     Operation(
-        "POST", "/events", publish_event, "triggers", media=(STRUCTURED, "*/*"), document=dict[str, Any]
+        "POST",
+        "/events",
+        publish_event,
+        "triggers",
+        media=(STRUCTURED, BATCH, "*/*"),
+        document=dict[str, Any] | list[dict[str, Any]],
     ),
 )
