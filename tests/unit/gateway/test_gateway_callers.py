@@ -39,6 +39,11 @@ def access_file(folder: Path, **more: Any) -> AccessFile:
     return AccessFile(path)
 
 
+def entry(name: str, digit: str) -> str:
+    """Return an entry of an access file."""
+    return f"{{name: {name}, role: admin, sha256: {digit * 64}}}"
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """The monotonic clock of the callers, as the one element of a list."""
@@ -159,8 +164,8 @@ def test_what_is_open_at_a_time_is_bounded_and_counts_no_more_when_it_ends(tmp_p
         "tokens: [{name: a b, role: admin, sha256: " + "0" * 64 + "}]",
         "tokens: [{name: a, role: king, sha256: " + "0" * 64 + "}]",
         "tokens: [{name: a, role: admin, sha256: secret}]",
-        "tokens: [{name: a, role: admin, sha256: %s}, {name: a, role: viewer, sha256: %s}]" % ("0" * 64, "1" * 64),
-        "tokens: [{name: a, role: admin, sha256: %s}, {name: b, role: viewer, sha256: %s}]" % ("0" * 64, "0" * 64),
+        f"tokens: [{entry('a', '0')}, {entry('a', '1')}]",
+        f"tokens: [{entry('a', '0')}, {entry('b', '0')}]",
         "oidc: {issuer: 'http://login.example', audience: talka, roles: {}}",
         "oidc: {issuer: 'https://', audience: talka, roles: {}}",
         "x: " + "[" * 5_000,
