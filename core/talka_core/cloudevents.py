@@ -10,7 +10,6 @@ restricted by subject. https://github.com/cloudevents/spec, versions 1.0.x.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -81,7 +80,7 @@ def decode_batch(body: bytes) -> list[CloudEvent]:
     """
     try:
         found = msgspec.json.decode(body, type=list[Raw])
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise _bad("A batch is a JSON list of events.") from None
     if len(found) > BATCH_MAX:
         raise _bad(f"A batch has {BATCH_MAX} events at most, not {len(found)}.")
@@ -148,16 +147,15 @@ def attributes(event: CloudEvent) -> dict[str, Any]:
 def _structured(body: bytes) -> CloudEvent:
     try:
         fields: Any = msgspec.json.decode(body, type=dict[str, Raw])
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise _bad("It has no attributes in headers ce-*, and its body is no JSON object.") from None
-    data, encoded = fields.pop("data", Raw(b"null")), fields.pop("data_base64", None)
-    _check_depth(bytes(data))
+    data, encoded = _json(bytes(fields.pop("data", Raw(b"null")))), fields.pop("data_base64", None)
     given = {name: _value(name, raw) for name, raw in fields.items()}
     # The rest is of the encoding's own making: what has no value is as if it were not there.
     given = {name: value for name, value in given.items() if value is not None}
     if encoded is not None:
         return _event(given, _base64_text(encoded), is_binary=True)
-    return _event(given, Raw(bytes(data)))
+    return _event(given, data)
 
 
 def _binary(body: bytes, headers: Mapping[str, str]) -> CloudEvent:
@@ -199,7 +197,10 @@ def _event(given: dict[str, Any], data: Raw, *, is_binary: bool = False) -> Clou
 def _value(name: str, raw: Raw) -> Any:
     if is_deeper(bytes(raw), 1):
         raise _bad(f"The attribute {_shown(name)} is nested.")
-    value = msgspec.json.decode(raw)
+    try:
+        value = msgspec.json.decode(raw)
+    except ValueError:  # What is passed on raw may be no UTF-8.
+        raise _bad(f"The attribute {_shown(name)} cannot be read.") from None
     if isinstance(value, dict | list | float):
         raise _bad(f"The attribute {_shown(name)} is neither text nor a whole number nor true or false.")
     return value
@@ -209,7 +210,7 @@ def _json(body: bytes) -> Raw:
     try:
         _check_depth(body)
         msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise _bad(f"Its data is said to be JSON, and is not: {error}.") from None
     return Raw(body)
 
@@ -223,7 +224,7 @@ def _base64_text(raw: Raw) -> Raw:
     try:
         text = msgspec.json.decode(raw, type=str)
         base64.b64decode(text, validate=True)
-    except (msgspec.DecodeError, binascii.Error, ValueError):
+    except ValueError:
         raise _bad("Its data_base64 is no base64.") from None
     return Raw(bytes(raw))
 

@@ -16,7 +16,7 @@ def is_deeper(body: bytes, most: int) -> bool:
         return False
     try:
         level: list[Any] = [msgspec.json.decode(body)]
-    except msgspec.DecodeError:
+    except ValueError:
         return False
     except RecursionError:
         return True

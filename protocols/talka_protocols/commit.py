@@ -98,7 +98,7 @@ def decode_commit(log: LogName, body: bytes) -> Commit[Event]:
     """
     try:
         commit: Commit[Event] = _DECODERS[log.kind].decode(body)
-    except (msgspec.DecodeError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:  # Bytes that are no UTF-8 are a ValueError, too.
         raise BrokenHistoryError(
             f"The log {log} holds a commit that cannot be read: {error}.",
             hint="It may have been written by a newer version; upgrade, or export the log and report it.",

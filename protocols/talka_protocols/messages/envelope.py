@@ -76,8 +76,11 @@ def decode_envelope(body: bytes) -> Envelope:
     """Read an envelope.
 
     Raises:
-        msgspec.DecodeError: the bytes are no envelope; the inbox sets them aside.
+        ValueError: the bytes are no envelope, or no UTF-8; the inbox sets them aside.
+        RecursionError: they are nested too deep; likewise.
     """
+    if not body.isascii():
+        body.decode()  # What is passed on raw is looked at later, by those who rely on it.
     return _decoder.decode(body)
 
 

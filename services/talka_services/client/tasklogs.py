@@ -86,7 +86,7 @@ async def _ended(histories: Histories, execution_id: str) -> None:
 def _printed(message: Message) -> list[Printed]:
     try:
         return _decode(message.data)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         # Anybody may publish there; what is none of ours is none of the tasks'.
         log.warning("tasklog.unreadable", subject=message.subject, error=str(error))
         return []

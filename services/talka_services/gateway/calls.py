@@ -135,7 +135,7 @@ class Call:
             return msgspec.json.decode(body or b"{}", type=kind)
         except msgspec.ValidationError as error:
             raise bad_request("bad_body", f"The body is not what is asked for: {error}.") from None
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise bad_request("bad_body", f"The body is no JSON: {error}.") from None
 
     @property

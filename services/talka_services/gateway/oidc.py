@@ -123,10 +123,7 @@ class Oidc:
 
     async def _json(self, url: str) -> dict[str, Any]:
         response = (await self._http.get(url)).raise_for_status()
-        try:
-            return msgspec.json.decode(response.content, type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from None
+        return msgspec.json.decode(response.content, type=dict[str, Any])
 
 
 def _roles(claims: dict[str, Any], options: OidcOptions) -> list[Role]:

@@ -192,7 +192,7 @@ class Actor:
         for delivery in deliveries:
             try:
                 envelope = decode_envelope(delivery.body)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 log.error("envelope.unreadable", actor=str(self.address), error=repr(error))
                 self._unreadable.append(delivery.body)
                 continue

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from talka_core.behaviour import Effect
@@ -221,7 +220,7 @@ async def _begin_with_snapshot(
         if snapshot is None:
             return
         state = await _restored(fold, snapshot, definitions)
-    except (BrokenHistoryError, msgspec.DecodeError, ValueError, TypeError, LookupError) as error:
+    except (BrokenHistoryError, ValueError, TypeError, LookupError) as error:
         logger.warning("snapshot.not_readable", log=str(entry.name), error=repr(error))
         return
     entry.state, entry.position, entry.last_at = state, snapshot.position, snapshot.at

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Any, NamedTuple
 
-import msgspec
-
 from talka_core.behaviour import Behaviour, Effect, step_batch, stepping
 from talka_protocols.commit import Decision
 from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError
@@ -101,7 +99,7 @@ class States:
                     continue
                 try:
                     prepared.append(cause._replace(message=await self._definitions.complete(message)))
-                except (BrokenHistoryError, msgspec.DecodeError) as error:
+                except (BrokenHistoryError, ValueError) as error:
                     self.set_aside.append((cause, error))
         return prepared
 

@@ -82,7 +82,7 @@ class Liveness:
         """Take note of a heartbeat, and tell whether it may be acknowledged."""
         try:
             beat = _decoder.decode(body)
-        except msgspec.DecodeError:
+        except ValueError:
             return False
         identity = (beat.id, beat.incarnation)
         self._heard[identity] = _now_s()
