@@ -50,7 +50,7 @@ def snapshot(body: bytes) -> None:
     try:
         fold = FOLDS["execution"]
         fold.restore(unpacked(fold, body))
-    except (TalkaError, ValueError, TypeError, LookupError):
+    except (TalkaError, ValueError, TypeError, LookupError, RecursionError):
         pass
 
 

@@ -17,7 +17,7 @@ from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE, TASK, Submitted, begun
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.paging import Paging, paged
-from talka_services.gateway.problems import bad_request
+from talka_services.gateway.problems import SECONDS_MAX, VERSION_MAX, bad_request
 from talka_services.gateway.roles import Role
 
 
@@ -50,20 +50,20 @@ class Cancel(Struct, frozen=True, forbid_unknown_fields=True):
 class Resume(Struct, frozen=True, forbid_unknown_fields=True):
     """How to go on; ``seconds`` is the time limit from now on."""
 
-    seconds: Annotated[float, Meta(gt=0)] | None = None
+    seconds: Annotated[float, Meta(gt=0, le=SECONDS_MAX)] | None = None
 
 
 class Restart(Struct, frozen=True, forbid_unknown_fields=True):
     """From where: a task, with all behind it, or an event; else what did not succeed."""
 
     from_task: str = ""
-    from_event: Annotated[int, Meta(ge=0)] = 0
+    from_event: Annotated[int, Meta(ge=0, le=VERSION_MAX)] = 0
 
 
 class Rollback(Struct, frozen=True, forbid_unknown_fields=True):
     """Where to: an event, or a task's end. With ``dry_run`` nothing is done, and the plan is returned."""
 
-    to: int | str
+    to: Annotated[int, Meta(ge=0, le=VERSION_MAX)] | str
     then: Then = Then.CONTINUE
     accept_irreversible: bool = False
     dry_run: bool = False
@@ -72,7 +72,7 @@ class Rollback(Struct, frozen=True, forbid_unknown_fields=True):
 class Fork(Struct, frozen=True, forbid_unknown_fields=True):
     """At which event."""
 
-    at: Annotated[int, Meta(ge=1)]
+    at: Annotated[int, Meta(ge=1, le=VERSION_MAX)]
 
 
 class Signal(Struct, frozen=True, forbid_unknown_fields=True):

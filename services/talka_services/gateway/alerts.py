@@ -18,6 +18,7 @@ from talka_services.client.asking import asker
 from talka_services.gateway.calls import Call
 from talka_services.gateway.operations import EVENT_STREAM, Operation
 from talka_services.gateway.paging import Paging, paged
+from talka_services.gateway.problems import VERSION_MAX
 from talka_services.gateway.streams import last_id, live_response, message
 
 
@@ -74,7 +75,11 @@ class AfterVersion(Struct, frozen=True, forbid_unknown_fields=True):
 
     after: Annotated[
         int,
-        Meta(ge=0, description="`version` of a list; everything if left out. Last-Event-ID goes before it."),
+        Meta(
+            ge=0,
+            le=VERSION_MAX,
+            description="`version` of a list; everything if left out. Last-Event-ID goes before it.",
+        ),
     ] = 0
 
 

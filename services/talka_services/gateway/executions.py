@@ -26,7 +26,7 @@ from talka_services.gateway.documents import (
 from talka_services.gateway.listing import Filters, Page, page_of
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.paging import Paging, paged
-from talka_services.gateway.problems import HttpError, bad_request
+from talka_services.gateway.problems import INSTANT_MAX, SECONDS_MAX, HttpError, bad_request
 from talka_services.gateway.roles import Role
 
 WAIT_MAX_S = 60.0
@@ -35,9 +35,13 @@ WAIT_MAX_S = 60.0
 class Submission(Limits, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a workflow is started."""
 
-    at: Annotated[float | None, Meta(description="Start then, in Unix seconds.")] = None
+    at: Annotated[
+        Annotated[float, Meta(ge=0, le=INSTANT_MAX)] | None, Meta(description="Start then, in Unix seconds.")
+    ] = None
     debounce: Annotated[str, Meta(description="One execution for a burst of submissions with this key.")] = ""
-    quiet_seconds: Annotated[float, Meta(gt=0, description="How long a burst must have ended.")] = 1.0
+    quiet_seconds: Annotated[
+        float, Meta(gt=0, le=SECONDS_MAX, description="How long a burst must have ended.")
+    ] = 1.0
 
 
 class Submitted(Struct, frozen=True):

@@ -27,12 +27,13 @@ from talka_services.gateway.documents import (
 from talka_services.gateway.executions import ONE
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.paging import Paging, paged, place_in
+from talka_services.gateway.problems import VERSION_MAX
 
 
 class Span(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"first": "from"}):
     """Which part of a log."""
 
-    first: Annotated[int, Meta(ge=1, description="Begin at this event.")] = 1
+    first: Annotated[int, Meta(ge=1, le=VERSION_MAX, description="Begin at this event.")] = 1
 
     @property
     def begin(self) -> int:
@@ -115,7 +116,8 @@ class At(Struct, frozen=True, forbid_unknown_fields=True):
     """Which event."""
 
     at: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="After this event; now if left out.")
+        Annotated[int, Meta(ge=1, le=VERSION_MAX)] | None,
+        Meta(description="After this event; now if left out."),
     ] = None
 
 

@@ -18,6 +18,7 @@ from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE, TASK
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.paging import Paging, paged
+from talka_services.gateway.problems import INSTANT_MAX, VERSION_MAX
 
 
 async def explain_task(call: Call, execution_id: str, task_id: str) -> Explanation:
@@ -28,7 +29,7 @@ async def explain_task(call: Call, execution_id: str, task_id: str) -> Explanati
 class Draw(Struct, frozen=True, forbid_unknown_fields=True):
     """How chance is drawn."""
 
-    seed: Annotated[int, Meta(description="Another number draws other run times.")] = 0
+    seed: Annotated[int, Meta(ge=0, le=VERSION_MAX, description="Another number draws other run times.")] = 0
 
 
 async def get_eta(call: Call, execution_id: str, query: Draw) -> Eta:
@@ -65,7 +66,9 @@ async def get_usage(call: Call, execution_id: str, query: Paging) -> UsageReport
 class Since(Struct, frozen=True, forbid_unknown_fields=True):
     """From when on."""
 
-    since: Annotated[float, Meta(ge=0, description="Only violations since then, in Unix seconds.")] = 0.0
+    since: Annotated[
+        float, Meta(ge=0, le=INSTANT_MAX, description="Only violations since then, in Unix seconds.")
+    ] = 0.0
 
 
 class AuditReport(Struct, frozen=True):

@@ -220,7 +220,7 @@ async def _begin_with_snapshot(
         if snapshot is None:
             return
         state = await _restored(fold, snapshot, definitions)
-    except (BrokenHistoryError, ValueError, TypeError, LookupError) as error:
+    except (BrokenHistoryError, ValueError, TypeError, LookupError, RecursionError) as error:
         logger.warning("snapshot.not_readable", log=str(entry.name), error=repr(error))
         return
     entry.state, entry.position, entry.last_at = state, snapshot.position, snapshot.at

@@ -113,9 +113,10 @@ async def test_unreadable_envelope_is_kept_and_stops_nobody() -> None:
     async with scheduler() as platform:
         await platform.post.send([(INBOX, b'{"parcels":[["x",0,[["i",{"type":"Unheard"}]]]]}')])
         await platform.post.send([(INBOX, b"[" * 5_000 + b"]" * 5_000)])
+        await platform.post.send([(INBOX, b'{"parcels":[["x",0,[["\xc3",{"type":"Advance"}]]]]}')])
         await platform.say(StartExecution("good", WORKFLOW))
         await platform.begun("good")
-    assert len(platform.dead()) == 2
+    assert len(platform.dead()) == 3
 
 
 async def test_message_that_crashes_its_actor_is_set_aside_once(monkeypatch: pytest.MonkeyPatch) -> None:
