@@ -63,7 +63,7 @@ page/node_modules/.package-lock.json: page/package.json page/package-lock.json
 
 .venv/dev: pyproject.toml uv.lock
 	test -x $(UV) || ($(PYTHON) -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check "uv>=0.9,<1")
-	$(UV) sync --quiet --locked --all-groups --no-group deploy --no-group image
+	$(UV) sync --quiet --locked --all-groups --no-group deploy --no-group image --no-group fuzz
 	touch $@ .venv/run
 
 clean:

@@ -11,8 +11,8 @@ from pathlib import Path
 from talka_chaos.processes import NATS, Cluster
 from talka_protocols.subjects import EXECUTION, Names
 from talka_services.cli.records import Records
-from talka_services.cli.verification import verify_execution
 from talka_services.client.audits import audit
+from talka_services.client.verifying import verify_execution
 from talka_services.embedded import EmbeddedServer
 from talka_services.jetstream.connection import connect
 from talka_services.service import Node

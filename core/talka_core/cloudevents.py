@@ -1,7 +1,8 @@
 """CloudEvents 1.0 as anybody may publish them: read, checked, written, and named.
 
 Binary mode has the attributes in headers ``ce-*`` (values percent-encoded) and
-the data as the body; structured mode has everything in one JSON object. The
+the data as the body; structured mode has everything in one JSON object, and
+batched mode several of these in a list. The
 type is also the last part of the subject, so what may be published can be
 restricted by subject. https://github.com/cloudevents/spec, versions 1.0.x.
 """
@@ -9,7 +10,6 @@ restricted by subject. https://github.com/cloudevents/spec, versions 1.0.x.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -20,11 +20,15 @@ import msgspec
 from msgspec import Raw
 
 from talka_core.limits import DEPTH_MAX
+from talka_core.nesting import is_deeper
 from talka_protocols.cloudevents import EVENT_BYTES_MAX, CloudEvent
 from talka_protocols.errors import EventInvalidError
 
 SPEC_VERSION = "1.0"
 STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+BATCH_MAX = 1_000
+"""How many events one batch may have."""
 PREFIX = "ce-"
 TYPE_LENGTH_MAX = 200
 ATTRIBUTE_LENGTH_MAX = 1_000
@@ -66,6 +70,21 @@ def decode_event(body: bytes, headers: Mapping[str, str] | None) -> CloudEvent:
     is_structured = given.get("content-type", "").lower().startswith("application/cloudevents")
     is_binary = not is_structured and any(name.startswith(PREFIX) for name in given)
     return _binary(body, given) if is_binary else _structured(body)
+
+
+def decode_batch(body: bytes) -> list[CloudEvent]:
+    """Return what a body in batched mode holds, before it is checked.
+
+    Raises:
+        EventInvalidError: it is no list of CloudEvents, or a long one.
+    """
+    try:
+        found = msgspec.json.decode(body, type=list[Raw])
+    except (ValueError, RecursionError):
+        raise _bad("A batch is a JSON list of events.") from None
+    if len(found) > BATCH_MAX:
+        raise _bad(f"A batch has {BATCH_MAX} events at most, not {len(found)}.")
+    return [_structured(bytes(each)) for each in found]
 
 
 def check_event(event: CloudEvent) -> None:
@@ -128,16 +147,15 @@ def attributes(event: CloudEvent) -> dict[str, Any]:
 def _structured(body: bytes) -> CloudEvent:
     try:
         fields: Any = msgspec.json.decode(body, type=dict[str, Raw])
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise _bad("It has no attributes in headers ce-*, and its body is no JSON object.") from None
-    data, encoded = fields.pop("data", Raw(b"null")), fields.pop("data_base64", None)
-    _check_depth(bytes(data))
+    data, encoded = _json(bytes(fields.pop("data", Raw(b"null")))), fields.pop("data_base64", None)
     given = {name: _value(name, raw) for name, raw in fields.items()}
     # The rest is of the encoding's own making: what has no value is as if it were not there.
     given = {name: value for name, value in given.items() if value is not None}
     if encoded is not None:
         return _event(given, _base64_text(encoded), is_binary=True)
-    return _event(given, Raw(bytes(data)))
+    return _event(given, data)
 
 
 def _binary(body: bytes, headers: Mapping[str, str]) -> CloudEvent:
@@ -177,7 +195,12 @@ def _event(given: dict[str, Any], data: Raw, *, is_binary: bool = False) -> Clou
 
 
 def _value(name: str, raw: Raw) -> Any:
-    value = msgspec.json.decode(raw)
+    if is_deeper(bytes(raw), 1):
+        raise _bad(f"The attribute {_shown(name)} is nested.")
+    try:
+        value = msgspec.json.decode(raw)
+    except ValueError:  # What is passed on raw may be no UTF-8.
+        raise _bad(f"The attribute {_shown(name)} cannot be read.") from None
     if isinstance(value, dict | list | float):
         raise _bad(f"The attribute {_shown(name)} is neither text nor a whole number nor true or false.")
     return value
@@ -187,33 +210,21 @@ def _json(body: bytes) -> Raw:
     try:
         _check_depth(body)
         msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise _bad(f"Its data is said to be JSON, and is not: {error}.") from None
     return Raw(body)
 
 
 def _check_depth(body: bytes) -> None:
-    try:
-        level: list[Any] = [msgspec.json.decode(body)] if body.count(b"[") + body.count(b"{") else []
-    except RecursionError:
-        level = [[]] * DEPTH_MAX
-    for _ in range(DEPTH_MAX):
-        level = [item for value in level for item in _inside(value)]
-    if level:
+    if is_deeper(body, DEPTH_MAX):
         raise _bad(f"Its data is nested deeper than {DEPTH_MAX} levels.")
-
-
-def _inside(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
 
 
 def _base64_text(raw: Raw) -> Raw:
     try:
         text = msgspec.json.decode(raw, type=str)
         base64.b64decode(text, validate=True)
-    except (msgspec.DecodeError, binascii.Error, ValueError):
+    except ValueError:
         raise _bad("Its data_base64 is no base64.") from None
     return Raw(bytes(raw))
 

@@ -6,7 +6,9 @@ so that nothing short is lost however long the whole is.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from msgspec import Struct, field
 
@@ -16,6 +18,8 @@ from talka_core.resource.state import initial, slot_of, thousandths
 from talka_protocols import events as e
 from talka_protocols.events import PoolEvent
 
+MARK_EVERY = 4_096
+"""After how many changes it is written down how all stand, so that nobody has to begin at the first."""
 SHARED, ALL = "", "*"
 """Stand for what the pool has as a whole, and for all together, beside the ids of workers."""
 
@@ -62,6 +66,45 @@ class _Level(Struct):
         self.helds = [0.0] * self.slices
 
 
+class Holdings:
+    """What a pool had and what of it was held, at each change of its log, to be summed up over any time."""
+
+    def __init__(self) -> None:
+        self._state = initial("")
+        self._changes: list[tuple[int, str, dict[str, tuple[int, int]]]] = []
+        self._standing: dict[str, dict[str, tuple[int, int]]] = {}
+        self._marks: list[tuple[int, int, dict[str, dict[str, tuple[int, int]]]]] = [(0, 0, {})]
+
+    def take(self, at: int, event: PoolEvent) -> None:
+        """Remember one event of the pool's log and its instant (Unix milliseconds); they come in order."""
+        touched = _touched(self._state, event)
+        evolve(self._state, event, at)
+        for worker_id in touched:
+            self._see(at, worker_id, _of_worker(self._state, worker_id))
+        self._see(at, SHARED, _of_pool(self._state))
+
+    def between(self, since: int, until: int, slices: int) -> Utilisation:
+        """Return what was there and held between two instants; see ``utilisation``."""
+        clock = _Clock(since, until, slices)
+        mark = max(0, bisect_right(self._marks, since, key=lambda each: each[0]) - 1)
+        _at, begin, standing = self._marks[mark]
+        for owner, found in standing.items():
+            clock.see(owner, found, since)
+        for at, owner, found in islice(self._changes, begin, None):
+            if at >= until:
+                break
+            clock.see(owner, found, at)
+        return clock.read()
+
+    def _see(self, at: int, owner: str, found: dict[str, tuple[int, int]]) -> None:
+        if self._standing.get(owner, {}) == found:
+            return
+        if len(self._changes) - self._marks[-1][1] >= MARK_EVERY and at > self._changes[-1][0]:
+            self._marks.append((at, len(self._changes), dict(self._standing)))
+        self._changes.append((at, owner, found))
+        self._standing[owner] = found
+
+
 def utilisation(history: Iterable[tuple[int, PoolEvent]], since: int, until: int, slices: int) -> Utilisation:
     """Return what was there and held between two instants (Unix milliseconds), ``since`` being earlier.
 
@@ -71,17 +114,10 @@ def utilisation(history: Iterable[tuple[int, PoolEvent]], since: int, until: int
         until: Where the last slice ends.
         slices: How many there are.
     """
-    clock = _Clock(since, until, slices)
-    state = initial("")
+    holdings = Holdings()
     for at, event in history:
-        if at >= until:
-            break
-        touched = _touched(state, event)
-        evolve(state, event, at)
-        for worker_id in touched:
-            clock.see(worker_id, _of_worker(state, worker_id), at)
-        clock.see(SHARED, _of_pool(state), at)
-    return clock.read()
+        holdings.take(at, event)
+    return holdings.between(since, until, slices)
 
 
 class _Clock:

@@ -2,9 +2,9 @@
 
 A commit is atomic. Its events are numbered on from ``version`` without gaps;
 ``at`` is the time of all of them in milliseconds since the epoch; each
-decision names its cause, the id of the message that led to it. ``previous``
-and ``key_id`` are those of a chained, signed commit; `talka_protocols.seals`
-says how they are written, and where its signature is.
+decision names its cause, the id of the message that led to it, and who asked
+for it if somebody did. ``previous`` and ``key_id`` are those of a chained, signed
+commit; `talka_protocols.seals` says how they are written, and where its signature is.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ E_co = TypeVar("E_co", covariant=True)
 COMMIT_TYPE = "talka.commit.v1"
 
 
-class Decision(Struct, Generic[E_co], frozen=True, gc=False):
-    """The events that one message led to."""
+class Decision(Struct, Generic[E_co], frozen=True, omit_defaults=True, gc=False):
+    """The events that one message led to; ``asked_by`` is empty where nobody asked for them."""
 
     cause: str
     events: tuple[E_co, ...]
+    asked_by: str = ""
 
 
 class Commit(Struct, Generic[E_co], frozen=True, omit_defaults=True):
@@ -55,6 +56,14 @@ class Commit(Struct, Generic[E_co], frozen=True, omit_defaults=True):
 
     def __len__(self) -> int:
         return sum(len(decision.events) for decision in self.decisions)
+
+    def decided(self) -> Iterator[tuple[int, Decision[E_co], E_co]]:
+        """Yield (version, the decision that it is part of, event) in order."""
+        version = self.version
+        for decision in self.decisions:
+            for event in decision.events:
+                yield version, decision, event
+                version += 1
 
     def events(self) -> Iterator[tuple[int, str, E_co]]:
         """Yield (version, cause, event) in order."""
@@ -102,7 +111,7 @@ def decode_commit(log: LogName, body: bytes) -> Commit[Event]:
         )
     try:
         commit: Commit[Event] = _DECODERS[log.kind].decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:  # Bytes that are no UTF-8 are a ValueError, too.
         raise BrokenHistoryError(
             f"The log {log} holds a commit that cannot be read: {error}.",
             hint="It may have been written by a newer version; upgrade, or export the log and report it.",

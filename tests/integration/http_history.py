@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from tests.integration.http_api import Api
+
+from talka_services.exports import Archive
 
 
 def check_history(api: Api, first: str, second: str) -> None:
     """Check every operation that looks at the past of two executions that are over."""
     page = api.get(f"/executions/{first}/events", params={"limit": 2})
-    assert ([event["version"] for event in page["events"]], page["next"]) == ([1, 2], 3)
+    assert [event["version"] for event in page["events"]] == [1, 2]
+    page = api.get(f"/executions/{first}/events", params={"limit": 2, "cursor": page["next"]})
+    assert [event["version"] for event in page["events"]] == [3, 4]
     ended = api.get(f"/executions/{first}/events", params={"type": "TaskSucceeded", "task": "a"})
     (event,) = ended["events"]
     assert event["execution_id"] == first
@@ -20,15 +27,35 @@ def check_history(api: Api, first: str, second: str) -> None:
     assert api.get(f"/executions/{first}/state", 404, params={"at": 999})["code"] == "unknown_event"
     steps = api.get(f"/executions/{first}/steps", params={"from": event["version"], "limit": 1})
     assert steps["steps"][0]["tasks"]["a"][1] == "succeeded"
-    assert steps["next"] == event["version"] + 1
+    steps = api.get(f"/executions/{first}/steps", params={"limit": 1, "cursor": steps["next"]})
+    assert [step["version"] for step in steps["steps"]] == [event["version"] + 1]
     assert api.get(f"/executions/{first}/plan/events")["events"][0]["execution_id"] == first
     differences = api.get(f"/executions/{first}/diff/{second}")
     assert "a" in differences["changed"]
     assert api.get(f"/executions/{first}/tasks/a/explanation")["causes"][0]["kind"] == "succeeded"
     assert api.get(f"/executions/{first}/bottlenecks", params={"simulate": "false"})["segments"]
     _check_what_if(api, first)
+    _check_record(api, first)
     assert api.get(f"/executions/{first}/usage")["execution_id"] == first
     assert api.get(f"/executions/{first}/eta", 409)["code"] == "execution_over"
+
+
+def _check_record(api: Api, first: str) -> None:
+    found = api.get(f"/executions/{first}/verification")
+    assert (found["is_verified"], found["violations"]) == (True, [])
+    assert api.get("/executions/nothing/verification", 404)["code"] == "unknown_execution"
+    sent = api.send("GET", f"/executions/{first}/export")
+    assert sent.headers["content-disposition"] == f'attachment; filename="{first}.talka.sqlite"'
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "execution"
+        file.write_bytes(sent.content)
+        with Archive(file) as archive:
+            assert archive.manifest.execution_id == first
+    assert api.get("/executions/nothing/export", 404)["code"] == "unknown_execution"
+    (submission,) = api.get(f"/executions/{first}/requests")["requests"]
+    assert (submission["asked_by"], submission["log"]) == ("anonymous@127.0.0.1", f"plan.{first}")
+    assert submission["events"] == ["PlanAccepted"]
+    assert api.get("/executions/nothing/requests", 404)["code"] == "unknown_execution"
 
 
 def _check_what_if(api: Api, first: str) -> None:

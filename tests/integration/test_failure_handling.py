@@ -17,7 +17,7 @@ from talka_protocols.policies import Action, OnFailure, RetryPolicy
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow, WorkflowConfig
 from talka_services.cli.records import Records
-from talka_services.cli.verification import verify_execution
+from talka_services.client.verifying import verify_execution
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

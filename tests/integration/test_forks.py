@@ -17,8 +17,8 @@ from talka_protocols.policies import Action, MapOver, Then
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import Workflow
 from talka_services.cli.records import Records
-from talka_services.cli.verification import verify_execution
 from talka_services.client.rewinding import plan_rollback, rollback_request
+from talka_services.client.verifying import verify_execution
 from talka_services.exports import Archive, export_execution, import_execution
 from talka_services.formats import load
 

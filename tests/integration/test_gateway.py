@@ -57,8 +57,9 @@ def test_a_workflow_is_submitted_found_and_shown(api: Api) -> None:
     results = api.get(f"/executions/{first}/results")
     assert {task: each["result"] for task, each in results["tasks"].items()} == {"a": {"n": 3}, "b/c": 3}
     page = api.get(f"/executions/{first}/tasks", params={"limit": 1})
-    assert ([task["task_id"] for task in page["tasks"]], page["next"], page["total"]) == (["a"], 1, 2)
-    rest = api.get(f"/executions/{first}/tasks", params={"offset": 1, "status": ["succeeded", "failed"]})
+    assert ([task["task_id"] for task in page["tasks"]], page["total"]) == (["a"], 2)
+    following = {"cursor": page["next"], "status": ["succeeded", "failed"]}
+    rest = api.get(f"/executions/{first}/tasks", params=following)
     assert ([task["task_id"] for task in rest["tasks"]], rest["next"]) == (["b/c"], None)
     large = api.post("/executions", {"talka": 1, "name": "large", **_tasks("x" * 70_000)}, 201)[
         "execution_id"
@@ -87,7 +88,7 @@ def test_executions_are_listed_a_page_at_a_time(api: Api) -> None:
     assert [each["execution_id"] for each in before] == names[::-1]
     assert api.get("/executions", 400, params={"cursor": "nonsense"})["code"] == "bad_parameter"
     assert not api.get("/executions", params={"parent": later})["executions"]
-    assert api.get("/parked") == {"parked": []}
+    assert api.get("/parked") == {"parked": [], "next": None}
 
 
 def test_what_runs_is_paused_resumed_cancelled_and_made_anew(api: Api) -> None:
@@ -113,8 +114,13 @@ def test_what_runs_is_paused_resumed_cancelled_and_made_anew(api: Api) -> None:
     assert len(refusals) == 1
     assert api.post(f"/executions/{one}/tasks/nothing/cancel", {}, 404)["code"] == "unknown_task"
     assert api.post(f"/executions/{one}/tasks/other/cancel", {"reason": "enough"})["is_recorded"]
-    assert api.post(f"/executions/{one}/cancel", {"force": True})["is_recorded"]
+    cancel = {"Idempotency-Key": "cancel-1"}
+    assert api.post(f"/executions/{one}/cancel", {"force": True}, headers=cancel)["is_recorded"]
     assert api.over(one)["status"] == "cancelled"
+    assert api.post(f"/executions/{one}/cancel", {"force": True}, headers=cancel)["status"] == "cancelled"
+    asked = api.get(f"/executions/{one}/requests")["requests"]
+    assert {each["asked_by"] for each in asked} == {"anonymous@127.0.0.1"}
+    assert [bool(each["refused"]) for each in asked if "RequestRefused" in each["events"]] == [True] * 2
     assert api.post(f"/executions/{one}/cancel", {}) == {
         "execution_id": one,
         "is_recorded": True,
@@ -156,7 +162,10 @@ def test_questions_are_answered_and_signals_are_sent(api: Api) -> None:
             headers={"Idempotency-Key": "r"},
         )
         assert told["is_recorded"]
-    assert api.post(f"/executions/{one}/tasks/ask/answer", {"by": "Ada"})["task_id"] == "ask"
+    for _ in range(2):
+        answer = {"Idempotency-Key": "a"}
+        told = api.post(f"/executions/{one}/tasks/ask/answer", {"by": "Ada"}, headers=answer)
+        assert told["task_id"] == "ask"
     assert api.over(one)["status"] == "succeeded"
     assert api.get(f"/executions/{one}/tasks/hear/result") == {"mm": 3}
     assert api.post(f"/executions/{one}/tasks/ask/answer", {}, 409)["code"]
@@ -203,7 +212,7 @@ def test_what_a_task_prints_is_read_and_followed(api: Api) -> None:
     assert [json.loads(line[6:]) for line in followed.splitlines() if '"channel"' in line] == parts
     told = {(each["attempt"], each["channel"], each["text"]) for each in parts}
     assert told == {(1, "stdout", "rain\n"), (1, "stderr", "wind\n")}
-    assert api.get(path, params={"attempt": 2}) == {"parts": []}
+    assert api.get(path, params={"attempt": 2}) == {"parts": [], "next": None}
     assert api.get("/executions/nothing/tasks/say/logs", 404)["code"] == "unknown_execution"
 
 
@@ -221,7 +230,8 @@ def test_the_list_is_followed_live(api: Api) -> None:
                 if (found["execution_id"], found["status"]) == (one, "succeeded"):
                     break
     assert kinds
-    assert found == api.get(f"/executions/{one}")
+    # What its allocations become is recorded after its end.
+    assert {**found, "version": 0} == {**api.get(f"/executions/{one}"), "version": 0}
 
 
 def test_schedules_and_triggers_and_events_from_outside(api: Api) -> None:
@@ -242,9 +252,15 @@ def test_schedules_and_triggers_and_events_from_outside(api: Api) -> None:
     event = {"specversion": "1.0", "id": "2", "source": "shop", "type": "order.paid", "data": {"id": "a2"}}
     structured = {"content-type": "application/cloudevents+json; charset=utf-8"}
     api.post("/events", content=json.dumps(event).encode(), headers=structured)
+    batch = {"content-type": "application/cloudevents-batch+json"}
     fired = api.until_fired("orders", 2)
     assert [api.over(each)["status"] for each in fired] == ["succeeded"] * 2
     assert [api.get(f"/executions/{each}/tasks/pack/result") for each in fired] == ["a1", "a2"]
+    heap = json.dumps([event, {**event, "id": "3", "type": "else"}]).encode()
+    stored = api.post("/events", content=heap, headers=batch)
+    assert [(each["id"], each["is_duplicate"]) for each in stored] == [("2", True), ("3", False)]
+    broken = json.dumps([{**event, "id": "4"}, {**event, "id": ""}]).encode()
+    assert api.post("/events", status=422, content=broken, headers=batch)["code"] == "bad_event"
     del event["id"]
     bad = api.post("/events", status=422, content=json.dumps(event).encode(), headers=structured)
     assert bad["code"] == "bad_event"
@@ -269,11 +285,14 @@ def _schedules(api: Api) -> None:
     ran = api.post("/schedules/daily/run", status=201, headers=key)["execution_id"]
     assert api.post("/schedules/daily/run", status=201, headers=key)["execution_id"] == ran
     assert api.over(ran)["status"] == "succeeded"
-    assert api.post("/schedules/daily/pause")["state"] == "paused"
-    assert api.post("/schedules/daily/resume")["state"] == "active"
+    assert api.post("/schedules/daily/pause", headers=key)["state"] == "paused"
+    assert api.post("/schedules/daily/resume", headers=key)["state"] == "active"
+    assert api.post("/schedules/daily/pause", headers=key)["state"] == "active"
     assert api.get("/schedules/daily/events")["events"][0]["name"] == "daily"
     assert [each["name"] for each in api.get("/schedules")["schedules"]] == ["daily"]
-    assert api.send("DELETE", "/schedules/daily").json()["state"] == "removed"
+    for _ in range(2):
+        gone = api.send("DELETE", "/schedules/daily", headers=key).json()
+        assert gone["state"] == "removed"
     assert api.get("/schedules/daily")["state"] == "removed"
     assert api.get("/schedules/nothing", 404)["code"] == "unknown_schedule"
     assert api.get("/schedules/nothing/events", 404)["code"] == "unknown_schedule"
@@ -306,8 +325,25 @@ def test_pools_workers_and_the_audit(api: Api) -> None:
     assert api.get("/pools/default/utilisation", 400, params=backwards)["code"] == "bad_parameter"
     assert api.get("/pools/nothing/utilisation", 404)["code"] == "unknown_pool"
     assert api.get("/pools/default/events", params={"type": "WorkerJoined"})["events"][0]["pool"] == "default"
+    _what_is_held(api, worker["worker_id"])
+    assert api.get("/me") == {"name": "anonymous@127.0.0.1", "role": "admin", "is_limited": False}
     audit = api.get("/audit")
     assert (audit["clean"], audit["violations"]) == (True, [])
+
+
+def _what_is_held(api: Api, worker_id: str) -> None:
+    assert api.get("/pools/nothing/allocations", 404)["code"] == "unknown_pool"
+    running = api.submit(LONG)
+    api.until(running, lambda found: found["running"] == ["slow"])
+    (held,) = api.get("/pools/default/allocations")["allocations"]
+    assert (held["execution_id"], held["task_id"], held["worker_id"]) == (running, "slow", worker_id)
+    used = api.get("/pools/default/utilisation", params={"slices": 1})
+    assert used["total"]["slots"]["held"][-1] > 0
+    api.post(f"/executions/{running}/cancel", {"force": True})
+    assert api.over(running)["status"] == "cancelled"
+    predicted = api.post("/predictions", content=QUICK, headers=_yaml())
+    assert predicted["tasks"]["a"]["samples"] > 0
+    assert 0 <= predicted["makespan_s"]["p5"] <= predicted["makespan_s"]["p95"]
 
 
 def test_what_is_wrong_is_a_problem_with_its_place(api: Api) -> None:
@@ -329,6 +365,8 @@ def test_what_is_wrong_is_a_problem_with_its_place(api: Api) -> None:
     assert api.post("/executions/x/pause", status=415, content=b"{}")["code"] == "unsupported_media_type"
     large = {"content": b" " * 1_100_000, "headers": {"content-type": "application/json"}}
     assert api.post("/executions/x/pause", status=413, **large)["code"] == "body_too_large"
+    deep = {"name": "x", "data": json.loads("[" * 100 + "]" * 100)}
+    assert api.post("/executions/x/signals", deep, 413)["code"] == "body_too_deep"
     assert api.post("/executions/x/pause", {}, 404)["code"] == "unknown_execution"
     assert api.get("/nothing", 404)["code"] == "unknown_route"
     wrong = api.send("DELETE", "/executions", 405)

@@ -98,7 +98,7 @@ def _receipt(trigger: str, signal_id: str, code: str = "", said: str = "") -> Ef
 
 def answered(state: ExecutionRecord, message: AnswerApproval, now_ms: int) -> Iterator[ExecutionEvent]:
     """Record a person's answer, and end the task that asked."""
-    if state.status is None:
+    if state.status is None or (message.request_id and message.request_id in state.requests):
         return
     record = state.tasks.get(message.task_id)
     if record is not None and _is_asking(record) and _is_late(record, now_ms):
@@ -108,7 +108,9 @@ def answered(state: ExecutionRecord, message: AnswerApproval, now_ms: int) -> It
         yield refusal
         return
     task_id, attempt = message.task_id, state.tasks[message.task_id].attempt
-    yield ApprovalAnswered(task_id, attempt, message.choice, message.by, message.comment)
+    yield ApprovalAnswered(
+        task_id, attempt, message.choice, message.by, message.comment, request_id=message.request_id
+    )
     yield from _finish(state, task_id, now_ms)
 
 
@@ -182,7 +184,7 @@ def _refusal_of_signal(state: ExecutionRecord, message: SignalExecution) -> Requ
 
 def _refusal_of_answer(state: ExecutionRecord, message: AnswerApproval) -> RequestRefused | None:
     def refused(code: str, said: str) -> RequestRefused:
-        return RequestRefused("approval", code, said, message.task_id)
+        return RequestRefused("approval", code, said, message.task_id, message.request_id)
 
     record = state.tasks.get(message.task_id)
     if state.status in FINAL_EXECUTION_STATES or state.is_stopping:

@@ -293,16 +293,21 @@ def _arrived(state: ExecutionRecord, message: Arrival, now_ms: int) -> Iterator[
 
 
 def _cancel(state: ExecutionRecord, message: CancelExecution, now_ms: int) -> Iterator[ExecutionEvent]:
+    if message.request_id and message.request_id in state.requests:
+        return
     # The task whose sub-workflow this is asks again.
     if state.is_rolling_back and message.parent is None:
         yield RequestRefused(
-            "cancel", "rolling_back", "The execution is being rolled back. Cancel it when that is over."
+            "cancel",
+            "rolling_back",
+            "The execution is being rolled back. Cancel it when that is over.",
+            request_id=message.request_id,
         )
     if state.status not in (ExecutionState.RUNNING, ExecutionState.PAUSED):
         return
     if state.is_stopping and (state.is_forced or not message.is_forced):
         return
-    yield ExecutionCancelRequested(message.reason, message.is_forced)
+    yield ExecutionCancelRequested(message.reason, message.is_forced, message.request_id)
     yield from endings.stop_all(state, now_ms)
     yield from endings.conclude(state)
 

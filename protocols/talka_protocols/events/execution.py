@@ -285,6 +285,7 @@ class ExecutionCancelRequested(Fact, frozen=True, gc=False):
 
     reason: str = ""
     is_forced: bool = False
+    request_id: str = ""
 
 
 class ExecutionTimeoutReached(Fact, frozen=True, gc=False):

@@ -49,6 +49,7 @@ class ApprovalAnswered(Fact, frozen=True, gc=False):
     by: str = ""
     comment: str = ""
     is_default: bool = False
+    request_id: str = ""
 
 
 class ChildStarted(Fact, frozen=True, gc=False):

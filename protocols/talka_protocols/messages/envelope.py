@@ -33,11 +33,15 @@ class Letter(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Parcel(Struct, frozen=True, array_like=True):
-    """Letters of one sender; receivers drop what carries an older epoch than they have seen."""
+    """Letters of one sender; receivers drop what carries an older epoch than they have seen.
+
+    ``asked_by`` is the person or program for whom a client asks.
+    """
 
     sender: str
     epoch: int
     letters: tuple[Letter, ...]
+    asked_by: str = ""
 
 
 class Envelope(Struct, frozen=True):
@@ -69,11 +73,14 @@ def decode_envelope(body: bytes) -> Envelope:
     """Read an envelope.
 
     Raises:
-        msgspec.DecodeError: the bytes are no envelope; the inbox sets them aside.
+        ValueError: the bytes are no envelope, or no UTF-8; the inbox sets them aside.
+        RecursionError: they are nested too deep; likewise.
     """
+    if not body.isascii():
+        body.decode()  # What is passed on raw is looked at later, by those who rely on it.
     return _decoder.decode(body)
 
 
-def sealed(sender: str, message: Message, *, letter_id: str, epoch: int = 0) -> bytes:
+def sealed(sender: str, message: Message, *, letter_id: str, epoch: int = 0, asked_by: str = "") -> bytes:
     """Return the envelope that holds nothing but one message of one sender."""
-    return encode_envelope(Envelope((Parcel(sender, epoch, (Letter(letter_id, message),)),)))
+    return encode_envelope(Envelope((Parcel(sender, epoch, (Letter(letter_id, message),), asked_by),)))

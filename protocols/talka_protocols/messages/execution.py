@@ -65,12 +65,14 @@ class ReportEnd(ToExecution, frozen=True, gc=False):
 class CancelExecution(ToExecution, frozen=True, gc=False):
     """Somebody wants the execution to stop: a person, or the task whose sub-workflow it is.
 
-    What runs is given no time to end in good order if it ``is_forced``.
+    What runs is given no time to end in good order if it ``is_forced``. It is heard once under
+    a ``request_id``.
     """
 
     reason: str = ""
     parent: Parent | None = None
     is_forced: bool = False
+    request_id: str = ""
 
 
 class CancelSingleTask(ToExecution, frozen=True, gc=False):
@@ -179,12 +181,13 @@ class SignalExecution(ToExecution, frozen=True, gc=False):
 
 
 class AnswerApproval(ToExecution, frozen=True, gc=False):
-    """Somebody answers what a task asks."""
+    """Somebody answers what a task asks; heard once under a ``request_id``."""
 
     task_id: str
     choice: str
     by: str = ""
     comment: str = ""
+    request_id: str = ""
 
 
 class RollBackExecution(ToExecution, frozen=True, gc=False):

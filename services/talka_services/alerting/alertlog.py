@@ -46,7 +46,7 @@ class AlertLog:
             await self._read()
         return self.book
 
-    async def append(self, deciding: Deciding, cause: str, epoch: int = 0) -> int:
+    async def append(self, deciding: Deciding, cause: str, epoch: int = 0, *, asked_by: str = "") -> int:
         """Record what is decided from the newest book, and return how many events that were.
 
         Raises:
@@ -58,7 +58,8 @@ class AlertLog:
                 events = tuple(deciding(self.book))
                 try:
                     for first in range(0, len(events), EVENTS_MAX):
-                        await self._append(events[first : first + EVENTS_MAX], cause, epoch)
+                        decision = Decision(cause, events[first : first + EVENTS_MAX], asked_by)
+                        await self._append(decision, epoch)
                 except ConflictError:
                     await self._read()
                 else:
@@ -82,13 +83,13 @@ class AlertLog:
                     if version > after and number in book.alerts:
                         yield version, type(event).__name__, book.alerts[number]
 
-    async def _append(self, events: tuple[AlertEvent, ...], cause: str, epoch: int) -> None:
+    async def _append(self, decision: Decision[AlertEvent], epoch: int) -> None:
         at = max(self._at, time.time_ns() // 1_000_000)
         version = self.book.version + 1
-        body = encode_commit(Commit(version, at, epoch, (Decision(cause, events),)))
+        body = encode_commit(Commit(version, at, epoch, (decision,)))
         name = commit_id(ALERTS, version, epoch, body)
         self._position = await self._log.append(ALERTS, self._position, body, name)
-        self._fold(events, at)
+        self._fold(decision.events, at)
 
     async def _read(self) -> None:
         for stored in await self._log.read(ALERTS, self._position):

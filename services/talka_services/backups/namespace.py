@@ -127,7 +127,7 @@ def read_backup(directory: Path) -> Backup:
         raise BackupError(
             f"{directory} holds no whole backup: {path.name} cannot be read ({error.strerror}).", hint=WHOLE
         ) from error
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise BackupError(f"{path} is not the manifest of a backup: {error}.", hint=WHOLE) from error
     if backup.format > FORMAT:
         raise BackupError(

@@ -127,11 +127,12 @@ async def _acknowledge(target: Target, number: int, by: str) -> AlertDocument:
     from talka_core.alerting import acknowledge, document_of
     from talka_services.alerting import AlertLog
     from talka_services.cli.reach import reach_node
+    from talka_services.client.asking import asker
 
     async with reach_node(target) as node:
         alerts = AlertLog(node.ports.log)
         await alerts.refresh()
-        await alerts.append(lambda book: acknowledge(book, number, by), "client")
+        await alerts.append(lambda book: acknowledge(book, number, by), "client", asked_by=asker())
         return document_of(alerts.book.alerts[number])
 
 

@@ -17,6 +17,7 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.models import Database, is_there, model_of, place_of
 from talka_services.cli.moments import is_duration, parse_instant, parse_seconds
 from talka_services.cli.outcome import ExitCode, UsageError
+from talka_services.cli.petitions import tell_who
 from talka_services.cli.screen import console, local_time, plain, print_json
 from talka_services.loop import run as run_loop
 
@@ -37,6 +38,11 @@ Files = Annotated[
 Since = Annotated[
     str | None,
     typer.Option("--since", metavar="WHEN", help="Report only from then on: an instant, or how long ago."),
+]
+
+Who = Annotated[
+    str | None,
+    typer.Option("--who", metavar="ID", help="Say who asked for what of this execution, KIND:NAME or FILE."),
 ]
 
 
@@ -60,11 +66,20 @@ def audit(
     since: Since = None,
     signatures: Signed = None,
     database: Database = None,
+    who: Who = None,
 ) -> None:
     """Check that every allocation ever made was held, used and given back as it must be.
 
-    With keys, also that nobody but their holders has written, changed or removed any of it.
+    With keys, also that nobody but their holders has written, changed or removed any of it. With
+    --who it says instead who asked for what of one execution, schedule, trigger or pool.
     """
+    if who is not None:
+        if files:
+            raise UsageError(
+                "--who takes no further files.", hint="An exported file is a name for --who, too."
+            )
+        tell_who(target, who, 0.0 if since is None else _instant(since))
+        return
     since_ms = 0 if since is None else int(1000 * _instant(since))
     if missing := [file for file in files or () if not file.is_file()]:
         raise UsageError(f"There is no file {missing[0]}.", hint="Name files made by `talka export`.")

@@ -80,10 +80,10 @@ async def _events(
     from talka_services.cli.records import open_execution
     from talka_services.client.tailing import event_document
 
-    kind, wanted = _kind_of(log_id)
+    kind, wanted = kind_of(log_id)
     async with open_execution(target, wanted) as (records, execution_id):
         key = records.pool if kind == POOL and not records.is_live else execution_id
-        name = _log_name(records, kind, key)
+        name = log_name(records, kind, key)
         if not await records.log.read(name):
             if kind in (POOL, SCHEDULE, TRIGGER):
                 raise UsageError(f"There is no {kind} {key!r} here.")
@@ -91,8 +91,8 @@ async def _events(
         is_following = follow and records.is_live
         async with aclosing(_commits(records, name, is_following=is_following)) as commits:
             async for position, commit in commits:
-                for version, cause, event in commit.events():
-                    document = event_document(name, position, version, commit.at, cause, event)
+                for version, decision, event in commit.decided():
+                    document = event_document(name, position, version, commit.at, decision, event)
                     if version < first or (types and document["type"] not in types):
                         continue
                     if not tasks or document.get("task_id") in tasks:
@@ -100,7 +100,8 @@ async def _events(
                 sys.stdout.flush()
 
 
-def _kind_of(log_id: str) -> tuple[str, str]:
+def kind_of(log_id: str) -> tuple[str, str]:
+    """Return the kind of log and its key that ``KIND:KEY`` names; without a kind it is an execution's."""
     from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER
 
     kind, colon, key = log_id.partition(":")
@@ -109,7 +110,8 @@ def _kind_of(log_id: str) -> tuple[str, str]:
     )
 
 
-def _log_name(records: Records, kind: str, key: str) -> LogName:
+def log_name(records: Records, kind: str, key: str) -> LogName:
+    """Return where a log of that kind and key lies."""
     from talka_protocols.subjects import POOL, LogName, shard_of
 
     return LogName(kind, "-" if kind == POOL else shard_of(key, records.shards), key)

@@ -42,7 +42,16 @@ from talka_services.cli.running import (
     Workers,
 )
 from talka_services.cli.screen import print_json
-from talka_services.cli.serving import AllowHost, HttpHost, HttpPort, Insecure, NoHttp, TokenFile, gateway
+from talka_services.cli.serving import (
+    AccessPath,
+    AllowHost,
+    HttpHost,
+    HttpPort,
+    Insecure,
+    NoHttp,
+    TokenFile,
+    gateway,
+)
 from talka_services.cli.stopping import first_of, until_told
 from talka_services.loop import run as run_loop
 
@@ -144,6 +153,7 @@ def up(
     otlp: SendTraces = None,
     retain: Retain = None,
     archive_to: ArchiveTo = None,
+    access: AccessPath = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -157,7 +167,13 @@ def up(
     from talka_services.cli.serving import gateway_options
 
     asked = gateway_options(
-        http_host, http_port, token_file, allow_host or (), is_insecure=insecure, any_port=True
+        http_host,
+        http_port,
+        token_file,
+        allow_host or (),
+        access=access,
+        is_insecure=insecure,
+        any_port=True,
     )
     asked = with_followers(asked, webhook, alert or (), otlp, is_served=not no_http)
     flags = Flags(

@@ -12,9 +12,9 @@ from talka_services.cli.running import Capacity, Inputs, MaxSeconds, MaxTasks, S
 from talka_services.cli.screen import console, duration, plain, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from talka_core.forecast import Forecast, Model, Prediction, Run
+    from talka_core.forecast import Model, Prediction, Run
     from talka_services.cli.past import Subject
 
 SHARE = 0.9
@@ -82,6 +82,7 @@ def predict(
 
 def _row(asked: Subject, past: Sequence[Run], *, with_tasks: bool) -> dict[str, Any]:
     from talka_core.forecast import covered, durations, memory, predicted
+    from talka_services.client.forecasting import makespan_of
 
     known = [run for run in past if run.id != asked.asked.id]
     predictions = predicted(asked.asked, durations(known))
@@ -112,16 +113,6 @@ def _row(asked: Subject, past: Sequence[Run], *, with_tasks: bool) -> dict[str, 
             for task_id, found in predictions.items()
         }
     return row
-
-
-def makespan_of(asked: Run, predictions: Mapping[str, Prediction], known: Sequence[Run]) -> Forecast:
-    """Return how long a run will take, with what earlier runs of its workflow say about the platform."""
-    from talka_core.forecast import durations, errors_of, forecast, overhead_of
-    from talka_core.forecast.observations import bare
-
-    like = [run for run in known if bare(run.workflow.name) == bare(asked.workflow.name)]
-    errors = errors_of(like, lambda run: durations([other for other in known if other is not run]))
-    return forecast(asked, predictions, overhead_of(like), errors)
 
 
 def _memories(asked: Run, model: Model) -> dict[str, Prediction]:

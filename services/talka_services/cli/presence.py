@@ -73,5 +73,5 @@ def who_is_present(data_dir: Path, namespace: str | None = None) -> Presence | N
 def _read(data_dir: Path) -> Presence | None:
     try:
         return msgspec.json.decode((data_dir / FACTS).read_bytes(), type=Presence)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):
         return None

@@ -14,7 +14,7 @@ from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_core.scheduler import ExecutionRecord
-    from talka_services.cli.verification import Verdict
+    from talka_services.client.verifying import Verdict
 
 At = Annotated[int | None, typer.Option("--at", min=1, metavar="N", help="The state after event N.")]
 Verify = Annotated[
@@ -77,7 +77,7 @@ async def _replay(
 ) -> tuple[ExecutionRecord | None, Verdict | None]:
     from talka_protocols.errors import BrokenHistoryError
     from talka_services.cli.records import open_execution
-    from talka_services.cli.verification import verify_execution
+    from talka_services.client.verifying import verify_execution
 
     async with open_execution(target, wanted) as (records, execution_id):
         verdict = await verify_execution(records, execution_id) if is_verifying else None

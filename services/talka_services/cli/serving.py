@@ -37,6 +37,10 @@ TokenFile = Annotated[
     Path | None,
     typer.Option("--token-file", help=f"A file with the token that is asked of everybody (or {TOKEN})."),
 ]
+AccessPath = Annotated[
+    Path | None,
+    typer.Option("--access", help="A file with who may ask, and what: tokens, roles, an issuer."),
+]
 AllowHost = Annotated[
     list[str] | None,
     typer.Option("--allow-host", metavar="NAME", help="Another name it may be asked by; repeatable."),
@@ -51,6 +55,7 @@ def gateway(
     host: Host = "127.0.0.1",
     port: Port = None,
     token_file: TokenFile = None,
+    access: AccessPath = None,
     allow_host: AllowHost = None,
     insecure: Insecure = False,
     webhook: Webhook = None,
@@ -61,7 +66,7 @@ def gateway(
 
     Only this machine can reach it unless --host says otherwise, which takes a token.
     """
-    options = gateway_options(host, port, token_file, allow_host or (), is_insecure=insecure)
+    options = gateway_options(host, port, token_file, allow_host or (), access=access, is_insecure=insecure)
     run_loop(_serve(target, with_followers(options, webhook, alert or (), otlp)))
 
 
@@ -71,6 +76,7 @@ def gateway_options(
     token_file: Path | None,
     allowed: Sequence[str],
     *,
+    access: Path | None = None,
     is_insecure: bool,
     any_port: bool = False,
 ) -> GatewayOptions:
@@ -78,15 +84,26 @@ def gateway_options(
 
     Raises:
         UsageError: there is no token in the file, or one that is too short.
-        CallerError: others could reach it, and there is no token.
+        CallerError: others could reach it, and there is no token; or the access file cannot be used.
     """
     from talka_services.gateway import GatewayOptions
+    from talka_services.gateway.access import read_access
     from talka_services.gateway.server import PORT, check_options
 
     chosen = PORT if port is None else port
+    if access is not None:
+        read_access(access)
     is_free = any_port and port is None
     return check_options(
-        GatewayOptions(host, chosen, _token(token_file), tuple(allowed), is_insecure, is_free)
+        GatewayOptions(
+            host,
+            chosen,
+            _token(token_file),
+            access,
+            allowed_hosts=tuple(allowed),
+            is_insecure=is_insecure,
+            any_port=is_free,
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""What people and the outside tell an execution: signals, and answers to what its tasks ask."""
+"""What the outside tells an execution: signals."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from uuid import uuid4
 import msgspec
 from msgspec import Raw
 
-from talka_core.limits import check_id
-from talka_core.payloads import APPROVE
+from talka_core.limits import DEPTH_MAX, check_id
+from talka_core.nesting import is_deeper
 from talka_core.scheduler.arrivals import SIGNAL_REPEATED
 from talka_protocols.errors import CallerError, RequestRefusedError
-from talka_protocols.messages import AnswerApproval, SignalExecution
+from talka_protocols.messages import SignalExecution
 from talka_protocols.subjects import is_token
 from talka_protocols.workflow import INLINE_BYTES_MAX
 
@@ -26,6 +26,8 @@ async def signal(
     """Send a signal; see ``Orchestrator.signal``."""
     check_id(name, ("name",), "name of a signal")
     encoded = msgspec.json.encode(data)
+    if is_deeper(encoded, DEPTH_MAX):
+        raise CallerError(f"The data of a signal may have {DEPTH_MAX} levels.")
     if len(encoded) > INLINE_BYTES_MAX:
         raise CallerError(
             f"The data of a signal may have {INLINE_BYTES_MAX:,} bytes, not {len(encoded):,}.",
@@ -44,15 +46,3 @@ async def signal(
             raise
         return False
     return True
-
-
-async def approve(
-    orchestrator: Orchestrator,
-    execution_id: str,
-    task_id: str,
-    choice: str = APPROVE,
-    by: str = "",
-    comment: str = "",
-) -> None:
-    """Answer what a task asks; see ``Orchestrator.approve``."""
-    await orchestrator.request(AnswerApproval(execution_id, task_id, choice, by, comment))

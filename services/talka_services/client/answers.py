@@ -18,6 +18,7 @@ from talka_protocols.messages import (
     decode_envelope,
     sealed,
 )
+from talka_services.client.asking import asker
 from talka_services.jetstream.connection import Message as Wired
 from talka_services.jetstream.connection import Subscription
 from talka_services.service.node import Node
@@ -73,7 +74,8 @@ class Answers:
             await self._subscription.unsubscribe()
 
     async def _send(self, request: Message) -> None:
-        body = sealed(self._client_id, request, letter_id=f"{self._client_id}:r{next(self._letters)}")
+        letter_id = f"{self._client_id}:r{next(self._letters)}"
+        body = sealed(self._client_id, request, letter_id=letter_id, asked_by=asker())
         subject = self._node.ports.names.inbox(Recipient.RESOURCE.value, self._pool)
         await self._node.ports.post.send([(subject, body)])
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from msgspec import Struct
 
-from talka_core.forecast import Run, durations, errors_of, forecast, overhead_of, predicted, rest_of
+from talka_core.forecast import (
+    Forecast,
+    Prediction,
+    Run,
+    durations,
+    errors_of,
+    forecast,
+    overhead_of,
+    predicted,
+    rest_of,
+)
 from talka_core.forecast.observations import bare
 from talka_core.resource import PoolRecord
 from talka_core.resource.state import SLOTS, plain, slot_of
@@ -80,7 +92,7 @@ def _check(state: ExecutionRecord) -> None:
 def _forecast(state: ExecutionRecord, pool: PoolRecord, past: list[Run], now_ms: int, seed: int) -> Eta:
     rest = rest_of(state, now_ms)
     others = [run for run in past if run.id != state.execution_id]
-    offers = tuple(_offers(pool))
+    offers = tuple(offers_in(pool))
     run = Run(state.execution_id, rest.workflow, rest.waits, offers=offers, shared=dict(pool.shared))
     # Tasks of this execution that have ended tell of those to come, too.
     predictions = predicted(run, durations(past))
@@ -106,7 +118,8 @@ def _forecast(state: ExecutionRecord, pool: PoolRecord, past: list[Run], now_ms:
     )
 
 
-def _offers(pool: PoolRecord) -> list[Offer]:
+def offers_in(pool: PoolRecord) -> list[Offer]:
+    """Return the workers of a pool that take tasks, as a simulation needs them."""
     offers: list[Offer] = []
     for entry in pool.workers.values():
         if entry.is_draining:
@@ -126,3 +139,10 @@ def _offers(pool: PoolRecord) -> list[Offer]:
             )
         )
     return offers
+
+
+def makespan_of(asked: Run, predictions: Mapping[str, Prediction], known: Sequence[Run]) -> Forecast:
+    """Return how long a run will take, with what earlier runs of its workflow say about the platform."""
+    like = [run for run in known if bare(run.workflow.name) == bare(asked.workflow.name)]
+    errors = errors_of(like, lambda run: durations([other for other in known if other is not run]))
+    return forecast(asked, predictions, overhead_of(like), errors)

@@ -20,6 +20,7 @@ from talka_protocols.errors import CallerError
 from talka_protocols.events import Event, ScheduleSet
 from talka_protocols.messages import (
     Advance,
+    AnswerApproval,
     CancelExecution,
     Recipient,
     SchedulerMessage,
@@ -165,16 +166,18 @@ class Orchestrator(Controls, Following, Explaining, Recalling):
         self._remember(recorded.execution_id)
         return recorded.execution_id
 
-    async def set_schedule(self, name: str, workflow: Workflow, schedule: Schedule) -> ScheduleStatus:
+    async def set_schedule(
+        self, name: str, workflow: Workflow, schedule: Schedule, *, request_id: str = ""
+    ) -> ScheduleStatus:
         """Let a workflow start by itself, in place of what was set under this name before.
 
-        ``schedules`` has everything else that can be done with it.
+        ``schedules`` has everything else that can be done with it. The same ``request_id`` is heard once.
 
         Raises:
             WorkflowInvalidError: it cannot run; nothing was stored.
             ScheduleInvalidError: the schedule makes no sense, or would never start anything.
         """
-        await self._put(name, workflow, schedule)
+        await self._put(name, workflow, schedule, request_id)
         return await self.schedules.get(name)
 
     async def create_trigger(
@@ -247,9 +250,12 @@ class Orchestrator(Controls, Following, Explaining, Recalling):
         self._remember(chosen)
         return chosen
 
-    async def _put(self, name: str, workflow: Workflow, schedule: Schedule) -> ScheduleSet:
+    async def _put(
+        self, name: str, workflow: Workflow, schedule: Schedule, request_id: str = ""
+    ) -> ScheduleSet:
         submission = await self._submission(name, await self._ceilings.check(workflow))
-        return await self.schedules.put(put_schedule(name, submission, schedule, self._ports.clock))
+        request = put_schedule(name, submission, schedule, self._ports.clock, request_id=request_id)
+        return await self.schedules.put(request)
 
     def _remember(self, execution_id: str) -> None:
         self.submitted[execution_id] = None
@@ -271,19 +277,24 @@ class Orchestrator(Controls, Following, Explaining, Recalling):
 
     # --- telling it something --------------------------------------------------------------------
 
-    async def cancel_execution(self, execution_id: str, reason: str = "", *, is_forced: bool = False) -> bool:
+    async def cancel_execution(
+        self, execution_id: str, reason: str = "", *, is_forced: bool = False, request_id: str = ""
+    ) -> bool:
         """Ask an execution to stop; return whether it was still running when the request was recorded.
 
         One that has only just been submitted is cancelled as soon as it has begun. If it ``is_forced``,
         what runs is killed at once instead of asked to end; so is what an earlier request left running.
+        The same ``request_id`` is heard once, also after the execution was restarted.
 
         Raises:
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
         """
         await self.until_begun(execution_id)
-        await self._requests.send(
-            Recipient.SCHEDULER, CancelExecution(execution_id, reason, is_forced=is_forced)
-        )
+        if request_id and request_id in (await self.histories.execution(execution_id)).requests:
+            await self._requests.answered(self.histories.name(execution_id), request_id)
+            return True
+        request = CancelExecution(execution_id, reason, is_forced=is_forced, request_id=request_id)
+        await self._requests.send(Recipient.SCHEDULER, request)
         async with aclosing(self.histories.follow(execution_id)) as states:
             async for state in states:
                 if state.is_cancelling and (state.is_forced or not is_forced):
@@ -307,16 +318,23 @@ class Orchestrator(Controls, Following, Explaining, Recalling):
         return await answering.signal(self, execution_id, name, data, signal_id)
 
     async def approve(
-        self, execution_id: str, task_id: str, choice: str = APPROVE, *, by: str = "", comment: str = ""
+        self,
+        execution_id: str,
+        task_id: str,
+        choice: str = APPROVE,
+        *,
+        by: str = "",
+        comment: str = "",
+        request_id: str = "",
     ) -> None:
-        """Answer what a task of type ``approval`` asks.
+        """Answer what a task of type ``approval`` asks; once under a ``request_id``.
 
         Raises:
             UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
             RequestRefusedError: the task does not ask, or not for that: it is answered or over already.
         """
         await self.until_begun(execution_id)
-        await answering.approve(self, execution_id, task_id, choice, by, comment)
+        await self.request(AnswerApproval(execution_id, task_id, choice, by, comment, request_id))
 
     async def release_execution(self, execution_id: str) -> ExecutionStatus:
         """Have the services try again to fold an execution's log that they set aside as broken.

@@ -9,25 +9,31 @@ from talka_protocols.errors import RequestRefusedError
 from talka_protocols.events import Event, RequestRefused
 from talka_protocols.messages import Message, Recipient, sealed
 from talka_protocols.subjects import LogName, shard_of
+from talka_services.client.asking import asker
 from talka_services.client.histories import Histories
 from talka_services.runner.definitions import stored_form
 from talka_services.runner.ports import Ports
 
 
 class Requests:
-    """One client's requests; each letter has an id of its own, which the decision names as its cause."""
+    """One client's requests; each letter has an id of its own, which the decision names as its cause.
 
-    def __init__(self, ports: Ports, histories: Histories, client_id: str) -> None:
+    They are recorded as those of ``by``: of whoever asks at the time if that is None, of nobody if empty.
+    """
+
+    def __init__(self, ports: Ports, histories: Histories, client_id: str, *, by: str | None = None) -> None:
         self._ports = ports
         self._histories = histories
         self._client_id = client_id
+        self._by = by
         self._letters = count(1)
 
     async def send(self, to: Recipient, message: Message) -> str:
         """Put a request on file, where it stays until recorded, and return its letter's id."""
         shard = shard_of(message.key, self._ports.shards)
         letter_id = f"{self._client_id}:{next(self._letters)}"
-        body = sealed(self._client_id, stored_form(message), letter_id=letter_id)
+        by = asker() if self._by is None else self._by
+        body = sealed(self._client_id, stored_form(message), letter_id=letter_id, asked_by=by)
         await self._ports.post.send([(self._ports.names.requests(to.value, shard), body)])
         return letter_id
 

@@ -15,6 +15,7 @@ from talka_protocols.errors import CallerError, ServerUnavailableError
 from talka_protocols.messages import Recipient, ScalePool, sealed
 from talka_protocols.policies import ScalingPolicy
 from talka_protocols.subjects import is_token
+from talka_services.client.asking import asker
 from talka_services.client.histories import Histories
 from talka_services.runner.ports import Ports
 from talka_services.service.configuration import check_scaling
@@ -53,7 +54,7 @@ async def scale_pool(ports: Ports, histories: Histories, pool: str, policy: Scal
     if not is_token(pool):
         raise CallerError(f"The pool {pool!r} cannot be used.", hint="Use letters, digits, '-' and '_'.")
     client_id = f"client-{uuid4().hex[:12]}"
-    body = sealed(client_id, ScalePool(pool, policy), letter_id=f"{client_id}:1")
+    body = sealed(client_id, ScalePool(pool, policy), letter_id=f"{client_id}:1", asked_by=asker())
     await ports.post.send([(ports.names.requests(Recipient.RESOURCE.value, pool), body)])
     try:
         async with asyncio.timeout(ANSWER_S), aclosing(histories.follow_pool(pool)) as states:

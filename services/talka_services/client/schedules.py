@@ -21,14 +21,19 @@ from talka_protocols.messages import (
 from talka_protocols.schedules import Schedule, ScheduleState, ScheduleStatus
 from talka_protocols.subjects import SCHEDULE, is_token
 from talka_services.client.histories import Histories
-from talka_services.client.requests import Requests
+from talka_services.client.requests import Requests, request_id_of
 from talka_services.runner.ports import Clock
 
 SHOWN = (ScheduleState.ACTIVE, ScheduleState.PAUSED)
 
 
 def put_schedule(
-    name: str, submission: SubmitWorkflow, schedule: Schedule, clock: Clock, execution_id: str = ""
+    name: str,
+    submission: SubmitWorkflow,
+    schedule: Schedule,
+    clock: Clock,
+    execution_id: str = "",
+    request_id: str = "",
 ) -> PutSchedule:
     """Return the request that sets a schedule.
 
@@ -43,11 +48,12 @@ def put_schedule(
         )
     check_name(name)
     first_due(schedule, clock.now_ms())
-    return PutSchedule(name, schedule, submission.workflow, submission.definition, execution_id, uuid4().hex)
+    chosen = request_id or uuid4().hex
+    return PutSchedule(name, schedule, submission.workflow, submission.definition, execution_id, chosen)
 
 
 class Schedules:
-    """The schedules of one namespace."""
+    """The schedules of one namespace; a request is heard once under its ``request_id``."""
 
     def __init__(self, requests: Requests, histories: Histories) -> None:
         self._requests = requests
@@ -59,8 +65,12 @@ class Schedules:
         Raises:
             RequestRefusedError: the starter recorded why it cannot be set.
         """
-        _, after = await self._histories.schedule(request.name)
-        events = await self._ask(request, after)
+        state, after = await self._histories.schedule(request.name)
+        if request.request_id in state.requests:
+            name = self._histories.schedule_name(request.name)
+            events = await self._requests.answered(name, request.request_id)
+        else:
+            events = await self._ask(request, after)
         return next(event for event in events if isinstance(event, ScheduleSet))
 
     async def get(self, name: str) -> ScheduleStatus:
@@ -80,32 +90,32 @@ class Schedules:
         found = [await self.get(name) for name in names]
         return [status for status in found if is_all or status.state in SHOWN]
 
-    async def pause(self, name: str) -> ScheduleStatus:
+    async def pause(self, name: str, *, request_id: str = "") -> ScheduleStatus:
         """Let nothing be due until the schedule is resumed.
 
         Raises:
             UnknownScheduleError: there is no such schedule.
         """
-        await self._request(PauseSchedule(name, uuid4().hex))
+        await self._request(PauseSchedule(name, request_id or uuid4().hex))
         return await self.get(name)
 
-    async def resume(self, name: str) -> ScheduleStatus:
+    async def resume(self, name: str, *, request_id: str = "") -> ScheduleStatus:
         """Go on with the first due time from now on.
 
         Raises:
             UnknownScheduleError: there is no such schedule.
             RequestRefusedError: its only due time has passed.
         """
-        await self._request(ResumeSchedule(name, uuid4().hex))
+        await self._request(ResumeSchedule(name, request_id or uuid4().hex))
         return await self.get(name)
 
-    async def remove(self, name: str) -> ScheduleStatus:
+    async def remove(self, name: str, *, request_id: str = "") -> ScheduleStatus:
         """Start nothing any more; what runs goes on.
 
         Raises:
             UnknownScheduleError: there is no such schedule.
         """
-        await self._request(RemoveSchedule(name, uuid4().hex))
+        await self._request(RemoveSchedule(name, request_id or uuid4().hex))
         return await self.get(name)
 
     async def run(self, name: str, *, execution_id: str = "") -> str:
@@ -124,6 +134,9 @@ class Schedules:
 
     async def _request(self, message: StarterMessage) -> tuple[Event, ...]:
         state, after = await self._histories.schedule(message.key)
+        request_id = request_id_of(message)
+        if request_id in state.requests:
+            return await self._requests.answered(self._histories.schedule_name(message.key), request_id)
         if state.schedule is None:
             raise UnknownScheduleError(message.key)
         return await self._ask(message, after)

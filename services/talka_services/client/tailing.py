@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from talka_core.history import FOLDS, apply
-from talka_protocols.commit import Commit, event_id
+from talka_protocols.commit import Commit, Decision, event_id
 from talka_protocols.events import Event
 from talka_protocols.states import FINAL_EXECUTION_STATES
 from talka_protocols.subjects import EXECUTION, POOL, SCHEDULE, TRIGGER, LogName
@@ -49,24 +49,27 @@ def event_documents(
 ) -> list[dict[str, Any]]:
     """Return the events of a commit from event ``first`` on, each as ``events --json`` prints it."""
     return [
-        event_document(log, position, version, commit.at, cause, event)
-        for version, cause, event in commit.events()
+        event_document(log, position, version, commit.at, decision, event)
+        for version, decision, event in commit.decided()
         if version >= first
     ]
 
 
 def event_document(
-    log: LogName, position: int, version: int, at: int, cause: str, event: Event
+    log: LogName, position: int, version: int, at: int, decision: Decision[Event], event: Event
 ) -> dict[str, Any]:
     """Return an event as a document; ``at`` is in Unix seconds, its own instants in ms.
 
-    ``cause`` is the id of the message that led to it; the correlation is the execution id.
+    ``cause`` is the id of the message that led to it, and ``asked_by`` who sent that, if it
+    was a request; the correlation is the execution id.
     """
-    document: dict[str, Any] = msgspec.json.decode(event_json(log, position, version, at, cause, event))
+    document: dict[str, Any] = msgspec.json.decode(event_json(log, position, version, at, decision, event))
     return document
 
 
-def event_json(log: LogName, position: int, version: int, at: int, cause: str, event: Event) -> bytes:
+def event_json(
+    log: LogName, position: int, version: int, at: int, decision: Decision[Event], event: Event
+) -> bytes:
     """Return an event's document as JSON, which is put together from its head and what the event says itself.
 
     No field of an event has a name of the head's.
@@ -78,8 +81,10 @@ def event_json(log: LogName, position: int, version: int, at: int, cause: str, e
         "type": event.__struct_config__.tag,
         KEYS.get(log.kind, "execution_id"): log.key,
         "id": event_id(log, version),
-        "cause": cause,
+        "cause": decision.cause,
     }
+    if decision.asked_by:
+        head["asked_by"] = decision.asked_by
     own = msgspec.json.encode(event)
     rest = own.find(b",", 1)
     return msgspec.json.encode(head)[:-1] + (own[rest:] if rest > 0 else b"}")

@@ -88,7 +88,7 @@ def _printed(connection: Connection, message: Message) -> list[Printed]:
     place = place_of_subject(connection.names, message.subject)
     try:
         return _decode(connection.vault.open_if_whole(place, message.data))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         # Anybody may publish there; what is none of ours is none of the tasks'.
         log.warning("tasklog.unreadable", subject=message.subject, error=str(error))
         return []

@@ -110,7 +110,7 @@ class DataDirectory:
         """Return what the guard published last, or None if no server was left running."""
         try:
             return msgspec.json.decode((self.path / "server.json").read_bytes(), type=ServerFacts)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, ValueError):
             return None
 
     @contextlib.contextmanager

@@ -226,6 +226,6 @@ def _answers(facts: ServerFacts) -> bool:
         return False
     try:
         info = msgspec.json.decode(line.partition(b" ")[2], type=_Info)
-    except msgspec.DecodeError:
+    except ValueError:
         return False
     return info.server_name == facts.name and info.jetstream

@@ -108,14 +108,15 @@ class Archive:
     def _read_manifest(self) -> tuple[Manifest, Signature | None]:
         try:
             events = self._recorder.select_events(originator(MANIFEST))
-        except (PersistenceError, sqlite3.Error) as error:
+        except (PersistenceError, sqlite3.Error, ValueError) as error:
+            # The library's own message may hold what is in the file, which need be no text.
             raise ArchiveError(
                 f"{self.path} is not an exported execution: {error}.",
                 hint="Name a file made by `talka export`.",
             ) from error
         try:
             manifest = msgspec.json.decode(events[-1].state, type=Manifest)
-        except (IndexError, msgspec.DecodeError) as error:
+        except (IndexError, ValueError) as error:
             raise ArchiveError(
                 f"{self.path} holds no exported execution.", hint="Name a file made by `talka export`."
             ) from error

@@ -16,7 +16,9 @@ from talka_protocols.workflow import Strategy
 from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE, TASK, Submitted, begun
 from talka_services.gateway.operations import Operation
-from talka_services.gateway.problems import bad_request
+from talka_services.gateway.paging import Paging, paged
+from talka_services.gateway.problems import SECONDS_MAX, VERSION_MAX, bad_request
+from talka_services.gateway.roles import Role
 
 
 class Recorded(Struct, frozen=True):
@@ -48,7 +50,7 @@ class Cancel(Struct, frozen=True, forbid_unknown_fields=True):
 class Resume(Struct, frozen=True, forbid_unknown_fields=True):
     """How to go on; ``seconds`` is the time limit from now on."""
 
-    seconds: Annotated[float, Meta(gt=0)] | None = None
+    seconds: Annotated[float, Meta(gt=0, le=SECONDS_MAX)] | None = None
 
 
 class Restart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,14 +60,14 @@ class Restart(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     from_task: str = ""
-    from_event: Annotated[int, Meta(ge=0)] = 0
-    checkpoint: Annotated[int, Meta(ge=0)] = 0
+    from_event: Annotated[int, Meta(ge=0, le=VERSION_MAX)] = 0
+    checkpoint: Annotated[int, Meta(ge=0, le=VERSION_MAX)] = 0
 
 
 class Rollback(Struct, frozen=True, forbid_unknown_fields=True):
     """Where to: an event, or a task's end. With ``dry_run`` nothing is done, and the plan is returned."""
 
-    to: int | str
+    to: Annotated[int, Meta(ge=0, le=VERSION_MAX)] | str
     then: Then = Then.CONTINUE
     accept_irreversible: bool = False
     dry_run: bool = False
@@ -74,7 +76,7 @@ class Rollback(Struct, frozen=True, forbid_unknown_fields=True):
 class Fork(Struct, frozen=True, forbid_unknown_fields=True):
     """At which event."""
 
-    at: Annotated[int, Meta(ge=1)]
+    at: Annotated[int, Meta(ge=1, le=VERSION_MAX)]
 
 
 class Signal(Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,7 +115,9 @@ async def cancel_execution(call: Call, execution_id: str, body: Cancel) -> Recor
     orchestrator = call.orchestrator
     if execution_id not in orchestrator.submitted:
         await call.histories.latest(execution_id)
-    asking = orchestrator.cancel_execution(execution_id, body.reason, is_forced=body.force)
+    asking = orchestrator.cancel_execution(
+        execution_id, body.reason, is_forced=body.force, request_id=call.request_id
+    )
     return await _told(call, execution_id, await call.recorded(asking))
 
 
@@ -221,7 +225,14 @@ async def release_task(call: Call, execution_id: str, task_id: str, body: Releas
 async def answer_task(call: Call, execution_id: str, task_id: str, body: Answer) -> Recorded:
     """Answer what a task of type `approval` asks."""
     await call.histories.latest(execution_id)
-    asking = call.orchestrator.approve(execution_id, task_id, body.choice, by=body.by, comment=body.comment)
+    asking = call.orchestrator.approve(
+        execution_id,
+        task_id,
+        body.choice,
+        by=body.by,
+        comment=body.comment,
+        request_id=call.request_id,
+    )
     return await _told(call, execution_id, await call.recorded(asking), task_id)
 
 
@@ -236,13 +247,14 @@ class Question(Struct, frozen=True):
 
 
 class Questions(Struct, frozen=True):
-    """What waits for an answer."""
+    """What waits for an answer, in the order of the definition; ``next`` is the cursor of the next page."""
 
     execution_id: str
     questions: list[Question]
+    next: str | None
 
 
-async def list_questions(call: Call, execution_id: str) -> Questions:
+async def list_questions(call: Call, execution_id: str, query: Paging) -> Questions:
     """List what the tasks of an execution ask."""
     tasks = result_of(await call.histories.execution(execution_id)).tasks.values()
     asked = [(task.task_id, task.waiting) for task in tasks if task.waiting is not None]
@@ -257,7 +269,8 @@ async def list_questions(call: Call, execution_id: str) -> Questions:
         for task_id, waiting in asked
         if waiting.kind == "approval"
     ]
-    return Questions(execution_id, found)
+    chosen, following = paged(enumerate(found), lambda item: item[0], query, int)
+    return Questions(execution_id, [each for _, each in chosen], following)
 
 
 async def _told(
@@ -275,13 +288,13 @@ _ASKED = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
 _BEGUN = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 
 
-def _ask(path: str, handler: Any, *, is_keyed: bool = True) -> Operation:
+def _ask(path: str, handler: Any, *, role: Role | None = None) -> Operation:
     tag = "tasks" if path.startswith(TASK) else "executions"
-    return Operation("POST", path, handler, tag, _ASKED, is_keyed=is_keyed)
+    return Operation("POST", path, handler, tag, _ASKED, is_keyed=True, role=role)
 
 
 OPERATIONS = (
-    _ask(f"{ONE}/cancel", cancel_execution, is_keyed=False),
+    _ask(f"{ONE}/cancel", cancel_execution),
     _ask(f"{ONE}/pause", pause_execution),
     _ask(f"{ONE}/resume", resume_execution),
     _ask(f"{ONE}/restart", restart_execution),
@@ -289,11 +302,11 @@ OPERATIONS = (
     Operation("POST", f"{ONE}/fork", fork_execution, "executions", _BEGUN, is_keyed=True),
     _ask(f"{ONE}/signals", signal_execution),
     _ask(f"{ONE}/reprioritize", reprioritize_execution),
-    _ask(f"{ONE}/release", release_execution, is_keyed=False),
+    _ask(f"{ONE}/release", release_execution, role=Role.ADMIN),
     Operation("GET", f"{ONE}/questions", list_questions, "tasks"),
     _ask(f"{TASK}/cancel", cancel_task),
     _ask(f"{TASK}/pause", pause_task),
     _ask(f"{TASK}/resume", resume_task),
     _ask(f"{TASK}/release", release_task),
-    _ask(f"{TASK}/answer", answer_task, is_keyed=False),
+    _ask(f"{TASK}/answer", answer_task),
 )

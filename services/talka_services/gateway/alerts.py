@@ -14,19 +14,22 @@ from talka_protocols.alerts import AlertDocument
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.events import AlertEvent
 from talka_services.alerting import AlertLog
+from talka_services.client.asking import asker
 from talka_services.gateway.calls import Call
 from talka_services.gateway.operations import EVENT_STREAM, Operation
+from talka_services.gateway.paging import Paging, paged
+from talka_services.gateway.problems import VERSION_MAX
 from talka_services.gateway.streams import last_id, live_response, message
 
 
-class WhichAlerts(Struct, frozen=True, forbid_unknown_fields=True):
+class WhichAlerts(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which alerts."""
 
     all: Annotated[bool, Meta(description="Also those that are over, of which 1,000 are kept.")] = False
 
 
 class AlertList(Struct, frozen=True):
-    """Alerts, the newest first; ``version`` is where a stream of them goes on.
+    """Alerts, the newest first; a stream of them goes on at ``version``, the next page at ``next``.
 
     ``webhooks_owed`` are on their way or will be tried again, ``webhooks_given_up`` will not.
     """
@@ -35,13 +38,15 @@ class AlertList(Struct, frozen=True):
     version: int
     webhooks_owed: int
     webhooks_given_up: int
+    next: str | None
 
 
 async def list_alerts(call: Call, query: WhichAlerts) -> AlertList:
     """List the alerts that are open: what is stuck, late, leaking, failing or behind."""
     book = await _alerts(call).refresh()
     found = [document_of(each) for each in reversed(book.alerts.values()) if query.all or each.is_open]
-    return AlertList(found, book.version, len(book.owed), book.given_up)
+    chosen, following = paged(found, lambda each: -each.number, query, int)
+    return AlertList(chosen, book.version, len(book.owed), book.given_up, following)
 
 
 class Seen(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +66,7 @@ async def acknowledge_alert(call: Call, number: str, body: Seen) -> AlertDocumen
     def deciding(book: AlertBook) -> Iterable[AlertEvent]:
         return acknowledge(book, wanted, body.by)
 
-    await alerts.append(deciding, "client")
+    await alerts.append(deciding, "client", asked_by=asker())
     return document_of(alerts.book.alerts[wanted])
 
 
@@ -70,7 +75,11 @@ class AfterVersion(Struct, frozen=True, forbid_unknown_fields=True):
 
     after: Annotated[
         int,
-        Meta(ge=0, description="`version` of a list; everything if left out. Last-Event-ID goes before it."),
+        Meta(
+            ge=0,
+            le=VERSION_MAX,
+            description="`version` of a list; everything if left out. Last-Event-ID goes before it.",
+        ),
     ] = 0
 
 
@@ -91,6 +100,6 @@ def _alerts(call: Call) -> AlertLog:
 
 OPERATIONS = (
     Operation("GET", "/alerts", list_alerts, "alerts"),
-    Operation("POST", "/alerts/{number}/acknowledge", acknowledge_alert, "alerts"),
+    Operation("POST", "/alerts/{number}/acknowledge", acknowledge_alert, "alerts", is_keyed=True),
     Operation("GET", "/alerts/stream", stream_alerts, "alerts", answers=EVENT_STREAM),
 )

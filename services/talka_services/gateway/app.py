@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from http import HTTPStatus
 from itertools import groupby
 from urllib.parse import unquote
@@ -16,7 +17,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from talka_protocols.errors import TalkaError
+from talka_services.client.asking import asking_as
 from talka_services.gateway.assets import page_routes
+from talka_services.gateway.callers import Callers
 from talka_services.gateway.calls import Call, Source
 from talka_services.gateway.guard import Guard
 from talka_services.gateway.health import health_routes
@@ -38,10 +41,10 @@ SECURITY_HEADERS = [
 log = get_logger(__name__)
 
 
-def application(source: Source, guard: Guard, metrics: Metrics) -> Guarded:
+def application(source: Source, guard: Guard, callers: Callers, metrics: Metrics) -> Guarded:
     """Return the application; set ``closing`` on its state to end what streams."""
     routes: list[BaseRoute] = [
-        Route(path, Endpoint({each.method: each for each in operations}, source, guard))
+        Route(path, Endpoint({each.method: each for each in operations}, source, callers))
         for path, operations in _by_path(OPERATIONS)
     ]
     readiness = Readiness()
@@ -92,35 +95,38 @@ class Guarded:
 class Endpoint:
     """All operations of one path, as an ASGI application."""
 
-    def __init__(self, operations: Mapping[str, Operation], source: Source, guard: Guard) -> None:
+    def __init__(self, operations: Mapping[str, Operation], source: Source, callers: Callers) -> None:
         self._operations = dict(operations)
         if "GET" in self._operations:
             self._operations["HEAD"] = self._operations["GET"]
         self._source = source
-        self._guard = guard
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         request = Request(scope, receive)
-        try:
-            response = await self._response(request)
-        except TalkaError as error:
-            response = response_of(error)
-        except ClientDisconnect:
-            return
-        except Exception as error:
-            log.exception("gateway.failed", method=request.method, path=scope["path"])
-            response = internal(error)
-        await response(scope, receive, send)
+        with ExitStack() as served:
+            try:
+                response = await self._response(request, served)
+            except TalkaError as error:
+                response = response_of(error)
+            except ClientDisconnect:
+                return
+            except Exception as error:
+                log.exception("gateway.failed", method=request.method, path=scope["path"])
+                response = internal(error)
+            await response(scope, receive, send)
 
-    async def _response(self, request: Request) -> Response:
-        self._guard.check_token(request.headers)
+    async def _response(self, request: Request, served: ExitStack) -> Response:
+        caller = await self._callers.identify(request)
         operation = self._operations.get(request.method)
         if operation is None:
             raise _wrong_method(request.method, self._operations)
         names = request.path_params
         request.scope["path_params"] = {name: _decoded(value) for name, value in names.items()}
-        call = Call(request, self._source, operation.name)
+        served.enter_context(self._callers.admitted(caller, operation.needs))
+        served.enter_context(asking_as(caller.name))
+        call = Call(request, self._source, operation.name, caller)
         answer = await operation.run(call)
         if isinstance(answer, Response):
             return answer

@@ -13,15 +13,23 @@ import msgspec
 from msgspec.structs import FieldInfo, fields
 from starlette.requests import Request
 
+from talka_core import limits
+from talka_core.nesting import is_deeper
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import ServerUnavailableError
 from talka_services.client import Orchestrator
+from talka_services.gateway.holdings import PoolHoldings
 from talka_services.gateway.overview import Overview
 from talka_services.gateway.problems import HttpError, bad_request
 from talka_services.gateway.recent import Recent
+from talka_services.gateway.roles import Caller
 
 KEY = "idempotency-key"
 KEY_LENGTH_MAX = 255
+BODY_S = 60.0
+"""How long a body may take to come."""
+DEPTH_MAX = limits.DEPTH_MAX + 8
+"""How deep a body may be nested: as deep as a definition may, and what is around it here."""
 ANSWER_S = 5.0
 """How long a request waits to be recorded; after that it is on file, and taken up when a service runs."""
 
@@ -35,6 +43,7 @@ class Source:
         self.orchestrator = orchestrator
         self.overview = Overview(orchestrator.node.connection, orchestrator.histories)
         self.recent = Recent(orchestrator.node.ports.log, orchestrator.histories)
+        self.holdings = PoolHoldings(orchestrator.node.ports.log, orchestrator.histories)
 
     async def close(self) -> None:
         """Stop reading; the client goes on."""
@@ -44,12 +53,14 @@ class Source:
 class Call:
     """One request; a handler may set ``status`` and ``headers`` of the answer."""
 
-    def __init__(self, request: Request, source: Source, name: str) -> None:
+    def __init__(self, request: Request, source: Source, name: str, caller: Caller) -> None:
         self.request = request
+        self.caller = caller
         self.orchestrator = source.orchestrator
         self.histories = source.orchestrator.histories
         self.overview = source.overview
         self.recent = source.recent
+        self.holdings = source.holdings
         self.name = name
         self.status: HTTPStatus | None = None
         self.headers: dict[str, str] = {}
@@ -106,18 +117,25 @@ class Call:
         """Return the body: as it is where ``kind`` is bytes, else decoded from JSON.
 
         Raises:
-            HttpError: it is too large, of another media type, no JSON, or not what is asked for.
+            HttpError: it is too large or too deep, does not come, is of another media type, no JSON,
+                or not what is asked for.
         """
         body = await self._bytes(limit_bytes)
         if body or kind is bytes:
             self._check_media(media)
         if kind is bytes:
             return body
+        if is_deeper(body, DEPTH_MAX):
+            raise HttpError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "body_too_deep",
+                f"The body is nested deeper than {DEPTH_MAX} levels.",
+            )
         try:
             return msgspec.json.decode(body or b"{}", type=kind)
         except msgspec.ValidationError as error:
             raise bad_request("bad_body", f"The body is not what is asked for: {error}.") from None
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise bad_request("bad_body", f"The body is no JSON: {error}.") from None
 
     @property
@@ -140,11 +158,20 @@ class Call:
         if length.isdecimal() and int(length) > limit_bytes:
             raise _too_large(limit_bytes)
         parts, size = list[bytes](), 0
-        async for part in self.request.stream():
-            size += len(part)
-            if size > limit_bytes:
-                raise _too_large(limit_bytes)
-            parts.append(part)
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for part in self.request.stream():
+                    size += len(part)
+                    if size > limit_bytes:
+                        raise _too_large(limit_bytes)
+                    parts.append(part)
+        except TimeoutError:
+            raise HttpError(
+                HTTPStatus.REQUEST_TIMEOUT,
+                "body_too_slow",
+                f"The body did not come within {BODY_S:g} s.",
+                headers={"Connection": "close"},
+            ) from None
         return b"".join(parts)
 
     # --- what becomes of it ----------------------------------------------------------------------

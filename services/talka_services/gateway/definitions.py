@@ -13,7 +13,7 @@ from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Strategy, Workflow
 from talka_services.formats import Source, parse_inputs, read_text, workflow_of
-from talka_services.gateway.problems import bad_request
+from talka_services.gateway.problems import SECONDS_MAX, VERSION_MAX, bad_request
 
 MEDIA = (
     "application/json",
@@ -34,10 +34,12 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = ()
     strategy: Annotated[Strategy | None, Meta(description="In place of the definition's own.")] = None
     max_tasks: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="Raises or lowers the limit of tasks.")
+        Annotated[int, Meta(ge=1, le=VERSION_MAX)] | None,
+        Meta(description="Raises or lowers the limit of tasks."),
     ] = None
     max_seconds: Annotated[
-        Annotated[float, Meta(gt=0)] | None, Meta(description="Raises or lowers the time limit.")
+        Annotated[float, Meta(gt=0, le=SECONDS_MAX)] | None,
+        Meta(description="Raises or lowers the time limit."),
     ] = None
 
 

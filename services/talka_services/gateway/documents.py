@@ -84,8 +84,8 @@ class TaskDocument(Struct, frozen=True):
 class EventDocument(Struct, frozen=True):
     """One event, with fields of its own beside these: what it says is described in the guide.
 
-    ``at`` is Unix seconds, ``seq`` the place of its commit in the stream, and ``cause`` the message that
-    led to it.
+    ``at`` is Unix seconds, ``seq`` the place of its commit in the stream, ``cause`` the message that
+    led to it, and ``asked_by`` who sent that, if somebody did.
     """
 
     seq: int
@@ -98,6 +98,7 @@ class EventDocument(Struct, frozen=True):
     task_id: str | UnsetType = UNSET
     pool: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
+    asked_by: str | UnsetType = UNSET
 
 
 def execution_document(

@@ -25,7 +25,9 @@ from talka_services.gateway.documents import (
 )
 from talka_services.gateway.listing import Filters, Page, page_of
 from talka_services.gateway.operations import Operation
-from talka_services.gateway.problems import HttpError, bad_request
+from talka_services.gateway.paging import Paging, paged
+from talka_services.gateway.problems import INSTANT_MAX, SECONDS_MAX, HttpError, bad_request
+from talka_services.gateway.roles import Role
 
 WAIT_MAX_S = 60.0
 
@@ -33,9 +35,13 @@ WAIT_MAX_S = 60.0
 class Submission(Limits, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a workflow is started."""
 
-    at: Annotated[float | None, Meta(description="Start then, in Unix seconds.")] = None
+    at: Annotated[
+        Annotated[float, Meta(ge=0, le=INSTANT_MAX)] | None, Meta(description="Start then, in Unix seconds.")
+    ] = None
     debounce: Annotated[str, Meta(description="One execution for a burst of submissions with this key.")] = ""
-    quiet_seconds: Annotated[float, Meta(gt=0, description="How long a burst must have ended.")] = 1.0
+    quiet_seconds: Annotated[
+        float, Meta(gt=0, le=SECONDS_MAX, description="How long a burst must have ended.")
+    ] = 1.0
 
 
 class Submitted(Struct, frozen=True):
@@ -110,16 +116,19 @@ class Parked(Struct, frozen=True):
 
 
 class ParkedTasks(Struct, frozen=True):
-    """What waits to be released."""
+    """What waits to be released, by execution; ``next`` is the cursor of the next page, null at the end."""
 
     parked: list[Parked]
+    next: str | None
 
 
-async def list_parked(call: Call) -> ParkedTasks:
+async def list_parked(call: Call, query: Paging) -> ParkedTasks:
     """List the parked tasks of all executions; `release` lets them run again or have failed."""
     order, _ = await call.overview.standings()
     statuses = [call.overview.standing(name).status for _, name in order]
-    return ParkedTasks([Parked(each.execution_id, task) for each in statuses for task in each.parked])
+    found = sorted((each.execution_id, task) for each in statuses for task in each.parked)
+    chosen, following = paged(found, lambda place: place, query, tuple[str, str])
+    return ParkedTasks([Parked(*place) for place in chosen], following)
 
 
 class Awaiting(Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,28 +174,26 @@ async def get_results(call: Call, execution_id: str) -> Results:
     return Results(execution_id, result.status, result.makespan_s, tasks, result.reason, result.alerts)
 
 
-class TaskFilters(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TaskFilters(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which tasks are listed."""
 
     status: Annotated[tuple[TaskStatus, ...], Meta(description="Only tasks in this status; repeatable.")] = ()
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
-    offset: Annotated[int, Meta(ge=0, description="`next` of the page before.")] = 0
 
 
 class TaskPage(Struct, frozen=True):
-    """Some tasks in the order of the definition; ``next`` is the offset of the next page, null at the end."""
+    """Some tasks in the order of the definition; ``next`` is the cursor of the next page, null at the end."""
 
     tasks: list[TaskDocument]
     total: int
-    next: int | None
+    next: str | None
 
 
 async def list_tasks(call: Call, execution_id: str, query: TaskFilters) -> TaskPage:
     """List the tasks of an execution."""
     found = task_documents(await call.histories.execution(execution_id))
     chosen = [task for task in found if not query.status or task.status in query.status]
-    end = query.offset + query.limit
-    return TaskPage(chosen[query.offset : end], len(chosen), end if end < len(chosen) else None)
+    numbered, following = paged(enumerate(chosen), lambda item: item[0], query, int)
+    return TaskPage([task for _, task in numbered], len(chosen), following)
 
 
 class TaskDetail(Struct, frozen=True):
@@ -268,6 +275,7 @@ OPERATIONS = (
         "/workflows/validate",
         validate_workflow,
         "executions",
+        role=Role.VIEWER,
         media=MEDIA,
         document=WorkflowFile,
         limit_bytes=BYTES_MAX,

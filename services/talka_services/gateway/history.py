@@ -26,13 +26,19 @@ from talka_services.gateway.documents import (
 )
 from talka_services.gateway.executions import ONE
 from talka_services.gateway.operations import Operation
+from talka_services.gateway.paging import Paging, paged, place_in
+from talka_services.gateway.problems import VERSION_MAX
 
 
-class Span(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"first": "from"}):
+class Span(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"first": "from"}):
     """Which part of a log."""
 
-    first: Annotated[int, Meta(ge=1, description="Begin at this event.")] = 1
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+    first: Annotated[int, Meta(ge=1, le=VERSION_MAX, description="Begin at this event.")] = 1
+
+    @property
+    def begin(self) -> int:
+        """Return the first event that may be on this page."""
+        return max(self.first, place_in(self.cursor, int) + 1) if self.cursor else self.first
 
 
 class EventFilters(Span, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,10 +49,10 @@ class EventFilters(Span, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class EventPage(Struct, frozen=True):
-    """Some events in order; ``next`` is the version that the next page begins at, null at the end."""
+    """Some events in order; ``next`` is the cursor of the next page, null at the end."""
 
     events: list[EventDocument]
-    next: int | None
+    next: str | None
 
 
 async def list_events(call: Call, execution_id: str, query: EventFilters) -> EventPage:
@@ -79,16 +85,16 @@ async def _events(call: Call, log: LogName, query: EventFilters) -> EventPage:
     commits = await call.histories.commits(log)
     if not commits:
         raise _nothing(log)
+    begin = query.begin
     wanted = (
         document
         for position, commit in commits
-        if commit.version + len(commit) > query.first
-        for document in event_documents(log, position, commit, query.first)
+        if commit.version + len(commit) > begin
+        for document in event_documents(log, position, commit, begin)
         if _is_wanted(document, query)
     )
-    found = list(islice(wanted, query.limit + 1))
-    chosen = cast("list[EventDocument]", found[: query.limit])
-    return EventPage(chosen, found[query.limit]["version"] if len(found) > query.limit else None)
+    found, following = paged(wanted, lambda document: document["version"], query, int)
+    return EventPage(cast("list[EventDocument]", found), following)
 
 
 def _is_wanted(document: Mapping[str, Any], query: EventFilters) -> bool:
@@ -110,7 +116,8 @@ class At(Struct, frozen=True, forbid_unknown_fields=True):
     """Which event."""
 
     at: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="After this event; now if left out.")
+        Annotated[int, Meta(ge=1, le=VERSION_MAX)] | None,
+        Meta(description="After this event; now if left out."),
     ] = None
 
 
@@ -165,10 +172,10 @@ class StepDocument(Struct, frozen=True):
 
 
 class StepPage(Struct, frozen=True):
-    """Some steps in order; ``next`` is the version that the next page begins at, null at the end."""
+    """Some steps in order; ``next`` is the cursor of the next page, null at the end."""
 
     steps: list[StepDocument]
-    next: int | None
+    next: str | None
 
 
 async def list_steps(call: Call, execution_id: str, query: Span) -> StepPage:
@@ -176,7 +183,8 @@ async def list_steps(call: Call, execution_id: str, query: Span) -> StepPage:
     commits = [commit for _, commit in await call.histories.commits(call.histories.name(execution_id))]
     if not commits:
         raise UnknownExecutionError(execution_id)
-    found = list(islice(steps(execution_id, commits), query.first - 1, query.first + query.limit))
+    behind = islice(steps(execution_id, commits), query.begin - 1, None)
+    found, following = paged(behind, lambda step: step.version, query, int)
     chosen = [
         StepDocument(
             step.version,
@@ -186,9 +194,9 @@ async def list_steps(call: Call, execution_id: str, query: Span) -> StepPage:
             getattr(step.event, "task_id", "") or UNSET,
             step.execution if step.execution is not None else UNSET,
         )
-        for step in found[: query.limit]
+        for step in found
     ]
-    return StepPage(chosen, found[query.limit].version if len(found) > query.limit else None)
+    return StepPage(chosen, following)
 
 
 async def compare_executions(call: Call, execution_id: str, other: str) -> Comparison:

@@ -17,6 +17,8 @@ from talka_services.client.forecasting import Eta, eta
 from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE, TASK
 from talka_services.gateway.operations import Operation
+from talka_services.gateway.paging import Paging, paged
+from talka_services.gateway.problems import INSTANT_MAX, VERSION_MAX
 
 
 async def explain_task(call: Call, execution_id: str, task_id: str) -> Explanation:
@@ -27,7 +29,7 @@ async def explain_task(call: Call, execution_id: str, task_id: str) -> Explanati
 class Draw(Struct, frozen=True, forbid_unknown_fields=True):
     """How chance is drawn."""
 
-    seed: Annotated[int, Meta(description="Another number draws other run times.")] = 0
+    seed: Annotated[int, Meta(ge=0, le=VERSION_MAX, description="Another number draws other run times.")] = 0
 
 
 async def get_eta(call: Call, execution_id: str, query: Draw) -> Eta:
@@ -47,21 +49,26 @@ async def get_bottlenecks(call: Call, execution_id: str, query: Simulated) -> Bo
 
 
 class UsageReport(Struct, frozen=True):
-    """What the tasks of an execution used, and better requirements."""
+    """What the tasks of an execution used, and better requirements; ``next`` is the next page's cursor."""
 
     execution_id: str
-    tasks: tuple[Proposal, ...]
+    tasks: list[Proposal]
+    next: str | None
 
 
-async def get_usage(call: Call, execution_id: str) -> UsageReport:
+async def get_usage(call: Call, execution_id: str, query: Paging) -> UsageReport:
     """Show what the tasks of an execution used, and propose better requirements."""
-    return UsageReport(execution_id, tuple(proposals(await call.histories.execution(execution_id))))
+    found = enumerate(proposals(await call.histories.execution(execution_id)))
+    chosen, following = paged(found, lambda item: item[0], query, int)
+    return UsageReport(execution_id, [each for _, each in chosen], following)
 
 
 class Since(Struct, frozen=True, forbid_unknown_fields=True):
     """From when on."""
 
-    since: Annotated[float, Meta(ge=0, description="Only violations since then, in Unix seconds.")] = 0.0
+    since: Annotated[
+        float, Meta(ge=0, le=INSTANT_MAX, description="Only violations since then, in Unix seconds.")
+    ] = 0.0
 
 
 class AuditReport(Struct, frozen=True):

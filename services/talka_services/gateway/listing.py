@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 
 from talka_protocols.states import ExecutionState
 from talka_services.gateway.documents import ExecutionDocument, execution_document
 from talka_services.gateway.overview import Standing
-from talka_services.gateway.problems import bad_request
+from talka_services.gateway.paging import Cursor, cursor_at, place_in
 
 LIMIT = 50
 LIMIT_MAX = 1_000
@@ -34,7 +31,7 @@ class Filters(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     since: Annotated[float | None, Meta(description="Accepted then or later, in Unix seconds.")] = None
     until: Annotated[float | None, Meta(description="Accepted before, in Unix seconds.")] = None
     limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] = LIMIT
-    cursor: Annotated[str, Meta(description="`next` of the page before.")] = ""
+    cursor: Cursor = ""
 
 
 class Page(Struct, frozen=True):
@@ -56,7 +53,7 @@ def page_of(
     Raises:
         HttpError: the cursor is none of ours.
     """
-    begin = bisect_right(order, _place(filters.cursor)) if filters.cursor else 0
+    begin = bisect_right(order, place_in(filters.cursor, Place)) if filters.cursor else 0
     if filters.until is not None:
         begin = max(begin, bisect_right(order, (-filters.until, "\U0010ffff")))
     chosen, last = list[ExecutionDocument](), (0.0, "")
@@ -68,7 +65,7 @@ def page_of(
         if not _is_wanted(standing, filters):
             continue
         if len(chosen) == filters.limit:
-            return Page(chosen, _cursor(last), position)
+            return Page(chosen, cursor_at(last), position)
         last = place
         chosen.append(execution_document(standing.status, standing.accepted_at, standing.pool))
     return Page(chosen, None, position)
@@ -86,18 +83,3 @@ def _is_wanted(standing: Standing, filters: Filters) -> bool:
         )
         and (not text or text in status.name.lower() or text in status.execution_id.lower())
     )
-
-
-def _cursor(place: Place) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
-
-
-def _place(cursor: str) -> Place:
-    try:
-        body = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        place: Place = msgspec.json.decode(body, type=Place)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        raise bad_request(
-            "bad_parameter", f"The cursor {cursor!r} is none of this list.", hint="Begin without one."
-        ) from None
-    return place

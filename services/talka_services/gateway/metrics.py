@@ -28,9 +28,10 @@ from talka_protocols.subjects import EXECUTION, POOL
 from talka_protocols.workflow import ResourceInventory
 from talka_services.alerting.lags import inbox_lags
 from talka_services.client.scaling import demand_in
+from talka_services.gateway.callers import Callers
 from talka_services.gateway.calls import Source
-from talka_services.gateway.guard import Guard
 from talka_services.gateway.problems import response_of
+from talka_services.gateway.roles import Role
 from talka_services.gateway.scaling_gauges import ScalingGauges
 from talka_services.jetstream.news import News
 from talka_services.telemetry import get_logger
@@ -57,10 +58,10 @@ log = get_logger(__name__)
 class Metrics:
     """Reads the log for as long as it is open, and answers scrapes."""
 
-    def __init__(self, source: Source, guard: Guard) -> None:
+    def __init__(self, source: Source, callers: Callers) -> None:
         self._orchestrator = source.orchestrator
         self._overview = source.overview
-        self._guard = guard
+        self._callers = callers
         self._meters: dict[str, ExecutionMeter] = {}
         self._registry = registry = CollectorRegistry()
         self._read: dict[Measure, Counter | Histogram] = {
@@ -82,14 +83,18 @@ class Metrics:
     async def scrape(self, request: Request) -> Response:
         """Answer a scrape."""
         try:
-            self._guard.check_token(request.headers)
-            order, _ = await self._overview.standings()
-            statuses = [self._overview.standing(name).status for _, name in order]
-            histories = self._orchestrator.histories
-            lags = await inbox_lags(self._orchestrator.node.connection)
-            pools = [await histories.pool(name) for name in await histories.names(POOL)]
+            caller = await self._callers.identify(request)
+            with self._callers.admitted(caller, Role.VIEWER):
+                return await self._scraped(request)
         except TalkaError as error:
             return response_of(error)
+
+    async def _scraped(self, request: Request) -> Response:
+        order, _ = await self._overview.standings()
+        statuses = [self._overview.standing(name).status for _, name in order]
+        histories = self._orchestrator.histories
+        lags = await inbox_lags(self._orchestrator.node.connection)
+        pools = [await histories.pool(name) for name in await histories.names(POOL)]
         self._standing.executions(Tally(status.status.value for status in statuses))
         tasks = Tally[str]()
         for status in statuses:

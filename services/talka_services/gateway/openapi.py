@@ -22,6 +22,11 @@ KEY = {
     "description": "The same key makes the same request once, however often it is sent.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+TOKEN = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token, where the gateway asks for one; the role beside it is the least that will do.",
+}
 LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
@@ -51,12 +56,11 @@ def document() -> dict[str, Any]:
             "description": "Every operation of the public interface. Errors are problems as of RFC 9457.",
         },
         "servers": [{"url": "/"}],
-        "security": [{}, {"token": []}],
         "paths": paths,
         "components": {
             "schemas": schemas.components,
             "responses": {"problem": _problem()},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"token": TOKEN},
         },
     }
 
@@ -91,6 +95,7 @@ def _described(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         "operationId": operation.name,
         "summary": summary,
         "tags": [operation.tag],
+        "security": [{}, {"token": [operation.needs.value]}],
         "parameters": [*_parameters(operation, schemas)],
         "responses": _responses(operation, schemas),
     }
@@ -130,7 +135,7 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     schema = schemas.of(operation.answer)
     responses: dict[str, Any] = {}
     for status in operation.statuses:
-        content = {operation.answers: {"schema": schema if operation.answers == JSON else _text(schema)}}
+        content = {operation.answers: {"schema": _answer(operation, schema)}}
         has_body = status is not HTTPStatus.NO_CONTENT
         responses[str(status.value)] = {"description": status.phrase} | (
             {"content": content} if has_body else {}
@@ -138,8 +143,10 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     return responses | {"default": {"$ref": "#/components/responses/problem"}}
 
 
-def _text(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a stream, each of whose messages has such data."""
+def _answer(operation: Operation, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an answer; that of each message's data in a stream, and none of a file."""
+    if operation.answers != EVENT_STREAM:
+        return schema if operation.answers == JSON else {}
     return {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
 
 

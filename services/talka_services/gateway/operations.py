@@ -16,6 +16,7 @@ from inspect import cleandoc
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from talka_services.gateway.calls import Call
+from talka_services.gateway.roles import Role
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
@@ -29,7 +30,8 @@ class Operation:
 
     ``statuses`` are those of success, the usual one first. What ``is_keyed`` heeds the
     header Idempotency-Key. ``media`` are the types that a body may have, and
-    ``document`` is what a body is that the handler reads for itself.
+    ``document`` is what a body is that the handler reads for itself. ``role`` is what it takes where
+    that is not a viewer's to look and an operator's to do.
     """
 
     method: str
@@ -41,12 +43,18 @@ class Operation:
     media: tuple[str, ...] = (JSON,)
     document: Any = None
     answers: str = JSON
+    role: Role | None = field(default=None, kw_only=True)
     limit_bytes: int = field(default=1024 * 1024, kw_only=True)
 
     @cached_property
     def hints(self) -> dict[str, Any]:
         """Return what the handler's signature says."""
         return get_type_hints(self.handler, include_extras=True)
+
+    @property
+    def needs(self) -> Role:
+        """Return the least role that may ask for it."""
+        return self.role or (Role.VIEWER if self.method == "GET" else Role.OPERATOR)
 
     @property
     def name(self) -> str:

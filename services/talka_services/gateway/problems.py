@@ -45,6 +45,12 @@ NO_SUCH = frozenset(
     }
 )
 RETRY_AFTER_S = 1
+VERSION_MAX = 2**53
+"""More events than any log has; what is larger is no exact number to every reader of JSON."""
+INSTANT_MAX = 1e11
+"""The last instant that may be asked about, in Unix seconds: the year 5138."""
+SECONDS_MAX = 1e9
+"""The longest time that may be asked for."""
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):

@@ -13,18 +13,21 @@ from talka_services.gateway.calls import Call
 from talka_services.gateway.definitions import BYTES_MAX, checked, document_source
 from talka_services.gateway.executions import Submitted, begun
 from talka_services.gateway.operations import Operation
+from talka_services.gateway.paging import Paging, paged
+from talka_services.gateway.roles import Role
 
 
-class All(Struct, frozen=True, forbid_unknown_fields=True):
+class All(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How much is listed."""
 
     all: Annotated[bool, Meta(description="Also what is finished, removed or deleted.")] = False
 
 
 class ScheduleList(Struct, frozen=True):
-    """Schedules by name."""
+    """Schedules by name; ``next`` is the cursor of the next page, null at the end."""
 
     schedules: list[ScheduleStatus]
+    next: str | None
 
 
 class ScheduleBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +40,8 @@ class ScheduleBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def list_schedules(call: Call, query: All) -> ScheduleList:
     """List the schedules that will start something, and when."""
-    return ScheduleList(await call.orchestrator.schedules.list(is_all=query.all))
+    found = await call.orchestrator.schedules.list(is_all=query.all)
+    return ScheduleList(*paged(found, lambda each: each.name, query, str))
 
 
 async def get_schedule(call: Call, name: str) -> ScheduleStatus:
@@ -48,17 +52,18 @@ async def get_schedule(call: Call, name: str) -> ScheduleStatus:
 async def put_schedule(call: Call, name: str, body: ScheduleBody) -> ScheduleStatus:
     """Let a workflow start by itself, in place of what was set under this name before."""
     workflow = checked(document_source(body.workflow), body.inputs)
-    return await call.answered(call.orchestrator.set_schedule(name, workflow, body.schedule))
+    setting = call.orchestrator.set_schedule(name, workflow, body.schedule, request_id=call.request_id)
+    return await call.answered(setting)
 
 
 async def pause_schedule(call: Call, name: str) -> ScheduleStatus:
     """Let nothing be due until the schedule is resumed."""
-    return await call.answered(call.orchestrator.schedules.pause(name))
+    return await call.answered(call.orchestrator.schedules.pause(name, request_id=call.request_id))
 
 
 async def resume_schedule(call: Call, name: str) -> ScheduleStatus:
     """Go on with the first due time from now on."""
-    return await call.answered(call.orchestrator.schedules.resume(name))
+    return await call.answered(call.orchestrator.schedules.resume(name, request_id=call.request_id))
 
 
 async def run_schedule(call: Call, name: str) -> Submitted:
@@ -71,7 +76,7 @@ async def run_schedule(call: Call, name: str) -> Submitted:
 
 async def remove_schedule(call: Call, name: str) -> ScheduleStatus:
     """Start nothing any more; what runs goes on."""
-    return await call.answered(call.orchestrator.schedules.remove(name))
+    return await call.answered(call.orchestrator.schedules.remove(name, request_id=call.request_id))
 
 
 _ONE = "/schedules/{name}"
@@ -79,9 +84,9 @@ _BEGUN = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 OPERATIONS = (
     Operation("GET", "/schedules", list_schedules, "schedules"),
     Operation("GET", _ONE, get_schedule, "schedules"),
-    Operation("PUT", _ONE, put_schedule, "schedules", limit_bytes=BYTES_MAX),
-    Operation("DELETE", _ONE, remove_schedule, "schedules"),
-    Operation("POST", f"{_ONE}/pause", pause_schedule, "schedules"),
-    Operation("POST", f"{_ONE}/resume", resume_schedule, "schedules"),
+    Operation("PUT", _ONE, put_schedule, "schedules", is_keyed=True, role=Role.ADMIN, limit_bytes=BYTES_MAX),
+    Operation("DELETE", _ONE, remove_schedule, "schedules", is_keyed=True, role=Role.ADMIN),
+    Operation("POST", f"{_ONE}/pause", pause_schedule, "schedules", is_keyed=True),
+    Operation("POST", f"{_ONE}/resume", resume_schedule, "schedules", is_keyed=True),
     Operation("POST", f"{_ONE}/run", run_schedule, "schedules", _BEGUN, is_keyed=True),
 )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from msgspec import Struct
 
 from talka_protocols.errors import CallerError
 from talka_services.alerting import AlertOptions, Watcher
 from talka_services.client import Orchestrator
+from talka_services.gateway.access import AccessFile
+from talka_services.gateway.addresses import is_loopback
 from talka_services.gateway.app import application
+from talka_services.gateway.callers import Callers
 from talka_services.gateway.calls import Source
-from talka_services.gateway.guard import guard_for, is_loopback
+from talka_services.gateway.guard import guard_for
 from talka_services.gateway.listening import address_of, answering, bound
 from talka_services.gateway.metrics import Metrics
 from talka_services.tracing import Taker, TraceSender
@@ -25,6 +29,7 @@ class GatewayOptions(Struct, frozen=True):
     """Where it listens, and whom it answers.
 
     With ``any_port`` another port is taken where the wished one is in use.
+    ``token`` is an admin's; the file ``access`` says who else may ask, and what.
     ``allowed_hosts`` are further names that it may be asked by. ``alerts`` say what it
     raises alerts about, and whom it tells; ``collector`` is sent the trace of each execution.
     """
@@ -32,6 +37,7 @@ class GatewayOptions(Struct, frozen=True):
     host: str = HOST
     port: int = PORT
     token: str = ""
+    access: Path | None = None
     allowed_hosts: tuple[str, ...] = ()
     is_insecure: bool = False
     any_port: bool = False
@@ -45,11 +51,11 @@ def check_options(options: GatewayOptions) -> GatewayOptions:
     Raises:
         CallerError: others could reach it, and there is no token.
     """
-    if is_loopback(options.host) or options.token or options.is_insecure:
+    if is_loopback(options.host) or options.token or options.access or options.is_insecure:
         return options
     raise CallerError(
         f"Everybody who reaches {options.host} could start work here.",
-        hint="Give a token (--token-file or TALKA_TOKEN), or say --insecure.",
+        hint="Give a token (--token-file or TALKA_TOKEN) or an access file (--access), or say --insecure.",
     )
 
 
@@ -58,17 +64,18 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
     """Serve for as long as the context lasts, and yield the address.
 
     Raises:
-        CallerError: others could reach it, and there is no token.
+        CallerError: others could reach it, and there is no token; or the access file cannot be used.
         AddressInUseError: it cannot listen there.
     """
     check_options(options)
+    callers = Callers(options.token, AccessFile(options.access) if options.access is not None else None)
     listening = bound(options.host, options.port, any_port=options.any_port)
     source = Source(orchestrator)
-    guard = guard_for(options.host, options.token, options.allowed_hosts)
-    metrics = Metrics(source, guard)
+    guard = guard_for(options.host, options.allowed_hosts)
+    metrics = Metrics(source, callers)
     watcher = Watcher(orchestrator.node, orchestrator.histories, options.alerts)
     sender = _sender(orchestrator, options.collector)
-    app = application(source, guard, metrics)
+    app = application(source, guard, callers, metrics)
     try:
         async with answering(app, listening, app.closing.set):
             yield address_of(options.host, listening)
@@ -77,6 +84,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
             await sender.close()
         await watcher.close()
         await metrics.close()
+        await callers.close()
         await source.close()
 
 

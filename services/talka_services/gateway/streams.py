@@ -26,7 +26,7 @@ from talka_services.gateway.calls import Call
 from talka_services.gateway.documents import EventDocument, ExecutionDocument, execution_document
 from talka_services.gateway.executions import ONE
 from talka_services.gateway.operations import EVENT_STREAM, Operation
-from talka_services.gateway.problems import bad_request, problem_of
+from talka_services.gateway.problems import VERSION_MAX, bad_request, problem_of
 
 HEARTBEAT_S = 15.0
 PIECE_BYTES = 256 * 1024
@@ -39,7 +39,9 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 class FromEvent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"first": "from"}):
     """Where to begin."""
 
-    first: Annotated[int, Meta(ge=1, description="Begin at this event; Last-Event-ID goes before it.")] = 1
+    first: Annotated[
+        int, Meta(ge=1, le=VERSION_MAX, description="Begin at this event; Last-Event-ID goes before it.")
+    ] = 1
 
 
 async def stream_events(
@@ -85,8 +87,10 @@ async def _past(call: Call, found: ExecutionDocument, last: int, after: int) -> 
 
 def _messages(log: LogName, position: int, commit: Commit[Event], after: int) -> bytes:
     return b"".join(
-        _message(type(event).__name__, event_json(log, position, version, commit.at, cause, event), version)
-        for version, cause, event in commit.events()
+        _message(
+            type(event).__name__, event_json(log, position, version, commit.at, decision, event), version
+        )
+        for version, decision, event in commit.decided()
         if version > after
     )
 

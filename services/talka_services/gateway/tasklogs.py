@@ -15,6 +15,7 @@ from talka_services.client.tasklogs import follow_tasklog, read_tasklog
 from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import TASK
 from talka_services.gateway.operations import EVENT_STREAM, Operation
+from talka_services.gateway.paging import Paging, paged
 from talka_services.gateway.streams import live_response
 
 
@@ -39,17 +40,26 @@ class LogPart(Struct, frozen=True):
 
 
 class TaskLog(Struct, frozen=True):
-    """What a task has printed and logged, in the order in which it came."""
+    """What a task has printed and logged, as it came; ``next`` is the cursor of the next page."""
 
     parts: list[LogPart]
+    next: str | None
 
 
-async def get_task_log(call: Call, execution_id: str, task_id: str, query: OfAttempt) -> TaskLog:
+class LogSpan(Paging, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which part of a task's log."""
+
+    attempt: Annotated[int, Meta(ge=0, description="Only this attempt; all of them if left out.")] = 0
+
+
+async def get_task_log(call: Call, execution_id: str, task_id: str, query: LogSpan) -> TaskLog:
     """Show what a task has printed and logged; it is kept for seven days."""
     await call.histories.latest(execution_id)
     reading = read_tasklog(call.orchestrator.node.connection, execution_id)
     async with aclosing(reading) as source:
-        return TaskLog([_part(each) async for each in source if _is_wanted(each, task_id, query)])
+        found = [each async for each in source if _is_wanted(each, task_id, query.attempt)]
+    chosen, following = paged(enumerate(found), lambda item: item[0], query, int)
+    return TaskLog([_part(each) for _, each in chosen], following)
 
 
 async def stream_task_log(
@@ -67,13 +77,13 @@ async def _parts(call: Call, execution_id: str, task_id: str, query: OfAttempt) 
     following = follow_tasklog(call.orchestrator.node.connection, call.histories, execution_id)
     async with aclosing(following) as source:
         async for printed in source:
-            if _is_wanted(printed, task_id, query):
+            if _is_wanted(printed, task_id, query.attempt):
                 yield b"event: part\ndata: %s\n\n" % msgspec.json.encode(_part(printed))
     yield b"event: over\ndata: {}\n\n"
 
 
-def _is_wanted(printed: Printed, task_id: str, query: OfAttempt) -> bool:
-    return printed.task_id == task_id and query.attempt in (0, printed.attempt)
+def _is_wanted(printed: Printed, task_id: str, attempt: int) -> bool:
+    return printed.task_id == task_id and attempt in (0, printed.attempt)
 
 
 def _part(printed: Printed) -> LogPart:

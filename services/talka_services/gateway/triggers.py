@@ -7,19 +7,22 @@ from typing import Any
 
 from msgspec import Struct
 
-from talka_core.cloudevents import STRUCTURED, check_event, decode_event
+from talka_core.cloudevents import BATCH, STRUCTURED, check_event, decode_batch, decode_event
 from talka_protocols.triggers import Trigger, TriggerStatus
 from talka_services.client.publishing import PublishedEvent, publish
 from talka_services.gateway.calls import Call
 from talka_services.gateway.definitions import BYTES_MAX, checked, document_source
 from talka_services.gateway.operations import Operation
+from talka_services.gateway.paging import paged
+from talka_services.gateway.roles import Role
 from talka_services.gateway.schedules import All
 
 
 class TriggerList(Struct, frozen=True):
-    """Triggers by name."""
+    """Triggers by name; ``next`` is the cursor of the next page, null at the end."""
 
     triggers: list[TriggerStatus]
+    next: str | None
 
 
 class TriggerBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +35,8 @@ class TriggerBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def list_triggers(call: Call, query: All) -> TriggerList:
     """List the triggers that there are, and what they have led to."""
-    return TriggerList(await call.orchestrator.triggers.list(is_all=query.all))
+    found = await call.orchestrator.triggers.list(is_all=query.all)
+    return TriggerList(*paged(found, lambda each: each.name, query, str))
 
 
 async def get_trigger(call: Call, name: str) -> TriggerStatus:
@@ -65,15 +69,22 @@ async def delete_trigger(call: Call, name: str) -> TriggerStatus:
     return await call.answered(call.orchestrator.triggers.delete(name, request_id=call.request_id))
 
 
-async def publish_event(call: Call, body: bytes) -> PublishedEvent:
-    """Publish a CloudEvent for triggers to take up, in binary or structured mode of the HTTP binding.
+async def publish_event(call: Call, body: bytes) -> PublishedEvent | list[PublishedEvent]:
+    """Publish CloudEvents for triggers to take up: in binary, structured or batched mode over HTTP.
 
     In binary mode its attributes are headers ce-*, and the body is the data. The same
-    source and id lead to one execution or signal for each trigger, however often they are published.
+    source and id lead to one execution or signal for each trigger, however often they are published. A
+    batch is answered with a list in its order; if one of its events cannot be, none is published.
     """
+    connection = call.orchestrator.node.connection
+    if call.media_type == BATCH:
+        batch = decode_batch(body)
+        for each in batch:
+            check_event(each)
+        return [await call.taken(publish(connection, each)) for each in batch]
     event = decode_event(body, dict(call.request.headers))
     check_event(event)
-    return await call.taken(publish(call.orchestrator.node.connection, event))
+    return await call.taken(publish(connection, event))
 
 
 _ONE = "/triggers/{name}"
@@ -86,13 +97,19 @@ OPERATIONS = (
         "triggers",
         (HTTPStatus.CREATED,),
         is_keyed=True,
+        role=Role.ADMIN,
         limit_bytes=BYTES_MAX,
     ),
     Operation("GET", _ONE, get_trigger, "triggers"),
-    Operation("DELETE", _ONE, delete_trigger, "triggers", is_keyed=True),
+    Operation("DELETE", _ONE, delete_trigger, "triggers", is_keyed=True, role=Role.ADMIN),
     Operation("POST", f"{_ONE}/pause", pause_trigger, "triggers", is_keyed=True),
     Operation("POST", f"{_ONE}/resume", resume_trigger, "triggers", is_keyed=True),
     Operation(
-        "POST", "/events", publish_event, "triggers", media=(STRUCTURED, "*/*"), document=dict[str, Any]
+        "POST",
+        "/events",
+        publish_event,
+        "triggers",
+        media=(STRUCTURED, BATCH, "*/*"),
+        document=dict[str, Any] | list[dict[str, Any]],
     ),
 )

@@ -16,9 +16,11 @@ from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.problems import bad_request
+from talka_services.gateway.roles import Role
 from talka_services.strategies import is_custom
 
-Amount = Annotated[float, Meta(ge=0)]
+AMOUNT_MAX = 1e9
+Amount = Annotated[float, Meta(ge=0, le=AMOUNT_MAX)]
 
 
 class Wish(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,7 +32,7 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
 
     strategy: str = ""
-    max_parallel: Annotated[int, Meta(ge=1)] | None = None
+    max_parallel: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     workers: Annotated[int, Meta(ge=1, le=1000)] | None = None
     capacity: dict[str, Amount] = field(default_factory=dict[str, Amount])
     shared: dict[str, Amount] = field(default_factory=dict[str, Amount])
@@ -69,4 +71,4 @@ def _config(config: WorkflowConfig, body: Wish) -> WorkflowConfig:
     return replace(config, strategy=Strategy.PRIORITY, custom_strategy=name) if name else config
 
 
-OPERATIONS = (Operation("POST", f"{ONE}/simulate", simulate_execution, "insight"),)
+OPERATIONS = (Operation("POST", f"{ONE}/simulate", simulate_execution, "insight", role=Role.VIEWER),)

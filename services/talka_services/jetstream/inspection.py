@@ -108,7 +108,7 @@ async def is_synced_by(monitor: str) -> bool:
         async with httpx.AsyncClient(timeout=ANSWER_S) as client:
             answer = (await client.get(f"{monitor.rstrip('/')}/varz")).raise_for_status()
         return msgspec.json.decode(answer.content, type=_Varz).jetstream.config.sync_always
-    except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise PlatformError(
             f"No NATS server tells about itself at {monitor}: {error or type(error).__name__}.",
             hint="Give the address of its http port (http://nats.example:8222), or leave --monitor out.",

@@ -106,7 +106,7 @@ class Actor:
 
     def tell(self, message: Message, cause: str = "") -> None:
         """Deliver a message from within this process; it lasts as long as the process."""
-        self._local.append((cause or f"{self.address}:{type(message).__name__}", message))
+        self._local.append(Cause(cause or f"{self.address}:{type(message).__name__}", message))
         self._wake.set()
 
     def stop(self) -> None:
@@ -143,7 +143,7 @@ class Actor:
             await states.load(key)
             if self._claim is not None and key in states.entries:
                 await states.record(key, self._claim(self.epoch, self._holder), self.epoch)
-        await self._settle([("takeover", Advance(key)) for key in states.entries])
+        await self._settle([Cause("takeover", Advance(key)) for key in states.entries])
         await self._resume(list(states.entries))
 
     async def _resume(self, keys: Iterable[str]) -> None:
@@ -193,7 +193,7 @@ class Actor:
         for delivery in deliveries:
             try:
                 envelope = decode_envelope(delivery.body)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 log.error("envelope.unreadable", actor=str(self.address), error=repr(error))
                 self._unreadable.append(delivery.body)
                 continue
@@ -205,7 +205,7 @@ class Actor:
                     if parcel.epoch:
                         self._remember_epoch(sender, parcel.epoch)
                     causes += [
-                        (letter.id, letter.message)
+                        Cause(letter.id, letter.message, parcel.asked_by)
                         for letter in parcel.letters
                         if delivery.speaker == TRUSTED or self._is_believed(delivery.speaker, letter)
                     ]
@@ -254,20 +254,20 @@ class Actor:
             await states.reload(refused)
             await self._resume(refused)
             # What is in the log now may be part of a commit that was cut short.
-            causes = [cause for cause in causes if cause[1].key in refused]
-            causes = [("reload", Advance(key)) for key in sorted(refused)] + causes
+            causes = [cause for cause in causes if cause.message.key in refused]
+            causes = [Cause("reload", Advance(key)) for key in sorted(refused)] + causes
         raise LeaseLostError(f"{self.address}: a log was refused {TRIES} times; another owner writes to it.")
 
     async def _recover(self, causes: list[Cause], error: Exception) -> bool:
         """After a crash, redo the batch one message at a time, and set aside what crashes alone."""
-        keys = {message.key for _, message in causes}
+        keys = {cause.message.key for cause in causes}
         await self._states.reload(keys)
         is_performed = True
         if len(causes) > 1:
             for cause in causes:
                 is_performed = await self._settle([cause]) and is_performed
-        elif isinstance(causes[0][1], Advance):
-            self._states.quarantine(causes[0][1].key, error)
+        elif isinstance(causes[0].message, Advance):
+            self._states.quarantine(causes[0].message.key, error)
         else:
             self._states.set_aside.append((causes[0], error))
             await self._set_aside()
@@ -278,7 +278,7 @@ class Actor:
         """Keep messages that nobody can take where people can look at them, each once."""
         taken, self._states.set_aside[:] = list(self._states.set_aside), []
         subject = self._ports.names.dead_letter(self.address.kind.value, self.address.id)
-        for (cause, message), error in taken:
+        for (cause, message, _asker), error in taken:
             if cause in self._dead:
                 continue
             self._dead[cause] = None
@@ -323,7 +323,7 @@ class Actor:
         self._performer.check_lease()
         if now_s >= self._next_advance:
             self._next_advance = now_s + ADVANCE_S
-            self._local += [("round", Advance(key)) for key in self._states.entries]
+            self._local += [Cause("round", Advance(key)) for key in self._states.entries]
         outbox: Outbox = []
         for key, owed in (await self._states.owed(self._states.entries)).items():
             reminder = self._reminders.get(key)

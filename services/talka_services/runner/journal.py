@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from talka_core.behaviour import Effect
@@ -166,7 +165,7 @@ class StoredJournal:
 
 def _stored(decision: Decision[Any]) -> Decision[Any]:
     if not WITH_DEFINITION.isdisjoint(map(type, decision.events)):
-        return Decision(decision.cause, tuple(map(stored_form, decision.events)))
+        return Decision(decision.cause, tuple(map(stored_form, decision.events)), decision.asked_by)
     return decision
 
 
@@ -176,7 +175,9 @@ def _halves(decisions: list[Decision[Any]]) -> tuple[list[Decision[Any]], list[D
         return decisions[:middle], decisions[middle:]
     only = decisions[0]
     middle = len(only.events) // 2
-    return [Decision(only.cause, only.events[:middle])], [Decision(only.cause, only.events[middle:])]
+    parts = only.events[:middle], only.events[middle:]
+    first, second = (Decision(only.cause, part, only.asked_by) for part in parts)
+    return [first], [second]
 
 
 async def newest(name: LogName, log: Log, snapshots: Snapshots | None, definitions: Definitions) -> Entry:
@@ -260,7 +261,7 @@ async def _begin_with_snapshot(
         if snapshot is None or snapshot.position < entry.position:
             return
         state = await _restored(fold, snapshot, definitions)
-    except (BrokenHistoryError, msgspec.DecodeError, ValueError, TypeError, LookupError) as error:
+    except (BrokenHistoryError, ValueError, TypeError, LookupError, RecursionError) as error:
         logger.warning("snapshot.not_readable", log=str(entry.name), error=repr(error))
         return
     entry.state, entry.position, entry.last_at = state, snapshot.position, snapshot.at
@@ -294,7 +295,7 @@ async def _completed(decision: Decision[Event], definitions: Definitions) -> Dec
         await definitions.complete(event) if type(event) in WITH_DEFINITION else event
         for event in decision.events
     ]
-    return Decision(decision.cause, tuple(events))
+    return replace(decision, events=tuple(events))
 
 
 __all__ = [

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
-from typing import Any
-
-import msgspec
+from typing import Any, NamedTuple
 
 from talka_core.behaviour import Behaviour, Effect, step_batch, stepping
 from talka_protocols.commit import Decision
@@ -21,10 +19,16 @@ from talka_services.telemetry import get_logger
 
 log = get_logger(__name__)
 
-Cause = tuple[str, Message]
-"""A message under the id that events name as their cause."""
 Outbox = list[tuple[str, Effect]]
 """Effects under their letter ids, in order."""
+
+
+class Cause(NamedTuple):
+    """A message under the id that events name as their cause, and who asked for it, if somebody did."""
+
+    id: str
+    message: Message
+    asked_by: str = ""
 
 
 class LeaseLostError(PlatformError):
@@ -80,22 +84,23 @@ class States:
     async def prepare(self, causes: list[Cause]) -> list[Cause]:
         """Load what the messages need; leave out those for broken logs, unless one says to try again."""
         prepared: list[Cause] = []
-        for cause, message in causes:
+        for cause in causes:
+            message = cause.message
             key = message.key
             if isinstance(message, Advance):
                 self.broken.pop(key, None)
             if key not in self.entries and key not in self.broken:
                 await self.load(key)
                 if await self._adopt(key):
-                    prepared.append(("adopted", Advance(key)))
+                    prepared.append(Cause("adopted", Advance(key)))
             if key in self.entries:
                 if type(message) not in WITH_DEFINITION:
-                    prepared.append((cause, message))
+                    prepared.append(cause)
                     continue
                 try:
-                    prepared.append((cause, await self._definitions.complete(message)))
-                except (BrokenHistoryError, msgspec.DecodeError, UnicodeDecodeError) as error:
-                    self.set_aside.append(((cause, message), error))
+                    prepared.append(cause._replace(message=await self._definitions.complete(message)))
+                except (BrokenHistoryError, ValueError) as error:
+                    self.set_aside.append((cause, error))
         return prepared
 
     async def _adopt(self, key: str) -> bool:
@@ -128,7 +133,8 @@ class States:
             return await self._decide_together(causes)
         now_ms, slice_ = self._clock.now_ms(), TimeSlice()
         touched: dict[str, None] = {}
-        for cause, message in causes:
+        for cause in causes:
+            message = cause.message
             key = message.key
             entry = self.entries[key]
             touched[key] = None
@@ -144,10 +150,10 @@ class States:
                 if not self._journal.is_volatile:
                     raise
                 # There is no log to fold again: what the other messages led to stays.
-                self.set_aside.append(((cause, message), error))
+                self.set_aside.append((cause, error))
                 continue
             if events:
-                entry.decisions.append(Decision(cause, tuple(events)))
+                entry.decisions.append(Decision(cause.id, tuple(events), cause.asked_by))
             for place, (index, effect) in enumerate(effects):
                 entry.effects.append((f"{entry.label}:{first + index}:{place}", effect))
             if slice_.is_over:
@@ -158,15 +164,15 @@ class States:
         now_ms, slice_ = self._clock.now_ms(), TimeSlice()
         batches: dict[str, list[Cause]] = {}
         for cause in causes:
-            batches.setdefault(cause[1].key, []).append(cause)
+            batches.setdefault(cause.message.key, []).append(cause)
         for key, batch in batches.items():
             entry = self.entries[key]
-            messages = [message for _, message in batch]
+            messages = [cause.message for cause in batch]
             steps = step_batch(self._behaviour, entry.state, messages, entry.begin(now_ms))
             for number, (place, events, effects) in enumerate(steps):
                 first = entry.state.version - len(events) + 1
                 if events:
-                    entry.decisions.append(Decision(batch[place][0], tuple(events)))
+                    entry.decisions.append(Decision(batch[place].id, tuple(events), batch[place].asked_by))
                 for position, (index, effect) in enumerate(effects):
                     # Answers to several messages stand at the same version.
                     at = f"{first + index}" if events else f"{first - 1}:{number}"

@@ -62,7 +62,7 @@ class Improver:
 
         ports = self._ports
         histories = Histories(ports.log, ports.blobs, ports.shards, ports.snapshots)
-        requests = Requests(ports, histories, f"improver-{uuid4().hex[:16]}")
+        requests = Requests(ports, histories, f"improver-{uuid4().hex[:16]}", by="")
 
         async def ask(message: ProposeBaseline) -> tuple[Event, ...]:
             name = histories.name(execution_id)

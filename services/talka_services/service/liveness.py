@@ -84,7 +84,7 @@ class Liveness:
         """
         try:
             beat = _decoder.decode(body)
-        except msgspec.DecodeError:
+        except ValueError:
             return False
         if who is not None and beat.id != who:
             return False

@@ -26,7 +26,7 @@ from talka_protocols.ports import Snapshot, StoredCommit
 from talka_protocols.subjects import EXECUTION, LogName
 from talka_protocols.workflow import Task
 from talka_services.cli.records import Records
-from talka_services.cli.verification import Verdict, verify_execution
+from talka_services.client.verifying import Verdict, verify_execution
 from talka_services.exports import Archive, export_execution
 from talka_services.memory import MemoryBlobs, MemoryLog, MemorySnapshots
 

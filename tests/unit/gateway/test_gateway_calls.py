@@ -14,6 +14,7 @@ from talka_protocols.errors import RequestRefusedError, ServerUnavailableError
 from talka_services.gateway import calls as module
 from talka_services.gateway.calls import Call
 from talka_services.gateway.problems import HttpError, problem_of
+from talka_services.gateway.roles import Caller, Role
 
 
 def call_of(query: str = "", path: dict[str, str] | None = None, key: str | None = None) -> Call:
@@ -23,8 +24,10 @@ def call_of(query: str = "", path: dict[str, str] | None = None, key: str | None
     request: Any = SimpleNamespace(
         headers=Headers(headers), query_params=QueryParams(query), path_params=path or {}, app=app
     )
-    source: Any = SimpleNamespace(orchestrator=SimpleNamespace(histories=None), overview=None, recent=None)
-    return Call(request, source, "pause_execution")
+    source: Any = SimpleNamespace(
+        orchestrator=SimpleNamespace(histories=None), overview=None, recent=None, holdings=None
+    )
+    return Call(request, source, "pause_execution", Caller("token:ada", Role.OPERATOR))
 
 
 @pytest.fixture(autouse=True)

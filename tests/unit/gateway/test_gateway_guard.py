@@ -1,14 +1,13 @@
-"""Who may ask: names of this machine, pages of the same host, and whoever has the token."""
+"""From where it may be asked: by names of this machine, and by pages of the same host."""
 
 from __future__ import annotations
 
 import pytest
 from starlette.datastructures import Headers
 
-from talka_services.gateway.guard import Guard, guard_for, is_loopback
+from talka_services.gateway.addresses import is_loopback
+from talka_services.gateway.guard import guard_for
 from talka_services.gateway.problems import HttpError
-
-TOKEN = "0123456789abcdef0123"
 
 
 def headers(**given: str) -> Headers:
@@ -29,7 +28,7 @@ def test_everything_else_is_not(host: str) -> None:
     "host", ["127.0.0.1:8420", "localhost:1", "[::1]:8420", "LocalHost", "other.test:80"]
 )
 def test_names_of_this_machine_and_allowed_ones_may_ask(host: str) -> None:
-    guard_for("127.0.0.1", "", ["Other.test"]).check(headers(host=host))
+    guard_for("127.0.0.1", ["Other.test"]).check(headers(host=host))
 
 
 @pytest.mark.parametrize(
@@ -38,37 +37,23 @@ def test_names_of_this_machine_and_allowed_ones_may_ask(host: str) -> None:
 def test_a_name_that_was_pointed_here_is_refused(host: str) -> None:
     """As DNS rebinding does it: the address is this machine's, the name is not."""
     with pytest.raises(HttpError) as caught:
-        guard_for("127.0.0.1", "").check(headers(host=host))
+        guard_for("127.0.0.1").check(headers(host=host))
     assert (caught.value.status, caught.value.code) == (403, "forbidden_host")
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example", ""])
 def test_a_page_of_another_site_is_refused(origin: str) -> None:
-    for guard in (guard_for("127.0.0.1", ""), guard_for("0.0.0.0", TOKEN)):
+    for guard in (guard_for("127.0.0.1"), guard_for("0.0.0.0")):
         with pytest.raises(HttpError, match="page"):
             guard.check(headers(host="127.0.0.1:8420", origin=origin))
 
 
 def test_a_page_of_the_same_host_may_ask() -> None:
-    guard_for("127.0.0.1", "").check(headers(host="localhost:8420", origin="http://127.0.0.1:8420"))
-    guard_for("0.0.0.0", TOKEN).check(headers(host="work.test:80", origin="http://work.test"))
+    guard_for("127.0.0.1").check(headers(host="localhost:8420", origin="http://127.0.0.1:8420"))
+    guard_for("0.0.0.0").check(headers(host="work.test:80", origin="http://work.test"))
 
 
 def test_names_are_not_asked_about_where_others_reach_it_unless_some_are_given() -> None:
-    guard_for("0.0.0.0", TOKEN).check(headers(host="whatever.test"))
+    guard_for("0.0.0.0").check(headers(host="whatever.test"))
     with pytest.raises(HttpError):
-        guard_for("0.0.0.0", TOKEN, ["work.test"]).check(headers(host="whatever.test"))
-
-
-@pytest.mark.parametrize(
-    "given", ["", "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "Bearer \xe9"]
-)
-def test_a_missing_or_wrong_token_is_refused(given: str) -> None:
-    with pytest.raises(HttpError) as caught:
-        Guard(TOKEN).check_token(headers(authorization=given))
-    assert (caught.value.status, caught.value.headers) == (401, {"WWW-Authenticate": "Bearer"})
-
-
-def test_the_token_is_let_in_and_without_one_everybody_is() -> None:
-    Guard(TOKEN).check_token(headers(authorization=f"bearer {TOKEN}"))
-    Guard().check_token(headers())
+        guard_for("0.0.0.0", ["work.test"]).check(headers(host="whatever.test"))

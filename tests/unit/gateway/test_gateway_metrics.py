@@ -10,7 +10,7 @@ import pytest
 
 from talka_protocols.errors import PlatformError
 from talka_services.gateway import metrics
-from talka_services.gateway.guard import guard_for
+from talka_services.gateway.callers import Callers
 from talka_services.gateway.metrics import Metrics
 
 
@@ -49,7 +49,7 @@ async def test_a_reader_that_fails_begins_again(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(metrics, "AGAIN_S", 0.001)
     node = SimpleNamespace(connection=None)
     source: Any = SimpleNamespace(orchestrator=SimpleNamespace(node=node), overview=None)
-    reader = Metrics(source, guard_for("127.0.0.1", "", ()))
+    reader = Metrics(source, Callers())
     await asyncio.wait_for(News.is_read.wait(), 20)
     assert News.failures == []
     await reader.close()

@@ -20,7 +20,7 @@ from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import StoredJournal
 from talka_services.runner.ports import Ports
 from talka_services.runner.roster import Roster
-from talka_services.runner.states import States
+from talka_services.runner.states import Cause, States
 
 LOG = LogName(EXECUTION, "0", "e")
 ROSTER = LogName(SHARD, "0", "scheduler-0")
@@ -71,7 +71,7 @@ class Shard:
 
     async def say(self, reason: str) -> None:
         """Have one message decided, appended, and its log forgotten if it is over."""
-        causes = await self.states.prepare([("m", CancelExecution("e", reason))])
+        causes = await self.states.prepare([Cause("m", CancelExecution("e", reason))])
         touched = await self.states.decide(causes)
         assert await self.states.append(touched, self._epoch) == set()
         self.states.retire(touched)

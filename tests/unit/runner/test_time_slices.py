@@ -23,7 +23,7 @@ from talka_services.memory import MemoryBlobs, MemoryLeases, MemoryLog, MemoryPo
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import StoredJournal, newest
 from talka_services.runner.ports import Ports
-from talka_services.runner.states import States
+from talka_services.runner.states import Cause, States
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ async def test_others_have_turns_while_a_large_decision_is_made(
     """One message that adds hundreds of tasks, their log and all they owe: none of it keeps the loop."""
     monkeypatch.setattr("talka_services.loop.SLICE_S", 0.0)
     states = states_of(SCHEDULER, EXECUTION, "0", ports)
-    causes = await states.prepare([("test", m.StartExecution("e", MAPPED))])
+    causes = await states.prepare([Cause("test", m.StartExecution("e", MAPPED))])
     touched, turns = await turns_during(lambda: states.decide(causes))
     (decision,) = states.entries["e"].decisions
     assert len(decision.events) > 2 * ITEMS, "each item is ready and queued"
@@ -101,7 +101,7 @@ async def test_others_have_turns_while_many_requests_are_granted_together(
         m.RequestAllocation("p", f"a{number}", Holder("e", f"t{number}", 1), "sleep", {"cpu_cores": 1.0}, ())
         for number in range(ITEMS)
     ]
-    causes = await states.prepare([("test", message) for message in asked])
+    causes = await states.prepare([Cause("test", message) for message in asked])
     _, turns = await turns_during(lambda: states.decide(causes))
     assert turns >= len(states.entries["p"].decisions) >= ITEMS
 
@@ -110,6 +110,6 @@ async def test_a_small_decision_costs_no_turn(ports: Ports, monkeypatch: pytest.
     """Within its slice the work goes on at once."""
     monkeypatch.setattr("talka_services.loop.SLICE_S", 3_600.0)
     states = states_of(SCHEDULER, EXECUTION, "0", ports)
-    causes = await states.prepare([("test", m.StartExecution("e", MAPPED))])
+    causes = await states.prepare([Cause("test", m.StartExecution("e", MAPPED))])
     _, turns = await turns_during(lambda: states.decide(causes))
     assert turns == 0

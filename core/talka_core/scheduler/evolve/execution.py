@@ -53,6 +53,7 @@ def restart_clock(state: ExecutionRecord, at: int) -> None:
 def _cancel_requested(state: ExecutionRecord, event: e.ExecutionCancelRequested, _at: int) -> None:
     state.reason = state.reason if state.is_stopping else event.reason
     state.is_cancelling, state.is_forced = True, event.is_forced
+    hear(state, event.request_id)
 
 
 def _timeout_reached(state: ExecutionRecord, event: e.ExecutionTimeoutReached, _at: int) -> None:

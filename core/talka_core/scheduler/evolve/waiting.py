@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from talka_core.scheduler.evolve.execution import hear
 from talka_core.scheduler.state import SIGNAL_IDS_MAX, ExecutionRecord, Signal
 from talka_protocols import events as e
 
@@ -27,6 +28,7 @@ def _taken(state: ExecutionRecord, event: e.SignalTaken, _at: int) -> None:
 
 
 def _answered(state: ExecutionRecord, event: e.ApprovalAnswered, _at: int) -> None:
+    hear(state, event.request_id)
     record = state.tasks[event.task_id]
     answer = {
         "choice": event.choice,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -23,12 +23,26 @@ from talka_protocols.subjects import EXECUTION
 
 if TYPE_CHECKING:
     from talka_core.scheduler import ExecutionRecord, TaskRecord
-    from talka_protocols.ports import Snapshot
-    from talka_services.cli.records import Records
+    from talka_protocols.ports import Snapshot, Snapshots
+    from talka_services.client.histories import Histories
 
 FOLD = FOLDS[EXECUTION]
 UNENDED = frozenset(TaskStatus) - FINAL_TASK_STATUSES - {TaskStatus.PENDING, TaskStatus.READY}
 Commits = Sequence[tuple[int, Commit[Event]]]
+
+
+class Recorded(Protocol):
+    """Where an execution is on record."""
+
+    @property
+    def histories(self) -> Histories:
+        """Return what its log is read by."""
+        ...
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Return where its snapshots are."""
+        ...
 
 
 class Verdict(NamedTuple):
@@ -38,7 +52,7 @@ class Verdict(NamedTuple):
     checks: str
 
 
-async def verify_execution(records: Records, execution_id: str) -> Verdict:
+async def verify_execution(records: Recorded, execution_id: str) -> Verdict:
     """Fold an execution's whole log again and check it.
 
     Versions have no gaps; time does not go back; every transition is one that
@@ -48,11 +62,12 @@ async def verify_execution(records: Records, execution_id: str) -> Verdict:
     Raises:
         UnknownExecutionError: there is no such execution.
     """
-    name = records.histories.name(execution_id)
+    histories = records.histories
+    name = histories.name(execution_id)
     # The log is read after the snapshot, so that it has its event however fast it grows.
     snapshot = await records.snapshots.load(name)
     try:
-        commits = await records.histories.commits(name)
+        commits = await histories.commits(name)
     except BrokenHistoryError as error:
         return Verdict((str(error),), "nothing could be read")
     if not commits:

@@ -1,0 +1,90 @@
+"""A gateway that is asked whatever its OpenAPI document allows, and a little that it does not.
+
+Half of the requests are about executions that are there, so that they come further than "unknown".
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import openapi
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from talka_services.gateway.table import PREFIX
+
+ENDLESS = frozenset({"stream_executions", "stream_alerts"})
+"""They send until the reader leaves."""
+CHECKS = [
+    not_a_server_error,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+]
+WORK = """{"talka": 1, "name": "known", "tasks": [
+  {"id": "a", "agent_type": "sleep", "payload": {"seconds": 0}},
+  {"id": "ask", "agent_type": "approval", "payload": {"question": "Go on?", "timeout_seconds": 0.01,
+   "default": "approve"}, "depends_on": ["a"]}]}"""
+PATIENCE_S = 30.0
+
+
+@contextmanager
+def platform(folder: Path) -> Generator[str]:
+    """Run a platform whose tasks may start nothing, for as long as the context lasts; yield its address."""
+    argv = [sys.executable, "-m", "talka", "up", "--json", "--data-dir", "up", "--http-port", "0"]
+    argv += ["--allow-command", "true", "--allow-module", "nothing", "--durability", "process"]
+    with subprocess.Popen(argv, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield str(json.loads(process.stdout.readline())["http"])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0
+
+
+class Asking:
+    """What one gateway is asked."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        document: dict[str, Any] = httpx.get(f"{address}{PREFIX}/openapi.json").json()
+        self.schema = openapi.from_dict(document)
+        self.known = [self._over() for _ in range(2)]
+
+    def operations(self) -> Iterator[tuple[str, Any]]:
+        """Yield the operations that come to an end, by their names."""
+        for found in self.schema.get_all_operations():
+            operation = found.ok()
+            name = operation.definition.raw["operationId"]
+            if name not in ENDLESS:
+                yield name, operation
+
+    def ask(self, operation: Any, data: st.DataObject) -> None:
+        """Draw one request, send it, and hold the answer against the document."""
+        case: schemathesis.Case = data.draw(operation.as_strategy())
+        parts = case.path_parameters or {}
+        if "execution_id" in parts and data.draw(st.booleans()):
+            parts["execution_id"] = data.draw(st.sampled_from(self.known))
+        case.call_and_validate(base_url=self.address, checks=CHECKS, timeout=PATIENCE_S)
+
+    def _over(self) -> str:
+        url, json_media = f"{self.address}{PREFIX}/executions", {"content-type": "application/json"}
+        execution_id = str(httpx.post(url, content=WORK, headers=json_media).json()["execution_id"])
+        httpx.get(f"{url}/{execution_id}", params={"wait": PATIENCE_S}, timeout=2 * PATIENCE_S)
+        return execution_id

@@ -1,0 +1,38 @@
+"""The gateway answers everything with what its document says, and never with a fault of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.fuzz.gateway import ENDLESS, Asking, platform
+
+from talka_services.gateway.table import OPERATIONS
+
+EXAMPLES = 8
+NAMES = sorted(each.name for each in OPERATIONS if each.name not in ENDLESS)
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fuzz")]
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    with platform(tmp_path_factory.mktemp("fuzz")) as address:
+        yield Asking(address)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", NAMES)
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+def test_every_answer_is_as_it_is_described(asking: Asking, name: str, data: st.DataObject) -> None:
+    """A few requests of each operation, the same in every run."""
+    asking.ask(dict(asking.operations())[name], data)
