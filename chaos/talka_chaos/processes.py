@@ -23,7 +23,7 @@ from pathlib import Path
 
 from talka_services.embedded.server import server_binary
 
-READY_S = 30.0
+READY_S = 90.0
 EXIT_S = 30.0
 POLL_S = 0.01
 NATS = "nats"

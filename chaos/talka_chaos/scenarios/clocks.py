@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from talka_chaos.processes import Cluster, Program
-from talka_chaos.scenarios.scenario import FAKETIME, Staged
+from talka_chaos.processes import Cluster
+from talka_chaos.scenarios.scenario import FAKETIME, Staged, command
 from talka_services.client import Orchestrator
 
 WRONG_S = 5.0
+NEAR_S = 30.0
 
 
 class Clock:
@@ -27,14 +30,21 @@ class Clock:
         fresh.write_text(f"{ahead_s:+d}\n")
         fresh.replace(self._file)
 
-    def give_to(self, program: Program) -> None:
-        """Let a program go by this clock from its next start on."""
-        program.environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables that let a program go by this clock."""
+        return {
             "LD_PRELOAD": str(FAKETIME),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
+
+    async def ahead_s(self) -> float:
+        """Return how far a program that goes by this clock is ahead of the truth."""
+        variables = [f"{name}={value}" for name, value in self.environment.items()]
+        asked = "import time; print(time.time())"
+        return float(await command("env", *variables, sys.executable, "-c", asked)) - time.time()
 
 
 def clock_jump(ahead_s: int, *names: str) -> Callable[[Path], AbstractAsyncContextManager[Staged]]:
@@ -46,11 +56,12 @@ def clock_jump(ahead_s: int, *names: str) -> Callable[[Path], AbstractAsyncConte
         for worker_id in ("w1", "w2"):
             cluster.add_worker(worker_id)
         for name in names:
-            clock.give_to(cluster[name])
+            cluster[name].environment = clock.environment
 
         async def inject(_orchestrator: Orchestrator) -> None:
             clock.set(ahead_s)
             await asyncio.sleep(WRONG_S)
+            assert abs(await clock.ahead_s() - ahead_s) < NEAR_S, "the clock is not as it was set"
             clock.set(0)
 
         yield Staged(cluster, inject, workers=())

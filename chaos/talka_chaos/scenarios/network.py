@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -24,6 +25,8 @@ RESET_EVERY_S = 0.5
 WRONG_ADDRESS = "02:00:00:00:00:01"
 """Frames for it are nobody's, so they are lost without a word to their sender."""
 
+_numbers = itertools.count(1)
+
 
 class Namespace:
     """A network of a program's own, joined to this one by a pair of interfaces.
@@ -32,8 +35,9 @@ class Namespace:
     """
 
     def __init__(self) -> None:
-        self._name = f"talka{os.getpid() % 10_000}"
-        network = f"10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}"
+        number = os.getpid() % 1_000
+        self._name = f"talka{number}-{next(_numbers)}"
+        network = f"10.{200 + number % 50}.{number // 50 * 10 + next(_numbers) % 10}"
         self.host, self._guest = f"{network}.1", f"{network}.2"
         self.prefix = ("ip", "netns", "exec", self._name)
         self._here, self._there = f"{self._name}h", f"{self._name}g"
@@ -51,7 +55,8 @@ class Namespace:
         await command(*inside, "link", "set", self._there, "up")
 
     async def remove(self) -> None:
-        """Remove it, and with it its interfaces."""
+        """Remove it and its interfaces, which otherwise end some time after it."""
+        await command("ip", "link", "delete", self._here)
         await command("ip", "netns", "delete", self._name)
 
     async def cut(self, *, is_one_way: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -69,7 +70,7 @@ async def _projected(server: str, database: Path, expected: dict[str, str]) -> d
     deadline = time.monotonic() + CAUGHT_UP_S
     words = ("list", "--json", "--limit", str(PAGE), "--server", server, "--database", str(database))
     while True:
-        listed = httpx.Response(200, text=await command(sys.executable, "-m", "talka", *words)).json()
+        listed = json.loads(await command(sys.executable, "-m", "talka", *words))
         found = {each["execution_id"]: each["status"] for each in listed["executions"]}
         if found == expected or time.monotonic() > deadline:
             return found

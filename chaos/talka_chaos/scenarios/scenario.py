@@ -73,7 +73,7 @@ class Scenario:
 
 
 async def command(*words: str, most: int = 0, within_s: float = 60.0) -> str:
-    """Run a program of the machine to its end, and return what it wrote; it may end with at ``most`` this code.
+    """Run a program to its end and return what it printed; ``most`` is the greatest code it may end with.
 
     Raises:
         RuntimeError: it failed, with what it said.
@@ -82,10 +82,10 @@ async def command(*words: str, most: int = 0, within_s: float = 60.0) -> str:
         *words,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(within_s):
-        said, _ = await process.communicate()
+        said, complained = await process.communicate()
     if process.returncode not in range(most + 1):
-        raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}: {said.decode().strip()}")
+        raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}: {complained.decode().strip()}")
     return said.decode()
