@@ -21,9 +21,7 @@ def main(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
     times: Annotated[int, typer.Option(help="How often to run each.", min=1)] = 1,
     first: Annotated[int, typer.Option("--from", help="The number of the first run.", min=0)] = 0,
-    keep: Annotated[
-        Path | None, typer.Option(help="Where to keep the logs of runs with violations.")
-    ] = None,
+    keep: Annotated[Path | None, typer.Option(help="Where to keep the logs of runs with violations.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One object a run, and no table.")] = False,
     only_list: Annotated[bool, typer.Option("--list", help="Say which there are, and run none.")] = False,

@@ -19,7 +19,9 @@ _ALL = (
     Scenario("kill-worker", "a worker is killed and started again", kills.kill("w1")),
     Scenario("kill-server", "the NATS server is killed, for 3 s", kills.kill(NATS, away_s=3.0)),
     Scenario(
-        "kill-all", "every process is killed at once and started again", kills.kill(NATS, *SERVICES, "w1", "w2")
+        "kill-all",
+        "every process is killed at once and started again",
+        kills.kill(NATS, *SERVICES, "w1", "w2"),
     ),
     Scenario("kill-storm", "for 6 s one process after the other is killed", kills.storm),
     *(
@@ -45,16 +47,23 @@ _ALL = (
         MACHINE,
     ),
     Scenario(
-        "cut-worker", "a worker, in a network namespace, is cut off until it is lost", network.cut_worker, MACHINE
+        "cut-worker",
+        "a worker, in a network namespace, is cut off until it is lost",
+        network.cut_worker,
+        MACHINE,
     ),
     Scenario(
-        "slow-network", "for 6 s everything takes 50 to 100 ms each way to and from NATS", network.slow_network
+        "slow-network",
+        "for 6 s everything takes 50 to 100 ms each way to and from NATS",
+        network.slow_network,
     ),
     Scenario(
         "reset-connections", "all connections to NATS are broken 8 times in 4 s", network.reset_connections
     ),
     Scenario("full-disk", "the disk of NATS has no free block for 4 s", disks.full_disk, MACHINE),
-    Scenario("read-only-disk", "the disk of NATS fails and is read-only for 4 s", disks.read_only_disk, MACHINE),
+    Scenario(
+        "read-only-disk", "the disk of NATS fails and is read-only for 4 s", disks.read_only_disk, MACHINE
+    ),
     Scenario("slow-disk", "the disk of NATS takes 40 writes a second, for 6 s", disks.slow_disk, THROTTLED),
     Scenario(
         "power-loss", "power is lost: all start on what had reached the disk", disks.power_loss, MACHINE

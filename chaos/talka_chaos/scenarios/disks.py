@@ -74,8 +74,12 @@ class Disk:
     async def slow(self, writes_per_s: int) -> None:
         """Let the device take so many writes in a second; 0 is as many as it can."""
         source = (await command("findmnt", "-n", "-o", "SOURCE", str(self.place))).strip()
-        number = Path(f"/sys/block/{Path(source).name}/dev").read_text().strip()
-        THROTTLE.write_text(f"{number} {writes_per_s}")
+        await asyncio.to_thread(_throttle, Path(source).name, writes_per_s)
+
+
+def _throttle(device: str, writes_per_s: int) -> None:
+    number = Path(f"/sys/block/{device}/dev").read_text().strip()
+    THROTTLE.write_text(f"{number} {writes_per_s}")
 
 
 def _write_until_full(file: int) -> None:
@@ -103,7 +107,7 @@ async def _on_a_disk(directory: Path) -> AsyncGenerator[tuple[Cluster, Disk]]:
 
 @asynccontextmanager
 async def full_disk(directory: Path) -> AsyncGenerator[Staged]:
-    """Fill the server's disk to the last block; then make room and start the server anew, as an operator does."""
+    """Fill the server's disk to the last block; then make room and start the server anew, by hand."""
     async with _on_a_disk(directory) as (cluster, disk):
 
         async def inject(_orchestrator: Orchestrator) -> None:

@@ -18,9 +18,7 @@ from talka_services.client import Orchestrator
 EMPTY_S = 20.0
 
 
-async def judged(
-    cluster: Cluster, orchestrator: Orchestrator, load: Load, observer: Observer
-) -> list[str]:
+async def judged(cluster: Cluster, orchestrator: Orchestrator, load: Load, observer: Observer) -> list[str]:
     """Return a sentence for each violation; see the functions below for the labels."""
     effects = effects_in(load.sink)
     found = [*ends(load), *acted_once(effects)]
@@ -59,7 +57,7 @@ def acknowledged(record: Record, load: Load) -> Iterator[str]:
 
 
 def acted_once(effects: list[Effect]) -> Iterator[str]:
-    """W1 no attempt ran twice; W2 all attempts of a task act under one key, and no two tasks under the same."""
+    """W1 no attempt ran twice; W2 all attempts of a task act under one key, which is no other task's."""
     runs = Counter((effect.execution_id, effect.task_id, effect.attempt) for effect in effects)
     yield from (f"W1 attempt {run} ran {count} times" for run, count in runs.items() if count > 1)
     tasks = {(effect.execution_id, effect.task_id) for effect in effects}

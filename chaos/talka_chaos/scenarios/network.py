@@ -35,9 +35,9 @@ class Namespace:
     """
 
     def __init__(self) -> None:
-        number = os.getpid() % 1_000
-        self._name = f"talka{number}-{next(_numbers)}"
-        network = f"10.{200 + number % 50}.{number // 50 * 10 + next(_numbers) % 10}"
+        process, number = os.getpid() % 1_000, next(_numbers)
+        self._name = f"talka{process}-{number}"
+        network = f"10.{200 + process % 50}.{process // 50 * 10 + number % 10}"
         self.host, self._guest = f"{network}.1", f"{network}.2"
         self.prefix = ("ip", "netns", "exec", self._name)
         self._here, self._there = f"{self._name}h", f"{self._name}g"

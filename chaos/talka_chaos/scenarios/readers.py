@@ -1,4 +1,4 @@
-"""Those who only read the log, the gateway and the projector, die and come back: they must say what it says."""
+"""Those who only read the log, gateway and projector, die and come back: they must say what it says."""
 
 from __future__ import annotations
 

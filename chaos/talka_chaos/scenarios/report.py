@@ -7,7 +7,15 @@ from collections.abc import Iterable, Sequence
 from talka_chaos.scenarios.catalogue import CATALOGUE
 from talka_chaos.scenarios.running import Outcome
 
-COLUMNS = ("scenario", "what is broken", "runs", "executions", "attempts more", "all ended after", "violations")
+COLUMNS = (
+    "scenario",
+    "what is broken",
+    "runs",
+    "executions",
+    "attempts more",
+    "all ended after",
+    "violations",
+)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

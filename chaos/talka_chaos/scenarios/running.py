@@ -27,7 +27,8 @@ class Outcome(Struct, frozen=True):
     """What became of one run: how much ran, what clients saw of the fault, and what was violated.
 
     ``retries`` are calls of clients that failed and were made again, ``reads`` what was read of logs,
-    ``attempts`` how many attempts there were of all tasks. Times are in seconds; ``ended_s`` is from healing to the last end.
+    ``attempts`` how many attempts there were of all tasks. Times are in seconds; ``ended_s`` is from healing
+    to the last end.
     """
 
     scenario: str

@@ -87,5 +87,7 @@ async def command(*words: str, most: int = 0, within_s: float = 60.0) -> str:
     async with asyncio.timeout(within_s):
         said, complained = await process.communicate()
     if process.returncode not in range(most + 1):
-        raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}: {complained.decode().strip()}")
+        raise RuntimeError(
+            f"{' '.join(words)} ended with {process.returncode}: {complained.decode().strip()}"
+        )
     return said.decode()

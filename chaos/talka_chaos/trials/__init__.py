@@ -1,4 +1,4 @@
-"""A user's own workflow in the simulated cluster: its graph with modelled tasks, under the faults of seeds."""
+"""A user's own workflow in the simulated cluster: its graph with modelled tasks, and faults of seeds."""
 
 from talka_chaos.trials.trying import tried
 

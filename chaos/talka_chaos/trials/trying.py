@@ -35,7 +35,7 @@ TRIES = 100
 
 
 def pauses_s(workflow: Workflow) -> float:
-    """Return how long the pauses between attempts may last in all, were each task to fail as often as it may."""
+    """Return how long all pauses between attempts may last, were each task to fail as often as it may."""
     own = sum(
         min(task.retry.max_seconds, task.retry.base_seconds * task.retry.factor**number)
         for task in workflow.tasks
@@ -100,7 +100,9 @@ def tried(workflow: Workflow, site: Site, seeds: Sequence[int]) -> Iterator[Tria
         WorkflowInvalidError: it can never run there.
     """
     model = modelled(workflow, EXECUTION_ID)
-    ceiling = {name: max(offer.get(name, 0.0) for offer in site.offers) for offer in site.offers for name in offer}
+    ceiling = {
+        name: max(offer.get(name, 0.0) for offer in site.offers) for offer in site.offers for name in offer
+    }
     check(model, ceiling={**ceiling, **site.shared})
     for seed in seeds:
         yield _tried(seed, model, site)

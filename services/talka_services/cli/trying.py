@@ -78,7 +78,8 @@ def try_workflows(target: Target, files: Sequence[str], request: Request, flags:
         NoTrialsError: this installation lacks the simulation.
         TalkaError: a workflow cannot be read, or can never run on such workers.
     """
-    return all([_try_workflow(target, replace(request, file=file), flags, seeds) for file in files])
+    held = [_try_workflow(target, replace(request, file=file), flags, seeds) for file in files]
+    return all(held)
 
 
 def _try_workflow(target: Target, request: Request, flags: Flags, seeds: Seeds) -> bool:

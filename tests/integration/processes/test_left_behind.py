@@ -27,7 +27,9 @@ asyncio.run(main())
 GONE_S = 10.0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel tells a process that its parent ended")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only the Linux kernel tells a process that its parent ended"
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_programs_end_with_who_started_them(tmp_path: Path, number: signal.Signals) -> None:
     """A server ends with the program that started it, whatever ends that."""

@@ -1,4 +1,4 @@
-"""Some of the scenarios of real faults; all of them run at night: ``python -m talka_chaos.scenarios --times 5``."""
+"""Some of the scenarios of real faults; at night all run: ``python -m talka_chaos.scenarios --times 5``."""
 
 from __future__ import annotations
 
