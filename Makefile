@@ -4,7 +4,7 @@
 PYTHON ?= python3
 UV = .venv/bin/uv
 
-.PHONY: demo test check chaos nightly bench page docs clean
+.PHONY: demo test check chaos scenarios nightly bench page docs clean
 
 demo: .venv/run
 	.venv/bin/talka run docs/examples/quickstart.yaml --data-dir .talka-demo
@@ -34,12 +34,17 @@ chaos: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 500 --every-kind --jobs $$(nproc)
 	.venv/bin/python -m talka_chaos.soak --minutes $(MINUTES) --load 0.7
 
+# Half an hour: real processes under load, of which one thing after the other is broken and healed. Some need root.
+scenarios: .venv/dev
+	.venv/bin/python -m talka_chaos.scenarios
+
 # Hours on a small machine: more of what `make chaos` does. It says now and then how far it is, and names failing seeds.
 nightly: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 10000 --every-kind --jobs $$(nproc)
 	.venv/bin/pytest -q -n $$(nproc) -m nightly tests
 	.venv/bin/python -m tests.nightly.nodes
 	.venv/bin/python -m tests.nightly.failover
+	.venv/bin/python -m talka_chaos.scenarios --times 5
 
 bench: .venv/run
 	.venv/bin/talka bench

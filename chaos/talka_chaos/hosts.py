@@ -51,12 +51,29 @@ BEHAVIOURS: dict[Recipient, Behaviour[Any, Any, Any]] = {
 }
 
 
+class Clock:
+    """The wall clock of one process, which may be wrong."""
+
+    def __init__(self, world: World) -> None:
+        self.ahead_ms = 0
+        self._world = world
+
+    def now_ms(self) -> int:
+        """Return the milliseconds since the epoch, as this process believes."""
+        return self._world.now_ms() + self.ahead_ms
+
+    def correct(self) -> None:
+        """Be right again."""
+        self.ahead_ms = 0
+
+
 class Process(ABC):
     """Something that lives until it crashes, and comes back."""
 
     def __init__(self, name: str, world: World, leases: SimLeases, sizes: tuple[int, int]) -> None:
         self.name = name
         self.world = world
+        self.clock = Clock(world)
         self.leases = leases
         self.cut_until_s = 0.0
         self.rest_s = 0.0
@@ -101,7 +118,7 @@ class Process(ABC):
             open_inbox=cast("OpenInbox", inbox_opener(self.world, self)),
             names=self.world.names,
             shards=SHARDS,
-            clock=self.world,
+            clock=self.clock,
             max_bytes=max_bytes,
             snapshot_every=snapshot_every,
         )

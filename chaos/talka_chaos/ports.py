@@ -62,7 +62,7 @@ class SimLog:
             if not answer.done():
                 answer.set_result(position)
 
-        loop.call_later(world.delay_s(), land)
+        loop.call_later(world.delay_s() + world.slow_disk_s, land)
         position = await answer
         world.acknowledged.append((log, position, commit_id))
         await survive(world, self._process)

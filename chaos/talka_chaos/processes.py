@@ -2,12 +2,14 @@
 
 A `Cluster` is one nats-server, or several that store together, and one
 ``talka service`` process for each actor, sharing nothing but the server's
-address. Nothing of it is modelled.
+address. Nothing of it is modelled. On Linux no process outlives whoever
+started it, however that ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import re
 import signal
@@ -15,12 +17,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from talka_services.embedded.server import server_binary
 
-READY_S = 30.0
+READY_S = 90.0
 EXIT_S = 30.0
 POLL_S = 0.01
 NATS = "nats"
@@ -28,7 +31,7 @@ NODES = ("n1", "n2", "n3")
 SERVICES = ("planner", "scheduler", "resource")
 
 CONFIGURATION = """\
-listen: "127.0.0.1:{port}"
+listen: "{host}:{port}"
 max_payload: 8MB
 jetstream {{
   store_dir: "{store}"
@@ -39,8 +42,12 @@ jetstream {{
 """
 NODE = """\
 server_name: "{name}"
-cluster {{ name: talka, listen: "127.0.0.1:{route}", routes: [{routes}] }}
+cluster {{ name: talka, listen: "127.0.0.1:{route}", routes: [{routes}]{more} }}
 """
+
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def free_port() -> int:
@@ -52,11 +59,15 @@ def free_port() -> int:
 
 
 class Program:
-    """One process that keeps its name, command and log over restarts."""
+    """One process that keeps its name, command and log over restarts.
+
+    ``environment`` is what it has besides the variables of this process.
+    """
 
     def __init__(self, name: str, command: Sequence[str], log: Path, ready: str) -> None:
         self.name = name
         self.log = log
+        self.environment: Mapping[str, str] = {}
         self._command = tuple(command)
         self._ready = ready
         self._offset = 0
@@ -84,6 +95,8 @@ class Program:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                env={**os.environ, **self.environment},
+                preexec_fn=_ending_with_us(),  # noqa: PLW1509  (it calls the kernel and nothing else)
             )
 
     async def ready(self) -> None:
@@ -146,11 +159,19 @@ class Cluster:
     """Servers, the three services and any number of workers; the logs are in ``directory``.
 
     ``store`` is where the server, or each of the ``servers`` in a directory named like it, keeps its
-    streams.
+    streams; ``host`` is the address that the servers listen at.
     """
 
+    node_options = ""
+    """More of the configuration of servers that store together."""
+
     def __init__(
-        self, directory: Path, *, store: Path | None = None, servers: Sequence[str] = (NATS,)
+        self,
+        directory: Path,
+        *,
+        store: Path | None = None,
+        servers: Sequence[str] = (NATS,),
+        host: str = "127.0.0.1",
     ) -> None:
         self.directory = directory
         self.store = store or directory / "store"
@@ -159,12 +180,14 @@ class Cluster:
         ports = {name: free_port() for name in servers}
         self.port = ports[servers[0]]
         self.url = ",".join(f"nats://127.0.0.1:{port}" for port in ports.values())
-        routes = {name: free_port() for name in servers}
+        self.route_ports = {name: free_port() for name in servers}
         for name in servers:
-            text = CONFIGURATION.format(port=ports[name], store=self._store_of(name))
+            text = CONFIGURATION.format(host=host, port=ports[name], store=self._store_of(name))
             if len(servers) > 1:
-                joined = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes.values())
-                text += NODE.format(name=name, route=routes[name], routes=joined)
+                joined = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.routes_of(name))
+                text += NODE.format(
+                    name=name, route=self.route_ports[name], routes=joined, more=self.node_options
+                )
             configuration = directory / f"{name}.conf"
             configuration.write_text(text)
             self._add(name, [str(server_binary()), "-c", str(configuration)], "Server is ready")
@@ -177,20 +200,35 @@ class Cluster:
     def __getitem__(self, name: str) -> Program:
         return self.programs[name]
 
-    def configure(self, name: str, *options: str) -> Program:
-        """Define one of the services again, with these options; it must not have been started."""
-        return self._add(name, self._talka(name, *options), f"{name} is ready")
+    def routes_of(self, name: str) -> Sequence[int]:  # noqa: ARG002  (others may be asked for the same port)
+        """Return the ports at which one of several servers finds the others."""
+        return list(self.route_ports.values())
+
+    def configure(
+        self, name: str, *options: str, server: str | None = None, prefix: Sequence[str] = ()
+    ) -> Program:
+        """Define one of the services again, with these options; it must not have been started.
+
+        It finds the server at another address if told to, and is started by the ``prefix``.
+        """
+        return self._add(name, [*prefix, *self._talka(name, *options, server=server)], f"{name} is ready")
 
     def add_standby(self, service: str) -> Program:
         """Define a second process of a service; it is not started yet."""
         return self._add(f"{service}-2", self._talka(service), f"{service} is ready")
 
-    def add_worker(self, worker_id: str, *options: str, name: str = "") -> Program:
+    def add_worker(
+        self,
+        worker_id: str,
+        *options: str,
+        name: str = "",
+        server: str | None = None,
+        prefix: Sequence[str] = (),
+    ) -> Program:
         """Define a worker process, named like its id unless told otherwise; it is not started yet."""
-        command = self._talka(
-            "worker", "--worker-id", worker_id, "--allow-module", "*", "--allow-command", "*", *options
-        )
-        return self._add(name or worker_id, command, f"worker {worker_id} is ready")
+        allowed = ("--allow-module", "*", "--allow-command", "*")
+        command = self._talka("worker", "--worker-id", worker_id, *allowed, *options, server=server)
+        return self._add(name or worker_id, [*prefix, *command], f"worker {worker_id} is ready")
 
     async def start(self, *names: str) -> None:
         """Start these programs, or all of them, the server first, and return when they are ready."""
@@ -226,8 +264,8 @@ class Cluster:
                 parts.append("\n".join([f"--- {program.name}", *ends]))
         return "\n".join(parts)
 
-    def _talka(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "talka", "service", *arguments, "--server", self.url]
+    def _talka(self, *arguments: str, server: str | None = None) -> list[str]:
+        return [sys.executable, "-m", "talka", "service", *arguments, "--server", server or self.url]
 
     def _add(self, name: str, command: Sequence[str], ready: str) -> Program:
         program = self.programs[name] = Program(name, command, self.directory / f"{name}.log", ready)
@@ -235,6 +273,18 @@ class Cluster:
 
 
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):.*?\n(?=\S)[^\n]*", re.DOTALL)
+
+
+def _ending_with_us() -> Callable[[], None] | None:
+    """Return what a new process has to do first so that it ends with the thread that started it."""
+    return partial(_end_with, os.getpid(), _LIBC) if _LIBC is not None else None
+
+
+def _end_with(parent: int, libc: ctypes.CDLL) -> None:
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It ended in between, so that nobody would be told.
+        os._exit(1)
 
 
 def resident_mb(pid: int) -> float:

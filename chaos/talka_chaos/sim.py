@@ -97,9 +97,11 @@ def run(seed: int, workflow: Workflow | None = None, faults: Faults | None = Non
 class Simulation:
     """One world, its processes and its clients."""
 
+    calm_s = CALM_S
+
     def __init__(self, seed: int, workflow: Workflow | None = None, faults: Faults | None = None) -> None:
         self.seed = seed
-        self.world = World(seed, faults)
+        self.world = self._make_world(faults)
         random = self.world.random
         self.workflows = [workflow] if workflow else self._embellished(self._drawn(random))
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
@@ -124,6 +126,9 @@ class Simulation:
             self.world.outage_s = drawn_outage(seed)
             self.world.dawdling = dawdling(seed)
         self._forks: list[str] = []
+
+    def _make_world(self, faults: Faults | None) -> World:
+        return World(self.seed, faults)
 
     def _embellished(self, drawn: list[Workflow]) -> list[Workflow]:
         """Return the workflows with what is drawn for them from streams of their own."""
@@ -157,13 +162,15 @@ class Simulation:
             (kind, str(shard)) for kind in (Recipient.PLANNER, Recipient.SCHEDULER) for shard in range(SHARDS)
         ]
         places.append((Recipient.RESOURCE, POOL_ID))
-        processes = self._owners(places)
+        return [*self._owners(places), *self._hire(random)]
+
+    def _hire(self, random: Random) -> list[Process]:
+        """Return the workers."""
         cores = [2.0, *(random.choice((1.0, 2.0, 3.3)) for _ in range(random.randrange(3)))]
-        processes += [
+        return [
             WorkerProcess(f"w{i}", offered, self.world, self._leases, self._sizes)
             for i, offered in enumerate(cores)
         ]
-        return processes
 
     def _owners(self, places: list[tuple[Recipient, str]]) -> list[Process]:
         return [
@@ -221,7 +228,7 @@ class Simulation:
         count = len(self.workflows), len(self.schedules)
         while complaint := self._missing() or unrest(self.world, *count, self.occasions):
             # What kills its worker does so in the calm as well, as often as it is to.
-            if self.world.now_s() > max(calm_s, self.world.last_killed_s) + CALM_S:
+            if self.world.now_s() > max(calm_s, self.world.last_killed_s) + self.calm_s:
                 return complaint
             if not round_ % 20:
                 self._let_go_on()
@@ -345,23 +352,30 @@ class Simulation:
 
     def _crash(self) -> None:
         random = self.world.random
-        random.choice(random.choice((self._processes, self._workers))).crash()
+        victim = random.choice(random.choice((self._processes, self._workers)))
+        if self.world.allows("crash"):
+            victim.crash()
 
     def _take_lease(self) -> None:
         held = self._leases.held
         if held:
             name = self.world.random.choice(sorted(held))
-            self.world.note("lease lost", name)
-            self.world.injected["lease_loss"] += 1
-            held[name].end(self.world.random.uniform(0.0, 2.0))
+            notice_s = self.world.random.uniform(0.0, 2.0)
+            if self.world.allows("lease_loss"):
+                self.world.note("lease lost", name)
+                self.world.injected["lease_loss"] += 1
+                held[name].end(notice_s)
 
     def _cut_off(self) -> None:
         process = self.world.random.choice(self._workers)
-        process.cut_until_s = self.world.now_s() + self.world.random.uniform(1.0, CUT_OFF_S)
-        self.world.injected["cut_off"] += 1
-        self.world.note("cut off", process.name)
+        until_s = self.world.now_s() + self.world.random.uniform(1.0, CUT_OFF_S)
+        if self.world.allows("cut_off"):
+            process.cut_until_s = until_s
+            self.world.injected["cut_off"] += 1
+            self.world.note("cut off", process.name)
 
     def _lose_inboxes(self) -> None:
         for subject in self.world.post.subjects():
-            if ".inbox." in subject and self.world.random.random() < 0.7:
+            is_lost = ".inbox." in subject and self.world.random.random() < 0.7
+            if is_lost and self.world.allows("inbox_loss"):
                 self.world.lose_inbox(subject)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
 from talka_chaos.events import EventStream
@@ -25,6 +25,9 @@ from talka_protocols.subjects import LogName, Names
 from talka_services.memory import MemoryBlobs, MemoryInbox, MemoryLog, MemoryPost, MemorySnapshots
 from talka_services.runner.definitions import Definitions
 
+Suffered = tuple[str, int]
+"""A fault of one world: its kind, and how many of that kind there were with it."""
+
 EPOCH_MS = 1_700_000_000_000
 TAIL_S = 4.0
 DAWDLING_S = 15.0
@@ -33,9 +36,20 @@ SHARED = {"licence": 1.0}
 
 
 class World:
-    """What all processes share, and the only source of chance."""
+    """What all processes share, and the only source of chance.
 
-    def __init__(self, seed: int, faults: Faults | None = None) -> None:
+    ``shared`` is what its pool has as a whole. ``suffered`` are the faults, with their moments; of those
+    that are drawn only the ones in ``only`` happen, or all of them.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults | None = None,
+        *,
+        shared: Mapping[str, float] | None = None,
+        only: frozenset[Suffered] | None = None,
+    ) -> None:
         self.seed = seed
         self.random = Random(seed)  # noqa: S311  (faults are no secret)
         self.faults = faults or draw(self.random)
@@ -46,14 +60,19 @@ class World:
         self.blobs = MemoryBlobs()
         self.is_stormy = True
         self.outage_s = (0.0, 0.0)
+        self.slow_disk_s = 0.0
         self.dawdling = 0.0
         self.surprises: list[str] = []
         self.acknowledged: list[tuple[LogName, int, str]] = []
         self.listeners: dict[str, Callable[[bytes], object]] = {}
         self.readers: dict[str, list[MemoryInbox]] = {}
-        self.runs = Runs(SHARED)
+        self.shared = dict(SHARED if shared is None else shared)
+        self.runs = Runs(self.shared)
         self.book = LogBook(self.runs, Definitions(self.blobs))
         self.injected: Counter[str] = Counter()
+        self.suffered: dict[Suffered, float] = {}
+        self._only = only
+        self._drawn: Counter[str] = Counter()
         self.saves = Saves(seed)
         self.silent: set[tuple[str, str, int]] = set()
         self.killed_s: dict[tuple[str, str, int], float] = {}
@@ -66,9 +85,19 @@ class World:
 
     def strikes(self, chance: Chance) -> bool:
         """Tell whether a fault happens now, and count it."""
-        is_now = self.is_stormy and self.random.random() < getattr(self.faults, chance)
+        is_drawn = self.is_stormy and self.random.random() < getattr(self.faults, chance)
+        is_now = is_drawn and self.allows(chance)
         self.injected[chance] += is_now
         return is_now
+
+    def allows(self, kind: str) -> bool:
+        """Tell whether a fault that is drawn for now may happen, and remember it if it may."""
+        self._drawn[kind] += 1
+        fault = (kind, self._drawn[kind])
+        if self._only is not None and fault not in self._only:
+            return False
+        self.suffered[fault] = self.now_s()
+        return True
 
     def is_out(self) -> bool:
         """Tell whether what all tasks need is away."""
@@ -143,6 +172,7 @@ class World:
     def _dawdles(self, subject: str) -> bool:
         """Tell whether a message is for a worker and takes its time, while others pass it."""
         is_one = self.is_stormy and ".inbox.worker." in subject and self.random.random() < self.dawdling
+        is_one = is_one and self.allows("dawdle")
         self.injected["dawdle"] += is_one
         return is_one
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from talka_services.cli.command import Target, command
+from talka_services.cli.outcome import ExitCode
 from talka_services.cli.pairs import parse_amounts, parse_labels
 from talka_services.cli.running import (
     Capacity,
@@ -21,7 +24,8 @@ from talka_services.cli.running import (
 from talka_services.cli.screen import coloured, duration, plain, print_json, print_table
 
 if TYPE_CHECKING:
-    from talka_services.cli.cases import Case
+    from talka_services.cli.cases import Case, Changes
+    from talka_services.cli.loading import Request
 
 What = Annotated[
     list[str],
@@ -55,6 +59,13 @@ Improve = Annotated[
         help="CPU time to search a better schedule for resource_optimized, which then is followed.",
     ),
 ]
+Chaos = Annotated[
+    bool, typer.Option("--chaos", help="Let everything go wrong, and check what is promised, seed by seed.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="With --chaos, the seed, or the first one.")]
+SeedCount = Annotated[
+    int | None, typer.Option("--seeds", min=1, help="With --chaos, how many seeds. Default 50, or 1.")
+]
 AsTasks = Annotated[bool, typer.Option("--tasks", help="With --json, say of each task when it would run.")]
 
 
@@ -80,6 +91,9 @@ def simulate(
     max_tasks: MaxTasks = None,
     max_seconds: MaxSeconds = None,
     show_tasks: AsTasks = False,
+    chaos: Chaos = False,
+    seed: Seed = None,
+    seeds: SeedCount = None,
 ) -> None:
     """Run workflows in virtual time on modelled workers; nothing is started.
 
@@ -92,34 +106,58 @@ def simulate(
     Of an execution on record each task takes what it took, on the workers that
     its pool had then, unless flags say otherwise; --time-scale applies to all
     its tasks. First comes how it really went.
+
+    With --chaos a whole cluster is simulated that loses, repeats and reorders
+    messages and whose processes die, are cut off or come back too late, as each
+    seed says. Whatever is violated is shown with the few faults that it takes.
     """
-    from talka_services.cli.cases import Changes, cases
+    from talka_services.cli.cases import Changes
     from talka_services.cli.embedding import Flags
     from talka_services.cli.loading import Request
-    from talka_services.formats.instances import instances_in
+    from talka_services.cli.trying import Seeds, check_used, try_workflows
 
     pooled = parse_amounts(shared or (), "--shared")
     labels = parse_labels(label or ())
     flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled, labels=labels)
-    changes = Changes(
-        flags,
-        max_parallel,
-        parse_amounts(faster or (), "--faster"),
-        improve,
-        parse_amounts(price or (), "--price"),
+    hastened = parse_amounts(faster or (), "--faster")
+    changes = Changes(flags, max_parallel, hastened, improve, parse_amounts(price or (), "--price"))
+    request = Request(
+        "", tuple(inputs or ()), max_tasks, max_seconds, (strategy or [None])[0] if chaos else None
     )
+    drawn = Seeds(seed, seeds)
+    check_used(drawn, changes, strategy or (), is_chaos=chaos, with_tasks=show_tasks)
+    if chaos:
+        if not try_workflows(target, what, request, flags, drawn):
+            raise typer.Exit(ExitCode.NOT_SUCCEEDED)
+        return
+    rows = _rows(target, what, request, strategy or (None,), changes, with_tasks=show_tasks)
+    if not target.is_json:
+        _print(rows)
+
+
+def _rows(
+    target: Target,
+    what: Sequence[str],
+    asked: Request,
+    strategies: Sequence[str | None],
+    changes: Changes,
+    *,
+    with_tasks: bool,
+) -> list[dict[str, Any]]:
+    """Return one row for each run, and print each as soon as it is known if JSON is wanted."""
+    from talka_services.cli.cases import cases
+    from talka_services.formats.instances import instances_in
+
     rows: list[dict[str, Any]] = []
     for word in (each for named in what for each in instances_in(named)):
-        request = Request(word, tuple(inputs or ()), max_tasks, max_seconds)
         went_s: float | None = None
-        for case in cases(target, request, strategy or (None,), changes):
-            row = _row(case, went_s, with_tasks=show_tasks)
+        for case in cases(target, replace(asked, file=word), strategies, changes):
+            row = _row(case, went_s, with_tasks=with_tasks)
             went_s = case.run.makespan_s if case.is_recorded else went_s
             if target.is_json:
                 print_json(row)
             rows.append(row)
-    if not target.is_json:
-        _print(rows)
+    return rows
 
 
 def _row(case: Case, went_s: float | None, *, with_tasks: bool) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from tests.integration.cli.shell import Shell
 
+from talka_services import trials
+from talka_services.trials import Fault, Trial
+
 TRACE = Path(__file__).parents[2] / "data" / "wfinstances" / "pegasus-srasearch-chameleon-10a-001.json"
 
 
@@ -54,6 +57,49 @@ def test_an_exported_file_answers_the_same(shell: Shell, traced: dict[str, Any])
     _, here = shell.lines("simulate", traced["execution_id"], "--data-dir", "traced")
     _, there = shell.lines("simulate", "traced.talka", "--data-dir", "nowhere")
     assert there["makespan_s"] == here["makespan_s"]
+
+
+def test_a_workflow_is_tried_in_a_cluster_that_fails(shell: Shell) -> None:
+    """A seed always goes the same way, says what was broken, and nothing that is promised is violated."""
+    words = ("simulate", "good.yaml", "--input", "pause=1", "--chaos", "--seed", "5")
+    (first,), (again,) = shell.lines(*words), shell.lines(*words)
+    assert first == again
+    assert (first["seeds"], first["first_seed"], first["violations"]) == (1, 5, [])
+    assert sum(first["statuses"].values()) == 1
+    assert sum(first["injected"].values()) > 0
+    assert min(first["attempts"], first["events"]) > 0
+    said = shell.run(*words, "--seeds", "2")
+    assert "2 seeds from 5 on" in said
+    assert "violations: none" in said
+
+
+def test_a_violation_is_shown_with_the_faults_that_it_takes(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the exit code is 1, and the seed can be tried again."""
+    found = Trial(7, "running", 9.0, 3, 40, {"crash": 5}, ("L1 it is running",), (Fault("crash", 1.25),))
+    monkeypatch.setattr(trials, "trier", lambda: lambda _workflow, _site, _seeds: iter([found]))
+    words = ("simulate", "good.yaml", "--chaos", "--seed", "7")
+    (failed,) = shell.json(*words, code=1)["violations"]
+    assert (failed["seed"], failed["findings"], failed["injected"]) == (7, ["L1 it is running"], 5)
+    assert failed["faults"] == [{"kind": "crash", "at_s": 1.25}]
+    said = shell.run(*words, code=1)
+    assert "of 5 faults it takes 1: crash at 1.250 s" in said
+    assert "talka simulate --chaos --seed 7 good.yaml" in said
+
+
+def test_chaos_goes_with_few_options(
+    shell: Shell, traced: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds without chaos, makespans with it, executions on record and a lacking package are refused."""
+    for words in (
+        ("good.yaml", "--seed", "3"),
+        ("good.yaml", "--chaos", "--price", "worker=1"),
+        (traced["execution_id"], "--chaos", "--data-dir", "traced"),
+    ):
+        assert shell.json("simulate", *words, code=2)["error"]["code"] == "usage"
+    monkeypatch.setattr(trials, "entry_points", lambda group: [])
+    assert shell.json("simulate", "good.yaml", "--chaos", code=2)["error"]["code"] == "no_trials"
 
 
 def test_what_makes_no_sense_is_refused(shell: Shell, traced: dict[str, Any]) -> None:
