@@ -7,6 +7,8 @@
   what was removed before the log went on without it.
 
 What was written before there were keys is unsigned, and is vouched for by the first signed commit behind it.
+A pruned log begins at the latest behind its base, and that of an archived execution with the signed fact
+that says so; nothing vouches here for what left a log before that.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from msgspec import Struct
 from talka_core.auditing.violations import Finding, Kind, Violation, Where, violation
 from talka_protocols.commit import Commit, decode_commit
 from talka_protocols.errors import BrokenHistoryError
-from talka_protocols.events import Event
+from talka_protocols.events import Event, ExecutionArchived
 from talka_protocols.ports import StoredCommit
 from talka_protocols.seals import (
     MalformedSignatureError,
@@ -28,6 +30,7 @@ from talka_protocols.seals import (
     place_of_log,
     read_signature,
 )
+from talka_protocols.subjects import PLAN, LogName
 
 UNKNOWN_AT = 2**53
 """The time of what cannot be read, so that no time limit hides it."""
@@ -53,9 +56,13 @@ Anchors = Mapping[str, Mapping[int, Anchor]]
 
 
 class _Chain(Struct):
-    """How far one log was taken; None where what should follow cannot be known."""
+    """How far one log was taken; None where what should follow cannot be known.
+
+    ``latest`` is the version with which a log begins at the latest that is not there from its beginning.
+    """
 
     next_version: int | None = 1
+    latest: int | None = None
     digest: str | None = ""
     position: int = 0
     is_signed: bool = False
@@ -82,6 +89,17 @@ class Chains:
         self._partial = partial
         self._chains: dict[str, _Chain] = {}
         self._anchors = {log: dict(noted) for log, noted in (anchors or {}).items()}
+        self._archived: set[str] = set()
+
+    def begin(self, log: LogName, position: int, version: int) -> None:
+        """Let a pruned log begin with any commit up to the one behind its base, which has this version."""
+        self._chains[str(log)] = _Chain(None, version + 1, None)
+        self._forget(str(log), position)
+
+    def _forget(self, log: str, position: int) -> None:
+        """Miss nothing that was noted of a log up to a position."""
+        noted = self._anchors.get(log, {})
+        self._anchors[log] = {at: anchor for at, anchor in noted.items() if at > position}
 
     def take(self, stored: StoredCommit, fault: str = "") -> list[Violation]:
         """Take the next commit, and return what is wrong with it; ``fault`` says why it cannot be opened."""
@@ -98,18 +116,31 @@ class Chains:
             where = Where(name, chain.next_version or 0, stored.position, UNKNOWN_AT)
             chain.next_version, chain.digest, chain.position = None, None, stored.position
             return [violation((Kind.CHANGED, f"The commit cannot be read: {fault}"), where)]
+        if is_archived := _says_archived(commit):
+            self._archive(stored, chain, commit)
         found = list(self._findings(place, chain, stored, commit, anchor))
-        chain.next_version = commit.version + len(commit)
+        chain.next_version, chain.latest = commit.version + len(commit), None
         chain.digest = None if any(kind is Kind.CHANGED for kind, _ in found) else digest_of(stored.body)
         chain.position = stored.position
+        if is_archived:
+            # An execution that is brought back begins anew behind the fact that it was archived.
+            chain.next_version, chain.digest = 1, None
         where = Where(name, commit.version, stored.position, commit.at)
         return [violation(finding, where) for finding in found]
+
+    def _archive(self, stored: StoredCommit, chain: _Chain, commit: Commit[Event]) -> None:
+        """Miss nothing that left the server with an execution that was archived."""
+        if not chain.position:
+            chain.next_version, chain.digest = commit.version, None
+            self._forget(str(stored.log), stored.position)
+        self._archived.add(stored.log.key)
 
     def finish(self) -> list[Violation]:
         """Return what the read model saw and nobody else did."""
         found: list[Violation] = []
+        gone = {f"{PLAN}.{key}" for key in self._archived}
         for log, noted in self._anchors.items():
-            if not noted:
+            if not noted or log in gone:
                 continue
             first = min(noted)
             chain = self._chains.get(log)
@@ -166,8 +197,14 @@ class Chains:
             yield Kind.REMOVED, "The commit was written behind another one than that before it now."
 
 
+def _says_archived(commit: Commit[Event]) -> bool:
+    return any(isinstance(event, ExecutionArchived) for _, _, event in commit.events())
+
+
 def _order(chain: _Chain, commit: Commit[Event]) -> Iterator[Finding]:
     expected = chain.next_version
+    if expected is None and chain.latest is not None and commit.version > chain.latest:
+        expected = chain.latest
     if expected is None or commit.version == expected:
         return
     if commit.version < expected:

@@ -169,7 +169,10 @@ async def _audit_live(
         if place is None:
             return found
         assert isinstance(log, SealedLog), "a node's log is one with keys"
-        compared = await audit_signatures(log, target.namespace, noted, since_ms=since_ms, on_read=on_read)
+        bases = node.ports.snapshots
+        compared = await audit_signatures(
+            log, target.namespace, noted, snapshots=bases, since_ms=since_ms, on_read=on_read
+        )
         found = with_signatures(found, compared)
         if model is not None and "://" not in (place or "") and not found.count:
             await model.projector.catch_up()

@@ -12,9 +12,11 @@ from talka_core.auditing import Anchors, Chains, Kind, Verdict, Violation, Where
 from talka_core.auditing.chains import UNKNOWN_AT
 from talka_core.auditing.violations import violation
 from talka_protocols.commit import KINDS
+from talka_protocols.ports import Snapshots
 from talka_protocols.subjects import POOL
 from talka_services.client.audits import KEPT, Audit, Signatures
 from talka_services.exports.archive import MANIFEST, Archive, manifest_place
+from talka_services.runner.bases import PRUNED, base_of
 from talka_services.sealing.ports import SealedLog
 
 Compared = tuple[list[Violation], Signatures]
@@ -25,16 +27,24 @@ async def audit_signatures(
     namespace: str,
     anchors: Anchors | None = None,
     *,
+    snapshots: Snapshots | None = None,
     is_export: bool = False,
     since_ms: int = 0,
     on_read: Callable[[int, int], None] | None = None,
 ) -> Compared:
     """Compare everything in a log port with its signatures, its order, and what was noted of it.
 
+    Where ``snapshots`` has the base of a pruned log, the log begins behind that.
+
     Raises:
         UnknownKeyError: something is sealed, and there are no keys.
     """
     chains = Chains(log.vault.verify, namespace, anchors, (POOL,) if is_export else ())
+    for kind in PRUNED if snapshots is not None else ():
+        for name in await log.names(kind):
+            base = await base_of(name, snapshots)
+            if base.position:
+                chains.begin(name, base.position, base.version)
     found, taken = list[Violation](), 0
     async with aclosing(log.read_all(KINDS)) as heaps:
         async for heap in heaps:

@@ -1,0 +1,70 @@
+"""Goal: a log that was shortened by rights is whole, and one that was shortened otherwise is not."""
+
+from __future__ import annotations
+
+from tests.unit.sealing.chains import LOG, ring, sealing, written
+from tests.unit.sealing.test_chains import anchors
+
+from talka_core.auditing import Anchors, Chains
+from talka_protocols.commit import Commit, Decision, encode_commit
+from talka_protocols.events import ExecutionArchived
+from talka_protocols.ports import StoredCommit
+from talka_protocols.seals import digest_of
+from talka_protocols.states import ExecutionState
+from talka_protocols.subjects import PLAN, LogName
+from talka_services.loop import run
+from talka_services.sealing.vault import Vault
+
+SIGNING = Vault(ring(encrypts=False))
+HONEST: list[StoredCommit] = run(written(sealing(SIGNING), 4))
+"""Four commits of two events each."""
+EVENTS = 8
+PLAN_LOG = LogName(PLAN, LOG.shard, LOG.key)
+
+
+def archived() -> StoredCommit:
+    """Return the signed commit that says that the log is in an archive."""
+    fact = ExecutionArchived("r", EVENTS, "file:///a.talka", "0" * 64, LOG.key, ExecutionState.SUCCEEDED)
+    body = encode_commit(Commit(EVENTS + 1, 0, 0, (Decision("m", (fact,)),)))
+    return StoredCommit(LOG, 5, SIGNING.sign(str(LOG), body, digest_of(HONEST[3].body)), "archived")
+
+
+def wrong(
+    commits: list[StoredCommit], noted: Anchors | None = None, base: tuple[int, int] | None = None
+) -> list[tuple[str, int]]:
+    """Return what is found in a log, which begins behind a base at a position, with a version, if there is one."""
+    chains = Chains(SIGNING.verify, "default", noted)
+    if base is not None:
+        chains.begin(LOG, *base)
+    found = [violation for stored in commits for violation in chains.take(stored)] + chains.finish()
+    return [(violation.kind.value, violation.where.position) for violation in found]
+
+
+def test_an_archived_log_begins_with_the_fact_that_says_so() -> None:
+    """What the read model noted before is not missed, of its plan neither; what is cut off behind it is."""
+    noted = {**anchors([*HONEST, archived()]), str(PLAN_LOG): anchors(HONEST)[str(LOG)]}
+    assert wrong([*HONEST, archived()], noted) == []
+    assert wrong([archived()], noted) == []
+    assert wrong([HONEST[3]], noted) != []
+    assert wrong([], noted) != []
+
+
+def test_an_archived_log_that_is_brought_back_begins_anew() -> None:
+    """Its commits come behind the fact, in their order and whole."""
+    back = [
+        StoredCommit(LOG, 5 + place, stored.body, stored.commit_id)
+        for place, stored in enumerate(HONEST, start=1)
+    ]
+    assert wrong([archived(), *back]) == []
+    assert wrong([archived(), *back[1:]]) == [("removed", 7)]
+    assert wrong([archived(), back[0], *back[2:]]) == [("removed", 8)]
+
+
+def test_a_pruned_log_begins_at_the_latest_behind_its_base() -> None:
+    """Whether what the base sums up has left or not; what comes after the base must be there."""
+    noted = anchors(HONEST)
+    assert wrong(HONEST[2:], noted, (2, 4)) == []
+    assert wrong(HONEST[1:], noted, (2, 4)) == []
+    assert wrong(HONEST, noted, (2, 4)) == []
+    assert wrong(HONEST[3:], noted, (2, 4)) == [("removed", 4), ("removed", 3)]
+    assert wrong(HONEST[3:], None, (2, 4)) == [("removed", 4)]
