@@ -32,7 +32,7 @@ def archived() -> StoredCommit:
 def wrong(
     commits: list[StoredCommit], noted: Anchors | None = None, base: tuple[int, int] | None = None
 ) -> list[tuple[str, int]]:
-    """Return what is found in a log, which begins behind a base at a position, with a version, if there is one."""
+    """Return what is found in a log, which begins behind a base (position, version) if there is one."""
     chains = Chains(SIGNING.verify, "default", noted)
     if base is not None:
         chains.begin(LOG, *base)
