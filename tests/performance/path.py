@@ -1,8 +1,9 @@
 """Measures the message path without a server: ``python -m tests.performance.path [TASKS [REPETITIONS]]``.
 
-All four actors, a worker's launcher and a waiting client run in one loop over ports in memory, and no-op tasks go
-from the submission to the result. It prints microseconds of processor time a task, in all and by who used them,
-the least of all repetitions: unlike what is measured with a server, that hardly depends on what else the machine does.
+All four actors, a worker's launcher and a waiting client run in one loop over ports in memory, and
+no-op tasks go from the submission to the result. It prints microseconds of processor time a task, in
+all and by who used them, the least of all repetitions: unlike what is measured with a server, that
+hardly depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -68,13 +69,9 @@ class Platform:
         self.ceilings = Ceilings(self.histories, {"slots": 256.0}, frozenset(TYPES))
 
     def _owner(self, to: Recipient, behaviour: Behaviour[Any, Any, Any], kind: str, address: str) -> Actor:
-        journal = StoredJournal(
-            kind, "0" if to is not Recipient.RESOURCE else "-", self.ports, self._loader()
-        )
+        shard = "-" if to is Recipient.RESOURCE else address
+        journal = StoredJournal(kind, shard, self.ports, Definitions(self.ports.blobs))
         return Actor(behaviour, Address(to, address), self.ports, journal)
-
-    def _loader(self) -> Definitions:
-        return Definitions(self.ports.blobs)
 
     def _perform(self, effect: object) -> None:
         assert isinstance(effect, Launch), "nothing but attempts is asked for here"
