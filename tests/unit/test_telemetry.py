@@ -34,3 +34,24 @@ def test_entries_carry_what_they_are_about_as_json(monkeypatch: pytest.MonkeyPat
     assert (second["execution_id"], second["trace_id"]) == ("x", trace_id("x"))
     assert third["event"] == "plainly said"
     assert fourth["exception"][0]["exc_type"] == "ValueError"
+
+
+def test_what_is_left_out_builds_no_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry below the level is not even put together; one that is asked for later is written."""
+    standard = logging.getLogger("talka_services.of_another_test")
+    built: list[str] = []
+    original = telemetry._build
+    monkeypatch.setattr(telemetry, "_build", lambda name: built.append(name) or original(name))
+    heard = io.StringIO()
+    monkeypatch.setattr(standard, "handlers", [logging.StreamHandler(heard)])
+    monkeypatch.setattr(standard, "propagate", False)
+    log = telemetry.get_logger(standard.name)
+    log.debug("worker.looked")
+    log.info("attempt.ended", task_id="a")
+    assert built == []
+    monkeypatch.setattr(standard, "level", logging.DEBUG)
+    standard.manager._clear_cache()
+    log.debug("worker.looked")
+    log.info("attempt.ended", task_id="a")
+    assert built == [standard.name]
+    assert heard.getvalue() == "event=worker.looked\nevent=attempt.ended task_id=a\n"

@@ -70,13 +70,12 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
         case m.RecordProgress():
             yield from progress.answered(state, message)
         case m.GrantAllocation():
-            # It may have been handed on since it was granted.
-            if state.holder_of(message.allocation_id) is None:
+            if not _is_held(state, message.allocation_id):
                 holder = Holder(message.execution_id, message.task_id, message.attempt)
                 yield letters.release(
                     state, message.allocation_id, Return(holder, message.fence), notice=True
                 )
-        case m.PreemptAllocation() if state.holder_of(message.allocation_id) is not None:
+        case m.PreemptAllocation() if _is_held(state, message.allocation_id):
             pass
         case m.RevokeAllocation() | m.PreemptAllocation():
             holder = Holder(message.execution_id)
@@ -97,3 +96,8 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
             yield from letters.ended(state, message.schedule)
         case _:
             pass
+
+
+def _is_held(state: ExecutionRecord, allocation: str) -> bool:
+    """Tell whether any task has the allocation: a repeated grant may come after it was handed on."""
+    return state.holder_of(allocation) is not None
