@@ -15,16 +15,17 @@ from tests.integration.permitted import PermittedServer
 from talka_core.builder import WorkflowBuilder
 from talka_protocols.errors import NotPermittedError
 from talka_protocols.messages import AttemptFinished, Outcome, Recipient, sealed
-from talka_protocols.permissions import PLANNING, Service
+from talka_protocols.permissions import PLANNING, Service, User
 from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import shard_of
 from talka_protocols.workflow import Task
 from talka_services.client import Orchestrator, connect
 from talka_services.executors.registry import Executors, ExecutorSettings
 from talka_services.gateway import GatewayOptions, serving
-from talka_services.jetstream.api import EXPECTED_LAST
-from talka_services.jetstream.connection import Message, is_forbidden
-from talka_services.jetstream.inspection import NEVER
+from talka_services.jetstream.api import EXPECTED_LAST, call
+from talka_services.jetstream.connection import Connection, Message, is_forbidden
+from talka_services.jetstream.inspection import inspect
+from talka_services.jetstream.rights import NEVER
 from talka_services.service import Node
 from talka_services.service.worker import WorkerOptions
 
@@ -271,3 +272,30 @@ async def test_a_user_of_one_tenant_cannot_begin_another(server: PermittedServer
     """It is told at once that it may not, and what to do about it."""
     with pytest.raises(NotPermittedError, match="nats-permissions"):
         await connect(server.url, namespace="two", access=server.access("one", "client"))
+
+
+@pytest.mark.parametrize("service", list(Service))
+async def test_the_doctor_knows_what_a_service_may(
+    server: PermittedServer, begun: None, service: Service
+) -> None:
+    """With its own key nothing is missing, with a projector's something is; and nothing is done."""
+    user = User(service, "w1") if service is Service.WORKER else User(service)
+    connection = await server.connect("one", user.name)
+    other = await server.connect("one", "projector")
+    before = await _contents(connection)
+    try:
+        assert (await inspect(connection, None, user)).refused == ()
+        refused = (await inspect(other, None, user)).refused
+        assert bool(refused) is (service is not Service.PROJECTOR)
+        assert await _contents(connection) == before
+    finally:
+        await connection.close()
+        await other.close()
+
+
+async def _contents(connection: Connection) -> dict[str, int]:
+    """Return how many messages each stream has."""
+    return {
+        stream: (await call(connection, f"STREAM.INFO.{stream}")).state.messages
+        for stream in connection.names.streams()
+    }
