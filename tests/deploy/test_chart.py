@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from talka_protocols.permissions import Service
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "talka"
 FILE = "rendered.yaml"
@@ -35,6 +37,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
         "nats.existingSecret=server",
         "gateway.existingSecret=token",
         "networkPolicy.enabled=false",
+    ),
+    "keys of one's own": (
+        "nats.existingSecret=server",
+        "nats.keysSecret=keys",
+        "nats.caKey=ca.pem",
+        "projector.enabled=true",
+        "projector.databaseSecret.name=database",
+        "workers.default.scaling.enabled=true",
     ),
 }
 NONSENSE = {
@@ -118,6 +128,24 @@ def test_every_pod_is_kept_from_what_it_does_not_need(choice: str, tmp_path: Pat
             assert security["allowPrivilegeEscalation"] is False, name
             assert security["capabilities"] == {"drop": ["ALL"]}, name
             assert container["resources"]["limits"]["memory"], name
+
+
+def test_every_pod_is_given_its_own_key_and_no_other(tmp_path: Path) -> None:
+    """By the name that `talka deploy nats-keys` gives it, and the server's authority."""
+    users = {service.value for service in Service}
+    given: set[str] = set()
+    for name, pod in _pods(_rendered("keys of one's own", tmp_path)):
+        (items,) = [each["secret"]["items"] for each in pod["volumes"] if each["name"] == "nats-key"]
+        key, authority = items
+        assert authority == {"key": "ca.pem", "path": "ca.pem"}, name
+        assert key["key"].removesuffix(".nk") in users, name
+        given.add(key["key"])
+        environment = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+        mounts = [each["mountPath"] for each in pod["containers"][0]["volumeMounts"]]
+        assert environment["TALKA_NATS_NKEY"] == f"{mounts[-1]}/user.nk", name
+        assert environment["TALKA_NATS_CA"] == f"{mounts[-1]}/ca.pem", name
+    expected = ("planner", "scheduler", "resource", "worker", "gateway", "projector", "client")
+    assert given == {f"{user}.nk" for user in expected}
 
 
 def test_every_service_has_probes_and_a_budget(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,15 @@ class PermittedServer(NatsServer):
     async def connect(self, namespace: str, user: str) -> Connection:
         """Connect as a user, into its own namespace."""
         return await connect(self.url, user, Names(namespace), self.access(namespace, user))
+
+    async def command(self, user: str, words: str, directory: Path) -> tuple[int, str]:
+        """Run a command as a user of the namespace ``one``; return how it ended and what it said."""
+        access = self.access("one", user)
+        where = ["--server", self.url, "--namespace", "one"]
+        shown = ["--nats-nkey", str(access.nkey), "--nats-ca", str(access.ca)]
+        arguments = [word.replace("+", " ").replace("@", f"{directory}/") for word in words.split()]
+        done: Any = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, *where, *shown])
+        return done.exit_code, f"{done.output} {done.exception or ''}"
 
     def violations(self) -> list[str]:
         """Return what the server has refused since this was asked last."""

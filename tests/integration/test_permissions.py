@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
+import httpx
 import pytest
 from msgspec import Raw
 from tests.integration.permitted import PermittedServer
@@ -13,18 +15,26 @@ from tests.integration.permitted import PermittedServer
 from talka_core.builder import WorkflowBuilder
 from talka_protocols.errors import NotPermittedError
 from talka_protocols.messages import AttemptFinished, Outcome, Recipient, sealed
-from talka_protocols.permissions import PLANNING, Service
+from talka_protocols.permissions import PLANNING, Service, User
 from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import shard_of
 from talka_protocols.workflow import Task
 from talka_services.client import Orchestrator, connect
 from talka_services.executors.registry import Executors, ExecutorSettings
-from talka_services.jetstream.api import EXPECTED_LAST
-from talka_services.jetstream.connection import Message, is_forbidden
-from talka_services.jetstream.inspection import NEVER
+from talka_services.gateway import GatewayOptions, serving
+from talka_services.jetstream.api import EXPECTED_LAST, call
+from talka_services.jetstream.connection import Connection, Message, is_forbidden
+from talka_services.jetstream.inspection import inspect
+from talka_services.jetstream.rights import NEVER
 from talka_services.service import Node
 from talka_services.service.worker import WorkerOptions
 
+QUICK = """
+talka: 1
+name: quick
+tasks:
+  - {id: one, agent_type: command, payload: {argv: [echo, one]}}
+"""
 LARGE = "head -c 100000 /dev/zero | tr '\\0' x"
 
 
@@ -182,6 +192,63 @@ async def test_answers_to_others_are_not_overheard(
         await connection.close()
 
 
+COMMANDS = (
+    ("client", "list"),
+    ("client", "status {id}"),
+    ("client", "events {id}"),
+    ("client", "logs {id}"),
+    ("client", "explain {id} one"),
+    ("client", "replay {id} --verify"),
+    ("client", "export {id} -o @run.talka"),
+    ("client", "schedule set often @quick.yaml --cron 0+3+1+1+*"),
+    ("client", "schedule run often"),
+    ("client", "schedule remove often"),
+    ("client", "trigger create orders --on order.placed --start @quick.yaml"),
+    ("client", "publish order.placed"),
+    ("client", "trigger delete orders"),
+    ("client", "pool scale --min 0 --max 3"),
+    ("client", "pools"),
+    ("client", "workers"),
+    ("client", "usage {id}"),
+    ("client", "audit"),
+    ("client", "reserve list"),
+    ("gateway", "alerts list"),
+    ("projector", "projection rebuild --database @model.sqlite"),
+    ("admin", "backup @copy"),
+    ("admin", "doctor"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_commands_and_gateway_need_no_more_rights(server: PermittedServer, tmp_path: Path) -> None:
+    """Whatever a client, a gateway, a projector and an operator do, nothing is refused to them."""
+    server.violations()
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    async with asyncio.timeout(250), platform(server) as client:
+        access = server.access("one", "gateway")
+        options = GatewayOptions(port=0)
+        async with (
+            await connect(server.url, namespace="one", access=access) as inner,
+            serving(inner, options) as address,
+            httpx.AsyncClient(base_url=f"{address}/api/v1", timeout=20) as http,
+        ):
+            execution_id = await client.submit_workflow(
+                WorkflowBuilder("w").add_task(shell("one", "echo 1")).build()
+            )
+            await client.wait(execution_id)
+            for user, words in COMMANDS:
+                code, said = await server.command(user, words.format(id=execution_id), tmp_path)
+                assert code == 0, (words, said)
+                assert server.violations() == [], words
+            for path in ("/executions", f"/executions/{execution_id}", "/alerts", "/workers", "/audit"):
+                assert (await http.get(path)).status_code == 200, path
+            await http.post("/alerts/1/acknowledge")
+            allocation = await client.resources.allocate_resources(shell("held", "true"))
+            await client.resources.release_resources(allocation)
+    assert server.violations() == []
+
+
 async def test_a_client_cannot_speak_as_a_worker_or_a_pool(server: PermittedServer) -> None:
     """On its own subjects it may publish what it likes: what is not a client's to say changes nothing."""
     server.violations()
@@ -205,3 +272,30 @@ async def test_a_user_of_one_tenant_cannot_begin_another(server: PermittedServer
     """It is told at once that it may not, and what to do about it."""
     with pytest.raises(NotPermittedError, match="nats-permissions"):
         await connect(server.url, namespace="two", access=server.access("one", "client"))
+
+
+@pytest.mark.parametrize("service", list(Service))
+async def test_the_doctor_knows_what_a_service_may(
+    server: PermittedServer, begun: None, service: Service
+) -> None:
+    """With its own key nothing is missing, with a projector's something is; and nothing is done."""
+    user = User(service, "w1") if service is Service.WORKER else User(service)
+    connection = await server.connect("one", user.name)
+    other = await server.connect("one", "projector")
+    before = await _contents(connection)
+    try:
+        assert (await inspect(connection, None, user)).refused == ()
+        refused = (await inspect(other, None, user)).refused
+        assert bool(refused) is (service is not Service.PROJECTOR)
+        assert await _contents(connection) == before
+    finally:
+        await connection.close()
+        await other.close()
+
+
+async def _contents(connection: Connection) -> dict[str, int]:
+    """Return how many messages each stream has."""
+    return {
+        stream: (await call(connection, f"STREAM.INFO.{stream}")).state.messages
+        for stream in connection.names.streams()
+    }

@@ -165,10 +165,8 @@ def _replication(facts: ServerFacts, stream: StreamFacts, present: Mapping[str, 
 
 def _permissions(facts: ServerFacts) -> Iterator[Finding]:
     for subject in facts.refused:
-        advice = "Let the account publish there, and subscribe to _INBOX.>."
-        yield Finding(
-            "permissions", Level.ERROR, subject, "We may not write there, or get no answer.", advice
-        )
+        advice = "Give our user what `talka deploy nats-permissions` prints, and reload the server."
+        yield Finding("permissions", Level.ERROR, subject, "We may not use it, or get no answer.", advice)
     if not facts.refused:
         yield Finding("permissions", Level.OK, facts.address, "We may read and write what a service does.")
 

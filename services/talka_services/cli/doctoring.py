@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from talka_protocols.permissions import Service, User
 from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import ExitCode, UsageError
 from talka_services.cli.screen import console, plain, print_json
@@ -27,17 +28,28 @@ Monitor = Annotated[
     ),
 ]
 
+ForService = Annotated[
+    Service | None,
+    typer.Option("--service", help="Check that our user may do all that this service does."),
+]
+ForWorker = Annotated[
+    str, typer.Option("--worker-id", help="With --service worker: the worker whose key we have.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "doctor")(doctor)
 
 
-def doctor(target: Target, monitor: Monitor = None) -> None:
+def doctor(
+    target: Target, monitor: Monitor = None, service: ForService = None, worker_id: ForWorker = "*"
+) -> None:
     """Check the server, its streams, clock, storage and permissions, and say what to do. Changes nothing."""
     if monitor is not None and not monitor.startswith(("http://", "https://")):
         raise UsageError(f"--monitor {monitor!r} is no URL.", hint="Write http://host:8222.")
-    findings = run_loop(_check(target, monitor))
+    user = User(service, worker_id) if service is not None else None
+    findings = run_loop(_check(target, monitor, user))
     is_well = not any(finding.level == "error" for finding in findings)
     if target.is_json:
         print_json({"well": is_well, "findings": [msgspec.structs.asdict(finding) for finding in findings]})
@@ -48,13 +60,13 @@ def doctor(target: Target, monitor: Monitor = None) -> None:
         raise typer.Exit(ExitCode.NOT_SUCCEEDED)
 
 
-async def _check(target: Target, monitor: str | None) -> list[Finding]:
+async def _check(target: Target, monitor: str | None, user: User | None) -> list[Finding]:
     from talka_core.checkup import checkup
     from talka_services.jetstream.inspection import inspect, is_synced_by
 
     async with _reached(target) as (connection, is_synced):
         known = is_synced if monitor is None else await is_synced_by(monitor)
-        return checkup(await inspect(connection, known))
+        return checkup(await inspect(connection, known, user))
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import nkeys
 from msgspec import Struct
 
 from talka_protocols.errors import CallerError
@@ -93,6 +92,8 @@ def public_key(path: Path) -> str:
     Raises:
         AccessError: it cannot be read, or holds no seed of a user.
     """
+    import nkeys  # noqa: PLC0415  (most have none, and it takes a while)
+
     try:
         seed = _text(path).encode()
         pair = nkeys.from_seed(bytearray(seed))

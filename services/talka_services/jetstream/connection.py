@@ -373,7 +373,7 @@ def _unreached(shown: str, cause: BaseException) -> ServerUnavailableError:
     said = str(cause) or type(cause).__name__
     if isinstance(cause, ssl.SSLError):
         return TlsFailedError(
-            f"TLS with {shown} failed: {getattr(cause, 'verify_message', '') or cause.reason or said}.",
+            f"TLS with {shown} failed: {_tls_reason(cause) or said}.",
             hint="Give its authority's certificate (--nats-ca), and ours if it asks for one "
             "(--nats-certificate); the name in --server has to stand in the server's certificate.",
         )
@@ -387,3 +387,7 @@ def _unreached(shown: str, cause: BaseException) -> ServerUnavailableError:
         f"No NATS server answers at {shown} ({said}).",
         hint="Start one, correct --server, or leave --server out to use the embedded server.",
     )
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    return str(getattr(error, "verify_message", "") or getattr(error, "reason", "") or "")

@@ -14,15 +14,14 @@ from msgspec import Struct, field
 
 from talka_core.checkup import ServerFacts, Skew, StorageFacts, StreamFacts
 from talka_protocols.errors import PlatformError
+from talka_protocols.permissions import User
 from talka_protocols.subjects import EXECUTION, LogName
 from talka_services.jetstream.api import EXPECTED_LAST, NOT_FOUND, PREFIX, Failure, StreamState
 from talka_services.jetstream.connection import Connection, NoAnswerError, NobodyThereError, is_forbidden
+from talka_services.jetstream.rights import NEVER, PROBE, missing
 from talka_services.jetstream.topology import server_version, streams
 
 ANSWER_S = 3.0
-NEVER = str(2**53)
-"""No subject has had so many messages, so what expects it is refused, by whoever may be asked at all."""
-PROBE = "doctor"
 
 
 class _Replica(Struct, frozen=True):
@@ -68,8 +67,11 @@ class _Varz(Struct, frozen=True):
     jetstream: _JetStream = _JetStream()
 
 
-async def inspect(connection: Connection, is_synced: bool | None) -> ServerFacts:
-    """Return what can be found out through a connection; ``is_synced`` is known from elsewhere, if at all."""
+async def inspect(connection: Connection, is_synced: bool | None, user: User | None = None) -> ServerFacts:
+    """Return what can be found out through a connection; ``is_synced`` is known from elsewhere, if at all.
+
+    With a ``user``, what its service needs is asked for, and else what all of them write.
+    """
     said: dict[str, Any] = vars(connection.nc)["_server_info"]
     facts = ServerFacts(
         connection.address,
@@ -94,7 +96,7 @@ async def inspect(connection: Connection, is_synced: bool | None) -> ServerFacts
         memory=StorageFacts(account.memory, account.reserved_memory, account.limits.max_memory),
         skew=skew,
         streams=tuple(stream for stream, _ in found),
-        refused=await _refused(connection, present),
+        refused=await (missing(connection, user) if user else _refused(connection, present)),
     )
 
 
