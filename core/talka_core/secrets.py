@@ -87,7 +87,7 @@ class Redactor:
         """Return the text with every value masked."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
-    def data(self, value: Any) -> Any:
+    def data(self, value: object) -> Any:
         """Return a JSON value with every secret in it masked, in keys too."""
         if isinstance(value, str):
             return self.text(value)

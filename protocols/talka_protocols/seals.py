@@ -128,8 +128,11 @@ def _tail(body: bytes) -> re.Match[bytes] | None:
 
 
 def signed_bytes(place: str, content: bytes) -> bytes:
-    """Return what a signature is made of: what is signed, and where it stands."""
-    return b"%b%b\n%b" % (_CONTEXT, place.encode(), content)
+    """Return what a signature is made of: where it stands, and the digest of what is signed.
+
+    Ed25519 reads what it signs twice, which takes milliseconds of a large commit.
+    """
+    return b"%b%b\n%b" % (_CONTEXT, place.encode(), hashlib.sha256(content).digest())
 
 
 def place_of_log(namespace: str, log: LogName) -> str:
