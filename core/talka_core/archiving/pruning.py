@@ -24,12 +24,13 @@ def executions_in(event: Event) -> Iterator[str]:
             yield from executions_in(granted)
         return
     fact: Any = event
+    holder: Any = getattr(fact, "holder", None)
     for name in ("allocation_id", "by"):
-        execution_id, slash, _ = getattr(fact, name, "").partition("/")
+        named: str = getattr(fact, name, "")
+        execution_id, slash, _ = named.partition("/")
         if slash:
             yield execution_id
-    holder = getattr(fact, "holder", None)
-    if holder is not None and getattr(holder, "execution_id", ""):
+    if holder is not None and holder.execution_id:
         yield holder.execution_id
 
 
