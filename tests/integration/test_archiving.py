@@ -69,6 +69,8 @@ async def test_what_is_archived_says_where_it_lies(
         await check_archived(talka, done, 20)
         with pytest.raises(RequestRefusedError, match="archived"):
             await talka.restart(done, from_task="t0")
+        with pytest.raises(RequestRefusedError, match="archived"):
+            await talka.fork(done, 5)
         # The same key is the same execution, which is not started again.
         assert await talka.submit_workflow(waits("done", count=20), key="once") == done
         assert (await talka.wait(done)).status is ExecutionState.SUCCEEDED
