@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from talka_protocols.commit import Commit
-from talka_protocols.events import Event, GangGranted, LogsClosed, LogsOpened
+from talka_protocols.events import Event, GangGranted, Holder, LogsClosed, LogsOpened
 
 
 def executions_in(event: Event) -> Iterator[str]:
@@ -30,7 +30,8 @@ def executions_in(event: Event) -> Iterator[str]:
         execution_id, slash, _ = named.partition("/")
         if slash:
             yield execution_id
-    if holder is not None and holder.execution_id:
+    # Who took a pool or a shard over is called its holder, too.
+    if isinstance(holder, Holder) and holder.execution_id:
         yield holder.execution_id
 
 
