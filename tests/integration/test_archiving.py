@@ -106,6 +106,7 @@ async def test_a_family_goes_as_a_whole(nats_server: NatsServer, names: Names, t
         await check_archived(talka, below, 1)
 
 
+@pytest.mark.slow
 async def test_a_crash_at_any_step_loses_nothing(
     nats_server: NatsServer, names: Names, tmp_path: Path
 ) -> None:
