@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from tests.conftest import NatsServer
 
 from talka import Orchestrator, Task, Workflow, WorkflowBuilder
+from talka_core.scheduler.archiving import is_over
 from talka_protocols.subjects import Names
 from talka_services.archives import Archivist, depot_of
 from talka_services.executors.registry import Executors
@@ -34,6 +35,16 @@ def archivist(
     return Archivist(talka.node.connection, talka.node.ports, depot_of(str(place)), on_step)
 
 
+async def over(talka: Orchestrator, execution_id: str) -> None:
+    """Return when an execution has ended and its pool has everything back: nothing of it is owed any more."""
+    await talka.wait(execution_id)
+    name = talka.histories.name(execution_id)
+    async with aclosing(talka.histories.follow_commits(name)) as commits:
+        async for _ in commits:
+            if is_over(await talka.histories.execution(execution_id)):
+                return
+
+
 def waits(name: str, seconds: float = 0.0, count: int = 2) -> Workflow:
     """Return a workflow of so many tasks that sleep one after the other."""
     builder = WorkflowBuilder(name)
@@ -44,4 +55,4 @@ def waits(name: str, seconds: float = 0.0, count: int = 2) -> Workflow:
     return builder.build()
 
 
-__all__ = ["LATER_MS", "archivist", "platform", "waits"]
+__all__ = ["LATER_MS", "archivist", "over", "platform", "waits"]

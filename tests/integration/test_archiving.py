@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import NatsServer
-from tests.integration.archiving import LATER_MS, archivist, platform, waits
+from tests.integration.archiving import LATER_MS, archivist, over, platform, waits
 
 from talka import Orchestrator, Task, WorkflowBuilder
 from talka_protocols.errors import RequestRefusedError
@@ -57,7 +57,7 @@ async def test_what_is_archived_says_where_it_lies(
     """The log shrinks to one fact, which says how it ended; it is read in its file, and stays as it is."""
     async with platform(nats_server, names) as talka:
         done = await talka.submit_workflow(waits("done", count=20), key="once")
-        await talka.wait(done)
+        await over(talka, done)
         live = await talka.submit_workflow(waits("live", 0.5))
         await talka.histories.until_begun(live)
         before = await bytes_of(talka)
@@ -69,10 +69,12 @@ async def test_what_is_archived_says_where_it_lies(
         await check_archived(talka, done, 20)
         with pytest.raises(RequestRefusedError, match="archived"):
             await talka.restart(done, from_task="t0")
+        with pytest.raises(RequestRefusedError, match="archived"):
+            await talka.fork(done, 5)
         # The same key is the same execution, which is not started again.
         assert await talka.submit_workflow(waits("done", count=20), key="once") == done
         assert (await talka.wait(done)).status is ExecutionState.SUCCEEDED
-        assert (await talka.wait(live)).status is ExecutionState.SUCCEEDED
+        await over(talka, live)
         again = await archivist(talka, tmp_path).run(LATER_MS)
         assert [each.execution_id for each in again.archived] == [live]
         await check_archived(talka, done, 20, refused=1)
@@ -97,13 +99,14 @@ async def test_a_family_goes_as_a_whole(nats_server: NatsServer, names: Names, t
         (below,) = set(await talka.histories.names(EXECUTION)) - {root}
         kept = (await archivist(talka, tmp_path).run(LATER_MS, [below])).kept
         assert root in kept[below]
-        await talka.wait(root)
+        await over(talka, root)
         (archived,) = (await archivist(talka, tmp_path).run(LATER_MS)).archived
         assert set(archived.members) == {root, below}
         await check_archived(talka, root, 2)
         await check_archived(talka, below, 1)
 
 
+@pytest.mark.slow
 async def test_a_crash_at_any_step_loses_nothing(
     nats_server: NatsServer, names: Names, tmp_path: Path
 ) -> None:
@@ -112,7 +115,7 @@ async def test_a_crash_at_any_step_loses_nothing(
         died: list[str] = []
         for number in count():
             execution_id = await talka.submit_workflow(waits(f"w{number}", count=4))
-            await talka.wait(execution_id)
+            await over(talka, execution_id)
             left = number
 
             def crash(step: str) -> None:
@@ -143,7 +146,7 @@ async def test_what_was_archived_comes_back(nats_server: NatsServer, names: Name
     async with platform(nats_server, names) as talka:
         ports = talka.node.ports
         execution_id = await talka.submit_workflow(waits("w", count=3))
-        await talka.wait(execution_id)
+        await over(talka, execution_id)
         before = await talka.get_execution_status(execution_id)
         await archivist(talka, tmp_path).run(LATER_MS)
         (file,) = files(tmp_path)
@@ -155,6 +158,7 @@ async def test_what_was_archived_comes_back(nats_server: NatsServer, names: Name
         async for state in talka.histories.follow(execution_id):
             if state.tasks["t2"].attempt == 2 and state.status is ExecutionState.SUCCEEDED:
                 break
+        await over(talka, execution_id)
         outcome = await archivist(talka, tmp_path).run(LATER_MS)
         assert [each.execution_id for each in outcome.archived] == [execution_id]
         await check_archived(talka, execution_id, 3)
@@ -167,7 +171,7 @@ async def test_nothing_is_removed_for_a_file_that_is_another(
     """A file of the same name that does not hold the execution is neither used nor written over."""
     async with platform(nats_server, names) as talka:
         execution_id = await talka.submit_workflow(waits("w"))
-        await talka.wait(execution_id)
+        await over(talka, execution_id)
         version = (await talka.get_execution_status(execution_id)).version
         file = tmp_path / f"{execution_id}.{version}.talka.sqlite"
         file.write_bytes(b"somebody's")

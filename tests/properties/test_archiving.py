@@ -72,8 +72,8 @@ def test_what_is_left_says_the_same_as_all(
 @pytest.mark.parametrize(
     "message",
     [
-        m.RestartExecution("e", "x", "a"),
-        m.RollBackExecution("e", "x", 1),
+        m.RestartExecution("e", request_id="x", from_task="a"),
+        m.RollBackExecution("e", 1, request_id="x"),
         m.PauseExecution("e", "x"),
         m.ResumeExecution("e", "x"),
         m.SignalExecution("e", "name", "signal"),

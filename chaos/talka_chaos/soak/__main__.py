@@ -20,12 +20,12 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct, field
 
-from talka import Orchestrator, connect
 from talka_chaos.processes import NATS, SERVICES, Cluster
 from talka_chaos.soak.load import Load, peak
 from talka_chaos.soak.samples import Samples, bytes_below, sample
 from talka_protocols.errors import TalkaError
 from talka_protocols.states import ExecutionState
+from talka_services.client import Orchestrator, connect
 from talka_services.client.audits import audit
 from talka_services.loop import run
 

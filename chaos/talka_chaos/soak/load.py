@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from talka import Orchestrator, Task, Workflow, WorkflowBuilder
+from talka_core.builder import WorkflowBuilder
 from talka_protocols.errors import TalkaError
+from talka_protocols.workflow import Task, Workflow
+from talka_services.client import Orchestrator
 from talka_services.telemetry import get_logger
 
 AT_ONCE = 16

@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 from msgspec import Struct, field
 
-from talka import Orchestrator
 from talka_chaos.processes import Cluster
 from talka_chaos.soak.flatness import Course, course_of
 from talka_protocols.subjects import EXECUTION
+from talka_services.client import Orchestrator
 from talka_services.jetstream.api import call
 from talka_services.jetstream.topology import streams
 

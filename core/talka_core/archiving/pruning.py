@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from talka_protocols.commit import Commit
-from talka_protocols.events import Event, GangGranted, LogsClosed, LogsOpened
+from talka_protocols.events import Event, GangGranted, Holder, LogsClosed, LogsOpened
 
 
 def executions_in(event: Event) -> Iterator[str]:
@@ -24,12 +24,14 @@ def executions_in(event: Event) -> Iterator[str]:
             yield from executions_in(granted)
         return
     fact: Any = event
+    holder: Any = getattr(fact, "holder", None)
     for name in ("allocation_id", "by"):
-        execution_id, slash, _ = getattr(fact, name, "").partition("/")
+        named: str = getattr(fact, name, "")
+        execution_id, slash, _ = named.partition("/")
         if slash:
             yield execution_id
-    holder = getattr(fact, "holder", None)
-    if holder is not None and getattr(holder, "execution_id", ""):
+    # Who took a pool or a shard over is called its holder, too.
+    if isinstance(holder, Holder) and holder.execution_id:
         yield holder.execution_id
 
 

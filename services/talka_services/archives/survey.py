@@ -13,7 +13,7 @@ from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.ports import StoredCommit
 from talka_protocols.subjects import EXECUTION, PLAN, LogName
 from talka_services.client.histories import Histories
-from talka_services.jetstream.api import last_message, subjects
+from talka_services.jetstream.api import last_message, message_counts
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.purging import Purge
 from talka_services.runner.journal import archived_in
@@ -54,7 +54,7 @@ class Survey:
             PlatformError: the server did not answer, or refused.
         """
         names = self._connection.names
-        counts = await subjects(self._connection, names.stream("log"), names.logs(EXECUTION))
+        counts = await message_counts(self._connection, names.stream("log"), names.logs(EXECUTION))
         logs = {names.log_name(subject): count for subject, count in counts.items()}
         some = asyncio.Semaphore(AT_ONCE)
 

@@ -198,7 +198,7 @@ def _print(outcome: Outcome, *, is_dry: bool) -> None:
         screen.print(f"and {len(outcome.kept) - SHOWN:,} more stay", style="dim")
     for name, reason in outcome.failed.items():
         console(is_error=True).print(f"[red]{plain(name)}[/red]  {plain(reason)}")
-    for each in outcome.pruned:
-        held = f"; {each.held_by} holds up the rest" if each.held_by else ""
-        if each.events or held:
-            screen.print(f"{plain(each.log)}  {each.events:,} events pruned{plain(held)}", style="dim")
+    for pruned in outcome.pruned:
+        held = f"; {pruned.held_by} holds up the rest" if pruned.held_by else ""
+        if pruned.events or held:
+            screen.print(f"{plain(pruned.log)}  {pruned.events:,} events pruned{plain(held)}", style="dim")

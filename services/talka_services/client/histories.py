@@ -14,9 +14,15 @@ from talka_core.scheduler import ExecutionRecord
 from talka_core.starter import ScheduleRecord
 from talka_core.trigger import TriggerRecord
 from talka_protocols.commit import Commit
-from talka_protocols.errors import BrokenHistoryError, PlatformError, UnknownExecutionError
+from talka_protocols.errors import (
+    BrokenHistoryError,
+    PlatformError,
+    RequestRefusedError,
+    UnknownExecutionError,
+)
 from talka_protocols.events import (
     Event,
+    ExecutionArchived,
     ExecutionCancelled,
     ExecutionFailed,
     ExecutionPartlySucceeded,
@@ -86,6 +92,7 @@ class Histories:
 
         Raises:
             UnknownExecutionError: it has no log.
+            RequestRefusedError: the event has left the log for an archive.
             BrokenHistoryError: its log cannot be folded.
         """
         name = self.name(execution_id)
@@ -95,6 +102,8 @@ class Histories:
         else:
             commits = [commit for _, commit in await self.commits(name)]
             state = apply(FOLDS[EXECUTION], FOLDS[EXECUTION].initial(execution_id), commits, at)
+            if at and state.version < at:
+                _refuse_archived(commits)
         if state.version == 0 and at != 0:
             raise UnknownExecutionError(execution_id)
         return state
@@ -249,6 +258,18 @@ class Histories:
                 yield state
                 if state.status in FINAL_EXECUTION_STATES:
                     return
+
+
+def _refuse_archived(commits: list[Commit[Event]]) -> None:
+    """Say where the events are that are not in a log any more."""
+    for commit in commits:
+        for _version, _cause, event in commit.events():
+            if isinstance(event, ExecutionArchived):
+                raise RequestRefusedError(
+                    f"The execution is archived: it lies at {event.place}.",
+                    hint="Give that file instead of the id, or bring it back with `talka import`.",
+                    code="archived",
+                )
 
 
 def _never(_commit: StoredCommit) -> bool:

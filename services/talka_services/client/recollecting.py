@@ -30,8 +30,9 @@ async def executions_on_record(histories: Histories) -> list[ExecutionRecord]:
 
 
 async def newest_on_record(histories: Histories) -> list[ExecutionRecord]:
-    """Return where the newest executions that have begun stand, the newest first."""
-    states = [state for state in await executions_on_record(histories) if state.started_at]
+    """Return where the newest executions that have begun and are not archived stand, the newest first."""
+    known = await executions_on_record(histories)
+    states = [state for state in known if state.started_at and state.archived is None]
     states.sort(key=lambda state: (-state.started_at, state.execution_id))
     return states[:NEWEST]
 

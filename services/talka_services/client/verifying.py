@@ -72,7 +72,7 @@ async def verify_execution(records: Recorded, execution_id: str) -> Verdict:
         return Verdict((str(error),), "nothing could be read")
     if not commits:
         raise UnknownExecutionError(execution_id)
-    commits = _since_beginning(commits)
+    commits = [*_since_beginning(commits)]
     found = list(_order(commits))
     count = sum(len(commit) for _, commit in commits)
     try:

@@ -196,8 +196,13 @@ async def last_message(connection: Connection, stream: str, subject: str) -> Sto
     return answer.message
 
 
-async def subjects(connection: Connection, stream: str, pattern: str) -> dict[str, int]:
-    """Return the subjects of a stream that match a pattern and hold messages, and how many each holds."""
+async def subjects(connection: Connection, stream: str, pattern: str) -> list[str]:
+    """Return the subjects of a stream that match a pattern and hold messages."""
+    return list(await message_counts(connection, stream, pattern))
+
+
+async def message_counts(connection: Connection, stream: str, pattern: str) -> dict[str, int]:
+    """Return how many messages each subject of a stream holds that matches a pattern and holds any."""
     found: dict[str, int] = {}
     while True:
         request = {"subjects_filter": pattern, "offset": len(found)}

@@ -51,3 +51,5 @@ def test_every_way_to_name_an_execution_counts() -> None:
     assert set(executions_in(e.LogsOpened(("a", "b")))) == {"a", "b"}
     assert set(executions_in(e.AllocationFreed("client-allocation", Holder(client_id="c")))) == set()
     assert set(executions_in(e.WorkerLost("w", 1))) == set()
+    assert set(executions_in(e.PoolOwnershipTaken(1, "host:1"))) == set()
+    assert set(executions_in(e.OwnershipTaken(1, "host:1"))) == set()
