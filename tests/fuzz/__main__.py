@@ -21,7 +21,7 @@ from tests.fuzz.gateway import Asking, platform
 from tests.fuzz.targets import TARGETS
 
 GATEWAY_SHARE = 1 / 3
-HARD_EXTRA_S = 60
+HARD_EXTRA_S = 600
 
 
 def main() -> int:

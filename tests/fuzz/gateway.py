@@ -26,10 +26,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from talka_services.gateway.table import PREFIX
+from talka_services.gateway.operations import EVENT_STREAM
+from talka_services.gateway.table import OPERATIONS, PREFIX
 
 ENDLESS = frozenset({"stream_executions", "stream_alerts"})
 """They send until the reader leaves."""
+STREAMS = frozenset(each.name for each in OPERATIONS if each.answers == EVENT_STREAM)
 CHECKS = [
     not_a_server_error,
     content_type_conformance,
@@ -81,7 +83,10 @@ class Asking:
         parts = case.path_parameters or {}
         if "execution_id" in parts and data.draw(st.booleans()):
             parts["execution_id"] = data.draw(st.sampled_from(self.known))
-        case.call_and_validate(base_url=self.address, checks=CHECKS, timeout=PATIENCE_S)
+        # Of a stream the document knows the data of its messages, and not the messages.
+        described = [each for each in CHECKS if each is not response_schema_conformance]
+        checks = described if operation.definition.raw["operationId"] in STREAMS else CHECKS
+        case.call_and_validate(base_url=self.address, checks=checks, timeout=PATIENCE_S)
 
     def _over(self) -> str:
         url, json_media = f"{self.address}{PREFIX}/executions", {"content-type": "application/json"}
