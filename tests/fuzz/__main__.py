@@ -1,7 +1,7 @@
 """Fuzzes the gateway and every decoder for so many minutes in all: ``python -m tests.fuzz --minutes 60``.
 
 Decoders get input that is guided by the code that it reaches (atheris), one after the other; the gateway
-gets random requests, a third of the time. What breaks something is kept in the folder, and the exit code is 1.
+gets random requests, a third of the time. What breaks something is kept in the folder.
 """
 
 from __future__ import annotations

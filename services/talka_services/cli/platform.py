@@ -42,7 +42,7 @@ from talka_services.cli.running import (
 )
 from talka_services.cli.screen import print_json
 from talka_services.cli.serving import (
-    AccessPath,
+    Access,
     AllowHost,
     HttpHost,
     HttpPort,
@@ -148,7 +148,7 @@ def up(
     webhook: Webhook = None,
     alert: AlertLimits = None,
     otlp: SendTraces = None,
-    access: AccessPath = None,
+    access: Access = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -165,15 +165,8 @@ def up(
     from talka_services.cli.embedding import local_options
     from talka_services.cli.serving import gateway_options
 
-    asked = gateway_options(
-        http_host,
-        http_port,
-        token_file,
-        allow_host or (),
-        access=access,
-        is_insecure=insecure,
-        any_port=True,
-    )
+    where = (http_host, http_port, token_file, allow_host or ())
+    asked = gateway_options(*where, access=access, is_insecure=insecure, any_port=True)
     asked = with_followers(asked, webhook, alert or (), otlp, is_served=not no_http)
     flags = Flags(
         workers,
