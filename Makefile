@@ -4,7 +4,7 @@
 PYTHON ?= python3
 UV = .venv/bin/uv
 
-.PHONY: demo test check chaos scenarios nightly bench page docs clean
+.PHONY: demo test check chaos scenarios fuzz nightly bench page docs clean
 
 demo: .venv/run
 	.venv/bin/talka run docs/examples/quickstart.yaml --data-dir .talka-demo
@@ -46,6 +46,12 @@ nightly: .venv/dev
 	.venv/bin/python -m tests.nightly.failover
 	.venv/bin/python -m talka_chaos.scenarios --times 5
 
+# An hour of requests to the gateway and of input for every decoder. What breaks something is in .fuzz, and belongs into
+# tests/fuzz/corpus with the fix. (--inexact: the fuzzer comes on top of what is installed.)
+fuzz: .venv/dev
+	$(UV) sync --quiet --locked --inexact --group fuzz
+	.venv/bin/python -m tests.fuzz --minutes $(or $(MINUTES),60) --folder .fuzz
+
 bench: .venv/run
 	.venv/bin/talka bench
 
@@ -72,4 +78,4 @@ page/node_modules/.package-lock.json: page/package.json page/package-lock.json
 	touch $@ .venv/run
 
 clean:
-	rm -rf .venv .talka-demo .site dist page/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .talka-demo .fuzz .site dist page/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

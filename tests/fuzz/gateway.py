@@ -12,10 +12,9 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
-import schemathesis
 from hypothesis import strategies as st
 from schemathesis import openapi
 from schemathesis.checks import not_a_server_error
@@ -26,10 +25,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from talka_services.gateway.table import PREFIX
+from talka_services.gateway.operations import EVENT_STREAM
+from talka_services.gateway.table import OPERATIONS, PREFIX
 
 ENDLESS = frozenset({"stream_executions", "stream_alerts"})
 """They send until the reader leaves."""
+STREAMS = frozenset(each.name for each in OPERATIONS if each.answers == EVENT_STREAM)
 CHECKS = [
     not_a_server_error,
     content_type_conformance,
@@ -70,18 +71,21 @@ class Asking:
     def operations(self) -> Iterator[tuple[str, Any]]:
         """Yield the operations that come to an end, by their names."""
         for found in self.schema.get_all_operations():
-            operation = found.ok()
+            operation: Any = cast("Any", found).ok()
             name = operation.definition.raw["operationId"]
             if name not in ENDLESS:
                 yield name, operation
 
     def ask(self, operation: Any, data: st.DataObject) -> None:
         """Draw one request, send it, and hold the answer against the document."""
-        case: schemathesis.Case = data.draw(operation.as_strategy())
+        case: Any = data.draw(operation.as_strategy())
         parts = case.path_parameters or {}
         if "execution_id" in parts and data.draw(st.booleans()):
             parts["execution_id"] = data.draw(st.sampled_from(self.known))
-        case.call_and_validate(base_url=self.address, checks=CHECKS, timeout=PATIENCE_S)
+        # Of a stream the document knows the data of its messages, and not the messages.
+        described = [each for each in CHECKS if each is not response_schema_conformance]
+        checks = described if operation.definition.raw["operationId"] in STREAMS else CHECKS
+        case.call_and_validate(base_url=self.address, checks=checks, timeout=PATIENCE_S)
 
     def _over(self) -> str:
         url, json_media = f"{self.address}{PREFIX}/executions", {"content-type": "application/json"}

@@ -7,8 +7,10 @@ dependency group ``fuzz``.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any
 
-import atheris
+atheris: Any = import_module("atheris")
 
 with atheris.instrument_imports(
     include=["talka_core", "talka_protocols", "talka_services", "msgspec", "yaml"]

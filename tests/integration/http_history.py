@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.integration.http_api import Api
+from tests.integration.http_workflows import LONG, QUICK
 
 from talka_services.exports import Archive
 
@@ -67,3 +68,19 @@ def _check_what_if(api: Api, first: str) -> None:
     assert api.post(path, {"faster": {"nothing": 1}}, 404)["code"] == "unknown_task"
     assert api.post(path, {"workers": 0}, 400)["code"] == "bad_body"
     assert api.post("/executions/nothing/simulate", {}, 404)["code"] == "unknown_execution"
+
+
+def check_holdings(api: Api, worker_id: str) -> None:
+    """Check who holds what of a pool while something runs, and what is predicted from what has run."""
+    assert api.get("/pools/nothing/allocations", 404)["code"] == "unknown_pool"
+    running = api.submit(LONG)
+    api.until(running, lambda found: found["running"] == ["slow"])
+    (held,) = api.get("/pools/default/allocations")["allocations"]
+    assert (held["execution_id"], held["task_id"], held["worker_id"]) == (running, "slow", worker_id)
+    used = api.get("/pools/default/utilisation", params={"slices": 1})
+    assert used["total"]["slots"]["held"][-1] > 0
+    api.post(f"/executions/{running}/cancel", {"force": True})
+    assert api.over(running)["status"] == "cancelled"
+    predicted = api.post("/predictions", content=QUICK, headers={"content-type": "application/yaml"})
+    assert predicted["tasks"]["a"]["samples"] > 0
+    assert 0 <= predicted["makespan_s"]["p5"] <= predicted["makespan_s"]["p95"]

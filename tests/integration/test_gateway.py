@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.integration.http_api import PATIENCE_S, PREFIX, Api, messages
-from tests.integration.http_history import check_history
+from tests.integration.http_history import check_history, check_holdings
 from tests.integration.http_workflows import ASKING, CHILD, LONG, PRINTING, QUICK, STARTED
 
 from talka_services.gateway.table import OPERATIONS
@@ -325,25 +325,10 @@ def test_pools_workers_and_the_audit(api: Api) -> None:
     assert api.get("/pools/default/utilisation", 400, params=backwards)["code"] == "bad_parameter"
     assert api.get("/pools/nothing/utilisation", 404)["code"] == "unknown_pool"
     assert api.get("/pools/default/events", params={"type": "WorkerJoined"})["events"][0]["pool"] == "default"
-    _what_is_held(api, worker["worker_id"])
+    check_holdings(api, worker["worker_id"])
     assert api.get("/me") == {"name": "anonymous@127.0.0.1", "role": "admin", "is_limited": False}
     audit = api.get("/audit")
     assert (audit["clean"], audit["violations"]) == (True, [])
-
-
-def _what_is_held(api: Api, worker_id: str) -> None:
-    assert api.get("/pools/nothing/allocations", 404)["code"] == "unknown_pool"
-    running = api.submit(LONG)
-    api.until(running, lambda found: found["running"] == ["slow"])
-    (held,) = api.get("/pools/default/allocations")["allocations"]
-    assert (held["execution_id"], held["task_id"], held["worker_id"]) == (running, "slow", worker_id)
-    used = api.get("/pools/default/utilisation", params={"slices": 1})
-    assert used["total"]["slots"]["held"][-1] > 0
-    api.post(f"/executions/{running}/cancel", {"force": True})
-    assert api.over(running)["status"] == "cancelled"
-    predicted = api.post("/predictions", content=QUICK, headers=_yaml())
-    assert predicted["tasks"]["a"]["samples"] > 0
-    assert 0 <= predicted["makespan_s"]["p5"] <= predicted["makespan_s"]["p95"]
 
 
 def test_what_is_wrong_is_a_problem_with_its_place(api: Api) -> None:

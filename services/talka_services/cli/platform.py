@@ -43,7 +43,7 @@ from talka_services.cli.running import (
 )
 from talka_services.cli.screen import print_json
 from talka_services.cli.serving import (
-    AccessPath,
+    Access,
     AllowHost,
     HttpHost,
     HttpPort,
@@ -153,7 +153,7 @@ def up(
     otlp: SendTraces = None,
     retain: Retain = None,
     archive_to: ArchiveTo = None,
-    access: AccessPath = None,
+    access: Access = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -166,15 +166,8 @@ def up(
     from talka_services.cli.embedding import local_options
     from talka_services.cli.serving import gateway_options
 
-    asked = gateway_options(
-        http_host,
-        http_port,
-        token_file,
-        allow_host or (),
-        access=access,
-        is_insecure=insecure,
-        any_port=True,
-    )
+    where = (http_host, http_port, token_file, allow_host or ())
+    asked = gateway_options(*where, access=access, is_insecure=insecure, any_port=True)
     asked = with_followers(asked, webhook, alert or (), otlp, is_served=not no_http)
     flags = Flags(
         workers,

@@ -37,7 +37,7 @@ TokenFile = Annotated[
     Path | None,
     typer.Option("--token-file", help=f"A file with the token that is asked of everybody (or {TOKEN})."),
 ]
-AccessPath = Annotated[
+Access = Annotated[
     Path | None,
     typer.Option("--access", help="A file with who may ask, and what: tokens, roles, an issuer."),
 ]
@@ -55,7 +55,7 @@ def gateway(
     host: Host = "127.0.0.1",
     port: Port = None,
     token_file: TokenFile = None,
-    access: AccessPath = None,
+    access: Access = None,
     allow_host: AllowHost = None,
     insecure: Insecure = False,
     webhook: Webhook = None,

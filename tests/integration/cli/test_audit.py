@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from tests.integration.cli.shell import Shell
 
 from talka_services.cli.moments import is_duration
+from talka_services.client.asking import this_user
 
 
 def test_a_data_directory_and_an_export_are_clean(shell: Shell, good: dict[str, Any]) -> None:
@@ -35,6 +37,24 @@ def test_an_imported_execution_is_counted_and_not_held_against_this_pool(
     (source,) = shell.json("audit", "--namespace", "elsewhere")["sources"]
     assert source["imported"] == source["attempts"] > 0
     assert source["violations"] == 0
+
+
+def test_who_asked_for_what_is_told_from_logs_and_files(shell: Shell, good: dict[str, Any]) -> None:
+    """The user of this machine, for the submission; also where only an exported file is read."""
+    name = good["execution_id"]
+    live = shell.json("audit", "--who", name)["requests"]
+    assert {each["asked_by"] for each in live} == {this_user()}
+    assert live[0]["events"] == ["PlanAccepted"]
+    shell.run("export", name, "-o", "asked.sqlite")
+    assert shell.json("audit", "--who", "asked.sqlite", "--data-dir", "nowhere")["requests"] == live
+    assert this_user() in shell.run("audit", "--who", name)
+    assert shell.json("audit", "--who", f"plan:{name}")["requests"] == live[:1]
+    assert shell.json("audit", "--who", "nothing", code=2)["error"]["code"] == "unknown_execution"
+    assert shell.json("audit", "--who", "schedule:nothing", code=2)["error"]
+    assert shell.json("audit", "asked.sqlite", "--who", name, code=2)["error"]
+    own = [json.loads(line) for line in shell.run("events", f"plan:{name}", "--json").splitlines()]
+    assert own[0]["asked_by"] == this_user()
+    assert "asked_by" not in own[-1]
 
 
 def test_a_tampered_file_is_found_out(shell: Shell, good: dict[str, Any]) -> None:

@@ -45,6 +45,38 @@ def test_a_platform_prints_its_address_and_a_second_gateway_serves_it_too(
     assert wait_for(process, signal.SIGTERM) == 0
 
 
+def test_tokens_have_roles_and_requests_the_names_of_their_tokens(
+    shell: Shell, platform: dict[str, Any]
+) -> None:
+    """A viewer looks and may not start anything; what an operator starts is recorded under its name."""
+    made = {role: shell.json("token", f"{role}-1", "--role", role) for role in ("viewer", "operator")}
+    access = {"tokens": [each["entry"] for each in made.values()], "rate": 0}
+    (shell.directory / "access.json").write_text(json.dumps(access))
+    words = ("--data-dir", "up", "--port", "0", "--access", "access.json", "--json")
+    process = shell.start("service", "gateway", *words)
+    assert process.stdout is not None
+    api = json.loads(process.stdout.readline())["http"] + "/api/v1"
+    viewer, operator = ({"Authorization": f"Bearer {each['token']}"} for each in made.values())
+    assert httpx.get(f"{api}/executions").status_code == 401
+    assert httpx.get(f"{api}/me", headers=viewer).json()["role"] == "viewer"
+    assert httpx.get(f"{api}/executions", headers=viewer).status_code == 200
+    assert httpx.get(f"{api}/../../metrics", headers=viewer).status_code == 200
+    work = {"talka": 1, "name": "w", "tasks": [{"id": "a", "agent_type": "sleep", "payload": {"seconds": 0}}]}
+    refused = httpx.post(f"{api}/executions", json=work, headers=viewer)
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden_role")
+    name = httpx.post(f"{api}/executions", json=work, headers=operator).json()["execution_id"]
+    removal = httpx.delete(f"{api}/schedules/nothing", headers=operator)
+    assert (removal.status_code, removal.json()["code"]) == (403, "forbidden_role")
+    (asked,) = shell.json("audit", "--who", name, "--data-dir", "up")["requests"]
+    assert asked["asked_by"] == "token:operator-1"
+    assert wait_for(process, signal.SIGTERM) == 0
+    assert "token: " in shell.run("token", "ada", "--role", "admin")
+    assert shell.json("token", "no name", code=2)["error"]
+    (shell.directory / "access.json").write_text("tokens: [")
+    refused_file = shell.json("service", "gateway", "--data-dir", "up", "--access", "access.json", code=2)
+    assert "access.json" in refused_file["error"]["message"]
+
+
 def test_another_port_is_taken_where_the_usual_one_is_in_use_and_none_without_http(shell: Shell) -> None:
     """Also with somebody who follows the list, who is sent off when the platform stops."""
     with socket.socket() as other:

@@ -12,7 +12,6 @@ import pytest
 from starlette.requests import Request
 
 from talka_protocols.errors import CallerError
-from talka_services.gateway import callers as module
 from talka_services.gateway.access import AccessFile, digest_of, parse_access
 from talka_services.gateway.callers import Callers
 from talka_services.gateway.problems import HttpError, response_of
@@ -48,7 +47,7 @@ def entry(name: str, digit: str) -> str:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """The monotonic clock of the callers, as the one element of a list."""
     now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("talka_services.gateway.callers.time.monotonic", lambda: now[0])
     return iter([now])
 
 

@@ -92,7 +92,7 @@ async def test_a_token_speaks_for_its_subject_with_the_highest_role(issuer: Issu
         lambda issuer: issuer.token(key=generate_private_key(SECP256R1())),
         lambda issuer: issuer.token(key="a shared secret that is long enough", algorithm="HS256"),
         lambda issuer: issuer.token()[:-4] + "AAAA",
-        lambda issuer: jwt.encode({"sub": "ada"}, None, "none"),
+        lambda issuer: jwt.encode({"sub": "ada"}, "", "none"),
         lambda _issuer: "a.b.c",
         lambda _issuer: "x" * 20_000,
         lambda _issuer: "",

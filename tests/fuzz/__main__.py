@@ -1,0 +1,82 @@
+"""Fuzzes the gateway and every decoder for so many minutes in all: ``python -m tests.fuzz --minutes 60``.
+
+Decoders get input that is guided by the code that it reaches (atheris), one after the other; the gateway
+gets random requests, a third of the time. What breaks something is kept in the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from tests.fuzz.gateway import Asking, platform
+from tests.fuzz.targets import TARGETS
+
+GATEWAY_SHARE = 1 / 3
+HARD_EXTRA_S = 600
+
+
+def main() -> int:
+    """Return 1 if anything broke."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--folder", type=Path, default=Path(".fuzz"))
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+    given_ = parser.parse_args()
+    given_.folder.mkdir(exist_ok=True)
+    whole_s = 60 * given_.minutes
+    each_s = max(1, round(whole_s * (1 - GATEWAY_SHARE) / len(TARGETS)))
+    broken = [name for name in TARGETS if not _decoder(name, each_s, given_.folder)]
+    print(f"gateway, seed {given_.seed}", flush=True)  # noqa: T201
+    if not _gateway(whole_s * GATEWAY_SHARE, given_.seed):
+        broken.append("gateway")
+    print(f"broken: {', '.join(broken) or 'nothing'}")  # noqa: T201
+    return 1 if broken else 0
+
+
+def _decoder(name: str, seconds: int, folder: Path) -> bool:
+    (folder / name).mkdir(exist_ok=True)
+    print(f"{name} for {seconds} s", flush=True)  # noqa: T201
+    argv = [sys.executable, "-m", "tests.fuzz.guided", name, str(seconds), str(folder)]
+    with (folder / f"{name}.log").open("w") as log:
+        done = subprocess.run(argv, stdout=log, stderr=log, timeout=seconds + HARD_EXTRA_S, check=False)
+    return done.returncode == 0
+
+
+def _gateway(seconds: float, begin: int) -> bool:
+    """Ask in rounds, a few requests of each operation, until the time is over."""
+    end, is_well = time.monotonic() + seconds, True
+    with tempfile.TemporaryDirectory() as folder, platform(Path(folder)) as address:
+        asking = Asking(address)
+        while time.monotonic() < end and is_well:
+            for name, operation in asking.operations():
+                is_well = _asked(asking, name, operation, begin) and is_well
+            begin += 1
+    return is_well
+
+
+def _asked(asking: Asking, name: str, operation: Any, number: int) -> bool:
+    @seed(number)
+    @settings(max_examples=20, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def ask(data: st.DataObject) -> None:
+        asking.ask(operation, data)
+
+    try:
+        ask()
+    except Exception as error:  # noqa: BLE001  (all that breaks is told, and the rest is asked all the same)
+        print(f"{name}, seed {number}: {error}", flush=True)  # noqa: T201
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
