@@ -11,13 +11,15 @@ import sys
 
 import msgspec
 
-from talka_protocols.errors import PlatformError
+from talka_protocols.errors import PlatformError, ServerUnavailableError
 from talka_protocols.messages import Recipient, WorkerLeft, sealed
 from talka_protocols.subjects import Names
 from talka_services.jetstream.connection import connect
 from talka_services.jetstream.post import JetStreamPost
 from talka_services.witness.will import Incarnation, Will
 
+PATIENCE_S = 30.0
+"""Long before that the pool has learned of the end by silence, so nobody needs to be told any more."""
 REASON = "Its process has ended, and all that it started."
 
 
@@ -28,11 +30,16 @@ async def tell(will: Will) -> None:
         PlatformError: no server takes it; the pool learns by their silence.
     """
     names = Names(will.namespace)
+    letters = [
+        (names.requests(Recipient.RESOURCE.value, one.pool), _letter(one)) for one in will.incarnations
+    ]
     connection = await connect(will.servers, "talka witness", names)
     try:
-        await JetStreamPost(connection).send(
-            [(names.requests(Recipient.RESOURCE.value, one.pool), _letter(one)) for one in will.incarnations]
-        )
+        # Sending outlasts every outage, and a server that is gone for good would keep this process for ever.
+        async with asyncio.timeout(PATIENCE_S):
+            await JetStreamPost(connection).send(letters)
+    except TimeoutError:
+        raise ServerUnavailableError(f"The server has not answered for {PATIENCE_S:g} s.") from None
     finally:
         await connection.close()
 
