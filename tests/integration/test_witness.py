@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
+from tests.conftest import NatsServer
 
 from talka_protocols.errors import ServerUnavailableError
 from talka_protocols.messages import WorkerLeft, decode_envelope
 from talka_protocols.subjects import Names
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.inbox import open_inbox
-from talka_services.witness import Incarnation, Will
+from talka_services.jetstream.post import JetStreamPost
+from talka_services.witness import Incarnation, Will, obituary
 from talka_services.witness.obituary import REASON, tell
 
 
@@ -33,6 +36,22 @@ async def test_each_pool_is_told(connection: Connection, names: Names) -> None:
         WorkerLeft("p", "w1", 3, REASON, is_ended=True),
         WorkerLeft("p", "w3", 2, REASON, is_ended=True),
     ]
+
+
+async def test_a_server_that_goes_away_is_not_waited_for_for_ever(
+    own_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that ends after it was reached, and stays away, leaves no process behind that waits."""
+    monkeypatch.setattr(obituary, "PATIENCE_S", 0.5)
+    send = JetStreamPost.send
+
+    async def send_to_nobody(post: JetStreamPost, envelopes: Sequence[tuple[str, bytes]]) -> None:
+        own_server.kill()
+        await send(post, envelopes)
+
+    monkeypatch.setattr(JetStreamPost, "send", send_to_nobody)
+    with pytest.raises(ServerUnavailableError):
+        await tell(Will((own_server.url,), "unused", (Incarnation("p", "w", 1),)))
 
 
 async def test_nobody_to_tell() -> None:

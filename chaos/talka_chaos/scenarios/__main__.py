@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +34,8 @@ def main(
         for scenario in chosen:
             typer.echo(f"{scenario.name}: {scenario.fault}")
         return
+    # Whoever ends this with a signal leaves no mounted disk and no network behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # What our own clients log of outages is expected; the platform's logs are files.
     logging.disable(logging.CRITICAL)
     outcomes: list[Outcome] = []
@@ -40,12 +44,21 @@ def main(
             typer.echo(f"{scenario.name}: not run here, it needs {'; '.join(lacking)}", err=True)
             continue
         for number in range(first, first + times):
-            outcome = run_loop(run_once(scenario, number, keep))
+            outcome = _run(scenario, number, keep)
             outcomes.append(outcome)
             _tell(outcome, number, as_json=as_json)
     if not as_json and outcomes:
         typer.echo("\n" + table(outcomes))
     sys.exit(0 if all(outcome.is_healthy for outcome in outcomes) else 1)
+
+
+def _run(scenario: Scenario, number: int, keep: Path | None) -> Outcome:
+    """Run a scenario; if it fails by itself that counts as a violation, and others can still be run."""
+    try:
+        return run_loop(run_once(scenario, number, keep))
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is told, and the exit code is 1)
+        traceback.print_exc()
+        return Outcome(scenario.name, 0, 0, 0, 0, 0, 0.0, 0.0, (f"X1 the scenario failed: {error!r}",))
 
 
 def _named(name: str) -> Scenario:

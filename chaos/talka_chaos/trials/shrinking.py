@@ -6,21 +6,20 @@ Every guess is tried, so that what is left does fail; that nothing smaller does 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
-F = TypeVar("F", bound=tuple[str, int])
+from talka_chaos.world import Suffered
 
-Fails = Callable[[frozenset[F]], bool]
+Fails = Callable[[frozenset[Suffered]], bool]
 
 
 class Budget:
     """How many guesses may still be tried."""
 
-    def __init__(self, fails: Fails[F], most: int) -> None:
+    def __init__(self, fails: Fails, most: int) -> None:
         self.left = most
         self._fails = fails
 
-    def fails(self, chosen: frozenset[F]) -> bool:
+    def fails(self, chosen: frozenset[Suffered]) -> bool:
         """Tell whether it fails with these faults alone; with nothing left to spend it is taken not to."""
         if self.left <= 0:
             return False
@@ -28,7 +27,7 @@ class Budget:
         return self._fails(chosen)
 
 
-def fewest(suffered: Mapping[F, float], fails: Fails[F], most: int) -> frozenset[F]:
+def fewest(suffered: Mapping[Suffered, float], fails: Fails, most: int) -> frozenset[Suffered]:
     """Return few of the faults with which it still fails, after at most so many tries.
 
     Args:
@@ -42,7 +41,7 @@ def fewest(suffered: Mapping[F, float], fails: Fails[F], most: int) -> frozenset
     return _one_by_one(sorted(kept, key=lambda fault: (suffered[fault], fault)), budget)
 
 
-def _without_kinds(kept: frozenset[F], budget: Budget) -> frozenset[F]:
+def _without_kinds(kept: frozenset[Suffered], budget: Budget) -> frozenset[Suffered]:
     """Leave out whole kinds, those with most faults first."""
     kinds = sorted({kind for kind, _ in kept}, key=lambda kind: (-sum(k == kind for k, _ in kept), kind))
     for kind in kinds:
@@ -52,7 +51,7 @@ def _without_kinds(kept: frozenset[F], budget: Budget) -> frozenset[F]:
     return kept
 
 
-def _until(ordered: list[F], budget: Budget) -> frozenset[F]:
+def _until(ordered: list[Suffered], budget: Budget) -> frozenset[Suffered]:
     """Leave out what comes late, by halves."""
     enough, too_few = len(ordered), 0
     while enough - too_few > 1:
@@ -66,7 +65,7 @@ def _until(ordered: list[F], budget: Budget) -> frozenset[F]:
     return frozenset(ordered[:enough])
 
 
-def _one_by_one(ordered: list[F], budget: Budget) -> frozenset[F]:
+def _one_by_one(ordered: list[Suffered], budget: Budget) -> frozenset[Suffered]:
     """Leave out ever smaller pieces, until no single fault can be left out."""
     size = max(1, len(ordered) // 2)
     while ordered and budget.left:

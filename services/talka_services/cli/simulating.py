@@ -121,13 +121,12 @@ def simulate(
     flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled, labels=labels)
     hastened = parse_amounts(faster or (), "--faster")
     changes = Changes(flags, max_parallel, hastened, improve, parse_amounts(price or (), "--price"))
-    request = Request(
-        "", tuple(inputs or ()), max_tasks, max_seconds, (strategy or [None])[0] if chaos else None
-    )
+    request = Request("", tuple(inputs or ()), max_tasks, max_seconds)
     drawn = Seeds(seed, seeds)
     check_used(drawn, changes, strategy or (), is_chaos=chaos, with_tasks=show_tasks)
     if chaos:
-        if not try_workflows(target, what, request, flags, drawn):
+        asked = replace(request, strategy=next(iter(strategy or ()), None))
+        if not try_workflows(target, what, asked, flags, drawn):
             raise typer.Exit(ExitCode.NOT_SUCCEEDED)
         return
     rows = _rows(target, what, request, strategy or (None,), changes, with_tasks=show_tasks)

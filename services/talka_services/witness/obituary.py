@@ -11,7 +11,7 @@ import sys
 
 import msgspec
 
-from talka_protocols.errors import PlatformError
+from talka_protocols.errors import PlatformError, ServerUnavailableError
 from talka_protocols.messages import Recipient, WorkerLeft, sealed
 from talka_protocols.messages.speakers import Role
 from talka_protocols.subjects import Names
@@ -19,6 +19,8 @@ from talka_services.jetstream.connection import connect
 from talka_services.jetstream.post import JetStreamPost
 from talka_services.witness.will import Incarnation, Will
 
+PATIENCE_S = 30.0
+"""Long before that the pool has learned of the end by silence, so nobody needs to be told any more."""
 REASON = "Its process has ended, and all that it started."
 
 
@@ -31,9 +33,13 @@ async def tell(will: Will) -> None:
     names = Names(will.namespace)
     connection = await connect(will.servers, "talka witness", names, will.access)
     try:
-        for one in will.incarnations:
-            post = JetStreamPost(connection, f"{Role.WORKER.value}.{one.worker_id}")
-            await post.send([(names.inbox(Recipient.RESOURCE.value, one.pool), _letter(one))])
+        # Sending outlasts every outage, and a server that is gone for good would keep this process for ever.
+        async with asyncio.timeout(PATIENCE_S):
+            for one in will.incarnations:
+                post = JetStreamPost(connection, f"{Role.WORKER.value}.{one.worker_id}")
+                await post.send([(names.inbox(Recipient.RESOURCE.value, one.pool), _letter(one))])
+    except TimeoutError:
+        raise ServerUnavailableError(f"The server has not answered for {PATIENCE_S:g} s.") from None
     finally:
         await connection.close()
 

@@ -33,16 +33,15 @@ GONE_S = 10.0
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_programs_end_with_who_started_them(tmp_path: Path, number: signal.Signals) -> None:
     """A server ends with the program that started it, whatever ends that."""
-    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path)], stdout=subprocess.PIPE)
-    try:
-        assert starter.stdout is not None
-        server = psutil.Process(int(starter.stdout.readline()))
-        starter.send_signal(number)
-        starter.wait(GONE_S)
-    finally:
-        starter.kill()
-        starter.wait()
-        starter.stdout.close()
+    command = [sys.executable, "-c", STARTER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as starter:
+        try:
+            assert starter.stdout is not None
+            server = psutil.Process(int(starter.stdout.readline()))
+            starter.send_signal(number)
+            starter.wait(GONE_S)
+        finally:
+            starter.kill()
     deadline = time.monotonic() + GONE_S
     while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the server still runs"
