@@ -14,13 +14,11 @@ import msgspec
 from msgspec.structs import replace
 
 from talka_core.inputs import check_bound
-from talka_core.payloads import APPROVE
 from talka_core.status import inventory_of
 from talka_protocols.errors import CallerError
 from talka_protocols.events import Event, ScheduleSet
 from talka_protocols.messages import (
     Advance,
-    AnswerApproval,
     CancelExecution,
     Recipient,
     SchedulerMessage,
@@ -31,7 +29,7 @@ from talka_protocols.schedules import Schedule, ScheduleStatus
 from talka_protocols.subjects import is_token
 from talka_protocols.triggers import Trigger, TriggerStatus
 from talka_protocols.workflow import Dependency, ResourceInventory, Task, Workflow
-from talka_services.client import answering
+from talka_services.client.answering import Answering
 from talka_services.client.ceilings import Ceilings
 from talka_services.client.control import Controls
 from talka_services.client.explaining import Explaining
@@ -54,7 +52,7 @@ REMEMBERED = 100_000
 """How many of the ids that it submitted a client knows as its own."""
 
 
-class Orchestrator(Controls, Following, Explaining, Recalling):
+class Orchestrator(Controls, Following, Answering, Explaining, Recalling):
     """A client of one namespace.
 
     ``ceiling`` and ``agent_types`` are what the workers are known to offer;
@@ -300,41 +298,6 @@ class Orchestrator(Controls, Following, Explaining, Recalling):
                 if state.is_cancelling and (state.is_forced or not is_forced):
                     return True
         return False
-
-    async def signal(
-        self, execution_id: str, name: str, data: Any = None, *, signal_id: str | None = None
-    ) -> bool:
-        """Send a signal to an execution; the first task that waits for its name ends with the data.
-
-        It is kept if no task waits for it yet. The same ``signal_id`` counts
-        once: False says that it had been recorded before.
-
-        Raises:
-            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
-            RequestRefusedError: the execution is over or keeps too many signals.
-            CallerError: the name, the id or the size of the data cannot be.
-        """
-        await self.until_begun(execution_id)
-        return await answering.signal(self, execution_id, name, data, signal_id)
-
-    async def approve(
-        self,
-        execution_id: str,
-        task_id: str,
-        choice: str = APPROVE,
-        *,
-        by: str = "",
-        comment: str = "",
-        request_id: str = "",
-    ) -> None:
-        """Answer what a task of type ``approval`` asks; once under a ``request_id``.
-
-        Raises:
-            UnknownExecutionError: this client did not submit it, and for five seconds nobody knew it.
-            RequestRefusedError: the task does not ask, or not for that: it is answered or over already.
-        """
-        await self.until_begun(execution_id)
-        await self.request(AnswerApproval(execution_id, task_id, choice, by, comment, request_id))
 
     async def release_execution(self, execution_id: str) -> ExecutionStatus:
         """Have the services try again to fold an execution's log that they set aside as broken.
