@@ -12,7 +12,7 @@ import asyncio
 import sys
 import time
 from asyncio import events
-from collections import Counter
+from collections import defaultdict
 from typing import Any, cast
 
 from talka_core.behaviour import Behaviour, Launch
@@ -42,7 +42,7 @@ NAMES = Names("path")
 SHARDED = ((Recipient.PLANNER, PLANNER, PLAN, "0"), (Recipient.SCHEDULER, SCHEDULER, EXECUTION, "0"))
 OWNED = (*SHARDED, (Recipient.RESOURCE, RESOURCE, POOL, "default"))
 
-used: Counter[str] = Counter()
+used: defaultdict[str, float] = defaultdict(float)
 """Seconds of processor time by whoever had the loop."""
 
 
@@ -112,7 +112,9 @@ async def main(size: int, repetitions: int) -> None:
     actors = [*platform.actors, platform.worker]
     running = [asyncio.create_task(actor.run(), name=actor.address.kind.value) for actor in actors]
     platform.worker.tell(Enlisted("w", 1))
-    asyncio.current_task().set_name("client")  # type: ignore[union-attr]
+    client = asyncio.current_task()
+    assert client is not None
+    client.set_name("client")
     _watch()
     best: dict[str, float] = {}
     for number in range(repetitions):

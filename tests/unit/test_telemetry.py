@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from typing import Any
 
 import pytest
 
@@ -40,18 +41,28 @@ def test_what_is_left_out_builds_no_logger(monkeypatch: pytest.MonkeyPatch) -> N
     """An entry below the level is not even put together; one that is asked for later is written."""
     standard = logging.getLogger("talka_services.of_another_test")
     built: list[str] = []
-    original = telemetry._build
-    monkeypatch.setattr(telemetry, "_build", lambda name: built.append(name) or original(name))
-    heard = io.StringIO()
-    monkeypatch.setattr(standard, "handlers", [logging.StreamHandler(heard)])
-    monkeypatch.setattr(standard, "propagate", False)
+    written: list[tuple[str, dict[str, Any]]] = []
+
+    class Logger:
+        def info(self, event: str, **facts: Any) -> None:
+            written.append((event, facts))
+
+        debug = info
+
+    def build(name: str) -> Logger:
+        built.append(name)
+        return Logger()
+
+    monkeypatch.setattr("talka_services.telemetry._build", build)
     log = telemetry.get_logger(standard.name)
     log.debug("worker.looked")
     log.info("attempt.ended", task_id="a")
     assert built == []
-    monkeypatch.setattr(standard, "level", logging.DEBUG)
-    standard.manager._clear_cache()
-    log.debug("worker.looked")
-    log.info("attempt.ended", task_id="a")
+    standard.setLevel(logging.DEBUG)
+    try:
+        log.debug("worker.looked")
+        log.info("attempt.ended", task_id="a")
+    finally:
+        standard.setLevel(logging.NOTSET)
     assert built == [standard.name]
-    assert heard.getvalue() == "event=worker.looked\nevent=attempt.ended task_id=a\n"
+    assert written == [("worker.looked", {}), ("attempt.ended", {"task_id": "a"})]
