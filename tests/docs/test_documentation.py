@@ -149,7 +149,7 @@ def test_every_shown_command_and_flag_exists(page: Path) -> None:
     for words in shown_commands(page):
         command: Any = typer.main.get_command(app)
         rest = words[1:]
-        while rest and hasattr(command, "commands") and re.fullmatch(r"[a-z]+,?", rest[0]):
+        while rest and hasattr(command, "commands") and re.fullmatch(r"[a-z][a-z-]*,?", rest[0]):
             name = rest.pop(0).strip(",")
             assert name in command.commands, f"{page.name}: {' '.join(words)}"
             command = command.commands[name]

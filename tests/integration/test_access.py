@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import nkeys
 import pytest
 import trustme
 from tests.conftest import NatsServer
@@ -13,7 +12,7 @@ from tests.integration.permitted import PermittedServer
 
 from talka_protocols.errors import CredentialsRefusedError, TlsFailedError
 from talka_services.cli.outcome import ExitCode, exit_code_of
-from talka_services.jetstream.access import Access, AccessError
+from talka_services.jetstream.access import Access, AccessError, new_seed
 from talka_services.jetstream.connection import connect
 
 
@@ -35,7 +34,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_key_that_the_server_does_not_know(server: PermittedServer, tmp_path: Path) -> None:
     """It is refused, and so is whoever shows none; both end with the exit code for servers."""
     stranger = tmp_path / "stranger.nk"
-    stranger.write_bytes(bytes(nkeys.encode_seed(b"x" * 32, nkeys.PREFIX_BYTE_USER)))
+    stranger.write_bytes(new_seed())
     for access in (Access(nkey=stranger, ca=server.ca), Access(ca=server.ca)):
         with pytest.raises(CredentialsRefusedError, match="--nats-nkey") as refused:
             await connect(server.url, "test", access=access)

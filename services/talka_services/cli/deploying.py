@@ -132,9 +132,7 @@ def _key(path: Path) -> str:
         AccessError: what is there is no key.
         UsageError: it cannot be made.
     """
-    import nkeys
-
-    from talka_services.jetstream.access import public_key
+    from talka_services.jetstream.access import new_seed, public_key
 
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -144,8 +142,7 @@ def _key(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.", hint="Name another place.") from None
     with os.fdopen(file, "wb") as out:
-        seed: bytes = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
-        out.write(bytes(seed) + b"\n")
+        out.write(new_seed() + b"\n")
         out.flush()
         os.fsync(out.fileno())
     return public_key(path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +94,7 @@ def public_key(path: Path) -> str:
     Raises:
         AccessError: it cannot be read, or holds no seed of a user.
     """
-    import nkeys  # noqa: PLC0415  (most have none, and it takes a while)
-
+    nkeys = _nkeys()
     try:
         seed = _text(path).encode()
         pair = nkeys.from_seed(bytearray(seed))
@@ -129,3 +130,15 @@ def _text(path: Path) -> str:
         raise AccessError(
             f"{path} cannot be read: {reason}.", hint="Check the path, and whose the file is."
         ) from error
+
+
+def new_seed() -> bytes:
+    """Make a key of a user, and return its seed."""
+    nkeys = _nkeys()
+    seed: bytes = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
+    return bytes(seed)
+
+
+def _nkeys() -> Any:
+    """Return the library, which has no types, and which most never need."""
+    return import_module("nkeys")
