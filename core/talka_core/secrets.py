@@ -94,7 +94,7 @@ class Redactor:
         if isinstance(value, dict):
             table = cast("dict[str, Any]", value)
             return {self.text(key): self.data(item) for key, item in table.items()}
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return [self.data(item) for item in cast("list[Any]", value)]
         if isinstance(value, int | float) and str(value) in self._forms:
             return MASK

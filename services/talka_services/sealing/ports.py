@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -40,22 +40,12 @@ from talka_services.sealing.vault import Vault
 HEADS_KEPT = 20_000
 
 P = TypeVar("P")
-P_co = TypeVar("P_co", covariant=True)
-
-
-@runtime_checkable
-class _Around(Protocol[P_co]):
-    """A port around another one."""
-
-    @property
-    def inner(self) -> P_co:
-        """Return what it is around."""
-        ...
 
 
 def bare(port: P) -> P:
-    """Return the port that holds what is stored as it is stored."""
-    return port.inner if isinstance(port, _Around) else port
+    """Return the port that holds what is stored as it is stored: what a sealing one is around."""
+    inner: P = getattr(port, "inner", port)
+    return inner
 
 
 class SealedLog:
