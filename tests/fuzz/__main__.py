@@ -65,7 +65,18 @@ def _gateway(seconds: float, begin: int) -> bool:
 
 def _asked(asking: Asking, name: str, operation: Any, number: int) -> bool:
     @seed(number)
-    @settings(max_examples=20, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=20,
+        database=None,
+        deadline=None,
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+            HealthCheck.large_base_example,
+            HealthCheck.function_scoped_fixture,
+        ],
+    )
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:
         asking.ask(operation, data)

@@ -1,3 +1,4 @@
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
 """A gateway that is asked whatever its OpenAPI document allows, and a little that it does not.
 
 Half of the requests are about executions that are there, so that they come further than "unknown".

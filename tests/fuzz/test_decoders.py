@@ -43,7 +43,13 @@ def test_what_is_kept_is_read_or_refused(name: str) -> None:
     derandomize=True,
     database=None,
     deadline=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.large_base_example,
+        HealthCheck.function_scoped_fixture,
+    ],
 )
 @given(data=st.data())
 def test_what_is_changed_is_read_or_refused(name: str, data: st.DataObject) -> None:

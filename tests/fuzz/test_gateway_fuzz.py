@@ -30,7 +30,13 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
     derandomize=True,
     database=None,
     deadline=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.large_base_example,
+        HealthCheck.function_scoped_fixture,
+    ],
 )
 @given(data=st.data())
 def test_every_answer_is_as_it_is_described(asking: Asking, name: str, data: st.DataObject) -> None:

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 
 from talka_protocols.errors import CallerError
-from talka_services.gateway.access import Access, AccessFile, digest_of
+from talka_services.gateway.access import Access, AccessFile, OidcOptions, digest_of
 from talka_services.gateway.addresses import is_loopback
 from talka_services.gateway.oidc import BadTokenError, NoRoleError, Oidc
 from talka_services.gateway.problems import HttpError
@@ -39,7 +39,7 @@ class Callers:
         self._file = file
         access = file.access if file is not None else Access()
         self._oidc = oidc or (Oidc(access.oidc) if access.oidc is not None else None)
-        self._oidc_options = access.oidc
+        self._oidc_options: OidcOptions | None = access.oidc
         self._rates = Rates(access.rate)
 
     @property

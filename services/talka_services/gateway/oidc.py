@@ -130,9 +130,9 @@ def _roles(claims: dict[str, Any], options: OidcOptions) -> list[Role]:
     value: Any = claims
     for part in options.role_claim.split("."):
         value = cast("dict[str, Any]", value).get(part) if isinstance(value, dict) else None
-    given = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
-    return [
-        options.roles[each]
-        for each in cast("list[Any]", given)
-        if isinstance(each, str) and each in options.roles
-    ]
+    given: list[Any] = []
+    if isinstance(value, str):
+        given = [*value.split()]
+    elif isinstance(value, list):
+        given = cast("list[Any]", value)
+    return [options.roles[each] for each in given if isinstance(each, str) and each in options.roles]

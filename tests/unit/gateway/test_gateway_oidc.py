@@ -79,25 +79,25 @@ async def test_a_token_speaks_for_its_subject_with_the_highest_role(issuer: Issu
     await oidc.close()
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda issuer: issuer.token(iss="https://evil.test"),
-        lambda issuer: issuer.token(aud="another"),
-        lambda issuer: issuer.token(exp=time.time() - 60),
-        lambda issuer: issuer.token(nbf=time.time() + 600),
-        lambda issuer: issuer.token(exp=None),
-        lambda issuer: issuer.token(sub=None),
-        lambda issuer: issuer.token(aud=None),
-        lambda issuer: issuer.token(key=generate_private_key(SECP256R1())),
-        lambda issuer: issuer.token(key="a shared secret that is long enough", algorithm="HS256"),
-        lambda issuer: issuer.token()[:-4] + "AAAA",
-        lambda issuer: jwt.encode({"sub": "ada"}, "", "none"),
-        lambda _issuer: "a.b.c",
-        lambda _issuer: "x" * 20_000,
-        lambda _issuer: "",
-    ],
-)
+SPOILT: list[Callable[[Issuer], str]] = [
+    lambda issuer: issuer.token(iss="https://evil.test"),
+    lambda issuer: issuer.token(aud="another"),
+    lambda issuer: issuer.token(exp=time.time() - 60),
+    lambda issuer: issuer.token(nbf=time.time() + 600),
+    lambda issuer: issuer.token(exp=None),
+    lambda issuer: issuer.token(sub=None),
+    lambda issuer: issuer.token(aud=None),
+    lambda issuer: issuer.token(key=generate_private_key(SECP256R1())),
+    lambda issuer: issuer.token(key="a shared secret that is long enough", algorithm="HS256"),
+    lambda issuer: issuer.token()[:-4] + "AAAA",
+    lambda issuer: jwt.encode({"sub": "ada"}, "", "none"),
+    lambda _issuer: "a.b.c",
+    lambda _issuer: "x" * 20_000,
+    lambda _issuer: "",
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
 async def test_what_the_issuer_did_not_sign_for_us_just_now_is_refused(
     issuer: Issuer, oidc: Oidc, spoil: Callable[[Issuer], str]
 ) -> None:
