@@ -83,11 +83,14 @@ def test_reads_that_go_back_are_noticed() -> None:
     first, second, other = (StoredCommit(name, n, body, "") for n, body in ((1, b"a"), (2, b"b"), (2, b"c")))
     answers: list[list[StoredCommit]] = []
 
+    def named(_execution_id: str) -> LogName:
+        return name
+
     async def read(_name: LogName) -> list[StoredCommit]:
         return answers.pop(0)
 
     client = SimpleNamespace(
-        histories=SimpleNamespace(name=lambda _id: name),
+        histories=SimpleNamespace(name=named),
         node=SimpleNamespace(ports=SimpleNamespace(log=SimpleNamespace(read=read))),
     )
 

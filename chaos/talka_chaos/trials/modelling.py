@@ -9,6 +9,8 @@ is longer than a storm.
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 from msgspec.structs import replace
 
 from talka_chaos.graphs import AGENT_TYPE
@@ -76,8 +78,8 @@ def _awaiting(task: Task, plain: Task, *, is_repeated: bool) -> Task:
 
 
 def _map(rule: MapOver) -> MapOver:
-    items = rule.over if isinstance(rule.over, list) else [None] * ITEMS  # pyright: ignore[reportUnknownMemberType]
-    return replace(rule, over=list(range(len(items))))  # pyright: ignore[reportUnknownArgumentType]
+    is_known = isinstance(rule.over, Sized) and not isinstance(rule.over, str)
+    return replace(rule, over=list(range(len(rule.over) if is_known else ITEMS)))
 
 
 def _action(action: Action | None) -> Action | None:
