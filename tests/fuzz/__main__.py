@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from tests.fuzz.gateway import Asking, platform
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import SUPPRESSED, TARGETS
 
 GATEWAY_SHARE = 1 / 3
 HARD_EXTRA_S = 600
@@ -69,13 +69,7 @@ def _asked(asking: Asking, name: str, operation: Any, number: int) -> bool:
         max_examples=20,
         database=None,
         deadline=None,
-        suppress_health_check=[
-            HealthCheck.too_slow,
-            HealthCheck.data_too_large,
-            HealthCheck.filter_too_much,
-            HealthCheck.large_base_example,
-            HealthCheck.function_scoped_fixture,
-        ],
+        suppress_health_check=SUPPRESSED,
     )
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:

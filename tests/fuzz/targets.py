@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from hypothesis import HealthCheck
+
 from talka_core.cloudevents import check_event, decode_batch, decode_event, write_event
 from talka_core.history import FOLDS, apply, unpacked
 from talka_protocols.commit import decode_commit, encode_commit
@@ -21,6 +23,8 @@ from talka_services.formats import parse_inputs, read_text, workflow_of
 from talka_services.gateway.access import parse_access
 from talka_services.gateway.paging import place_in
 
+SUPPRESSED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+"""What is drawn for fuzzing may be large, slow or of little use."""
 CORPUS = Path(__file__).parent / "corpus"
 Target = Callable[[bytes], None]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fuzz.targets import CORPUS, TARGETS, corpus
+from tests.fuzz.targets import CORPUS, SUPPRESSED, TARGETS, corpus
 
 EXAMPLES = 80
 PIECES = (
@@ -43,13 +43,7 @@ def test_what_is_kept_is_read_or_refused(name: str) -> None:
     derandomize=True,
     database=None,
     deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.large_base_example,
-        HealthCheck.function_scoped_fixture,
-    ],
+    suppress_health_check=SUPPRESSED,
 )
 @given(data=st.data())
 def test_what_is_changed_is_read_or_refused(name: str, data: st.DataObject) -> None:

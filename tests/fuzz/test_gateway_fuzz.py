@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fuzz.gateway import ENDLESS, Asking, platform
+from tests.fuzz.targets import SUPPRESSED
 
 from talka_services.gateway.table import OPERATIONS
 
@@ -30,13 +31,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
     derandomize=True,
     database=None,
     deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.large_base_example,
-        HealthCheck.function_scoped_fixture,
-    ],
+    suppress_health_check=SUPPRESSED,
 )
 @given(data=st.data())
 def test_every_answer_is_as_it_is_described(asking: Asking, name: str, data: st.DataObject) -> None:
