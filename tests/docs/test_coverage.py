@@ -20,7 +20,7 @@ ELSEWHERE = {
     "test_commands": ("cancel", "pools", "restart"),
     "test_forecast_commands": ("eta",),
     "test_gateway_commands": ("service gateway",),
-    "test_keys": ("keys use",),
+    "test_keys": ("keys list", "keys new", "keys public", "keys rotate", "keys use"),
     "test_platform_commands": (
         "pause",
         "release",
