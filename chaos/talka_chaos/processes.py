@@ -47,7 +47,7 @@ cluster {{ name: talka, listen: "127.0.0.1:{route}", routes: [{routes}]{more} }}
 
 
 _PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_LIBC: ctypes.CDLL | None = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def free_port() -> int:

@@ -16,6 +16,7 @@ from talka_protocols.messages.kinds import Recipient
 from talka_protocols.messages.speakers import Role
 from talka_protocols.subjects import (
     ALERTS,
+    BASE,
     EXECUTION,
     PLAN,
     POOL,
@@ -43,6 +44,7 @@ class Service(StrEnum):
     WORKER = "worker"
     GATEWAY = "gateway"
     PROJECTOR = "projector"
+    ARCHIVER = "archiver"
     CLIENT = "client"
 
 
@@ -88,6 +90,8 @@ def rights_of(user: User, names: Names, replies: str = INBOX) -> Rights:
             publish, subscribe = _gateway(names)
         case Service.PROJECTOR:
             publish, subscribe = [*_base(names), *_follow(names.stream("log"), f"{names.root}.log.>")], []
+        case Service.ARCHIVER:
+            publish, subscribe = _archiver(names)
         case Service.CLIENT:
             publish, subscribe = _client(names)
     return Rights(tuple(sorted(set(publish))), tuple(sorted({*subscribe, f"{replies}.>"})))
@@ -287,6 +291,18 @@ def _gateway(names: Names) -> tuple[list[str], list[str]]:
         names.log(ALERTS),
         names.snapshot(LogName("traces", "-", "*")),
         *_hold(names, "*"),
+    ]
+    return publish, subscribe
+
+
+def _archiver(names: Names) -> tuple[list[str], list[str]]:
+    """What clients do, and to take away what lies in an archive."""
+    publish, subscribe = _client(names)
+    publish += [
+        _purge(names.stream("log")),
+        _purge(names.stream("snapshot")),
+        names.snapshot(LogName(BASE, "*", "*")),
+        *_hold(names, "retention"),
     ]
     return publish, subscribe
 

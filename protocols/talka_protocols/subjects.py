@@ -20,6 +20,7 @@ WORKER = "worker"
 SHARD = "shard"
 SCHEDULE = "schedule"
 TRIGGER = "trigger"
+BASE = "base"
 ALERT = "alert"
 
 STREAMS = ("log", "snapshot", "inbox", "request", "events", "dead", "tasklog")

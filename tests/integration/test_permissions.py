@@ -214,6 +214,8 @@ COMMANDS = (
     ("client", "reserve list"),
     ("gateway", "alerts list"),
     ("projector", "projection rebuild --database @model.sqlite"),
+    ("archiver", "archive {id} --to @archive"),
+    ("client", "status {id}"),
     ("admin", "backup @copy"),
     ("admin", "doctor"),
 )

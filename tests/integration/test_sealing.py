@@ -16,9 +16,9 @@ from talka_core.auditing import Anchors
 from talka_protocols.errors import UnknownKeyError
 from talka_protocols.states import ExecutionState
 from talka_services.cli.records import Records
-from talka_services.cli.verification import verify_execution
 from talka_services.client.audits import audit
 from talka_services.client.signatures import audit_archive, audit_signatures
+from talka_services.client.verifying import verify_execution
 from talka_services.embedded import EmbeddedServer
 from talka_services.exports import Archive, export_execution, import_execution
 from talka_services.jetstream.api import call

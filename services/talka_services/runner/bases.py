@@ -12,9 +12,8 @@ from msgspec import Struct
 
 from talka_core.history import FOLDS, unpacked
 from talka_protocols.ports import Snapshots
-from talka_protocols.subjects import POOL, SHARD, LogName
+from talka_protocols.subjects import BASE, POOL, SHARD, LogName
 
-BASE = "base"
 PRUNED = (POOL, SHARD)
 """The kinds of logs whose beginning may be pruned."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,11 @@ def test_a_violation_is_shown_with_the_faults_that_it_takes(
 ) -> None:
     """Then the exit code is 1, and the seed can be tried again."""
     found = Trial(7, "running", 9.0, 3, 40, {"crash": 5}, ("L1 it is running",), (Fault("crash", 1.25),))
-    monkeypatch.setattr(trials, "trier", lambda: lambda _workflow, _site, _seeds: iter([found]))
+
+    def tried(*_asked: object) -> Iterator[Trial]:
+        yield found
+
+    monkeypatch.setattr(trials, "trier", lambda: tried)
     words = ("simulate", "good.yaml", "--chaos", "--seed", "7")
     (failed,) = shell.json(*words, code=1)["violations"]
     assert (failed["seed"], failed["findings"], failed["injected"]) == (7, ["L1 it is running"], 5)
@@ -98,7 +103,11 @@ def test_chaos_goes_with_few_options(
         (traced["execution_id"], "--chaos", "--data-dir", "traced"),
     ):
         assert shell.json("simulate", *words, code=2)["error"]["code"] == "usage"
-    monkeypatch.setattr(trials, "entry_points", lambda group: [])
+
+    def nothing(**_asked: str) -> list[object]:
+        return []
+
+    monkeypatch.setattr(trials, "entry_points", nothing)
     assert shell.json("simulate", "good.yaml", "--chaos", code=2)["error"]["code"] == "no_trials"
 
 

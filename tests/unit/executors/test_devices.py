@@ -38,7 +38,7 @@ def driver(*running: Mapping[int, int | None] | None) -> SimpleNamespace:
         NVMLError=DriverError,
         nvmlInit=begin,
         nvmlDeviceGetCount=lambda: len(running),
-        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetHandleByIndex=int,
         nvmlDeviceGetComputeRunningProcesses=processes,
     )
 
