@@ -67,7 +67,7 @@ class Auditor:
 
     def take(self, log: LogName, position: int, commit: Commit[Event]) -> list[Violation]:
         """Take the next commit of the stream, and return what is wrong with it and its events."""
-        if log.kind not in AUDITED or position <= self._begun.get(log, 0):
+        if log.kind not in AUDITED or position <= self._begun.get(log, -1):
             return []
         book = self._book
         book.counts["commits"] += 1

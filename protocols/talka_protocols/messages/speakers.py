@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from talka_protocols.messages import execution, growth, pool, proposal, schedule, trigger, worker
+from talka_protocols.messages import archive, execution, growth, pool, proposal, schedule, trigger, worker
 from talka_protocols.messages.envelope import Message
 from talka_protocols.messages.kinds import Advance, TimerFired
 
@@ -48,6 +48,8 @@ _BY_CLIENTS = (
     execution.AnswerApproval,
     execution.RollBackExecution,
     execution.RestartExecution,
+    # It takes nothing away: only an archiver may, and it looks at the archive first.
+    archive.ArchiveExecution,
     proposal.ProposeBaseline,
     pool.RequestAllocation,
     pool.ReleaseAllocation,

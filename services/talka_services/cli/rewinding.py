@@ -37,13 +37,12 @@ From = Annotated[
     ),
 ]
 FromCheckpoint = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--checkpoint",
         metavar="N",
         min=1,
         help="Let the task of --from go on from what it had saved by this event.",
-        show_default=False,
     ),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", help="Embedded workers.")]
@@ -100,7 +99,7 @@ def restart(
     target: Target,
     execution_id: ExecutionId,
     start: From = "",
-    checkpoint: FromCheckpoint = 0,
+    checkpoint: FromCheckpoint = None,
     workers: Workers = None,
     capacity: Capacity = None,
     detach: Detach = False,
@@ -113,9 +112,9 @@ def restart(
 
     async def ask(orchestrator: Orchestrator) -> None:
         if is_event:
-            await orchestrator.restart(execution_id, from_event=int(start), checkpoint=checkpoint)
+            await orchestrator.restart(execution_id, from_event=int(start), checkpoint=checkpoint or 0)
         else:
-            await orchestrator.restart(execution_id, from_task=start, checkpoint=checkpoint)
+            await orchestrator.restart(execution_id, from_task=start, checkpoint=checkpoint or 0)
 
     _act(target, execution_id, ask, Flags(workers, parse_amounts(capacity or ())), is_detached=detach)
 

@@ -134,5 +134,5 @@ def _roles(claims: dict[str, Any], options: OidcOptions) -> list[Role]:
     if isinstance(value, str):
         given = [*value.split()]
     elif isinstance(value, list):
-        given = value
+        given = [*cast("Iterable[Any]", value)]
     return [options.roles[each] for each in given if isinstance(each, str) and each in options.roles]

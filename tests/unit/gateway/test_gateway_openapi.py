@@ -53,7 +53,7 @@ def test_queries_and_bodies_have_their_types() -> None:
     """A parameter's name, default and limits are those of its field."""
     listed = described(next(each for each in OPERATIONS if each.name == "list_events"))
     first = next(each for each in listed["parameters"] if each["name"] == "from")
-    assert first["schema"] == {"type": "integer", "minimum": 1, "default": 1}
+    assert first["schema"] == {"type": "integer", "minimum": 1, "maximum": 2**53, "default": 1}
     assert (first["required"], first["description"]) == (False, "Begin at this event.")
     fork = described(next(each for each in OPERATIONS if each.name == "fork_execution"))
     assert fork["requestBody"]["required"] is True
