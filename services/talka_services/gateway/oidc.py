@@ -20,6 +20,8 @@ from talka_services.gateway.problems import HttpError
 from talka_services.gateway.roles import Caller, Role, highest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import jwt
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
