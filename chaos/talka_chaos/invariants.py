@@ -245,6 +245,11 @@ def check_transition(before: Statuses | None, state: Any, events: Iterable[Any])
     if before is None:
         return
     was, tasks = before
+    events = list(events)
+    if any(isinstance(event, e.ExecutionArchived) for event in events):
+        # Its tasks lie in the archive, and what stays of it is that fact.
+        assert was in FINAL_EXECUTION_STATES, f"S4 archived before its end: {was}"
+        return
     is_reopened = any(isinstance(event, REOPENINGS) for event in events)
     if was in FINAL_EXECUTION_STATES and not is_reopened:
         late = [event for event in events if not isinstance(event, SETTLEMENTS)]

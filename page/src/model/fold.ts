@@ -346,4 +346,6 @@ const HANDLERS: Record<string, Handler> = {
   ExecutionRolledBack: rolledBack,
   RollbackFailed: (state, event) => { stand("failed")(state, event); state.finishedAt = event.at; },
   ExecutionRestarted: restarted,
+  // Its tasks lie in the archive.
+  ExecutionArchived: (state) => { state.tasks.clear(); },
 };

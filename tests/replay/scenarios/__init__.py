@@ -10,6 +10,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
     for scenario in (
         plain.success,
+        plain.archived,
         plain.failure_and_skip,
         plain.retry,
         plain.cancel,

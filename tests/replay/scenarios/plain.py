@@ -26,6 +26,20 @@ def success() -> Model:
     return begun(workflow_of(*DIAMOND))
 
 
+def archived() -> Model:
+    """An execution that is over is archived; the request comes again, and one that comes too late is refused."""
+    model = success()
+    model.finish()
+    events = model.players[Recipient.SCHEDULER, "golden"].state.version
+    about = ("file:///archive/golden.talka", "0" * 64, "golden")
+    model.tell(Recipient.SCHEDULER, m.ArchiveExecution("golden", "early", events - 1, *about))
+    now = model.players[Recipient.SCHEDULER, "golden"].state.version
+    for _ in range(2):
+        model.tell(Recipient.SCHEDULER, m.ArchiveExecution("golden", "one", now, *about))
+    model.tell(Recipient.SCHEDULER, m.RestartExecution("golden", "a", request_id="late"))
+    return model
+
+
 def failure_and_skip() -> Model:
     """A task fails for good, and what needs it is skipped."""
     model = begun(workflow_of(*DIAMOND))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from talka_core.behaviour import Effect, Send, step
 from talka_core.history import FOLDS, packed, unpacked
 from talka_core.scheduler import SCHEDULER, ExecutionRecord
@@ -139,3 +141,17 @@ def test_who_holds_an_allocation_is_known_after_a_snapshot_too() -> None:
     fold.restore(again)
     assert again.holder_of("e/a/1") == state.holder_of("e/a/1") == "b"
     assert again.holders == state.holders
+
+
+def test_a_report_of_another_worker_counts_for_nothing() -> None:
+    """Whoever does not run the attempt cannot say that it began, ended or saved anything."""
+    state = _started()
+    _tell(state, _grant("a"))
+    assert state.tasks["a"].worker_id == "w1"
+    for report in (
+        m.AttemptStarted("e", "a", 1, "w2", 5),
+        replace(_finished("a"), worker_id="w2"),
+        m.RecordProgress("e", "a", 1, "w2", 5, 1, m.Mark.CHECKPOINT, "", e.Saved()),
+    ):
+        assert _tell(state, report)[0] == []
+    assert isinstance(_tell(state, _finished("a"))[0][0], e.TaskStarted | e.TaskSucceeded)
