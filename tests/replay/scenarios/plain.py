@@ -27,7 +27,7 @@ def success() -> Model:
 
 
 def archived() -> Model:
-    """An execution that is over is archived; the request comes again, and one that comes too late is refused."""
+    """An execution that is over is archived; the request comes again, and what comes too late is refused."""
     model = success()
     model.finish()
     events = model.players[Recipient.SCHEDULER, "golden"].state.version
