@@ -14,6 +14,7 @@ from talka_services.cli.records import Records
 from talka_services.client.audits import audit
 from talka_services.client.verifying import verify_execution
 from talka_services.embedded import EmbeddedServer
+from talka_services.jetstream.api import call
 from talka_services.jetstream.connection import connect
 from talka_services.service import Node
 
@@ -106,8 +107,13 @@ async def _namespaces(url: str) -> list[str]:
     connection = await connect(url, "verifier", Names())
     names: list[str] = []
     try:
-        while page := await connection.js.streams_info(offset=len(names)):
-            names += [stream.config.name or "" for stream in page]
+        while True:
+            # Unlike their descriptions, the names are known to the cluster's leader, whatever nodes are dead.
+            answer = await call(connection, "STREAM.NAMES", {"offset": len(names)})
+            page = answer.streams if isinstance(answer.streams, list) else []
+            names += page
+            if not page:
+                break
     finally:
         await connection.close()
     return sorted(match[1] for name in names if (match := LOG_STREAM.fullmatch(name)))

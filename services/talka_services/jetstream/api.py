@@ -92,6 +92,7 @@ class Answer(Struct, frozen=True):
     num_pending: int = 0
     total: int = 0
     consumers: list[Any] | int | None = None
+    streams: list[str] | int | None = None
     config: dict[str, Any] = field(default_factory=dict[str, Any])
     state: StreamState = StreamState()
     ack_floor: Floor = Floor()
