@@ -141,7 +141,8 @@ class Rewinding:
         if isinstance(event, e.TaskSucceeded):
             self._waiting.pop(event.task_id, None)
         is_expired = self._is_expiring and isinstance(event, e.TaskCancelled) and not event.because
-        if is_expired and event.task_id not in self._unwanted:
+        # A compensation stays as it is, until a restart or a rollback.
+        if is_expired and event.task_id not in self._unwanted and not undone_by(event.task_id):
             self._expired.append(event.task_id)
 
     def _forget(self, tasks: Any) -> None:

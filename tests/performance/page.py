@@ -149,6 +149,8 @@ def _updates(browser: Browser, platform: Platform) -> list[float]:
             f"/executions/{execution_id}/signals", json={"name": f"s{number}"}
         ).raise_for_status()
         page.locator(f".node[data-task=w{number}][data-status=succeeded]").wait_for()
+    # It is in sight with the next frame, which may be after the locator has found it.
+    page.wait_for_function(f"'w{UPDATES - 1}' in window.seen")
     seen: dict[str, float] = page.evaluate("window.seen")
     query = {"type": "TaskSucceeded"}
     events = platform.http.get(f"/executions/{execution_id}/events", params=query).json()["events"]

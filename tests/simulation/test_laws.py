@@ -48,6 +48,8 @@ def test_what_a_time_limit_cancelled_counts_again_once_it_was_taken_back() -> No
     expired = (e.ExecutionTimeoutReached(1000), e.TaskCancelled("a"))
     assert outcomes(*expired) == {"a": 1}
     assert outcomes(*expired, e.ExecutionResumed()) == {}
+    undo = e.TaskCancelled("undo:a:1")
+    assert outcomes(*expired, undo, e.ExecutionResumed()) == {"undo:a:1": 1}
     back = (e.RollbackStarted(1, ("a",)), e.ExecutionRolledBack(1, Then.CONTINUE))
     assert outcomes(*expired, *back, e.TaskCancelled("a", because="b"), e.ExecutionResumed()) == {"a": 1}
     again = (e.ExecutionRestarted(("a",)), e.TaskCancelled("a", because="b"), e.ExecutionResumed())

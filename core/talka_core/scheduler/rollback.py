@@ -76,6 +76,8 @@ def _restart(state: ExecutionRecord, message: RestartExecution, now_ms: int) -> 
         about = (state.version, tasks, Then.CONTINUE, message.request_id)
         yield RollbackStarted(*about, resumed=resumed, progress=progress)
     else:
+        # What a task that runs again has kept for an heir would have no holder afterwards.
+        yield from release_kept(state)
         yield ExecutionRestarted(tasks, message.request_id, resumed, progress)
         # It may have been paused, which is over now.
         yield from begin_all(state, now_ms)

@@ -16,7 +16,7 @@ from talka_core.strategies import Position, Ranking, rank
 from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome
-from talka_protocols.states import ExecutionState, TaskStatus
+from talka_protocols.states import ExecutionState, Health, TaskStatus
 from talka_protocols.subjects import EXECUTION
 from talka_protocols.workflow import Dependency, Strategy, Task, Workflow, WorkflowConfig
 
@@ -155,3 +155,16 @@ def test_a_report_of_another_worker_counts_for_nothing() -> None:
     ):
         assert _tell(state, report)[0] == []
     assert isinstance(_tell(state, _finished("a"))[0][0], e.TaskStarted | e.TaskSucceeded)
+
+
+def test_a_restart_gives_back_what_a_task_has_kept_for_an_heir() -> None:
+    """Afterwards nobody would hold it, and the pool would never hear of it."""
+    state = _started()
+    _tell(state, _grant("a"))
+    failed = e.TaskFailed("a", 1, 2_000, e.TaskFailure("task_failed", "no"))
+    _fold(state, failed, e.AllocationKept("e/a/1", "a", 9_999, Health.BAD))
+    events, effects = _tell(state, m.RestartExecution("e", "a", request_id="one"))
+    assert [type(event) for event in events[:2]] == [e.AllocationReleased, e.ExecutionRestarted]
+    assert "e/a/1" in state.returning
+    released = [effect.message for effect in effects if isinstance(effect, Send)]
+    assert any(isinstance(each, m.ReleaseAllocation) and each.allocation_id == "e/a/1" for each in released)
