@@ -74,16 +74,18 @@ class Survey:
         return Found(standings, tuple(leftovers))
 
     async def _standing(self, name: LogName, ended_before: int) -> Standing:
-        subject = self._connection.names.log(name)
-        last = await last_message(self._connection, self._connection.names.stream("log"), subject)
+        names = self._connection.names
+        subject = names.log(name)
+        last = await last_message(self._connection, names.stream("log"), subject)
         if last is None:
             return LIVE
-        commit = StoredCommit(name, last.seq, last.data, "")
         try:
+            body = self._connection.vault.read(names, subject, last.data)
+            commit = StoredCommit(name, last.seq, body, "")
             if archived_in(commit) is not None:
                 self._archived.add(name.key)
                 return GONE
-            if decode_commit(name, last.data).at > ended_before:
+            if decode_commit(name, body).at > ended_before:
                 return LIVE
             state = await self._histories.execution(name.key)
         except BrokenHistoryError as error:

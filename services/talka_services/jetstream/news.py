@@ -43,7 +43,7 @@ class News:
             StoredCommit(
                 names.log_name(message.subject),
                 position,
-                message.data,
+                self._connection.vault.read(names, message.subject, message.data),
                 (message.headers or {}).get(MESSAGE_ID, ""),
                 stored_at(message.reply),
             )

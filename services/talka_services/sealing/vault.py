@@ -19,11 +19,13 @@ from talka_protocols.seals import (
     Signature,
     is_sealed,
     linked,
+    place_of_subject,
     read_sealed,
     seal_head,
     signed_bytes,
     with_signature,
 )
+from talka_protocols.subjects import Names
 from talka_services.sealing.keyring import Key, Keyring, load_keyring
 from talka_services.telemetry import get_logger
 
@@ -114,6 +116,16 @@ class Vault:
             return self.open(place, body)
         except DamagedError as error:
             log.error("sealed.damaged", place=place, error=str(error))
+            return body
+
+    def read(self, names: Names, subject: str, body: bytes) -> bytes:
+        """Return what was stored on a subject as it was before it was sealed, or sealed if it does not open.
+
+        Whoever decodes it then says that it is unreadable, and of which log.
+        """
+        try:
+            return self.open_if_whole(place_of_subject(names, subject), body)
+        except UnknownKeyError:
             return body
 
     def identity(self, commit_id: str) -> str:

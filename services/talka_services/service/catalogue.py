@@ -43,7 +43,9 @@ class Catalogue:
             self._feed = Feed(self._connection, self._stream, self._subject, end)
         while self._feed.position < end:
             for _, message in await self._feed.next():
-                self._note(self._connection.names.log_name(message.subject), message.data)
+                names, vault = self._connection.names, self._connection.vault
+                body = vault.read(names, message.subject, message.data)
+                self._note(names.log_name(message.subject), body)
 
     def names_for(self, kind: str) -> list[str]:
         """Return the names of the triggers that are on a type of event."""

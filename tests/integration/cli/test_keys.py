@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from tests.integration.cli.shell import GOOD, MODULE, Shell
 
@@ -102,3 +105,28 @@ def test_a_file_that_was_tampered_with_is_found_out(sealed: Shell) -> None:
     assert "removed" in kinds["cut.sqlite"]
     assert "changed" in kinds["changed.sqlite"]
     assert "changed" in kinds["manifest.sqlite"]
+
+
+@pytest.mark.slow
+def test_a_sealed_platform_is_seen_triggered_and_archived(sealed: Shell) -> None:
+    """Whoever reads the stream as it comes opens it first: figures, new triggers, and the archiver."""
+    where = ("--data-dir", "seen")
+    up = sealed.start("up", *where, "--http-port", "0", "--json")
+    assert up.stdout is not None
+    address = json.loads(up.stdout.readline())["http"]
+    with httpx.Client(base_url=address, timeout=10) as ask:
+        sealed.run("trigger", "create", "orders", "--on", "order.placed", "--start", "good.yaml", *where)
+        sealed.run("publish", "order.placed", *where)
+        ended = sealed.json("run", "good.yaml", *where)["execution_id"]
+        deadline = time.monotonic() + 60
+        while len(ask.get("/api/v1/executions").json()["executions"]) < 2:
+            assert time.monotonic() < deadline, "the trigger has started nothing"
+        assert "talka_execution_ended_total" in ask.get("/metrics").text
+    (archived,) = sealed.json("archive", ended, "--to", "lies", *where)["archived"]
+    assert archived["execution_id"] == ended
+    assert sealed.json("audit", *where)["clean"]
+    up.terminate()
+    assert up.stderr is not None
+    said = up.stderr.read().decode()
+    assert up.wait(30) == 0
+    assert "does not open" not in said
