@@ -12,7 +12,7 @@ from tests.integration.cli.shell import ASKING, GOOD, HARD, LONG, MODULE, NESTED
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A directory with workflows in it."""
     directory = tmp_path_factory.mktemp("cli")
     files = {
@@ -26,7 +26,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     }
     for name, text in files.items():
         (directory / name).write_text(text)
-    return Shell(directory)
+    shell = Shell(directory)
+    yield shell
+    shell.close()
 
 
 @pytest.fixture(scope="module")

@@ -145,15 +145,24 @@ class Shell:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._started: list[subprocess.Popen[bytes]] = []
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TALKA_")}
         self.environment = {**kept, "PYTHONPATH": str(directory), "NO_COLOR": "1"}
 
     def start(self, *words: str, out: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-        """Start a command as a process."""
+        """Start a command as a process, which ends with the shell at the latest."""
         command = [sys.executable, "-m", "talka", *words]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=self.directory, env=self.environment, stdout=out, stderr=subprocess.PIPE
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill what still runs, and close the pipes of all that was started."""
+        for process in self._started:
+            with process:
+                process.kill()
 
     def run(self, *words: str, code: int = 0) -> str:
         """Run a command to its end, here to spare its start, and return its standard output."""

@@ -28,6 +28,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(directory / "keys.json"))
         yield shell
+        shell.close()
         shutil.rmtree(directory, ignore_errors=True)
 
 
