@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -20,12 +21,15 @@ from talka_protocols.events import AlertEvent
 from talka_protocols.ports import Lease, StoredCommit
 from talka_services.alerting.alertlog import AlertLog
 from talka_services.alerting.lags import inbox_lags
-from talka_services.alerting.webhooks import Receiver, Webhooks
+from talka_services.alerting.receiver import Receiver
 from talka_services.client.histories import Histories
 from talka_services.loop import until_one_ends
 from talka_services.projection.source import JetStreamSource
 from talka_services.service.node import Node
 from talka_services.telemetry import get_logger
+
+if TYPE_CHECKING:
+    from talka_services.alerting.webhooks import Webhooks
 
 LOOK_S = 1.0
 AGAIN_S = 1.0
@@ -80,10 +84,18 @@ class Watcher:
         alerts = AlertLog(self._node.ports.log)
         await alerts.refresh()
         receiver, namespace = self._options.receiver, self._node.connection.names.namespace
-        webhooks = Webhooks(alerts, receiver, namespace) if receiver is not None else None
+        webhooks = _webhooks(alerts, receiver, namespace)
         looking = _Looking(self._node, self._histories, alerts, webhooks, self._options.limits)
         sending = (webhooks.run(),) if webhooks is not None else ()
         await until_one_ends(looking.read(), looking.look(lease), lease.lost(), *sending)
+
+
+def _webhooks(alerts: AlertLog, receiver: Receiver | None, namespace: str) -> Webhooks | None:
+    if receiver is None:
+        return None
+    from talka_services.alerting.webhooks import Webhooks  # noqa: PLC0415  (its client takes long to import)
+
+    return Webhooks(alerts, receiver, namespace)
 
 
 class _Looking:

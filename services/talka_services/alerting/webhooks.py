@@ -11,40 +11,18 @@ import time
 from importlib.metadata import version
 
 import httpx
-from msgspec import Struct
 
 from talka_core.alerting import failed, notice_id, retry_ms, signature, written
-from talka_protocols.errors import CallerError, PlatformError
+from talka_protocols.errors import PlatformError
 from talka_protocols.events import WebhookDelivered
 from talka_services.alerting.alertlog import AlertLog
+from talka_services.alerting.receiver import Receiver
 from talka_services.telemetry import get_logger
 
 TIMEOUT_S = 10.0
 AGAIN_S = 1.0
 
 log = get_logger(__name__)
-
-
-class Receiver(Struct, frozen=True):
-    """Where notices go, and what they are signed with; unsigned without a secret."""
-
-    url: str
-    secret: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse what is no address.
-
-        Raises:
-            CallerError: it is none.
-        """
-        try:
-            parts = httpx.URL(self.url)
-        except httpx.InvalidURL:
-            parts = httpx.URL()
-        if parts.scheme not in {"http", "https"} or not parts.host:
-            raise CallerError(
-                "The address of the webhook is none.", hint="It looks like https://example.org/hook."
-            )
 
 
 class Webhooks:

@@ -61,7 +61,7 @@ def alert_options(webhook: str | None, limits: Iterable[str]) -> AlertOptions:
     """
     from talka_core.alerting import Limits
     from talka_services.alerting import AlertOptions
-    from talka_services.alerting.webhooks import Receiver
+    from talka_services.alerting.receiver import Receiver
 
     given = parse_amounts(limits, "--alert")
     if unknown := sorted(given.keys() - set(Limits.__struct_fields__)):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import uuid4
 
 import typer
 
-from talka_core.resource.state import Booking, PoolRecord, Reservation
 from talka_protocols.workflow import DEFAULT_TENANT, ResourceRequirements
 from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import parse_amounts
 from talka_services.cli.screen import console, local_time, plain, print_json, print_table
-from talka_services.client.resources import ResourceManager
 from talka_services.loop import run as run_loop
+
+if TYPE_CHECKING:
+    from talka_core.resource.state import Booking, PoolRecord, Reservation
+    from talka_services.client.resources import ResourceManager
 
 T = TypeVar("T")
 
@@ -136,6 +138,8 @@ def _all(state: PoolRecord) -> dict[str, Reservation | Booking]:
 
 
 def _document(name: str, one: Reservation | Booking) -> dict[str, Any]:
+    from talka_core.resource.state import Booking
+
     starts_at = one.starts_at / 1000 if isinstance(one, Booking) else None
     return {
         "id": name,
@@ -157,6 +161,7 @@ async def _pool(target: Target, pool: str) -> PoolRecord:
 
 async def _ask(target: Target, pool: str, question: Callable[[ResourceManager], Awaitable[T]]) -> T:
     from talka_services.cli.reach import reach
+    from talka_services.client.resources import ResourceManager
 
     async with reach(target) as orchestrator:
         resources = ResourceManager(

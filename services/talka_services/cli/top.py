@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talka_services.cli.command import Target, command
-from talka_services.cli.following import interrupts
 from talka_services.cli.screen import coloured, console, duration, plain, print_json
 from talka_services.loop import run as run_loop
 
@@ -67,6 +66,8 @@ async def _top(target: Target, interval: float, *, is_once: bool) -> None:
 async def _watch(overview: Overview, histories: Histories, interval: float) -> None:
     """Draw again and again, until a signal asks to stop."""
     from rich.live import Live
+
+    from talka_services.cli.following import interrupts
 
     with interrupts() as taken, Live(console=console(), screen=True, auto_refresh=False) as live:
         while not taken.asked.is_set():

@@ -11,7 +11,6 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-import httpx
 import msgspec
 
 from talka_protocols.errors import CallerError
@@ -22,6 +21,7 @@ from talka_services.gateway.roles import Caller, Role, highest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import httpx
     import jwt
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -53,6 +53,8 @@ class Oidc:
             ) from None
         self._jwt = jwt
         self._options = options
+        import httpx  # noqa: PLC0415  (it takes long to import)
+
         self._http = httpx.AsyncClient(timeout=TIMEOUT_S, transport=transport)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_s = -KEYS_KEPT_S
@@ -103,6 +105,8 @@ class Oidc:
         return self._keys[key_id]
 
     async def _fetch(self) -> None:
+        import httpx  # noqa: PLC0415  (it takes long to import)
+
         issuer = self._options.issuer
         try:
             keys = self._jwt.PyJWKSet.from_dict(await self._json(await self._keys_url())).keys
