@@ -26,24 +26,27 @@ SendTraces = Annotated[
 ]
 
 
+def refuse_followers(webhook: str | None, otlp: str | None) -> None:
+    """Refuse what nobody would do where there is no gateway.
+
+    Raises:
+        UsageError: one of them is given.
+    """
+    for option, value in (("--webhook", webhook), ("--otlp", otlp)):
+        if value:
+            raise UsageError(
+                f"What {option} asks for is done by the gateway.", hint=f"Leave out --no-http, or {option}."
+            )
+
+
 def with_followers(
-    options: GatewayOptions,
-    webhook: str | None,
-    limits: Iterable[str],
-    otlp: str | None,
-    *,
-    is_served: bool = True,
+    options: GatewayOptions, webhook: str | None, limits: Iterable[str], otlp: str | None
 ) -> GatewayOptions:
     """Return the options of a gateway that also follows the log.
 
     Raises:
-        UsageError: there is no such limit, the extra `otel` is not installed, or there is no gateway.
+        UsageError: there is no such limit, or the extra `otel` is not installed.
         CallerError: an address is none.
     """
-    for option, value in (("--webhook", webhook), ("--otlp", otlp)):
-        if value and not is_served:
-            raise UsageError(
-                f"What {option} asks for is done by the gateway.", hint=f"Leave out --no-http, or {option}."
-            )
     collector = collector_at(otlp) if otlp else None
     return replace(options, alerts=alert_options(webhook, limits), collector=collector)

@@ -14,7 +14,7 @@ from talka_services.cli.alerts import AlertLimits, Webhook
 from talka_services.cli.archiving import ArchiveTo, Retain, archiver, retaining, retention_of
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
-from talka_services.cli.followers import SendTraces, with_followers
+from talka_services.cli.followers import SendTraces, refuse_followers
 from talka_services.cli.offering import Offer
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import (
@@ -45,6 +45,7 @@ from talka_services.cli.screen import print_json
 from talka_services.cli.serving import (
     Access,
     AllowHost,
+    GatewayFlags,
     HttpHost,
     HttpPort,
     Insecure,
@@ -52,13 +53,12 @@ from talka_services.cli.serving import (
     TokenFile,
     gateway,
 )
-from talka_services.cli.stopping import first_of, until_told
+from talka_services.cli.stopping import UntilInputEnds, first_of, until_told
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_services.archives import Retention
     from talka_services.client import LocalOptions
-    from talka_services.gateway import GatewayOptions
     from talka_services.service import Node
     from talka_services.service.configuration import PoolConfiguration
 
@@ -80,12 +80,6 @@ Scale = Annotated[
 ]
 Elastic = Annotated[
     bool, typer.Option("--elastic", help="Let the pool drain this worker when it wants fewer.")
-]
-UntilInputEnds = Annotated[
-    bool,
-    typer.Option(
-        "--until-input-ends", help="Stop also when standard input ends, as with whoever started it."
-    ),
 ]
 Slots = Annotated[int, typer.Option("--slots", min=1, help="The most attempts at once.")]
 Agents = Annotated[
@@ -164,11 +158,13 @@ def up(
     """
     _refuse_server(target)
     from talka_services.cli.embedding import local_options
-    from talka_services.cli.serving import gateway_options
 
-    where = (http_host, http_port, token_file, allow_host or ())
-    asked = gateway_options(*where, access=access, is_insecure=insecure, any_port=True)
-    asked = with_followers(asked, webhook, alert or (), otlp, is_served=not no_http)
+    where = (http_host, http_port, token_file, access, tuple(allow_host or ()), insecure)
+    http = None if no_http else GatewayFlags(*where, webhook, tuple(alert or ()), otlp)
+    if http is None:
+        refuse_followers(webhook, otlp)
+    else:
+        http.options(any_port=True)
     flags = Flags(
         workers,
         parse_amounts(capacity or ()),
@@ -185,7 +181,7 @@ def up(
         parse_weights(weight or ()),
     )
     retention = retention_of(retain, archive_to)
-    run_loop(_up(target, local_options(target, flags), None if no_http else asked, retention))
+    run_loop(_up(target, local_options(target, flags), http, retention))
 
 
 def _refuse_server(target: Target) -> None:
@@ -197,12 +193,12 @@ def _refuse_server(target: Target) -> None:
 
 
 async def _up(
-    target: Target, options: LocalOptions, http: GatewayOptions | None, retention: Retention | None
+    target: Target, options: LocalOptions, http: GatewayFlags | None, retention: Retention | None
 ) -> None:
+    from talka_services.cli.beside import gateway_beside
     from talka_services.cli.logs import configure_logs
     from talka_services.cli.presence import Presence, present
     from talka_services.cli.scaling import scaled, staffed
-    from talka_services.cli.serving import maybe_serving
     from talka_services.client import local
     from talka_services.client.local import largest_offer
     from talka_services.embedded import EmbeddedServer
@@ -212,7 +208,7 @@ async def _up(
     offer = Presence(
         os.getpid(),
         target.namespace,
-        {**largest_offer(options.offers), **options.shared},
+        {**largest_offer(options.offers), "slots": float(options.slots), **options.shared},
         Executors(options.executors).agent_types,
     )
     stopped = until_told()
@@ -220,12 +216,13 @@ async def _up(
     async with EmbeddedServer(options.data_dir, options.durability) as server:
         with present(options.data_dir, offer):
             async with (
+                gateway_beside(target, http) as answering,
                 local(staffed(options)) as orchestrator,
-                maybe_serving(orchestrator, http) as address,
                 scaled(target, options, server.url, orchestrator),
                 retaining(orchestrator.node, retention),
             ):
                 await _admitted(orchestrator.node, stopped)
+                address = await answering()
                 served = f", HTTP at {address}" if address else ""
                 document = {
                     "ready": "up",

@@ -28,10 +28,16 @@ async def reach(target: Target, *, create: bool = False) -> AsyncGenerator[Orche
         ServerUnavailableError: no server answers at the address.
         DataDirectoryError: there is no such directory, or it cannot be used.
     """
+    from talka_services.cli.presence import who_is_present
     from talka_services.client import Orchestrator
 
-    async with reach_node(target, create=create) as node, Orchestrator(node) as orchestrator:
-        yield orchestrator
+    async with reach_node(target, create=create) as node:
+        # What `talka up` can never do is refused before anything is stored, as it does itself.
+        present = None if target.server else who_is_present(target.data_dir, target.namespace)
+        ceiling = present.ceiling if present else None
+        agent_types = frozenset(present.agent_types) if present else None
+        async with Orchestrator(node, ceiling=ceiling, agent_types=agent_types) as orchestrator:
+            yield orchestrator
 
 
 @asynccontextmanager

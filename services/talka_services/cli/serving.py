@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +14,10 @@ from talka_services.cli.alerts import AlertLimits, Webhook
 from talka_services.cli.command import Target
 from talka_services.cli.followers import SendTraces, with_followers
 from talka_services.cli.outcome import UsageError
+from talka_services.cli.stopping import UntilInputEnds
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
-    from talka_services.client import Orchestrator
     from talka_services.gateway import GatewayOptions
 
 TOKEN = "TALKA_TOKEN"  # noqa: S105  (the variable's name, not its value)
@@ -48,6 +48,63 @@ AllowHost = Annotated[
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Let others reach it without a token, to do whatever they like.")
 ]
+ListenFd = Annotated[
+    int | None,
+    typer.Option("--listen-fd", hidden=True, help="A socket that listens already, of whoever started us."),
+]
+
+
+@dataclass(frozen=True)
+class GatewayFlags:
+    """What a gateway was told, as it was told."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    token_file: Path | None = None
+    access: Path | None = None
+    allow_hosts: Sequence[str] = ()
+    is_insecure: bool = False
+    webhook: str | None = None
+    limits: Sequence[str] = ()
+    otlp: str | None = None
+
+    def options(self, *, any_port: bool = False, descriptor: int | None = None) -> GatewayOptions:
+        """Return the options that this comes to; a descriptor's socket takes the place of the port.
+
+        Raises:
+            UsageError: the token is none, there is no such limit, or the extra `otel` is not installed.
+            CallerError: others could reach it, and there is no token; a file or an address cannot be used.
+        """
+        from msgspec.structs import replace
+
+        options = gateway_options(
+            self.host,
+            self.port,
+            self.token_file,
+            self.allow_hosts,
+            access=self.access,
+            is_insecure=self.is_insecure,
+            any_port=any_port,
+        )
+        options = with_followers(options, self.webhook, self.limits, self.otlp)
+        return replace(options, descriptor=descriptor)
+
+    def told(self, target: Target, descriptor: int) -> tuple[list[str], dict[str, str]]:
+        """Return the command line and the environment that tell a process of its own all this.
+
+        Addresses may hold secrets, so they are not shown in the command line.
+        """
+        arguments = ["service", "gateway", "--json", "--until-input-ends", "--listen-fd", str(descriptor)]
+        arguments += ["--data-dir", str(target.data_dir), "--namespace", target.namespace]
+        arguments += ["--host", self.host, "--log-format", target.log_format.value]
+        arguments += ["--verbose"] if target.is_verbose else []
+        arguments += ["--token-file", str(self.token_file)] if self.token_file else []
+        arguments += ["--access", str(self.access)] if self.access else []
+        arguments += ["--insecure"] if self.is_insecure else []
+        for option, values in (("--allow-host", self.allow_hosts), ("--alert", self.limits)):
+            arguments += [part for value in values for part in (option, value)]
+        more = {"TALKA_WEBHOOK": self.webhook, "TALKA_OTLP": self.otlp}
+        return arguments, {**os.environ, **{name: value for name, value in more.items() if value}}
 
 
 def gateway(
@@ -61,13 +118,16 @@ def gateway(
     webhook: Webhook = None,
     alert: AlertLimits = None,
     otlp: SendTraces = None,
+    until_input_ends: UntilInputEnds = False,
+    listen_fd: ListenFd = None,
 ) -> None:
     """Serve the HTTP API: every operation, live updates, and its OpenAPI document.
 
     Only this machine can reach it unless --host says otherwise, which takes a token.
     """
-    options = gateway_options(host, port, token_file, allow_host or (), access=access, is_insecure=insecure)
-    run_loop(_serve(target, with_followers(options, webhook, alert or (), otlp)))
+    where = (host, port, token_file, access, tuple(allow_host or ()), insecure)
+    flags = GatewayFlags(*where, webhook, tuple(alert or ()), otlp)
+    run_loop(_serve(target, flags.options(descriptor=listen_fd), is_until_input_ends=until_input_ends))
 
 
 def gateway_options(
@@ -126,13 +186,13 @@ def _token(token_file: Path | None) -> str:
     return token
 
 
-async def _serve(target: Target, options: GatewayOptions) -> None:
+async def _serve(target: Target, options: GatewayOptions, *, is_until_input_ends: bool) -> None:
     from talka_services.cli.platform import tell_ready
     from talka_services.cli.reach import reach
     from talka_services.cli.stopping import until_told
     from talka_services.gateway import serving
 
-    stopped = until_told()
+    stopped = until_told(is_until_input_ends=is_until_input_ends)
     async with reach(target, create=True) as orchestrator, serving(orchestrator, options) as address:
         document = {
             "ready": "gateway",
@@ -142,21 +202,3 @@ async def _serve(target: Target, options: GatewayOptions) -> None:
         }
         tell_ready(target, f"gateway is ready at {address}", document)
         await stopped
-
-
-@asynccontextmanager
-async def maybe_serving(
-    orchestrator: Orchestrator, options: GatewayOptions | None
-) -> AsyncGenerator[str | None]:
-    """Serve as the options say, or not at all, and yield the address.
-
-    Raises:
-        CallerError: it cannot be served so.
-    """
-    from talka_services.gateway import serving
-
-    if options is None:
-        yield None
-        return
-    async with serving(orchestrator, options) as address:
-        yield address

@@ -7,8 +7,18 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable
+from typing import Annotated
+
+import typer
 
 from talka_services.cli.outcome import ExitCode, UsageError
+
+UntilInputEnds = Annotated[
+    bool,
+    typer.Option(
+        "--until-input-ends", help="Stop also when standard input ends, as with whoever started it."
+    ),
+]
 
 
 def until_told(*, is_until_input_ends: bool = False) -> asyncio.Future[None]:

@@ -140,12 +140,20 @@ class Awaiting(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def get_execution(call: Call, execution_id: str, query: Awaiting) -> ExecutionDocument:
-    """Say where an execution stands, at once or when it is over."""
+    """Say where an execution stands, at once or when it is over.
+
+    With ``wait`` it may also be one that has yet to begin, such as a trigger has named it.
+    """
+    if query.wait:
+        await call.within(query.wait, _until_over(call, execution_id))
+    return await call.recent.document(execution_id)
+
+
+async def _until_over(call: Call, execution_id: str) -> None:
+    await call.orchestrator.until_begun(execution_id)
     found = await call.recent.document(execution_id)
-    if query.wait and found.status not in FINAL_EXECUTION_STATES:
-        await call.within(query.wait, call.orchestrator.wait(execution_id, load_results=False))
-        found = await call.recent.document(execution_id)
-    return found
+    if found.status not in FINAL_EXECUTION_STATES:
+        await call.orchestrator.wait(execution_id, load_results=False)
 
 
 async def get_workflow(call: Call, execution_id: str) -> Workflow:

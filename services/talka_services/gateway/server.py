@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,7 +29,8 @@ PORT = 8420
 class GatewayOptions(Struct, frozen=True):
     """Where it listens, and whom it answers.
 
-    With ``any_port`` another port is taken where the wished one is in use.
+    With ``any_port`` another port is taken where the wished one is in use; the socket of a
+    ``descriptor`` listens already, for whoever started this process.
     ``token`` is an admin's; the file ``access`` says who else may ask, and what.
     ``allowed_hosts`` are further names that it may be asked by. ``alerts`` say what it
     raises alerts about, and whom it tells; ``collector`` is sent the trace of each execution.
@@ -41,6 +43,7 @@ class GatewayOptions(Struct, frozen=True):
     allowed_hosts: tuple[str, ...] = ()
     is_insecure: bool = False
     any_port: bool = False
+    descriptor: int | None = None
     alerts: AlertOptions = AlertOptions()
     collector: Taker | None = None
 
@@ -69,7 +72,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
     """
     check_options(options)
     callers = Callers(options.token, AccessFile(options.access) if options.access is not None else None)
-    listening = bound(options.host, options.port, any_port=options.any_port)
+    listening = _listening(options)
     source = Source(orchestrator)
     guard = guard_for(options.host, options.allowed_hosts)
     metrics = Metrics(source, callers)
@@ -86,6 +89,12 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
         await metrics.close()
         await callers.close()
         await source.close()
+
+
+def _listening(options: GatewayOptions) -> socket.socket:
+    if options.descriptor is not None:
+        return socket.socket(fileno=options.descriptor)
+    return bound(options.host, options.port, any_port=options.any_port)
 
 
 def _sender(orchestrator: Orchestrator, collector: Taker | None) -> TraceSender | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -40,8 +41,16 @@ def good(shell: Shell) -> dict[str, Any]:
 
 @pytest.fixture
 def platform(shell: Shell) -> Iterator[dict[str, Any]]:
-    """`talka up` on a directory of its own, until the test is over."""
-    process = shell.start("up", "--workers", "2", "--capacity", "cpu_cores=2", "--json", "--data-dir", "up")
+    """`talka up` on a directory of its own and without HTTP, until the test is over."""
+    with up(shell, "--no-http") as ready:
+        yield ready
+
+
+@contextmanager
+def up(shell: Shell, *words: str) -> Generator[dict[str, Any]]:
+    """Run `talka up` on the directory "up", and yield what it says when it is ready."""
+    there = ("--workers", "2", "--capacity", "cpu_cores=2", "--data-dir", "up")
+    process = shell.start("up", *there, *words, "--json")
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, process.communicate()

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import httpx
+import psutil
+import pytest
+from tests.integration.cli.conftest import up
 from tests.integration.cli.shell import Shell, wait_for
+
+from talka_services.cli.command import Target
+from talka_services.cli.serving import GatewayFlags
 
 TOKEN = "a-token-that-nobody-guesses"
 
 
+@pytest.fixture
+def served(shell: Shell) -> Iterator[dict[str, Any]]:
+    """`talka up` with HTTP, until the test is over."""
+    with up(shell) as ready:
+        yield ready
+
+
 def test_a_platform_prints_its_address_and_a_second_gateway_serves_it_too(
-    shell: Shell, platform: dict[str, Any]
+    shell: Shell, served: dict[str, Any]
 ) -> None:
     """Both show the same executions; the second asks for its token, and ends when it is told to."""
     (shell.directory / "token").write_text(TOKEN)
@@ -26,13 +42,13 @@ def test_a_platform_prints_its_address_and_a_second_gateway_serves_it_too(
     assert (ready["ready"], ready["namespace"]) == ("gateway", "default")
     name = shell.json("run", "good.yaml", "--data-dir", "up")["execution_id"]
     path = f"/api/v1/executions/{name}"
-    own = httpx.get(platform["http"] + path).json()
+    own = httpx.get(served["http"] + path).json()
     assert own["status"] == "succeeded"
     status = shell.json("status", name, "--data-dir", "up")
     assert {key: status[key] for key in own if key in status} == {
         key: value for key, value in own.items() if key in status
     }
-    results = httpx.get(f"{platform['http']}{path}/results").json()["tasks"]
+    results = httpx.get(f"{served['http']}{path}/results").json()["tasks"]
     assert {task: {k: v for k, v in each.items() if k != "task_id"} for task, each in results.items()} == (
         status["tasks"]
     )
@@ -99,3 +115,36 @@ def test_another_port_is_taken_where_the_usual_one_is_in_use_and_none_without_ht
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["http"] is None
     assert wait_for(process, signal.SIGTERM) == 0
+
+
+def test_a_gateway_that_is_killed_is_started_again_at_the_same_address(shell: Shell) -> None:
+    """It is a process of its own, so the work goes on meanwhile, and who asks waits for the next one."""
+    process = shell.start("up", "--data-dir", "killed", "--http-port", "0", "--json")
+    assert process.stdout is not None
+    ready = json.loads(process.stdout.readline())
+    gateways = [each for each in psutil.Process(ready["pid"]).children() if "gateway" in each.cmdline()]
+    (first,) = gateways
+    first.kill()
+    first.wait(10)
+    listed = httpx.get(f"{ready['http']}/api/v1/executions", timeout=30.0)
+    assert listed.status_code == 200
+    (second,) = (each for each in psutil.Process(ready["pid"]).children() if "gateway" in each.cmdline())
+    assert second.pid != first.pid
+    assert shell.json("run", "good.yaml", "--data-dir", "killed")["status"] == "succeeded"
+    process.kill()
+    process.wait()
+    second.wait(30)
+
+
+def test_a_gateway_that_cannot_start_is_said(shell: Shell) -> None:
+    """The platform does not stay up without what it was asked for."""
+    with mock.patch("talka_services.cli.serving.GatewayFlags.told", _told_wrongly):
+        refused = shell.json("up", "--data-dir", "wrong", "--http-port", "0", code=1)
+    assert refused["error"]["code"] == "gateway_ended"
+    assert "exit code 2" in refused["error"]["message"]
+    assert "missing.json" in refused["error"]["message"]
+
+
+def _told_wrongly(_flags: GatewayFlags, target: Target, descriptor: int) -> tuple[list[str], dict[str, str]]:
+    where = ["--data-dir", str(target.data_dir), "--listen-fd", str(descriptor), "--json"]
+    return ["service", "gateway", *where, "--access", "missing.json"], dict(os.environ)
