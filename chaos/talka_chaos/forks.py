@@ -76,15 +76,12 @@ def fork_findings(logs: Logs) -> Iterator[str]:
 
 
 def cascade_findings(logs: Logs) -> Iterator[str]:
-    """C2 what is undone has had each of its sub-workflows undone, and each of these has undone everything.
-
-    U3 a rollback leaves what had ended at the event that it goes back to.
-    """
+    """C2 what is undone has had each of its sub-workflows undone, and each of these has undone everything."""
     states = {log.key: state_at(logs, log) for log in logs if log.kind == EXECUTION}
     for log, commits in logs.items():
         if log.kind == EXECUTION:
             yield from _undone(log, commits, states)
-            yield from _spared(log, commits)
+            yield from sparing_findings(log, commits)
 
 
 def _undone(log: LogName, commits: list[Commit[Any]], states: Mapping[str, ExecutionRecord]) -> Iterator[str]:
@@ -110,9 +107,11 @@ def _undone(log: LogName, commits: list[Commit[Any]], states: Mapping[str, Execu
                 pass
 
 
-def _spared(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+def sparing_findings(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    """U3 a rollback leaves what had ended at the event that it goes back to."""
     ended: dict[str, int] = {}
     going: tuple[str, ...] = ()
+    expired: dict[str, int] | None = None
     for version, event in ((version, event) for commit in commits for version, _, event in commit.events()):
         match event:
             case e.RollbackStarted():
@@ -123,8 +122,16 @@ def _spared(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
             case e.ExecutionRolledBack() | e.ExecutionRestarted():
                 again = event.tasks if isinstance(event, e.ExecutionRestarted) else going
                 ended = {task_id: at for task_id, at in ended.items() if task_id not in again}
+            case e.ExecutionTimeoutReached():
+                expired = {}
+            case e.ExecutionResumed():
+                # What the time limit had cancelled is as if it had not begun.
+                ended = {task_id: at for task_id, at in ended.items() if at != (expired or {}).get(task_id)}
+                expired = None
             case _ if isinstance(event, OUTCOMES):
                 ended[event.task_id] = version
+                if expired is not None and isinstance(event, e.TaskCancelled):
+                    expired[event.task_id] = version
             case _ if isinstance(event, _BEGUN):
                 ended.pop(event.task_id, None)
                 if event.task_id.startswith(UNDO):

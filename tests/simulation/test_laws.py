@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from talka_chaos.forks import sparing_findings
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.urgent import endless_findings
 from talka_core.scheduler.terms import PREEMPTIONS_MAX
@@ -54,3 +55,18 @@ def test_what_a_time_limit_cancelled_counts_again_once_it_was_taken_back() -> No
     assert outcomes(*expired, *back, e.TaskCancelled("a", because="b"), e.ExecutionResumed()) == {"a": 1}
     again = (e.ExecutionRestarted(("a",)), e.TaskCancelled("a", because="b"), e.ExecutionResumed())
     assert outcomes(*expired, *again) == {"a": 1}
+
+
+def spared(*events: Any) -> list[str]:
+    """Return what is wrong with what rollbacks have left."""
+    return list(sparing_findings(LOG, [Commit(1, 0, 0, (Decision("", events),))]))
+
+
+def test_what_a_time_limit_cancelled_has_not_ended_once_it_goes_on() -> None:
+    """A rollback to an event after the resumption may undo it; one to an event before may not."""
+    expired = (e.ExecutionTimeoutReached(1), e.TaskCancelled("a", 0, 1), e.ExecutionTimedOut())
+    begun = e.TaskReady("b", ())
+    back = e.RollbackStarted(4, ("a", "b"))
+    assert spared(*expired, e.ExecutionResumed(), begun, begun, back) == []
+    assert len(spared(e.TaskCancelled("a", 0, 1), begun, begun, begun, begun, begun, back)) == 1
+    assert len(spared(*expired, begun, begun, begun, back)) == 1
