@@ -18,6 +18,8 @@ log = get_logger(__name__)
 ENVELOPE_BYTES = 512
 """What an envelope needs around its letters, and the comma behind each."""
 
+FIRST, NEXT, LAST = range(3)
+
 
 class Sorter:
     """Knows the inbox of every message."""
@@ -49,13 +51,13 @@ class Sorter:
     ) -> list[tuple[str, bytes]]:
         """Return (subject, body) of the envelopes that carry the messages, in order for each inbox.
 
-        Inboxes that get nothing but notices come last: work goes out before word of it.
+        Workers come first, and inboxes that get nothing but notices last: work goes out before word of it.
         A message that cannot travel is left out and reported: it must not keep
         all others, of every execution, from going.
         """
         bags: dict[str, list[list[bytes]]] = {}
         sizes: dict[str, int] = {}
-        owed: set[str] = set()
+        turns: dict[str, int] = {}
         for letter_id, send in sends:
             letter = self._letter(sender, letter_id, send)
             if letter is None:
@@ -67,11 +69,11 @@ class Sorter:
                 size = len(letter) + ENVELOPE_BYTES
             bags[subject][-1].append(letter)
             sizes[subject] = size
-            if not send.notice:
-                owed.add(subject)
+            turn = LAST if send.notice else FIRST if send.to is Recipient.WORKER else NEXT
+            turns[subject] = min(turn, turns.get(subject, LAST))
         return [
             (subject, sealed_letters(sender, epoch, letters))
-            for subject in sorted(bags, key=lambda subject: subject not in owed)
+            for subject in sorted(bags, key=turns.__getitem__)
             for letters in bags[subject]
         ]
 

@@ -16,10 +16,12 @@ from talka_core.behaviour import Send, stepping
 from talka_core.scheduler import SCHEDULER
 from talka_protocols.messages import (
     CancelExecution,
+    CancelTask,
     ExecutionRecorded,
     Letter,
     Message,
     Recipient,
+    ReleaseAllocation,
     StartExecution,
     decode_envelope,
     encode_letter,
@@ -165,6 +167,17 @@ def test_inbox_that_gets_only_notices_is_served_last() -> None:
     ]
     subjects = [subject for subject, _ in sorter.envelopes("test", 1, sends)]
     assert subjects == [NAMES.inbox("scheduler", "0"), NAMES.inbox("planner", "0")]
+
+
+def test_who_starts_something_is_served_first() -> None:
+    """What others have to record about it may wait until it runs."""
+    sorter = Sorter(NAMES, 1, max_bytes=2_000, payload_bytes=4_000)
+    sends = [
+        ("0", Send(Recipient.RESOURCE, ReleaseAllocation("default", "a"))),
+        ("1", Send(Recipient.WORKER, CancelTask("w", "e", "t", 1))),
+    ]
+    subjects = [subject for subject, _ in sorter.envelopes("test", 1, sends)]
+    assert subjects == [NAMES.inbox("worker", "w"), NAMES.inbox("resource", "default")]
 
 
 def replace_name(workflow: Workflow, name: str) -> Workflow:

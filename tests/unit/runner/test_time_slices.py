@@ -74,6 +74,7 @@ async def test_others_have_turns_while_a_large_decision_is_made(
 ) -> None:
     """One message that adds hundreds of tasks, their log and all they owe: none of it keeps the loop."""
     monkeypatch.setattr("talka_services.loop.SLICE_S", 0.0)
+    monkeypatch.setattr("talka_services.loop.STEPS", 1)
     states = states_of(SCHEDULER, EXECUTION, "0", ports)
     causes = await states.prepare([Cause("test", m.StartExecution("e", MAPPED))])
     touched, turns = await turns_during(lambda: states.decide(causes))
@@ -96,6 +97,7 @@ async def test_others_have_turns_while_many_requests_are_granted_together(
 ) -> None:
     """A pool that decides on a batch as a whole leaves it between any two messages."""
     monkeypatch.setattr("talka_services.loop.SLICE_S", 0.0)
+    monkeypatch.setattr("talka_services.loop.STEPS", 1)
     states = states_of(RESOURCE, POOL, "-", ports)
     asked = [
         m.RequestAllocation("p", f"a{number}", Holder("e", f"t{number}", 1), "sleep", {"cpu_cores": 1.0}, ())
