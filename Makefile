@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 UV = .venv/bin/uv
+# Tests start hundreds of processes: wherever nothing compiled may be kept, each of them would compile everything anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test check chaos scenarios fuzz nightly bench page docs clean
 
