@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 LOOK_S = 1.0
 AGAIN_S = 1.0
-AT_ONCE = 50
-"""How many commits are taken before others get their turn on the loop."""
 LEASE = "alerts"
 
 log = get_logger(__name__)
@@ -117,11 +115,11 @@ class _Looking:
         """Take every commit there is and will be."""
         async with aclosing(self._source.follow(0)) as pages:
             async for page in pages:
-                for first in range(0, len(page), AT_ONCE):
-                    for stored in page[first : first + AT_ONCE]:
-                        await self._take(stored)
-                        self._position = stored.position
+                for stored in page:
+                    await self._take(stored)
+                    self._position = stored.position
                     self._has_read.set()
+                    # A commit may hold thousands of events, and others wait for the loop: the lease, too.
                     await asyncio.sleep(0)
 
     async def look(self, lease: Lease) -> None:

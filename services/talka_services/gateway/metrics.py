@@ -121,6 +121,7 @@ class Metrics:
                 while True:
                     for commit in await news.next():
                         await self._take(commit)
+                        await asyncio.sleep(0)
             except PlatformError as error:
                 log.warning("metrics.interrupted", error=str(error))
             except Exception:
