@@ -59,7 +59,7 @@ def ranking_findings(log: LogName, commits: list[Commit[Any]], standings: Standi
     """R5 yield each grant in front of an equal request of a better rank that was decided with it.
 
     Requests that require other labels are not equal: a worker may be held that only some of them
-    leave in time.
+    leave in time. Nor are those that use a reservation: what it keeps is for them alone.
     """
     promoted: set[str] = set()
     for commit in commits:
@@ -72,7 +72,7 @@ def ranking_findings(log: LogName, commits: list[Commit[Any]], standings: Standi
             if not isinstance(event, e.AllocationGranted | e.AllocationQueued):
                 continue
             standing = standings.get((event.holder.execution_id, event.holder.task_id))
-            if standing is None or event.allocation_id in promoted:
+            if standing is None or event.allocation_id in promoted or event.terms.reservation:
                 continue
             rank, labels = standing
             of, where = event.holder.execution_id, Affinity(dict(labels))

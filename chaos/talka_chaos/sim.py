@@ -32,6 +32,7 @@ from talka_chaos.interference import (
 from talka_chaos.keyed import with_keys
 from talka_chaos.labelled import with_labels
 from talka_chaos.outside import arrivals, with_arrivals
+from talka_chaos.patience import Patience
 from talka_chaos.ports import SimLeases
 from talka_chaos.resumption import restart_from_checkpoint, resumption_moments
 from talka_chaos.rewinding import undoable, with_more_undoable
@@ -62,7 +63,7 @@ from talka_protocols.workflow import Workflow
 
 CUT_OFF_S = 15.0
 CALM_S = 500.0
-"""How long after the last fault everything must have come to rest."""
+"""How long nothing at all may come of a world after its last fault; see ``Patience``."""
 
 
 class Report(Struct, frozen=True):
@@ -224,11 +225,10 @@ class Simulation:
         )
 
     async def _rest(self) -> str:
-        calm_s, round_ = self.world.now_s(), 0
+        patience, round_ = Patience(self.world, self.calm_s), 0
         count = len(self.workflows), len(self.schedules)
         while complaint := self._missing() or unrest(self.world, *count, self.occasions):
-            # What kills its worker does so in the calm as well, as often as it is to.
-            if self.world.now_s() > max(calm_s, self.world.last_killed_s) + self.calm_s:
+            if patience.is_over():
                 return complaint
             if not round_ % 20:
                 self._let_go_on()

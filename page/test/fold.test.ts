@@ -42,7 +42,8 @@ describe("the fold", () => {
         expect(there.version).toBe(count);
         expect(fold(events, events.length, null, there)).toEqual(whole);
       }
-      expect(fold(events, 3, null, whole)).toEqual(fold(events, 3, null));
+      const few = Math.min(3, events.length);
+      expect(fold(events, few, null, whole)).toEqual(fold(events, few, null));
     }
   });
 });

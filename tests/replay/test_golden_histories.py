@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 import pytest
@@ -18,6 +18,14 @@ from tests.replay.folded import FOLDED, folded
 from talka_core.history import FOLDS, apply, packed, violations
 from talka_core.scheduler import SCHEDULER
 from talka_protocols.commit import decode_commit, encode_commit
+from talka_protocols.events import (
+    ExecutionEvent,
+    PlanEvent,
+    PoolEvent,
+    ScheduleEvent,
+    ShardEvent,
+    TriggerEvent,
+)
 from talka_protocols.subjects import EXECUTION, LogName
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.jsonl"))
@@ -45,9 +53,18 @@ def _read(path: Path) -> tuple[dict[LogName, list[bytes]], dict[LogName, Any]]:
     return commits, states
 
 
-def test_there_are_histories() -> None:
-    """The recorded histories are where they should be."""
-    assert len(HISTORIES) >= 8
+def test_every_kind_of_event_is_in_a_history() -> None:
+    """Whatever may be stored is kept here, so that a new kind comes with its history."""
+    unions = (ExecutionEvent, PlanEvent, PoolEvent, ScheduleEvent, ShardEvent, TriggerEvent)
+    kinds = {kind for union in unions for kind in get_args(union)}
+    recorded = (
+        type(event)
+        for path in HISTORIES
+        for log, bodies in _read(path)[0].items()
+        for body in bodies
+        for _, _, event in decode_commit(log, body).events()
+    )
+    assert kinds - set(recorded) == set()
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)

@@ -54,7 +54,7 @@ def _described(record: TaskRecord, result: Any) -> dict[str, Any]:
 
 def _result(record: TaskRecord, looked_at: list[Mention]) -> Any:
     """Return a task's result; of a large one only what the worker reported because it is looked at."""
-    if all(mention.path is None for mention in looked_at):
+    if not record.is_over or all(mention.path is None for mention in looked_at):
         return None
     if record.claim is None:
         return msgspec.json.decode(record.result)
@@ -86,7 +86,7 @@ def excerpt(extracts: Mapping[str, msgspec.Raw], paths: Mapping[str, tuple[str, 
 
 def _shown(state: ExecutionRecord, mention: Mention) -> str:
     record = state.tasks[mention.task_id]
-    if mention.path is None:
+    if mention.path is None or not record.is_over:
         return f"{mention.task_id} is {record.status.value}"
     if mention.text in record.extracts:
         value = bytes(record.extracts[mention.text])

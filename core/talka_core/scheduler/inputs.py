@@ -9,8 +9,11 @@ from msgspec import Raw
 
 from talka_core.conditions import ITERATION, LOOP
 from talka_core.references import Reference, UnresolvedReferenceError, extract, substitute
-from talka_core.scheduler.state import ExecutionRecord
+from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_protocols.messages import Excerpt
+from talka_protocols.states import TaskStatus
+
+_NOT_BEGUN = (TaskStatus.PENDING, TaskStatus.READY, TaskStatus.QUEUED, TaskStatus.RETRYING)
 
 
 def inputs_of(state: ExecutionRecord, task_id: str) -> tuple[dict[str, Raw], dict[str, Excerpt]]:
@@ -77,6 +80,9 @@ def _provide(
         inputs[reference.text] = Raw(str(source.iteration).encode())
     elif is_own and not source.iteration:
         inputs[reference.text] = Raw(b"null")
+    elif not is_own and not _is_seen(source, state.tasks[asking]):
+        # As of what has not succeeded: null as a whole, and without parts.
+        inputs |= {} if reference.path else {reference.text: Raw(b"null")}
     elif source.claim is not None:
         if reference.text in source.extracts:
             inputs[reference.text] = source.extracts[reference.text]
@@ -90,3 +96,14 @@ def _provide(
         except UnresolvedReferenceError:
             return
         inputs[reference.text] = Raw(msgspec.json.encode(value))
+
+
+def _is_seen(source: TaskRecord, asking: TaskRecord) -> bool:
+    """Tell whether a task had its result when the other began, which may join before all others have ended.
+
+    So an attempt takes in the same, however often it is sent.
+    """
+    if asking.status in _NOT_BEGUN or not asking.began_version:
+        return source.is_over
+    is_later = source.status is TaskStatus.SUCCEEDED and source.ended_version > asking.began_version
+    return source.is_over and not is_later

@@ -30,7 +30,7 @@ from talka_protocols.events import (
     TaskUsageMeasured,
 )
 from talka_protocols.policies import Then
-from talka_protocols.states import ExecutionState, Health, TaskStatus
+from talka_protocols.states import FINAL_TASK_STATUSES, ExecutionState, Health, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Dependency, Extension, Workflow
 
 KEEP_MS = 20
@@ -88,6 +88,7 @@ class TaskRecord(Struct, gc=False):
     so many ``members`` in all, and 0 once it has been granted so. It has to start by
     ``start_by``, or a deadline is missed. An attempt that ``is_preempted`` is being
     stopped for a better rank, ``preempted`` says why, and ``preemptions`` counts those of the task.
+    The newest attempt takes in what others had returned by ``began_version``.
     """
 
     status: TaskStatus = TaskStatus.PENDING
@@ -151,6 +152,12 @@ class TaskRecord(Struct, gc=False):
     is_preempted: bool = False
     preempted: str = ""
     preemptions: int = 0
+    began_version: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether what it returned is its result; what a round of a loop returned is none."""
+        return self.status in FINAL_TASK_STATUSES or self.status is TaskStatus.COMPENSATING
 
     @property
     def is_failure(self) -> bool:

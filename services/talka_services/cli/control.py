@@ -67,7 +67,7 @@ def watch(target: Target, execution_id: ExecutionId) -> None:
     if target.is_json:
         print_json(result_document(result))
     else:
-        print_summary(result)
+        print_summary(result, target)
     raise typer.Exit(exit_code(result.status))
 
 

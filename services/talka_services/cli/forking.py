@@ -62,7 +62,7 @@ def fork(
     if target.is_json:
         print_json(result_document(result))
     else:
-        print_summary(result)
+        print_summary(result, target)
     raise typer.Exit(exit_code(result.status))
 
 

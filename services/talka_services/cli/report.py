@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from shlex import quote
 from typing import Any
 
 from msgspec import to_builtins
@@ -10,6 +11,7 @@ from msgspec import to_builtins
 from talka_protocols.results import TaskResult, WorkflowResult
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck
+from talka_services.cli.command import DATA_DIR, Target
 from talka_services.cli.outcome import ExitCode
 from talka_services.cli.screen import coloured, console, duration, local_time, plain, print_table
 
@@ -84,7 +86,7 @@ def exit_code(status: ExecutionState) -> ExitCode:
             return ExitCode.NOT_SUCCEEDED
 
 
-def print_summary(result: WorkflowResult, *, where: str = "") -> None:
+def print_summary(result: WorkflowResult, target: Target) -> None:
     """Print how an execution ended, which tasks did not succeed and why, and where to look next."""
     screen = console()
     counts = Counter(task.status for task in result.tasks.values())
@@ -100,9 +102,22 @@ def print_summary(result: WorkflowResult, *, where: str = "") -> None:
     for alert in result.alerts:
         screen.print(f"  [yellow]alert[/]  {plain(alert)}")
     _print_faults([task for task in result.tasks.values() if task.status in FAULTS])
+    where = _where(target)
     screen.print(f"  execution {result.execution_id}")
     screen.print(f"  look: talka events {result.execution_id}{where}")
     screen.print(f"        talka replay {result.execution_id} --verify{where}")
+
+
+def _where(target: Target) -> str:
+    """Return the options with which a later command finds the execution."""
+    parts: list[str] = []
+    if target.server:
+        parts.append(f" --server {quote(target.server)}")
+    elif target.data_dir != DATA_DIR:
+        parts.append(f" --data-dir {quote(str(target.data_dir))}")
+    if target.namespace != "default":
+        parts.append(f" --namespace {target.namespace}")
+    return "".join(parts)
 
 
 def _print_faults(faults: list[TaskResult]) -> None:

@@ -137,7 +137,7 @@ def _act(
     elif is_detached:
         console().print(f"{execution_id} is {result.status}")
     else:
-        print_summary(result)
+        print_summary(result, target)
     is_done = is_detached or result.status is wanted
     raise typer.Exit(ExitCode.SUCCEEDED if is_done else exit_code(result.status))
 

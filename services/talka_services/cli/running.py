@@ -361,21 +361,5 @@ def _finish(target: Target, result: WorkflowResult) -> None:
     if target.is_json:
         print_json(result_document(result))
     else:
-        print_summary(result, where=_where(target))
+        print_summary(result, target)
     raise typer.Exit(code)
-
-
-def _where(target: Target) -> str:
-    """Return the options with which a later command finds the execution."""
-    from shlex import quote
-
-    from talka_services.cli.command import DATA_DIR
-
-    parts: list[str] = []
-    if target.server:
-        parts.append(f" --server {quote(target.server)}")
-    elif target.data_dir != DATA_DIR:
-        parts.append(f" --data-dir {quote(str(target.data_dir))}")
-    if target.namespace != "default":
-        parts.append(f" --namespace {target.namespace}")
-    return "".join(parts)

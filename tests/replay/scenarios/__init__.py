@@ -1,10 +1,13 @@
 """The golden histories, each by what happens in it; every one is recorded once."""
 
 from collections.abc import Callable
+from typing import Any
 
-from tests.replay.scenarios import control, growing, plain, sharing, starting, undoing, waiting
+from tests.replay.scenarios import control, growing, owning, plain, sharing, starting, undoing, waiting
 
 from talka_chaos.model import Model
+from talka_protocols.commit import Commit
+from talka_protocols.subjects import LogName
 
 SCENARIOS: dict[str, Callable[[], Model]] = {
     scenario.__name__: scenario
@@ -13,7 +16,10 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         plain.archived,
         plain.failure_and_skip,
         plain.retry,
+        plain.partial,
+        plain.rejected,
         plain.cancel,
+        plain.withdrawn,
         plain.time_limit,
         plain.hand_on,
         plain.baseline,
@@ -57,6 +63,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         plain.labels,
         starting.schedule,
         starting.schedule_requests,
+        starting.schedules_that_overlap,
         starting.keys,
         starting.triggers,
         starting.breaker,
@@ -67,5 +74,7 @@ SCENARIOS: dict[str, Callable[[], Model]] = {
         sharing.preemption,
     )
 }
+WRITTEN: dict[str, dict[LogName, list[Commit[Any]]]] = {"ownership": owning.OWNERSHIP}
+"""Histories that no model of the actors has, by log."""
 
-__all__ = ["SCENARIOS"]
+__all__ = ["SCENARIOS", "WRITTEN"]

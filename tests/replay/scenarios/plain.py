@@ -55,6 +55,25 @@ def retry() -> Model:
     return model
 
 
+def partial() -> Model:
+    """One task of four fails, which is tolerated, and all else is done."""
+    model = begun(workflow_of(config=WorkflowConfig(tolerated_failures=1)), {"w1": 4.0})
+    end(model, "b", Outcome.FAILED)
+    return model
+
+
+def rejected() -> Model:
+    """The tasks wait for each other, so nothing is begun."""
+    return begun(workflow_of(("a", "b"), ("b", "a")))
+
+
+def withdrawn() -> Model:
+    """The execution is cancelled while one task runs and another waits for its resources."""
+    model = begun(workflow_of(), {"w1": 1.0})
+    model.tell(Recipient.SCHEDULER, m.CancelExecution("golden", "asked to"))
+    return model
+
+
 def cancel() -> Model:
     """The execution is cancelled while two tasks run."""
     model = begun(workflow_of())

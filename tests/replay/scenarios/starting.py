@@ -51,6 +51,19 @@ def schedule() -> Model:
     return model
 
 
+def schedules_that_overlap() -> Model:
+    """One schedule skips what is due while something of it runs, and another lets one time wait."""
+    model = Model({"w1": 2.0})
+    for overlap in (Overlap.SKIP, Overlap.QUEUE):
+        rules = Schedule(every_seconds=60.0, overlap=overlap, max_runs=2)
+        model.tell(Recipient.STARTER, m.PutSchedule(overlap.value, rules, workflow_of(*DIAMOND)))
+    for _ in range(3):
+        for overlap in (Overlap.SKIP, Overlap.QUEUE):
+            model.fire((Recipient.STARTER, overlap.value, "due"))
+            deliver_all(model)
+    return model
+
+
 def schedule_requests() -> Model:
     """Requests with ids are heard once, however often they come; the schedule is removed and set anew."""
     model = Model({"w1": 2.0})

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
+from talka_core.scheduler.inputs import inputs_of
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import Join, OnFailure
 from talka_protocols.states import ExecutionState, TaskStatus
@@ -33,7 +35,7 @@ def _model(join: Join | int, config: WorkflowConfig | None = None, **options: An
 def _end(model: Model, task_id: str, outcome: Outcome) -> None:
     run = next(run for run in model.running if run[2] == task_id)
     model.begin(run)
-    model.end(run, outcome)
+    model.end(run, outcome, Raw(b"1"))
     model.deliver_all()
 
 
@@ -56,6 +58,21 @@ def test_starts_with_the_last_success_that_it_asks_for(join: Join | int, needed:
         assert (_status(model) is not S.PENDING) == (count == needed)
     model.finish()
     assert _state(model).status is ExecutionState.SUCCEEDED
+
+
+def test_what_an_attempt_takes_in_stays_what_it_was() -> None:
+    """A result that comes after it began is none of its own, even if it has to be sent once more."""
+    edges = tuple(Dependency(id_, "end") for id_ in "ab")
+    takes = {"a": "${a}", "b": "${b}"}
+    tasks = (*(Task(id_, AGENT_TYPE) for id_ in "ab"), Task("end", AGENT_TYPE, join=Join.ANY, payload=takes))
+    model = Model({"w1": 8.0})
+    model.submit(Workflow("e", "e", tasks, edges))
+    model.deliver_all()
+    for task_id in "ab":
+        _end(model, task_id, Outcome.SUCCEEDED)
+    inputs, _ = inputs_of(_state(model), "end")
+    assert {text: bytes(value) for text, value in inputs.items()} == {"a": b"1", "b": b"null"}
+    model.finish()
 
 
 def test_is_skipped_as_soon_as_its_join_cannot_be_met() -> None:

@@ -16,7 +16,7 @@ from talka_chaos.model import Model
 from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.messages import CancelExecution, Outcome, Recipient, StartTask
-from talka_protocols.policies import Loop, MapOver, OnFailure
+from talka_protocols.policies import Join, Loop, MapOver, OnFailure
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.workflow import ClaimCheck, Task, Workflow
 
@@ -43,6 +43,13 @@ def _round(model: Model, result: Any = None, outcome: Outcome = Outcome.SUCCEEDE
     for timer in [timer for timer in model.timers if timer[2].startswith("retry/")]:
         model.fire(timer)
         model.deliver_all()
+
+
+def _end(model: Model, task_id: str) -> None:
+    run = next(run for run in model.running if run[2] == task_id)
+    model.begin(run)
+    model.end(run, Outcome.SUCCEEDED, Raw(b"1"))
+    model.deliver_all()
 
 
 def _state(model: Model) -> Any:
@@ -82,6 +89,42 @@ def test_each_round_sees_what_the_last_one_returned() -> None:
     assert first == {"loop.result": None, "loop.result.next": None, "loop.iteration": 0}
     assert second == {"loop.result": {"next": 5}, "loop.result.next": 5, "loop.iteration": 1}
     _round(model, {"next": 9})
+    model.finish()
+
+
+@pytest.mark.parametrize(
+    ("when", "status"),
+    [
+        ("poll.n == 1", S.FAILED),
+        ("poll == null", S.SCHEDULED),
+        ('tasks["poll"].status == "succeeded"', S.SKIPPED),
+    ],
+)
+def test_others_see_no_result_before_the_loop_is_over(when: str, status: TaskStatus) -> None:
+    """Who joins any may start between two rounds; a condition sees null, as of all that has not succeeded."""
+    after = Task("after", AGENT_TYPE, dependencies=("poll", "other"), join=Join.ANY, when=when)
+    model = _begun(_loop(), Task("other", AGENT_TYPE), after)
+    _round(model, {"ok": False, "n": 1})
+    _end(model, "other")
+    record = _state(model).tasks["after"]
+    assert record.status is status
+    if status is S.FAILED:
+        assert record.error.message.endswith("The values: poll is scheduled.")
+    _round(model, {"ok": True, "n": 2})
+    model.finish()
+
+
+def test_others_take_in_no_result_before_the_loop_is_over() -> None:
+    """A reference to all of it is null; one to a part is not there, and the attempt says so."""
+    payload = {"all": "${poll}", "part": "${poll.n}"}
+    after = Task("after", AGENT_TYPE, dependencies=("poll", "other"), join=Join.ANY, payload=payload)
+    model = _begun(_loop(), Task("other", AGENT_TYPE), after)
+    _round(model, {"ok": False, "n": 1})
+    _end(model, "other")
+    sent = (message for _, message in model.archive if isinstance(message, StartTask))
+    start = next(start for start in sent if start.task.id == "after")
+    assert {text: bytes(value) for text, value in start.inputs.items()} == {"poll": b"null"}
+    _round(model, {"ok": True, "n": 2})
     model.finish()
 
 

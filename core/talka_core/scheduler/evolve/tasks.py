@@ -59,7 +59,8 @@ def _scheduled(state: ExecutionRecord, event: e.TaskScheduled, at: int) -> None:
     state.holders[event.allocation_id] = event.task_id
     record.hands, record.hands_until = event.hands, event.hands_until
     record.incarnation, record.is_shared = event.incarnation, event.is_shared
-    record.started_at = record.finished_at = record.members = 0
+    record.began_version, record.started_at = state.version, 0
+    record.finished_at = record.members = 0
     record.is_overdue = record.is_preempted = False
     record.preempted = ""
     record.may_have_acted, record.newest_fence = True, event.fence
@@ -76,7 +77,7 @@ def _waiting(state: ExecutionRecord, event: e.TaskWaiting, at: int) -> None:
     record = state.tasks[event.task_id]
     leave(state, event.task_id, record)
     record.status, record.attempt, record.due_at = TaskStatus.WAITING, event.attempt, event.due_at
-    record.waiting, record.started_at = event.kind, at
+    record.waiting, record.started_at, record.began_version = event.kind, at, state.version
     record.awaited, record.asked = event.name, event.data.copy()
     record.answer, record.is_answered, record.is_child_started = Raw(b"null"), False, False
     if event.kind == WORKFLOW:
