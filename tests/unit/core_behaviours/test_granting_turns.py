@@ -28,20 +28,20 @@ def asked(why: str, number: int, random: Random) -> m.RequestAllocation:
         terms = Terms(limits={"cpu_cores": 4.0})
     elif why == "key":
         amounts = {"cpu_cores": 1.0, "memory_mb": 1.0 + number, f"key:k{number % 4}/1": 1.0}
-    elif why == "size" and number % 8:
-        amounts["cpu_cores"] = 100.0
+    elif why == "size":
+        amounts["cpu_cores"] = 100.0 if number % 8 else 1.0
     elif why == "gang":
         terms = Terms(gang=f"e/g{number // 2}", members=2)
         amounts["cpu_cores"] *= 2
     holder = Holder(f"e{number % 5}" if why != "gang" else "e", f"t{number}", 1)
-    rank = (random.random(), float(number))
+    rank = (float(why == "size" and not number % 8), random.random())
     return m.RequestAllocation("p", f"a{number}", holder, "work", amounts, rank, terms=terms)
 
 
 def crowded(why: str) -> PoolRecord:
     """Return a pool in which as much runs as may."""
     state, random = RESOURCE.initial("p"), Random(WAITING)
-    quotas = {"t0": {"cpu_cores": 4.0}, "t1": {"cpu_cores": 4.0}} if why == "quota" else {}
+    quotas = {f"t{number}": {"cpu_cores": 4.0} for number in range(3)} if why == "quota" else {}
     step(RESOURCE, state, m.ConfigurePool("p", {}, quotas=quotas), 1)
     for number in range(4):
         capacity = {"cpu_cores": 8.0, "memory_mb": 2_000.0}
