@@ -2,7 +2,8 @@
 
 So many tasks wait, and one that runs ends: who gets its place? It prints milliseconds of
 processor time for each such decision, the median and the worst of some, where all requests
-have the same requirements and where no two have.
+have the same requirements and where no two have. Where a quota (``kept``) or the limits of
+keys (``keyed``) keep them waiting, there are places that are free.
 """
 
 from __future__ import annotations
@@ -43,12 +44,26 @@ def mixed(random: Random, number: int) -> Amounts:
     return {"cpu_cores": large, "memory_mb": small + number / 1000 + random.random() / 4}
 
 
-SHAPES: dict[str, Callable[[Random, int], Amounts]] = {"alike": alike, "distinct": distinct, "mixed": mixed}
+def keyed(_random: Random, number: int) -> Amounts:
+    """Return requirements that are small, and a place under the limit of one of a few keys."""
+    return {"cpu_cores": 0.1, "memory_mb": 1 + number / 1000, f"key:k{number % 8}/1": 1.0}
 
 
-def crowded(size: int, amounts_of: Callable[[Random, int], Amounts], tenants: int = 1) -> PoolRecord:
+SHAPES: dict[str, Callable[[Random, int], Amounts]] = {
+    "alike": alike,
+    "distinct": distinct,
+    "mixed": mixed,
+    "keyed": keyed,
+    "kept": distinct,
+}
+QUOTAS = {"kept": {"cpu_cores": 8.0}}
+
+
+def crowded(size: int, shape: str, tenants: int = 1) -> PoolRecord:
     """Return a pool with as much running as fits, and at least so many requests that wait."""
-    state, random = RESOURCE.initial("p"), Random(size)
+    state, random, amounts_of = RESOURCE.initial("p"), Random(size), SHAPES[shape]
+    quotas = {f"tenant-{number}": QUOTAS[shape] for number in range(tenants) if shape in QUOTAS}
+    step(RESOURCE, state, m.ConfigurePool("p", {}, quotas=quotas), 1)
     for number in range(WORKERS):
         capacity = {"cpu_cores": 8.0, "memory_mb": 32_768.0}
         step(RESOURCE, state, m.RegisterWorker("p", f"w{number}", 1, ("work",), 99, capacity), 1)
@@ -78,10 +93,10 @@ def decisions(state: PoolRecord) -> Iterator[float]:
 
 def main(sizes: list[int]) -> None:
     """Print a line for each number of waiting tasks, kind of requirements and number of tenants."""
-    for name, amounts_of in SHAPES.items():
+    for name in SHAPES:
         for tenants in (1, 3):
             for size in sizes:
-                state = crowded(size, amounts_of, tenants)
+                state = crowded(size, name, tenants)
                 gc.collect()
                 took = sorted(decisions(state))
                 what = (

@@ -36,6 +36,7 @@ def in_full(state: PoolRecord, messages: list[Any], now_ms: int) -> list[Any]:
     with ExitStack() as patches:
         for module in (lines, backfill):
             patches.enter_context(patch.object(module, "shortness", passes_all))
+        patches.enter_context(patch.object(backfill.Backfill, "pointlessness", lambda _: None))
         return [(place, events) for place, events, _ in step_batch(RESOURCE, state, messages, now_ms)]
 
 

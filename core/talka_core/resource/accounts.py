@@ -7,7 +7,7 @@ longer: it is no use of the pool any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from talka_core.keys import is_keyed
 from talka_core.resource.state import SLOTS, Amounts, Grant, PoolRecord, Request, thousandths
@@ -77,6 +77,27 @@ def has_room(state: PoolRecord, *together: Request) -> bool:
     return next(short_of(state, *together), None) is None
 
 
+def fullness(state: PoolRecord) -> Callable[[Request], bool] | None:
+    """Return what tells of a request that a quota or limit keeps it waiting as long as nothing ends.
+
+    It errs on one side only: what it passes may still have no room. Of a gang all are kept if one member is.
+    There is nothing to tell where nobody who is bounded has anything.
+    """
+    if not state.quotas and not any(account.startswith(EXECUTION) for account in accounts_of(state)):
+        return None
+    quotas = {tenant: _left(state, TENANT + tenant, quota) for tenant, quota in state.quotas.items()}
+
+    def is_kept(request: Request) -> bool:
+        terms = request.terms
+        if quotas and _is_beyond(request, quotas.get(terms.tenant, {})):
+            return True
+        if not terms.limits:
+            return False
+        return _is_beyond(request, _left(state, EXECUTION + request.holder.execution_id, terms.limits))
+
+    return is_kept
+
+
 def sentence(state: PoolRecord, request: Request, short: tuple[str, str, float]) -> str:
     """Say what the quota or limit is that keeps a request waiting; see ``short_of``."""
     account, name, most = short
@@ -85,6 +106,21 @@ def sentence(state: PoolRecord, request: Request, short: tuple[str, str, float])
     if account.startswith(TENANT):
         return f"{asked}, and tenant {request.terms.tenant!r} has {used:g} of its quota of {most:g}."
     return f"{asked}, and the execution has {used:g} of its own limit of {most:g}."
+
+
+def _left(state: PoolRecord, account: str, bound: dict[str, float]) -> dict[str, float]:
+    """Return how much of each bounded resource an account may still have, and a thousandth for rounding."""
+    used = used_by(state, account)
+    return {name: (round(most * 1000) - used.get(name, 0) + 1) / 1000 for name, most in bound.items()}
+
+
+def _is_beyond(request: Request, left: dict[str, float]) -> bool:
+    amounts, slot = request.amounts, 1 if request.agent_type else 0
+    for name, most in left.items():
+        amount = slot if name == SLOTS else amounts.get(name, 0)
+        if amount and amount > most:
+            return True
+    return False
 
 
 def _counted(state: PoolRecord) -> dict[str, Amounts]:

@@ -21,7 +21,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from math import log2
 
-from talka_core.resource import bookings, gangs, labels
+from talka_core.resource import bookings, breaker, gangs, labels
+from talka_core.resource.accounts import fullness
 from talka_core.resource.fairness import Shares
 from talka_core.resource.gangs import Frees, Member
 from talka_core.resource.lines import shortness
@@ -53,29 +54,51 @@ class Backfill:
 
     def blocked(self, request: Request, need: Need) -> None:
         """Note that a request does not fit; the best that could ever fit a worker gets one held."""
-        if self._head is not None:
-            self._is_other_blocked |= not self._is_own(request)
-        elif _could_fit(self._state, request, need):
+        if self._matters(request) and _could_fit(self._state, request, need):
+            if self._head is not None:
+                self._is_other_blocked = True
+                return
             self._head, self._need = request, need
             self._head_share = self._shares.of(request.terms.tenant)
 
     def blocked_gang(self, members: Sequence[Member]) -> None:
         """Note that a gang does not fit as a whole; the workers that it would go to are held for it."""
         request, need = members[0]
-        if self._head is not None:
-            self._is_other_blocked |= not self._is_own(request)
-        elif gangs.placed(self._state, members, (), _capacities(self._state)) is not None:
+        if self._matters(request) and _could_fit_together(self._state, members):
+            if self._head is not None:
+                self._is_other_blocked = True
+                return
             self._head, self._need, self._gang = request, need, members
             self._head_share = self._shares.of(request.terms.tenant)
+
+    def _matters(self, request: Request) -> bool:
+        """Tell whether anything would change if the request could fit a worker and does not."""
+        return self._head is None or not (self._is_other_blocked or self._is_own(request))
 
     def is_settled(self, executions: set[str]) -> bool:
         """Tell whether more requests of these executions that do not fit would change nothing."""
         if self._head is None:
             return False
-        if self._is_other_blocked and self._is_known:
+        if self._is_other_blocked:
             return True
         own = self._head.holder.execution_id
         return bool(own) and executions <= {own}
+
+    def pointlessness(self) -> Callable[[Request], bool] | None:
+        """Return what tells of whom not even a turn for nothing would change anything in this round.
+
+        That is who is kept back by a quota, a limit or a circuit breaker, and as long as no worker
+        is held also who would not fit if nothing ran there. It errs on one side only.
+        """
+        state = self._state
+        checks: list[Callable[[Request], bool]] = []
+        if state.circuits:
+            checks.append(lambda one: not breaker.lets_start(state, one.agent_type))
+        if (is_full := fullness(state)) is not None:
+            checks.append(is_full)
+        if self._head is None:
+            checks.append(shortness(state, is_whole=True))
+        return (lambda one: any(is_so(one) for is_so in checks)) if checks else None
 
     def shortness(self, request: Request) -> Callable[[Request], bool]:
         """Return what tells who can get nothing from the turn of this request on.
@@ -148,9 +171,10 @@ def _is_enough(hold: Hold, need: Need) -> bool:
     return all(hold.spare[name] >= amount for name, amount in need.own if name in hold.spare)
 
 
-def _capacities(state: PoolRecord) -> Frees:
-    """Return what would be free on each worker if nothing ran there."""
-    return {worker_id: dict(entry.capacity) for worker_id, entry in state.workers.items()}
+def _could_fit_together(state: PoolRecord, members: Sequence[Member]) -> bool:
+    """Tell whether a gang would fit if nothing ran on the workers."""
+    capacities = {worker_id: dict(entry.capacity) for worker_id, entry in state.workers.items()}
+    return gangs.placed(state, members, (), capacities) is not None
 
 
 def _holds_for_gang(state: PoolRecord, head: Request, members: Sequence[Member], now_ms: int) -> list[Hold]:

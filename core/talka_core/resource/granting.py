@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from heapq import heapify, heappop
-from operator import attrgetter
 
 from talka_core.resource import breaker, gangs
 from talka_core.resource.accounts import has_room
@@ -29,7 +28,6 @@ from talka_protocols.events import (
     PoolEvent,
 )
 
-_execution_of = attrgetter("holder.execution_id")
 Step = tuple[int, PoolEvent]
 """An event with the place of the message that led to it."""
 
@@ -41,7 +39,7 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     to, or None when nothing was freed: then none of them can have come to fit.
     """
     lines = lines_of(state, asked, is_opened=cause is not None)
-    if lines.lines:
+    if lines.best:
         yield from _grant_in_turn(state, asked, lines, cause, now_ms)
     for allocation_id, (by, request) in asked.items():
         for event in _queue(state, allocation_id, request):
@@ -60,17 +58,15 @@ def _grant_in_turn(
     narrowing = Narrowing(state, asked, lines, shares, backfill)
     while turn := narrowing.best():
         (_, _, allocation_id), request, line = turn
-        if line is not None and request.terms.gang:
+        if request.terms.gang:
             yield from _grant_gang(state, asked, line, present, backfill, cause)
             narrowing.close(line)
             continue
-        need = _need(state, request, line)
-        avoided = backfill.avoided(request, need)
-        is_let = has_room(state, request)
+        need, is_let = line.need, has_room(state, request)
         worker_id = None
-        if is_let and line is not None:
-            worker_id = place(state, need, request.affinity, avoided)
-        if line is None or worker_id is None:
+        if is_let and not line.is_short:
+            worker_id = _placed(state, request, need, backfill)
+        if worker_id is None:
             if is_let and _is_short(state, request, need):
                 backfill.blocked(request, need)
             narrowing.close(line)
@@ -86,13 +82,20 @@ def _grant_in_turn(
         narrowing.follow(line)
 
 
-def _need(state: PoolRecord, request: Request, line: Line | None) -> Need:
-    """Return what the request takes, which all of its line do."""
-    if line is None:
-        return need_of(state, request.agent_type, request.amounts)
-    if line.need is None:
-        line.need = need_of(state, request.agent_type, request.amounts)
-    return line.need
+def _placed(state: PoolRecord, request: Request, need: Need, backfill: Backfill) -> str | None:
+    """Return the worker for a request; what is held for others is asked for only if it fits otherwise."""
+    worker_id = place(state, need, request.affinity)
+    if worker_id is not None and (avoided := backfill.avoided(request, need)):
+        return place(state, need, request.affinity, avoided)
+    return worker_id
+
+
+def _placed_together(state: PoolRecord, members: list[gangs.Member], backfill: Backfill) -> list[str] | None:
+    """Return the workers for the members of a gang, in the same way."""
+    workers = gangs.placed(state, members)
+    if workers is not None and (avoided := {each for one in members for each in backfill.avoided(*one)}):
+        return gangs.placed(state, members, avoided)
+    return workers
 
 
 def _grant_gang(
@@ -103,8 +106,7 @@ def _grant_gang(
     members = gangs.members_of(state, names, {name: asked[name][1] for name in names if name in asked})
     if not members or not gangs.may_start(state, members):
         return
-    avoided = {worker_id for member in members for worker_id in backfill.avoided(*member)}
-    workers = gangs.placed(state, members, avoided)
+    workers = None if line.is_short else _placed_together(state, members, backfill)
     if workers is None:
         backfill.blocked_gang(members)
         return
@@ -123,8 +125,8 @@ def _grant_gang(
 
 def _present(state: PoolRecord) -> Counter[str]:
     """Return of how many shapes each execution has the best request that waits."""
-    first = (state.waiting[queue[0][2]] for queue in state.queues.values())
-    return Counter(map(_execution_of, first))
+    waiting = state.waiting
+    return Counter([waiting[queue[0][2]].holder.execution_id for queue in state.queues.values()])
 
 
 def _wanting(state: PoolRecord, lines: Lines, *, is_opened: bool) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 Thousands of shapes may wait for little that is free. Most of them ask for more
 of something than any worker that could run them has left, and what is free only
-shrinks in a round. So those are told apart first, by comparing their amounts
+shrinks in a round. So those can be told apart by comparing their amounts
 with the largest free amounts, and nothing else is worked out for them.
 """
 
@@ -29,26 +29,27 @@ COMPARED = 8
 
 
 class Line(Struct, gc=False):
-    """The requests of one shape that may be granted in a round.
+    """The requests of one shape that have a turn in a round.
 
-    ``fresh`` are those that have just asked, the best last;
-    ``need`` is what each takes, once it was asked for.
+    ``fresh`` are those that have just asked, the best last; ``need`` is what each takes.
+    None of them can get anything any more if it ``is_short``.
     """
 
     shape: str
-    fresh: list[Head] | None = None
-    need: Need | None = None
+    fresh: list[Head] | None
+    need: Need
+    is_short: bool = False
 
 
 class Lines(Struct, gc=False):
-    """Who takes part in a round: the best request of each shape by tenant, and the lines that may get some.
+    """Who takes part in a round: the best request of each shape, by shape and again by tenant.
 
-    All other shapes are short, and can get nothing in this round: ``short`` are the executions of their best.
+    ``fresh`` are those that have just asked by their shape, the best last.
     """
 
+    best: dict[str, Head]
     heads: dict[str, list[Head]]
-    lines: dict[str, Line]
-    short: set[str]
+    fresh: dict[str, list[Head]]
 
 
 def lines_of(state: PoolRecord, asked: Asked, *, is_opened: bool) -> Lines:
@@ -56,28 +57,23 @@ def lines_of(state: PoolRecord, asked: Asked, *, is_opened: bool) -> Lines:
 
     Where nothing was freed (not ``is_opened``) that is none of which others wait.
     """
-    heads: dict[str, Head] = {}
-    if is_opened:
-        heads = {shape: queue[0] for shape, queue in state.queues.items()}
     fresh = _fresh(state, asked, is_opened=is_opened)
+    best = {shape: queue[0] for shape, queue in state.queues.items()} if is_opened else {}
     for shape, ones in fresh.items():
-        heads[shape] = min(heads.get(shape, ones[-1]), ones[-1])
-    waiting, is_short = state.waiting, shortness(state)
-    found = Lines({}, {}, set())
-    by_tenant, lines, short = found.heads, found.lines, found.short
-    for shape, head in heads.items():
+        best[shape] = min(best.get(shape, ones[-1]), ones[-1])
+    waiting = state.waiting
+    if not is_opened and all(map(shortness(state), [asked[head[2]][1] for head in best.values()])):
+        best = {}
+    heads: dict[str, list[Head]] = {}
+    for head in best.values():
         allocation_id = head[2]
         request = asked[allocation_id][1] if allocation_id in asked else waiting[allocation_id]
-        if is_short(request):
-            short.add(request.holder.execution_id)
-        else:
-            lines[shape] = Line(shape, fresh.get(shape))
         tenant = request.terms.tenant
-        if tenant in by_tenant:
-            by_tenant[tenant].append(head)
+        if tenant in heads:
+            heads[tenant].append(head)
         else:
-            by_tenant[tenant] = [head]
-    return found
+            heads[tenant] = [head]
+    return Lines(best, heads, fresh)
 
 
 def _fresh(state: PoolRecord, asked: Asked, *, is_opened: bool) -> dict[str, list[Head]]:
@@ -90,15 +86,6 @@ def _fresh(state: PoolRecord, asked: Asked, *, is_opened: bool) -> dict[str, lis
     for heads in found.values():
         heads.sort(reverse=True)
     return found
-
-
-def best_of(state: PoolRecord, asked: Asked, line: Line) -> Request:
-    """Return the best request of a line now, which must have one."""
-    if not line.fresh:
-        return state.waiting[state.queues[line.shape][0][2]]
-    head = next_of(state, line)
-    assert head is not None, "a line without requests is closed"
-    return request_of(state, asked, head)
 
 
 def request_of(state: PoolRecord, asked: Asked, head: Head) -> Request:
@@ -114,48 +101,81 @@ def next_of(state: PoolRecord, line: Line) -> Head | None:
     return min(queue[0], line.fresh[-1]) if line.fresh else queue[0]
 
 
-def shortness(state: PoolRecord, held: Mapping[str, Amounts] = {}) -> Callable[[Request], bool]:
+_Bounds = tuple[dict[str, float], list[dict[str, float]]]
+"""How much of anything may be asked for at most, and of what each worker has if there are several."""
+
+
+def shortness(
+    state: PoolRecord, held: Mapping[str, Amounts] = {}, *, is_whole: bool = False
+) -> Callable[[Request], bool]:
     """Return what tells of a request that no worker has enough free for it, nor will have in this round.
 
-    It errs on one side only: what it passes may still not fit. Members of a gang are always passed.
-    ``held`` is how much at most may be taken of some workers.
+    It errs on one side only: what it passes may still not fit. Of a gang all are short if one member is.
+    ``held`` is how much at most may be taken of some workers, but by gangs. If it ``is_whole``
+    all that the workers have counts as free.
     """
-    known: dict[object, list[dict[str, float]]] = {}
+    known: dict[object, _Bounds] = {}
     shared = {name: free_of(state, name) for name in state.shared}
 
-    def is_short(request: Request) -> bool:
-        if request.terms is not ORDINARY and request.terms.gang:
-            return False
+    def bounds_of(request: Request, *, is_gang: bool) -> _Bounds:
         requires = request.affinity is not ANYWHERE and request.affinity.requires
-        key = (request.agent_type, *sorted(requires.items())) if requires else request.agent_type
-        largest = known.get(key)
-        if largest is None:
-            found = _largest(_frees(state, request, held))
-            # Rounding to thousandths may add to an amount, and takes less than one off.
-            most = [{name: (amount + 1) / 1000 for name, amount in (free | shared).items()} for free in found]
-            largest = known[key] = most
-        amounts = request.amounts
-        for bounds in largest:
+        key: object = request.agent_type
+        if is_gang or requires:
+            key = (is_gang, request.agent_type, *sorted(request.affinity.requires.items()))
+        bounds = known.get(key)
+        if bounds is None:
+            found = _largest(_frees(state, request, {} if is_gang else held, is_whole=is_whole))
+            bounds = known[key] = _bounds(found, shared)
+        return bounds
+
+    def is_beyond(amounts: dict[str, float], bounds: _Bounds) -> bool:
+        most, several = bounds
+        for name, amount in amounts.items():
+            bound = most.get(name)
+            if bound is None:
+                bound = most[name] = _bound(free_of(state, name) if is_keyed(name) else 0)
+            if amount > bound:
+                return True
+        for one in several:
             for name, amount in amounts.items():
-                bound = bounds.get(name)
-                if bound is None:
-                    bound = amount if is_keyed(name) else 1 / 1000
-                if amount > bound:
+                if amount > one.get(name, amount):
                     break
             else:
                 return False
-        return True
+        return bool(several)
+
+    def is_short(request: Request) -> bool:
+        if request.terms is ORDINARY or not request.terms.gang:
+            return is_beyond(request.amounts, bounds_of(request, is_gang=False))
+        members = [request, *(state.waiting[place[2]] for place in state.queues.get(request.shape, ()))]
+        return any(is_beyond(one.amounts, bounds_of(one, is_gang=True)) for one in members)
 
     return is_short
 
 
-def _frees(state: PoolRecord, request: Request, held: Mapping[str, Amounts]) -> Iterator[Amounts]:
+def _bounds(frees: list[Amounts], shared: Amounts) -> _Bounds:
+    names = {name for free in frees for name in free}
+    most = {name: _bound(max(free.get(name, 0) for free in frees)) for name in names}
+    several = (
+        [{name: _bound(free.get(name, 0)) for name in names} for free in frees] if len(frees) > 1 else []
+    )
+    return most | {name: _bound(amount) for name, amount in shared.items()}, several
+
+
+def _bound(free: int) -> float:
+    """Return the amount that may be asked for: to round it to thousandths takes less than one off."""
+    return (free + 1) / 1000
+
+
+def _frees(
+    state: PoolRecord, request: Request, held: Mapping[str, Amounts], *, is_whole: bool
+) -> Iterator[Amounts]:
     """Yield what is free on each worker that could run the request if it had enough."""
     agent_type = request.agent_type
     for worker_id, entry in state.workers.items():
         if entry.is_draining or (agent_type and agent_type not in entry.agent_types):
             continue
-        free = entry.free
+        free = entry.capacity if is_whole else entry.free
         if spare := held.get(worker_id):
             free = {name: min(amount, spare.get(name, amount)) for name, amount in free.items()}
         if (not agent_type or free[SLOTS] >= 1000) and labels.admits(entry, request.affinity):

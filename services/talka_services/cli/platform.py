@@ -340,7 +340,8 @@ async def _own(
 async def _work(target: Target, offer: Offer, settings: Any, health: str | None) -> None:
     from talka_services.cli.reach import reach_node
     from talka_services.executors.registry import Executors
-    from talka_services.service.worker import WorkerOptions, default_worker_id, machine_capacity
+    from talka_services.service.machine import machine_capacity
+    from talka_services.service.worker import WorkerOptions, default_worker_id
 
     executors = Executors(settings)
     slots_by_agent: dict[str, int] = {}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
 from uuid import uuid4
 
-import psutil
 from msgspec import Struct, field
 
 from talka_core.behaviour import Confirm, Effect, Enlist, Launch, Stop
@@ -38,6 +36,7 @@ from talka_services.service.incarnations import Incarnations
 from talka_services.service.launcher import Launcher
 from talka_services.service.liveness import HEARTBEAT_S, Heartbeat
 from talka_services.service.logbooks import Logbooks
+from talka_services.service.machine import machine_capacity
 from talka_services.telemetry import get_logger
 from talka_services.witness import Witness
 
@@ -62,15 +61,6 @@ def default_worker_id() -> str:
     """Return a new worker id: the host's name and a few random digits."""
     host = "".join(c if c.isalnum() or c in "-_" else "-" for c in socket.gethostname())[:40]
     return f"{host or 'worker'}-{uuid4().hex[:8]}"
-
-
-def machine_capacity() -> dict[str, float]:
-    """Return what this machine has: cores, MiB of memory, MiB of free disk."""
-    return {
-        "cpu_cores": float(os.cpu_count() or 1),
-        "memory_mb": float(psutil.virtual_memory().total // 2**20),
-        "disk_mb": float(psutil.disk_usage("/").free // 2**20),
-    }
 
 
 class WorkerOptions(Struct, frozen=True):
