@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +12,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 from tests.browser.platforms import Platform, chromium, platform_at
+
+from talka_services.gateway.access import digest_of
 
 DOCS = Path(__file__).parent
 IMAGES = DOCS / "images"
@@ -52,6 +57,8 @@ def main() -> None:
         options = ("--workers", "3", "--capacity", "cpu_cores=2")
         with platform_at(Path(directory), *options, host="farm") as platform:
             _take(browser, platform)
+    with tempfile.TemporaryDirectory() as directory, chromium() as browser:
+        _kept_from(browser, Path(directory))
 
 
 def _take(browser: Browser, platform: Platform) -> None:
@@ -130,6 +137,31 @@ def _insight(page: Page, platform: Platform, finished: str, quick: str) -> None:
     page.locator(".alert").first.wait_for()
     _save(page, "page-alerts")
     platform.http.post(f"/executions/{late}/cancel", json={}).raise_for_status()
+
+
+def _kept_from(browser: Browser, directory: Path) -> None:
+    """Take what cannot be pressed: by a viewer, and of what is archived."""
+    tokens = {"admin": "a-token-for-admins", "viewer": "a-token-for-viewers"}
+    entries = [{"name": role, "role": role, "sha256": digest_of(token)} for role, token in tokens.items()]
+    (directory / "access.yaml").write_text(json.dumps({"tokens": entries}))
+    with platform_at(directory, "--access", "access.yaml", token=tokens["admin"], host="farm") as platform:
+        page = _page(browser, WIDE)
+        page.add_init_script(f"sessionStorage.setItem('talka-token', '{tokens['viewer']}')")
+        asking = platform.submit(ASKING)
+        platform.until(asking, lambda each: each["waiting"] == ["ask"])
+        page.goto(f"{platform.address}/executions/{asking}?task=ask")
+        page.get_by_role("heading", name="Asks Ada").wait_for()
+        _save(page, "page-viewer")
+        finished = platform.submit((DOCS / "examples" / "quickstart.yaml").read_text(encoding="utf-8"))
+        platform.over(finished)
+        argv = [sys.executable, "-m", "talka", "archive", finished, "--to", "kept", "--data-dir", "up"]
+        subprocess.run(argv, cwd=directory, check=True, timeout=60)  # noqa: S603  (all of it is ours)
+        page = _page(browser, WIDE)
+        page.add_init_script(f"sessionStorage.setItem('talka-token', '{tokens['admin']}')")
+        page.goto(f"{platform.address}/executions/{finished}?task=soil")
+        page.locator("[data-status=succeeded]").first.wait_for()
+        page.get_by_role("button", name="Restart from here").wait_for()
+        _save(page, "page-archived")
 
 
 def _page(browser: Browser, viewport: Mapping[str, int], **options: Any) -> Page:

@@ -1,5 +1,6 @@
 /** Asking the gateway. */
 import type { Alert, AlertPage, Bottlenecks, Comparison, Pool, PoolUse, WhatIf, Wish } from "./model/insight";
+import type { Role } from "./model/refusal";
 import type { Eta, Execution, Explanation, Question, RollbackPlan, TaskDocument, Workflow } from "./model/events";
 
 export const PREFIX = "/api/v1";
@@ -49,11 +50,17 @@ export interface ListPage {
   position: number;
 }
 
+export interface Caller {
+  name: string;
+  role: Role;
+}
+
 export function one(id: string): string {
   return `/executions/${encodeURIComponent(id)}`;
 }
 
 export const api = {
+  me: () => ask<Caller>("/me"),
   list: (query: URLSearchParams) => ask<ListPage>(`/executions?${query}`),
   workflow: (id: string) => ask<Workflow>(`${one(id)}/workflow`),
   bottlenecks: (id: string, isSimulated: boolean) =>

@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { useMemo, useEffect } from "preact/hooks";
 import "./style.css";
+import { caller, introduce } from "./caller";
 import { HOME, type Route, listen, route } from "./router";
 import { Store } from "./store";
 import { AlertsLink, AlertsView } from "./views/alerts";
@@ -22,6 +23,7 @@ function Page() {
           <Link to={{ ...HOME, page: "pools" }}>Pools</Link>
           <AlertsLink />
           <a href="/api/v1/openapi.json">API</a>
+          {caller.value && <span class="caller" title={`Signed in as ${caller.value.name}`}>{caller.value.role}</span>}
         </nav>
       </header>
       <main id="main" tabIndex={-1}><View here={here} /></main>
@@ -41,5 +43,6 @@ function Followed({ id }: { id: string }) {
   return <ExecutionView store={store} />;
 }
 
+introduce();
 listen();
 render(<Page />, document.getElementById("page")!);

@@ -1,7 +1,7 @@
 /** One execution as it is followed: its events, and how it stands now and where the time slider is. */
 import { computed, signal } from "@preact/signals";
 import { type ApiError, PREFIX, api, one } from "./api";
-import { type Segment, type TalkaEvent, type TaskDefinition, FINAL, type Workflow } from "./model/events";
+import { type Execution, type Segment, type TalkaEvent, type TaskDefinition, FINAL, type Workflow } from "./model/events";
 import { type State, fold, initial } from "./model/fold";
 import { route } from "./router";
 import { follow } from "./stream";
@@ -30,11 +30,15 @@ export class Store {
   readonly expected = signal<number | null>(null);
   readonly critical = signal<Segment[]>([]);
   readonly pool = signal("");
+  /** The URL of the file in which it lies, if it is archived. */
+  readonly archived = signal<string | null>(null);
   private readonly definition = signal<Workflow | null>(null);
   private gathering: ReturnType<typeof setTimeout> | undefined;
   private reviving: ReturnType<typeof setTimeout> | undefined;
   private stop: () => void = () => undefined;
   private isClosed = false;
+  /** The event at which it was over. */
+  private version = 0;
   /** Whether somebody looks at the critical path: it takes the gateway long to find. */
   private isTraced = false;
   private states: [State, State] = [initial(), initial()];
@@ -51,17 +55,24 @@ export class Store {
     api.execution(id).then(
       (document) => {
         this.expected.value = document.version;
-        this.pool.value = document.pool;
+        this.note(document);
         if (!this.isClosed) this.stop = this.follow();
       },
       (error: ApiError) => { this.error.value = error; },
     );
   }
 
+  private note(document: Execution): void {
+    this.pool.value = document.pool;
+    this.archived.value = document.archived;
+    this.version = document.version;
+  }
+
   private follow(): () => void {
     return follow(`${PREFIX}${one(this.id)}/stream?from=${this.events.length + 1}`, {
       onMessages: (messages) => {
         for (const message of messages) {
+          if (message.event === "over") this.note(JSON.parse(message.data) as Execution);
           if (message.event === "over" || message.event === "problem") continue;
           const event = JSON.parse(message.data) as TalkaEvent;
           if (event.version === this.events.length + 1) this.events.push(event);
@@ -72,6 +83,8 @@ export class Store {
         this.link.value = link;
         this.error.value = error ?? null;
         if (link !== "over") return;
+        // Of what is archived the last event says only that, and is not among the events.
+        if (this.events.length > this.count.value) this.publish();
         if (this.isTraced) void this.trace();
         this.awaitRevival(REVIVAL_MS);
       },
@@ -88,7 +101,7 @@ export class Store {
     clearTimeout(this.reviving);
     this.reviving = setTimeout(() => {
       const isBehind = async (): Promise<boolean> =>
-        !document.hidden && (await api.execution(this.id)).version > this.events.length;
+        !document.hidden && (await api.execution(this.id)).version !== this.version;
       isBehind().then(
         (isSo) => {
           if (this.isClosed) return;

@@ -328,7 +328,8 @@ def test_pools_workers_and_the_audit(api: Api) -> None:
     check_holdings(api, worker["worker_id"])
     assert api.get("/me") == {"name": "anonymous@127.0.0.1", "role": "admin", "is_limited": False}
     audit = api.get("/audit")
-    assert (audit["clean"], audit["violations"]) == (True, [])
+    assert (audit["clean"], audit["violations"], audit["signatures"]) == (True, [], None)
+    assert api.get("/audit", 400, params={"signatures": "true"})["code"] == "bad_parameter"
 
 
 def test_what_is_wrong_is_a_problem_with_its_place(api: Api) -> None:

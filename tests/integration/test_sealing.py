@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from talka import Orchestrator, Task, Workflow, WorkflowBuilder, local
@@ -21,6 +22,7 @@ from talka_services.client.signatures import audit_archive, audit_signatures
 from talka_services.client.verifying import verify_execution
 from talka_services.embedded import EmbeddedServer
 from talka_services.exports import Archive, export_execution, import_execution
+from talka_services.gateway import GatewayOptions, serving
 from talka_services.jetstream.api import call
 from talka_services.jetstream.collector import collect
 from talka_services.projection import JetStreamSource, Projector, open_view
@@ -181,6 +183,16 @@ async def test_removed_and_rewritten_messages_are_found(place: Path) -> None:
         forged = await bare(log).append(name, commits[-1].position, foreign.body, "forged")
         assert ("changed", forged) in await found(talka, noted)
         assert [each.kind.value for each in (await audit(log)).violations][:1] == ["missing_events"]
+        async with (
+            serving(talka, GatewayOptions(port=0)) as address,
+            httpx.AsyncClient(base_url=f"{address}/api/v1", timeout=20) as http,
+        ):
+            heard = (await http.get("/audit")).json()
+            assert {"removed", "changed"} <= {each["kind"] for each in heard["violations"]}
+            assert (heard["clean"], heard["signatures"]["unsigned"]) == (False, 0)
+            unsigned = (await http.get("/audit", params={"signatures": "false"})).json()
+            assert unsigned["signatures"] is None
+            assert not {"removed", "changed"} & {each["kind"] for each in unsigned["violations"]}
     discard(directory)
 
 

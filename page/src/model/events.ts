@@ -91,6 +91,8 @@ export interface Execution {
   reason: string;
   pool: string;
   alerts: string[];
+  /** Where it lies, if it has left the log for an archive. */
+  archived: string | null;
 }
 
 export interface TaskDocument {

@@ -2,6 +2,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { api, newKey } from "../api";
 import { type Store, isOver } from "../store";
+import { Act, refusalFor } from "./act";
 import { Confirm } from "./parts";
 
 const QUESTIONS = {
@@ -19,7 +20,7 @@ export function Actions({ store }: { store: Store }) {
   return (
     <div class="actions">
       {possible.map((each) => (
-        <button key={each} type="button" onClick={() => ask(each)}>{QUESTIONS[each][0]}</button>
+        <Act key={each} reason={refusalFor(store)} onClick={() => ask(each)}>{QUESTIONS[each][0]}</Act>
       ))}
       {isRestartable && <Restart store={store} />}
       {asked && (
@@ -46,7 +47,7 @@ export function Restart({ store, task = "" }: { store: Store; task?: string }) {
   };
   return (
     <div>
-      <button type="button" onClick={() => ask(true)}>{name}</button>
+      <Act reason={refusalFor(store)} onClick={() => ask(true)}>{name}</Act>
       {isAsked && <Confirm title={title} text={text} yes="Restart" onYes={run} onClose={() => ask(false)} />}
     </div>
   );

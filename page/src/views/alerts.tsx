@@ -1,11 +1,13 @@
 /** What somebody should look at: stuck, late, leaking, failing or behind; as it comes and goes. */
 import { useEffect, useState } from "preact/hooks";
 import { type ApiError, PREFIX, api } from "../api";
+import { refusal } from "../caller";
 import { ago, words } from "../model/format";
 import type { Alert, AlertPage } from "../model/insight";
 import { HOME } from "../router";
 import { now } from "../store";
 import { follow } from "../stream";
+import { Act, Refusal } from "./act";
 import { useAsked } from "./asking";
 import { Link, Problem } from "./parts";
 
@@ -28,6 +30,7 @@ export function AlertsView() {
         {page && page.webhooks_owed > 0 && <span class="quiet">{page.webhooks_owed} webhooks on their way</span>}
         {page && page.webhooks_given_up > 0 && <span class="error">{page.webhooks_given_up} webhooks given up</span>}
       </div>
+      <Refusal reason={alerts?.some((each) => each.status === "open") ? refusal.value : ""} />
       {error && <Problem error={error} />}
       {alerts && shown.length === 0 && <p class="nothing">{isAll ? "There has never been an alert." : "Nothing needs looking at."}</p>}
       <ul class="rows" aria-label="Alerts">{shown.map((each) => <Row key={each.number} alert={each} onSeen={put} />)}</ul>
@@ -50,7 +53,7 @@ function Row({ alert, onSeen }: { alert: Alert; onSeen: (alert: Alert) => void }
       <div class="heading">
         <span class={`kind k-${alert.status}`}>{words(alert.kind)}</span>
         <span class="id">{alert.subject}</span>
-        {alert.status === "open" && <button type="button" aria-label={`Acknowledge alert ${alert.number}`} onClick={acknowledge}>Acknowledge</button>}
+        {alert.status === "open" && <Act reason={refusal.value} name={`Acknowledge alert ${alert.number}`} onClick={acknowledge}>Acknowledge</Act>}
       </div>
       <p>{alert.message}</p>
       {alert.hint && <p class="quiet">{alert.hint}</p>}

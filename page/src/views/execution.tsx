@@ -4,6 +4,7 @@ import { duration } from "../model/format";
 import { isFinal } from "../model/fold";
 import { HOME, TABS, type Tab, go, route } from "../router";
 import { type Store, isOver, now } from "../store";
+import { Refusal, refusalFor } from "./act";
 import { Actions } from "./actions";
 import { BottlenecksView } from "./bottlenecks";
 import { CompareView } from "./compare";
@@ -75,6 +76,7 @@ function Head({ store }: { store: Store }) {
         <Expected store={store} />
         {state.reason && <span>{state.reason}</span>}
       </div>
+      <Refusal reason={refusalFor(store)} />
     </div>
   );
 }

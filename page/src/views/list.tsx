@@ -59,7 +59,7 @@ function Row({ execution }: { execution: Execution }) {
     <li>
       <Link to={{ ...HOME, execution: execution.execution_id }} class="row">
         <span class="name">{execution.name || "(rejected)"} <span class="id">{execution.execution_id}</span></span>
-        <Badge status={execution.status} />
+        <span class="standing"><Badge status={execution.status} />{execution.archived && <span class="quiet">archived</span>}</span>
         <Progress done={execution.done} total={execution.total} status={execution.status} />
         <span class="elapsed">{elapsed === null ? "–" : duration(elapsed)}</span>
         <span class="when">{execution.accepted_at === null ? "" : ago(execution.accepted_at, now.value)}</span>

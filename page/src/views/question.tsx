@@ -4,6 +4,7 @@ import { api } from "../api";
 import type { Question } from "../model/events";
 import { words } from "../model/format";
 import type { Store } from "../store";
+import { Act, refusalFor } from "./act";
 
 export function Answer({ store, id }: { store: Store; id: string }) {
   const [question, keep] = useState<Question | null>(null);
@@ -34,9 +35,9 @@ export function Answer({ store, id }: { store: Store; id: string }) {
       <label>Comment <input value={comment} onInput={(event) => say(event.currentTarget.value)} /></label>
       <div class="choices">
         {question.choices.map((choice, index) => (
-          <button key={choice} type="button" class={index ? "" : "primary"} disabled={isBusy} onClick={() => void answer(choice)}>
+          <Act key={choice} reason={refusalFor(store)} class={index ? "" : "primary"} isBusy={isBusy} onClick={() => void answer(choice)}>
             {words(choice)}
-          </button>
+          </Act>
         ))}
       </div>
     </section>

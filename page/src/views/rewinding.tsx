@@ -5,6 +5,7 @@ import type { RollbackPlan } from "../model/events";
 import { consequences } from "../model/rewinding";
 import { HOME, go } from "../router";
 import type { Store } from "../store";
+import { Act, refusalFor } from "./act";
 import { Confirm } from "./parts";
 
 export function FromHere({ store, at }: { store: Store; at: number }) {
@@ -16,8 +17,8 @@ export function FromHere({ store, at }: { store: Store; at: number }) {
   };
   return (
     <div class="from-here">
-      <button type="button" onClick={() => ask("rollback")}>Roll back to here</button>
-      <button type="button" onClick={() => ask("fork")}>Fork here</button>
+      <Act reason={refusalFor(store)} onClick={() => ask("rollback")}>Roll back to here</Act>
+      <Act reason={refusalFor(store)} onClick={() => ask("fork")}>Fork here</Act>
       {asked === "rollback" && <Rollback store={store} at={at} requestKey={key} onClose={() => ask(null)} />}
       {asked === "fork" && (
         <Confirm

@@ -17,6 +17,7 @@ from talka_core import limits
 from talka_core.nesting import is_deeper
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import ServerUnavailableError
+from talka_services.archives.histories import WholeHistories
 from talka_services.client import Orchestrator
 from talka_services.gateway.holdings import PoolHoldings
 from talka_services.gateway.overview import Overview
@@ -44,6 +45,8 @@ class Source:
         self.overview = Overview(orchestrator.node.connection, orchestrator.histories)
         self.recent = Recent(orchestrator.node.ports.log, orchestrator.histories)
         self.holdings = PoolHoldings(orchestrator.node.ports.log, orchestrator.histories)
+        ports = orchestrator.node.ports
+        self.whole = WholeHistories(ports.log, ports.blobs, ports.shards, ports.snapshots)
 
     async def close(self) -> None:
         """Stop reading; the client goes on."""
@@ -58,6 +61,7 @@ class Call:
         self.caller = caller
         self.orchestrator = source.orchestrator
         self.histories = source.orchestrator.histories
+        self.whole = source.whole
         self.overview = source.overview
         self.recent = source.recent
         self.holdings = source.holdings

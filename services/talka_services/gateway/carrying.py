@@ -68,7 +68,7 @@ class _Records:
 
 async def verify_history(call: Call, execution_id: str) -> Verification:
     """Fold an execution's whole log again and check it, as `talka replay --verify` does."""
-    records = _Records(call.histories, call.orchestrator.node.ports.snapshots)
+    records = _Records(call.whole, call.orchestrator.node.ports.snapshots)
     found = await verify_execution(records, execution_id)
     return Verification(execution_id, not found.violations, found.violations, found.checks)
 
@@ -83,8 +83,8 @@ class PetitionList(Struct, frozen=True):
 async def list_requests(call: Call, execution_id: str, query: Paging) -> PetitionList:
     """Say who asked for what of an execution, and what became of it, as `talka audit --who` does."""
     logs = logs_of(call.histories, execution_id)
-    found = await petitions(call.histories, logs)
-    if not found and not any([await call.histories.commits(name) for name in logs]):
+    found = await petitions(call.whole, logs)
+    if not found and not any([await call.whole.commits(name) for name in logs]):
         raise UnknownExecutionError(execution_id)
     return PetitionList(*paged(found, _place, query, tuple[float, str, int]))
 

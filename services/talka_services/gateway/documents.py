@@ -15,7 +15,10 @@ from talka_protocols.workflow import ClaimCheck
 
 
 class ExecutionDocument(Struct, frozen=True):
-    """Where an execution stands at event ``version``; instants are Unix seconds, null for never."""
+    """Where an execution stands at event ``version``; instants are Unix seconds, null for never.
+
+    ``archived`` is the URL of the file in which it lies, if that is so.
+    """
 
     execution_id: str
     name: str
@@ -35,6 +38,7 @@ class ExecutionDocument(Struct, frozen=True):
     alerts: tuple[str, ...]
     accepted_at: float | None = None
     pool: str = "default"
+    archived: str | None = None
 
 
 class Fault(Struct, frozen=True):
@@ -124,6 +128,7 @@ def execution_document(
         status.alerts,
         accepted_at,
         pool,
+        status.archived or None,
     )
 
 

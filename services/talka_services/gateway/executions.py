@@ -158,7 +158,7 @@ async def _until_over(call: Call, execution_id: str) -> None:
 
 async def get_workflow(call: Call, execution_id: str) -> Workflow:
     """Return the definition that an execution runs, with what was added to it."""
-    state = await call.histories.execution(execution_id)
+    state = await call.whole.execution(execution_id)
     if state.workflow is None:
         raise RequestRefusedError(f"The execution {execution_id!r} was rejected.", code="not_begun")
     return state.workflow
@@ -177,7 +177,7 @@ class Results(Struct, frozen=True):
 
 async def get_results(call: Call, execution_id: str) -> Results:
     """Return what `talka run --json` prints: every task's result; large ones are named only."""
-    result = result_of(await call.histories.execution(execution_id))
+    result = result_of(await call.whole.execution(execution_id))
     tasks = {task_id: task_document(task) for task_id, task in result.tasks.items()}
     return Results(execution_id, result.status, result.makespan_s, tasks, result.reason, result.alerts)
 
@@ -198,7 +198,7 @@ class TaskPage(Struct, frozen=True):
 
 async def list_tasks(call: Call, execution_id: str, query: TaskFilters) -> TaskPage:
     """List the tasks of an execution."""
-    found = task_documents(await call.histories.execution(execution_id))
+    found = task_documents(await call.whole.execution(execution_id))
     chosen = [task for task in found if not query.status or task.status in query.status]
     numbered, following = paged(enumerate(chosen), lambda item: item[0], query, int)
     return TaskPage([task for _, task in numbered], len(chosen), following)
@@ -215,7 +215,7 @@ class TaskDetail(Struct, frozen=True):
 
 async def get_task(call: Call, execution_id: str, task_id: str) -> TaskDetail:
     """Show one task."""
-    state = await call.histories.execution(execution_id)
+    state = await call.whole.execution(execution_id)
     result = result_of(state).tasks.get(task_id)
     if result is None:
         raise _unknown_task(execution_id, task_id)
@@ -231,7 +231,7 @@ async def get_task(call: Call, execution_id: str, task_id: str) -> TaskDetail:
 
 async def get_result(call: Call, execution_id: str, task_id: str) -> Any:
     """Return the result of a task that succeeded, as it is, however large."""
-    state = await call.histories.execution(execution_id)
+    state = await call.whole.execution(execution_id)
     result = result_of(state).tasks.get(task_id)
     if result is None:
         raise _unknown_task(execution_id, task_id)
@@ -240,7 +240,7 @@ async def get_result(call: Call, execution_id: str, task_id: str) -> Any:
             f"The task {task_id!r} has no result: it is {result.status}.", code="not_ended"
         )
     if isinstance(result.result, ClaimCheck):
-        return Raw(await call.orchestrator.blobs.get(result.result))
+        return Raw(await call.whole.value(execution_id, result.result))
     return result.result
 
 

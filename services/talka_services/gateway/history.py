@@ -82,7 +82,7 @@ async def list_trigger_events(call: Call, name: str, query: EventFilters) -> Eve
 
 
 async def _events(call: Call, log: LogName, query: EventFilters) -> EventPage:
-    commits = await call.histories.commits(log)
+    commits = await call.whole.commits(log)
     if not commits:
         raise _nothing(log)
     begin = query.begin
@@ -141,7 +141,7 @@ class StateAt(Struct, frozen=True):
 
 async def get_state(call: Call, execution_id: str, query: At) -> StateAt:
     """Fold an execution's log to any event, and return the state there."""
-    state = await call.histories.execution(execution_id, query.at)
+    state = await call.whole.execution(execution_id, query.at)
     if query.at is not None and query.at > state.version:
         raise _no_event(execution_id, query.at, state.version)
     return StateAt(document_of(state), task_documents(state), _allocations(state))
@@ -180,7 +180,7 @@ class StepPage(Struct, frozen=True):
 
 async def list_steps(call: Call, execution_id: str, query: Span) -> StepPage:
     """Go through an execution's events with what each of them changed."""
-    commits = [commit for _, commit in await call.histories.commits(call.histories.name(execution_id))]
+    commits = [commit for _, commit in await call.whole.commits(call.whole.name(execution_id))]
     if not commits:
         raise UnknownExecutionError(execution_id)
     behind = islice(steps(execution_id, commits), query.begin - 1, None)
@@ -201,7 +201,7 @@ async def list_steps(call: Call, execution_id: str, query: Span) -> StepPage:
 
 async def compare_executions(call: Call, execution_id: str, other: str) -> Comparison:
     """Compare two executions: the first event that differs, definitions, inputs, results and times."""
-    return compared(await told(call.histories, execution_id), await told(call.histories, other))
+    return compared(await told(call.whole, execution_id), await told(call.whole, other))
 
 
 def _no_event(execution_id: str, at: int, last: int) -> RequestRefusedError:

@@ -12,18 +12,24 @@ from talka_core.auditing.auditor import Summary
 from talka_core.scheduler.usage import Proposal, proposals
 from talka_protocols.bottlenecks import Bottlenecks
 from talka_protocols.explanations import Explanation
-from talka_services.client.audits import audit
+from talka_services.client.audits import Signatures, audit
+from talka_services.client.bottlenecks import where_time_went
+from talka_services.client.explaining import explained
 from talka_services.client.forecasting import Eta, eta
+from talka_services.client.signatures import audit_signatures, with_signatures
 from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE, TASK
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.paging import Paging, paged
-from talka_services.gateway.problems import INSTANT_MAX, VERSION_MAX
+from talka_services.gateway.problems import INSTANT_MAX, VERSION_MAX, bad_request
+from talka_services.sealing.ports import SealedLog
+from talka_services.sealing.vault import VARIABLE
 
 
 async def explain_task(call: Call, execution_id: str, task_id: str) -> Explanation:
     """Say why a task does not run, what would change that, and when it is expected to; or what it did."""
-    return await call.orchestrator.explain(execution_id, task_id)
+    own = execution_id in call.orchestrator.submitted
+    return await explained(call.whole, execution_id, task_id, _now_ms(call), is_submitted=own)
 
 
 class Draw(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +51,11 @@ class Simulated(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def get_bottlenecks(call: Call, execution_id: str, query: Simulated) -> Bottlenecks:
     """Say where the time of an execution went, and what would have saved some of it."""
-    return await call.orchestrator.bottlenecks(execution_id, is_simulated=query.simulate)
+    return await where_time_went(call.whole, execution_id, _now_ms(call), is_simulated=query.simulate)
+
+
+def _now_ms(call: Call) -> int:
+    return call.orchestrator.node.ports.clock.now_ms()
 
 
 class UsageReport(Struct, frozen=True):
@@ -58,36 +68,58 @@ class UsageReport(Struct, frozen=True):
 
 async def get_usage(call: Call, execution_id: str, query: Paging) -> UsageReport:
     """Show what the tasks of an execution used, and propose better requirements."""
-    found = enumerate(proposals(await call.histories.execution(execution_id)))
+    found = enumerate(proposals(await call.whole.execution(execution_id)))
     chosen, following = paged(found, lambda item: item[0], query, int)
     return UsageReport(execution_id, [each for _, each in chosen], following)
 
 
-class Since(Struct, frozen=True, forbid_unknown_fields=True):
-    """From when on."""
+class Audited(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is audited."""
 
     since: Annotated[
         float, Meta(ge=0, le=INSTANT_MAX, description="Only violations since then, in Unix seconds.")
     ] = 0.0
+    signatures: Annotated[
+        bool | None,
+        Meta(description="Compare commits with their signatures; if left out, where the gateway has keys."),
+    ] = None
 
 
 class AuditReport(Struct, frozen=True):
-    """What an audit found: ``count`` violations, and the first thousand of them."""
+    """What an audit found: ``count`` violations, and the first thousand of them.
+
+    ``signatures`` is what was compared with them, null if nothing was.
+    """
 
     clean: bool
     count: int
     violations: tuple[Violation, ...]
     summary: Summary
+    signatures: Signatures | None
 
 
-async def audit_namespace(call: Call, query: Since) -> AuditReport:
+async def audit_namespace(call: Call, query: Audited) -> AuditReport:
     """Check that every allocation ever made was held, used and given back as it must be.
 
-    It reads every log of the namespace: seconds for a million events.
+    With keys, also that nobody but their holders has written, changed or removed any of it, as far as the
+    logs themselves tell; `talka audit` compares them with what the read model has noted, too. It reads
+    every log of the namespace: seconds for a million events.
     """
-    ports = call.orchestrator.node.ports
-    found = await audit(ports.log, snapshots=ports.snapshots, since_ms=int(1000 * query.since))
-    return AuditReport(not found.count, found.count, found.violations, found.summary)
+    node = call.orchestrator.node
+    log, snapshots, since_ms = node.ports.log, node.ports.snapshots, int(1000 * query.since)
+    assert isinstance(log, SealedLog), "a node's log is one with keys"
+    if query.signatures and not log.vault.has_keys:
+        raise bad_request(
+            "bad_parameter",
+            "There are no keys to compare signatures with.",
+            hint=f"Start the gateway with a file of keys, named with {VARIABLE}.",
+        )
+    found = await audit(log, snapshots=snapshots, since_ms=since_ms)
+    if query.signatures is not False and log.vault.has_keys:
+        namespace = node.ports.names.namespace
+        compared = await audit_signatures(log, namespace, snapshots=snapshots, since_ms=since_ms)
+        found = with_signatures(found, compared)
+    return AuditReport(not found.count, found.count, found.violations, found.summary, found.signatures)
 
 
 OPERATIONS = (

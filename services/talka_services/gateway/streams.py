@@ -7,7 +7,7 @@ Last-Event-ID and misses nothing. https://html.spec.whatwg.org/multipage/server-
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -33,6 +33,7 @@ PIECE_BYTES = 256 * 1024
 """About how much of what is past goes out at a time."""
 HEARTBEAT = b": heartbeat\n\n"
 LAST = "last-event-id"
+Commits = Sequence[tuple[int, Commit[Event]]]
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -58,7 +59,10 @@ async def stream_events(
         return live_response(call, _events(call, execution_id, after))
     if LAST in call.request.headers and after >= found.version:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return live_response(call, _past(call, found, position, after))
+    # Read before the answer begins, so that what cannot be read is said in its status.
+    log = call.histories.name(execution_id)
+    commits = await call.whole.commits(log)
+    return live_response(call, _past(commits, log, found, position, after))
 
 
 async def _events(call: Call, execution_id: str, after: int) -> AsyncGenerator[bytes]:
@@ -71,11 +75,12 @@ async def _events(call: Call, execution_id: str, after: int) -> AsyncGenerator[b
     yield message("over", document, document.version)
 
 
-async def _past(call: Call, found: ExecutionDocument, last: int, after: int) -> AsyncGenerator[bytes]:
+async def _past(
+    commits: Commits, log: LogName, found: ExecutionDocument, last: int, after: int
+) -> AsyncGenerator[bytes]:
     """Send an execution that is over: nothing is folded for it, and no commit stands alone."""
-    log = call.histories.name(found.execution_id)
     heap = bytearray()
-    for position, commit in await call.histories.commits(log):
+    for position, commit in commits:
         if position > last:
             break
         heap += _messages(log, position, commit, after)

@@ -47,7 +47,7 @@ async def simulate_execution(call: Call, execution_id: str, body: Wish) -> WhatI
     """
     config: WorkflowConfig | None = None
     if body.strategy or body.max_parallel is not None:
-        state = await call.histories.execution(execution_id)
+        state = await call.whole.execution(execution_id)
         config = _config(state.workflow.config if state.workflow else WorkflowConfig(), body)
     change = Change(
         config=config,
@@ -56,7 +56,7 @@ async def simulate_execution(call: Call, execution_id: str, body: Wish) -> WhatI
         shared=body.shared,
         time_scale=body.time_scale,
     )
-    return await what_if(call.histories, execution_id, change, body.faster)
+    return await what_if(call.whole, execution_id, change, body.faster)
 
 
 def _config(config: WorkflowConfig, body: Wish) -> WorkflowConfig:
