@@ -59,7 +59,7 @@ def test_a_service_archives_by_itself(shell: Shell, platform: dict[str, Any]) ->
 
 
 def test_a_directory_without_a_platform_is_archived(shell: Shell) -> None:
-    """The command brings the scheduler that it needs; whoever runs in the directory next finds all archived."""
+    """The command brings the scheduler that it needs; whoever runs there next finds all archived."""
     quiet = ("--data-dir", "quiet")
     ended = [shell.json("run", "good.yaml", *quiet)["execution_id"] for _ in range(2)]
     outcome = shell.json("archive", "--all-ended", "--to", "kept", *quiet)
