@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from talka_core.behaviour import Behaviour
+from talka_core.incarnations import IncarnationRecord, evolve_incarnation
 from talka_core.planner import PLANNER, PlanRecord
 from talka_core.resource import RESOURCE, PoolRecord
 from talka_core.roster import RosterRecord, evolve_roster
@@ -22,7 +23,7 @@ from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.events import Event, ExecutionEvent
 from talka_protocols.states import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER, WORKER
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -68,6 +69,7 @@ FOLDS: dict[str, Fold] = {
     SCHEDULE: _of(STARTER, ScheduleRecord),
     TRIGGER: _of(TRIGGER_BEHAVIOUR, TriggerRecord),
     SHARD: Fold(RosterRecord, RosterRecord, evolve_roster),
+    WORKER: Fold(IncarnationRecord, IncarnationRecord, evolve_incarnation),
 }
 
 

@@ -55,6 +55,16 @@ async def test_what_a_fork_takes_over_stays(connection: Connection) -> None:
     assert await blobs.get(result) == b"result of what was forked"
 
 
+async def test_what_a_large_snapshot_names_stays(connection: Connection) -> None:
+    """A base may be all that still names a definition, and may be so large that it is a value itself."""
+    blobs = JetStreamBlobs(connection)
+    definition = await blobs.put(b"definition")
+    body = definition.sha256.encode() + b" " * connection.max_bytes
+    await JetStreamSnapshots(connection).save(LOG, Snapshot(1, 1, body))
+    assert await collect(connection, AT_ONCE) == []
+    assert await blobs.get(definition) == b"definition"
+
+
 async def test_nothing_stored_is_nothing_to_collect(connection: Connection) -> None:
     """A namespace that has never stored a value is left alone."""
     assert await collect(connection, AT_ONCE) == []

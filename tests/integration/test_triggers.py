@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -84,6 +85,23 @@ async def test_an_event_starts_an_execution_once(
     assert sorted(await client.histories.names("execution")) == sorted(
         [fired.execution_id, later.execution_id]
     )
+
+
+async def test_a_trigger_that_is_made_between_two_events_counts_from_then_on(
+    client: Orchestrator, nats_server: NatsServer, names: Names
+) -> None:
+    """However long it was quiet before: what was recorded before an event was published is known then."""
+    async with await open_planner(nats_server, names):
+        for number in range(4):
+            await client.create_trigger(
+                f"t{number}", Trigger("order.created", inputs={"order": "data.id"}), WORK
+            )
+            # Whoever takes events in hears of the trigger by itself before it looks.
+            await asyncio.sleep(0.3)
+            await client.publish("order.created", {"id": f"a{number}"})
+            async with asyncio.timeout(20):
+                (fired, *_) = await until(client, f"t{number}", TriggerFired)
+                await client.wait(fired.execution_id)
 
 
 async def test_a_killed_planner_takes_nothing_in_twice_and_loses_nothing(

@@ -1,4 +1,8 @@
-"""Prunes the logs that executions share, pools' and rosters', of what only archived executions needed."""
+"""Prunes the logs that outlive executions.
+
+Pools' and rosters' lose what only archived executions needed; those of schedules, triggers and
+workers are about themselves, so that a base says all that their beginning did.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,24 @@ from msgspec import Struct
 
 from talka_core.archiving import Extent
 from talka_core.history import FOLDS, advance, packed
-from talka_protocols.commit import decode_commit
 from talka_protocols.ports import Snapshot
-from talka_protocols.subjects import POOL, SHARD, LogName
-from talka_services.jetstream.api import last_message
+from talka_protocols.subjects import POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
+from talka_services.jetstream.api import last_message, message_counts
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.purging import Purge
 from talka_services.runner.bases import base_name, base_of
+from talka_services.runner.definitions import Definitions
+from talka_services.runner.journal import decoded
 from talka_services.runner.ports import Ports
 
 OF_EXECUTIONS = ("scheduler-", "planner-")
 """What the rosters are named after whose keys are executions."""
+OWN = (SCHEDULE, TRIGGER, WORKER)
+"""The kinds of logs that no execution holds up."""
+SMALL = 50
+"""A log of its own with so few commits is left alone: its base would be as large."""
+SETTLED_MS = 3_600_000
+"""For so long whoever asked something of a schedule or a trigger may still look for the answer."""
 
 
 class Pruned(Struct, frozen=True):
@@ -40,9 +51,10 @@ class Pruner:
         self._ports = ports
         self._on_step = on_step
         self._purge = Purge(connection)
+        self._definitions = Definitions(ports.blobs)
 
     async def run(self, is_archived: Callable[[str], bool], before: int) -> list[Pruned]:
-        """Prune all pools and rosters, of what was recorded before an instant (milliseconds).
+        """Prune all logs of what was recorded before an instant (milliseconds).
 
         Raises:
             BrokenHistoryError: a log cannot be folded; it is left as it is.
@@ -53,7 +65,16 @@ class Pruner:
             for name in await self._ports.log.names(kind):
                 is_about = kind == POOL or name.key.startswith(OF_EXECUTIONS)
                 found.append(await self._prune(name, is_archived if is_about else _nobody, before))
+        settled = min(before, self._ports.clock.now_ms() - SETTLED_MS)
+        for kind in OWN:
+            found += [await self._prune(name, _nobody, settled) for name in await self._long(kind)]
         return found
+
+    async def _long(self, kind: str) -> list[LogName]:
+        """Return the logs of a kind that it is worth to prune."""
+        names = self._connection.names
+        counts = await message_counts(self._connection, names.stream("log"), names.logs(kind))
+        return [names.log_name(subject) for subject, count in counts.items() if count > SMALL]
 
     async def _prune(self, name: LogName, is_archived: Callable[[str], bool], before: int) -> Pruned:
         subject = self._connection.names.log(name)
@@ -66,7 +87,8 @@ class Pruner:
         if base.position + 1 < end:
             async with aclosing(self._ports.log.follow(name, base.position)) as feed:
                 async for stored in feed:
-                    commit = decode_commit(name, stored.body)
+                    # A base holds the workflows themselves: nothing puts those in that are stored apart.
+                    commit = await decoded(stored, self._definitions)
                     if stored.position >= end or not extent.takes(stored.position, commit):
                         break
                     for version, _cause, event in commit.events():
@@ -83,5 +105,5 @@ class Pruner:
 
 
 def _nobody(_key: str) -> bool:
-    """Tell that nothing holds up the roster of what no execution is."""
+    """Tell that nothing holds up the log of what no execution is."""
     return True

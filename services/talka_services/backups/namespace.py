@@ -3,8 +3,9 @@
 The order is what makes a backup of a running platform one that can be gone on
 from. A request that is being recorded is then in it twice rather than not at
 all, and is recognised by its id; a snapshot is never newer than the log; each
-value that the log names is there. Leases, and the streams between actors, are
-facts of the moment and are left out.
+value that the log names is there. Where a log is pruned meanwhile, what it
+begins with now may be missing, so both are saved once more. Leases, and the
+streams between actors, are facts of the moment and are left out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from talka_protocols.errors import CallerError, PlatformError
+from talka_protocols.subjects import BASE, LogName
 from talka_services.backups.streams import (
     WHOLE,
     BackupError,
@@ -29,7 +31,7 @@ from talka_services.backups.streams import (
     restore_stream,
     save_stream,
 )
-from talka_services.jetstream.api import NOT_FOUND, RefusedError, call, refused
+from talka_services.jetstream.api import NOT_FOUND, RefusedError, call, last_message, refused
 from talka_services.jetstream.connection import Connection
 
 FORMAT = 1
@@ -67,11 +69,21 @@ async def back_up(connection: Connection, directory: Path, step: Step | None = N
     """
     try:
         await asyncio.to_thread(_prepare, directory)
-        streams: dict[str, SavedStream] = {}
-        for what in ORDER:
+        streams, base = dict[str, SavedStream](), 0
+
+        async def save(what: str) -> None:
             streams[what] = await _save(connection, what, directory)
             if step is not None:
                 step(what, streams[what])
+
+        for what in ORDER:
+            if what == "snapshot":
+                base = await _newest_base(connection)
+            await save(what)
+            while what == "log" and (newest := await _newest_base(connection)) != base:
+                base = newest
+                await save("snapshot")
+                await save("log")
         backup = Backup(connection.names.namespace, time.time(), version("talka"), streams)
         await asyncio.to_thread(_finish, directory, backup)
     except OSError as error:
@@ -98,6 +110,14 @@ def _finish(directory: Path, backup: Backup) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(directory / MANIFEST)
+
+
+async def _newest_base(connection: Connection) -> int:
+    """Return the sequence of what was stored last of all that pruned logs begin with, 0 if nothing was."""
+    names = connection.names
+    subject = names.snapshot(LogName(BASE, "*", "*"))
+    last = await last_message(connection, names.stream("snapshot"), subject)
+    return last.seq if last is not None else 0
 
 
 async def _save(connection: Connection, what: str, directory: Path) -> SavedStream:

@@ -79,8 +79,8 @@ def archive(
 
     The file is what `talka export` writes. It is read back and compared before anything is
     removed; then one event is left, which says how the execution ended and where it lies, so
-    `talka status`, `events` and `replay` go on working wherever the file can be read. It needs a
-    scheduler that runs.
+    `talka status`, `events` and `replay` go on working wherever the file can be read. Where no
+    platform runs on the data directory, its scheduler runs here for as long as it takes.
     """
     if sum((bool(executions), older_than is not None, all_ended)) != 1:
         raise UsageError(
@@ -101,10 +101,11 @@ async def _archive(
     target: Target, wanted: list[str] | None, before: int, to: str, *, is_dry: bool
 ) -> Outcome:
     from talka_services.archives import Archivist, depot_of
+    from talka_services.cli.hosting import recorder_for
     from talka_services.cli.reach import reach_node
 
     depot = depot_of(to)
-    async with reach_node(target) as node:
+    async with reach_node(target) if is_dry else recorder_for(target) as node:
         return await Archivist(node.connection, node.ports, depot).run(before, wanted, is_dry=is_dry)
 
 

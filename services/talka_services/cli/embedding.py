@@ -37,6 +37,7 @@ class Flags:
     scaling: ScalingPolicy | None = None
     quotas: Mapping[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    secrets_dir: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -69,6 +70,7 @@ class Flags:
             "--processes": self.processes,
             "--allow-module": self.allow_modules,
             "--allow-command": self.allow_commands,
+            "--secrets-dir": self.secrets_dir,
         }
         return [flag for flag, value in values.items() if value]
 
@@ -111,6 +113,7 @@ def local_options(target: Target, flags: Flags, machines: Sequence[Mapping[str, 
         scaling=flags.scaling,
         quotas=dict(flags.quotas),
         weights=dict(flags.weights),
+        secrets_dir=flags.secrets_dir,
     )
 
 

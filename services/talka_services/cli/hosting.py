@@ -12,6 +12,7 @@ from talka_services.cli.outcome import UsageError
 
 if TYPE_CHECKING:
     from talka_services.client import Orchestrator
+    from talka_services.service import Node
 
 
 @asynccontextmanager
@@ -51,3 +52,23 @@ async def platform_for(
     configure_logs(is_verbose=target.is_verbose, form=target.log_format)
     async with local(local_options(target, flags)) as orchestrator:
         yield orchestrator
+
+
+@asynccontextmanager
+async def recorder_for(target: Target) -> AsyncGenerator[Node]:
+    """Connect to a platform; on a directory where none runs, its executions are scheduled here meanwhile.
+
+    No worker and no planner runs, so nothing is begun: what ended is recorded, and given back to its pool.
+
+    Raises:
+        ServerUnavailableError: no server answers at the address.
+        DataDirectoryError: there is no such directory, or it cannot be used.
+    """
+    from talka_protocols.messages import Recipient
+    from talka_services.cli.presence import who_is_present
+    from talka_services.cli.reach import reach_node
+
+    async with reach_node(target) as node:
+        if not target.server and who_is_present(target.data_dir, target.namespace) is None:
+            node.own((Recipient.SCHEDULER, Recipient.RESOURCE))
+        yield node

@@ -23,5 +23,6 @@ class Offer:
         self.capacity = capacity
         self.drain_s = drain_s
         self.labels: dict[str, str] = {}
+        self.secrets_dir: str | None = None
         self.is_elastic = self.is_until_input_ends = False
         self.agents = {name: imported(place) for name, place in agents.items()}

@@ -36,6 +36,7 @@ from talka_services.cli.running import (
     Durability,
     Labels,
     Quotas,
+    SecretsDir,
     Shared,
     TimeScale,
     Weights,
@@ -298,6 +299,7 @@ def worker(
     elastic: Elastic = False,
     until_input_ends: UntilInputEnds = False,
     health: Health = None,
+    secrets_dir: SecretsDir = None,
 ) -> None:
     """Offer this machine to a pool and run what it is given.
 
@@ -314,7 +316,7 @@ def worker(
     )
     offer = Offer(pool, worker_id, slots, parse_amounts(capacity or ()), parse_objects(agent or ()), drain)
     offer.labels, offer.is_elastic = parse_labels(label or ()), elastic
-    offer.is_until_input_ends = until_input_ends
+    offer.is_until_input_ends, offer.secrets_dir = until_input_ends, secrets_dir
     run_loop(_work(target, offer, settings, health))
 
 
@@ -358,6 +360,7 @@ async def _work(target: Target, offer: Offer, settings: Any, health: str | None)
         labels=offer.labels,
         is_elastic=offer.is_elastic,
         is_witnessed=True,
+        secrets_dir=offer.secrets_dir,
     )
     stopped = until_told(is_until_input_ends=offer.is_until_input_ends)
     async with probed(health) as readiness, reach_node(target, create=True) as node:

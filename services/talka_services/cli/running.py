@@ -101,6 +101,14 @@ AllowModules = Annotated[
 AllowCommands = Annotated[
     list[str] | None, typer.Option("--allow-command", help="A program that tasks may run; '*' is all.")
 ]
+SecretsDir = Annotated[
+    str | None,
+    typer.Option(
+        "--secrets-dir",
+        metavar="DIRECTORY",
+        help="Where the files are that ${secret.NAME} stands for (or TALKA_SECRETS_DIR).",
+    ),
+]
 Key = Annotated[str | None, typer.Option("--key", help="The same key never starts a second execution.")]
 At = Annotated[
     str | None,
@@ -158,6 +166,7 @@ def run(
     tenant: Tenant = None,
     quota: Quotas = None,
     weight: Weights = None,
+    secrets_dir: SecretsDir = None,
 ) -> None:
     """Run a workflow to its end and show how it goes.
 
@@ -178,6 +187,7 @@ def run(
         labels=parse_labels(label or ()),
         quotas=parse_quotas(quota or ()),
         weights=parse_weights(weight or ()),
+        secrets_dir=secrets_dir,
     )
     request = Request(
         file, tuple(inputs or ()), max_tasks, max_seconds, strategy, deadline, deadlines, improve, tenant

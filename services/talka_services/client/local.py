@@ -47,8 +47,9 @@ class LocalOptions(Struct, frozen=True):
     ``scaling`` says how many workers the pool shall have, whoever starts them;
     ``labels`` are those of the workers here.
     ``drain_s`` is how long, at the end, workers wait for what others still run
-    on them. ``executors`` says what tasks may do, everything by default, because
-    they run as the user who started this process.
+    on them. ``secrets_dir`` is where files with secrets are, ``TALKA_SECRETS_DIR``
+    if it is not said. ``executors`` says what tasks may do, everything by default,
+    because they run as the user who started this process.
     """
 
     data_dir: Path = Path(".talka")
@@ -66,6 +67,7 @@ class LocalOptions(Struct, frozen=True):
     weights: dict[str, float] = field(default_factory=dict[str, float])
     snapshot_every: int = SNAPSHOT_EVERY
     drain_s: float = DRAIN_S
+    secrets_dir: str | None = None
     executors: ExecutorSettings = field(
         default_factory=lambda: ExecutorSettings(allow_modules=("*",), allow_commands=("*",))
     )
@@ -153,6 +155,7 @@ async def _add_worker(
         slots_by_agent=slots_by_agent,
         drain_s=options.drain_s,
         labels=options.labels,
+        secrets_dir=options.secrets_dir,
     )
     await node.add_worker(worker, executors)
     return frozenset(executors.agent_types)

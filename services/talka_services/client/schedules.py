@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from talka_core.starter import ScheduleRecord
 from talka_core.starter.decide import check_name, first_due
 from talka_core.starter.status import schedule_status
 from talka_protocols.errors import CallerError, UnknownScheduleError
@@ -64,6 +65,7 @@ class Schedules:
 
         Raises:
             RequestRefusedError: the starter recorded why it cannot be set.
+            UnknownScheduleError: it was set long ago, and has been removed since.
         """
         state, after = await self._histories.schedule(request.name)
         if request.request_id in state.requests:
@@ -71,7 +73,8 @@ class Schedules:
             events = await self._requests.answered(name, request.request_id)
         else:
             events = await self._ask(request, after)
-        return next(event for event in events if isinstance(event, ScheduleSet))
+        found = next((event for event in events if isinstance(event, ScheduleSet)), None)
+        return found or _as_it_is(state, request)
 
     async def get(self, name: str) -> ScheduleStatus:
         """Return where a schedule stands.
@@ -144,3 +147,18 @@ class Schedules:
     async def _ask(self, message: StarterMessage, after: int) -> tuple[Event, ...]:
         name = self._histories.schedule_name(message.key)
         return await self._requests.ask(Recipient.STARTER, message, name, after)
+
+
+def _as_it_is(state: ScheduleRecord, request: PutSchedule) -> ScheduleSet:
+    """Answer a repeat of what has been pruned by how the schedule stands."""
+    if state.schedule is None:
+        raise UnknownScheduleError(request.name)
+    return ScheduleSet(
+        state.schedule,
+        state.next_at,
+        state.anchor_at,
+        state.workflow,
+        state.definition,
+        state.execution_id,
+        request.request_id,
+    )

@@ -2,9 +2,10 @@
 
 A value is stored before it is named, so only old ones are looked at, and
 `JetStreamBlobs.put` renews an old value that it finds. A value is named when
-its digest stands anywhere in a commit, a snapshot or a waiting message, or in
-the value that says what a fork takes over: the execution that it was forked
-from may be archived before the fork has begun.
+its digest stands anywhere in a commit, a snapshot or a waiting message, in a
+snapshot that is stored as a value itself, or in the value that says what a fork
+takes over: the execution that it was forked from may be archived before the
+fork has begun.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ async def collect(connection: Connection, kept: timedelta = KEPT) -> list[str]:
 
 
 async def _named(connection: Connection) -> set[str]:
-    """Return every digest that any stored message names, and that a fork's stored origin does."""
+    """Return every digest that any stored message names, and that stored origins and snapshots do."""
     named: set[str] = set()
-    origins: set[str] = set()
+    naming: set[str] = set()
     for what in _NAMING:
         stream, subject = connection.names.stream(what), f"{connection.names.root}.{what}.>"
         last = await last_message(connection, stream, subject)
@@ -77,13 +78,13 @@ async def _named(connection: Connection) -> set[str]:
                     body = connection.vault.open_if_whole(place, message.data)
                     found = {digest.decode() for text in (body, headers) for digest in _DIGEST.findall(text)}
                     named |= found
-                    if _ORIGIN in body:
-                        origins |= found
+                    if _ORIGIN in body or objects.CLAIM in (message.headers or {}):
+                        naming |= found
                 if not arrived and feed.pending == 0:
                     break
         finally:
             await feed.close()
-    for name in sorted(origins):
+    for name in sorted(naming):
         stored = await objects.find(connection, name)
         if stored is None:
             # Not every digest that stands beside an origin is that of a stored value.

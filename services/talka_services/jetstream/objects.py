@@ -23,6 +23,8 @@ from talka_services.telemetry import get_logger
 
 CHUNK_BYTES = 128 * 1024
 MESSAGE_ID = "Nats-Msg-Id"
+CLAIM = "Talka-Claim"
+"""The header of a message whose body is a stored value."""
 
 log = get_logger(__name__)
 

@@ -16,10 +16,10 @@ from talka_services.jetstream.api import (
 )
 from talka_services.jetstream.blobs import JetStreamBlobs
 from talka_services.jetstream.connection import Connection
+from talka_services.jetstream.objects import CLAIM
 
 POSITION = "Talka-Position"
 VERSION = "Talka-Version"
-CLAIM = "Talka-Claim"
 AT = "Talka-At"
 BYTES = "Talka-Bytes"
 

@@ -50,15 +50,16 @@ class Incarnations:
         await self._record(WorkerStopped(self.current))
 
     async def _newest(self) -> tuple[int, str]:
-        """Return the newest incarnation in the log, and which process began it."""
+        """Return the newest incarnation in the log, and which process began it.
+
+        Both of its facts say so, so that the newest commit alone does where the rest was pruned.
+        """
         stored = await self._ports.log.read(self.name)
         last, holder = 0, ""
         for item in stored:
             commit = decode_commit(item.log, item.body)
             for version, cause, event in commit.events():
-                self._version = version
-                if isinstance(event, WorkerRegistered):
-                    last, holder = event.incarnation, cause
+                self._version, last, holder = version, event.incarnation, cause
         self._position = stored[-1].position if stored else 0
         return last, holder
 

@@ -80,7 +80,7 @@ class Launcher:
         clock: Clock,
         tell: Callable[[Message], None],
         logbooks: Logbooks | None = None,
-        secrets: Secrets | None = None,
+        secrets_dir: str | None = None,
     ) -> None:
         self._worker_id = worker_id
         self._executors = executors
@@ -88,7 +88,7 @@ class Launcher:
         self._clock = clock
         self._tell = tell
         self._logbooks = logbooks
-        self._secrets = secrets or Secrets()
+        self._secrets = Secrets(secrets_dir)
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._progress: dict[Key, AttemptProgress] = {}
         self._shared: set[Key] = set()

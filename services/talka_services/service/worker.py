@@ -68,6 +68,7 @@ class WorkerOptions(Struct, frozen=True):
 
     One that ``is_elastic`` may be drained by its pool when fewer workers are wanted.
     One that ``is_witnessed`` has a process beside it that tells the pool when nothing of it is left.
+    ``secrets_dir`` is where files with secrets are, ``TALKA_SECRETS_DIR`` if it is not said.
     """
 
     worker_id: str = field(default_factory=default_worker_id)
@@ -79,6 +80,7 @@ class WorkerOptions(Struct, frozen=True):
     labels: dict[str, str] = field(default_factory=dict[str, str])
     is_elastic: bool = False
     is_witnessed: bool = False
+    secrets_dir: str | None = None
 
 
 class WorkerService:
@@ -125,16 +127,14 @@ class WorkerService:
         )
         self._state, self._actor = self._born()
         self._logbooks = Logbooks(options.worker_id, ports.clock, self._publish_log)
-        self._launcher = Launcher(
-            options.worker_id, executors, ports.blobs, ports.clock, self._tell, self._logbooks
-        )
+        means = (executors, ports.blobs, ports.clock, self._tell, self._logbooks)
+        self._launcher = Launcher(options.worker_id, *means, options.secrets_dir)
         subject = ports.names.heartbeat(options.pool, options.worker_id)
         self._contact = Contact(connection, subject, self._contact_changed)
         self._serving: asyncio.Task[None] | None = None
         self._enlisting: set[asyncio.Task[None]] = set()
         self._taken: ConflictError | None = None
-        self._is_alive = False
-        self._is_stopping = False
+        self._is_alive = self._is_stopping = False
 
     def _born(self) -> tuple[WorkerRecord, Actor]:
         """Return the state of a life that begins, and its actor."""

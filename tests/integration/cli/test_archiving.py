@@ -58,6 +58,17 @@ def test_a_service_archives_by_itself(shell: Shell, platform: dict[str, Any]) ->
     assert wait_for(service, signal.SIGTERM) == 0
 
 
+def test_a_directory_without_a_platform_is_archived(shell: Shell) -> None:
+    """The command brings the scheduler that it needs; whoever runs there next finds all archived."""
+    quiet = ("--data-dir", "quiet")
+    ended = [shell.json("run", "good.yaml", *quiet)["execution_id"] for _ in range(2)]
+    outcome = shell.json("archive", "--all-ended", "--to", "kept", *quiet)
+    assert {each["execution_id"] for each in outcome["archived"]} == {*ended}, outcome
+    assert shell.json("status", ended[0], *quiet)["archived"]
+    assert "verified" in shell.run("replay", ended[1], "--verify", *quiet)
+    assert shell.json("run", "good.yaml", *quiet)["status"] == "succeeded"
+
+
 def test_what_is_not_said_clearly_is_refused(shell: Shell) -> None:
     """Nothing is archived unless it is said what; what is kept, and where, go together."""
     assert shell.json("archive", "--to", "kept", code=2)["error"]["code"] == "usage"

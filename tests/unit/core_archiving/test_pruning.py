@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talka_core.archiving import Extent, executions_in
+from talka_core.history import FOLDS, apply, packed, unpacked
 from talka_protocols import events as e
 from talka_protocols.commit import Commit, Decision
 from talka_protocols.events import AllocationGranted, Event, Holder
+from talka_protocols.schedules import Schedule
+from talka_protocols.subjects import SCHEDULE, TRIGGER, WORKER
+from talka_protocols.triggers import Trigger
+from talka_protocols.workflow import Task, Workflow
 
 NAMES = ["a", "b", "c"]
+WORK = Workflow("w", "w", (Task("a", "sleep"),))
+LOGS: dict[str, tuple[Event, ...]] = {
+    SCHEDULE: (
+        e.ScheduleSet(Schedule(every_seconds=1.0), 1_000, 0, WORK, request_id="r1"),
+        e.ScheduleFired("one", 2_000, 1_000),
+        e.RunRecorded("one"),
+        e.ScheduleQueued(2_000, 3_000, "one"),
+        e.SchedulePaused("r2"),
+        e.RunEnded("one", "succeeded"),
+        e.ScheduleFired("by-hand", 3_000, request_id="r3"),
+        e.ScheduleRemoved("r4"),
+    ),
+    TRIGGER: (
+        e.TriggerCreated(Trigger("order.created"), 7, WORK, request_id="r1"),
+        e.TriggerPaused("r2"),
+        e.TriggerResumed(9, "r3"),
+        e.FiringSettled("unknown"),
+        e.TriggerDeleted("r4"),
+    ),
+    WORKER: (
+        e.WorkerRegistered(1, "default"),
+        e.WorkerStopped(1),
+        e.WorkerRegistered(2, "default"),
+    ),
+}
 
 
 def _of(execution_id: str) -> e.AllocationFreed:
@@ -53,3 +84,17 @@ def test_every_way_to_name_an_execution_counts() -> None:
     assert set(executions_in(e.WorkerLost("w", 1))) == set()
     assert set(executions_in(e.PoolOwnershipTaken(1, "host:1"))) == set()
     assert set(executions_in(e.OwnershipTaken(1, "host:1"))) == set()
+
+
+@pytest.mark.parametrize("kind", sorted(LOGS))
+def test_the_rest_of_a_log_says_what_all_of_it_says(kind: str) -> None:
+    """A schedule's, a trigger's or a worker's log folds to the same from a base behind any commit."""
+    fold, events = FOLDS[kind], LOGS[kind]
+    commits: list[Commit[Event]] = [
+        Commit(version, version, 1, (Decision("", (event,)),)) for version, event in enumerate(events, 1)
+    ]
+    whole = packed(fold, apply(fold, fold.initial("x"), commits))
+    for gone in range(1, len(commits)):
+        base = unpacked(fold, packed(fold, apply(fold, fold.initial("x"), commits[:gone])))
+        fold.restore(base)
+        assert packed(fold, apply(fold, base, commits[gone:])) == whole

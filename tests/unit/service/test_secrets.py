@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -76,6 +77,11 @@ class Leaking:
         """Have nothing to close."""
 
 
+def keep(directory: Path) -> None:
+    """Put the secret into a directory."""
+    (directory / "PASSWORD").write_text(VALUE)
+
+
 async def run(way: str, payload: dict[str, Any]) -> tuple[AttemptEnded, list[bytes], MemoryBlobs, Leaking]:
     """Run one attempt to its end, and return its report, what it printed and what it stored."""
     ended: asyncio.Future[AttemptEnded] = asyncio.get_running_loop().create_future()
@@ -91,10 +97,11 @@ async def run(way: str, payload: dict[str, Any]) -> tuple[AttemptEnded, list[byt
     executors, leaking, blobs = Executors(ExecutorSettings()), Leaking(way), MemoryBlobs()
     executors.register("leaking", leaking)
     books = Logbooks("w", SystemClock(), publish)
-    secrets = Secrets(environment={"TALKA_SECRET_PASSWORD": VALUE})
-    launcher = Launcher("w", executors, blobs, SystemClock(), tell, books, secrets)
-    launcher.launch(StartTask("w", "e", 1, 1, "a", Task("t", "leaking", payload=payload)))
-    message = await asyncio.wait_for(ended, 20)
+    with TemporaryDirectory() as directory:
+        keep(Path(directory))
+        launcher = Launcher("w", executors, blobs, SystemClock(), tell, books, directory)
+        launcher.launch(StartTask("w", "e", 1, 1, "a", Task("t", "leaking", payload=payload)))
+        message = await asyncio.wait_for(ended, 20)
     await books.close()
     await launcher.close()
     return message, printed, blobs, leaking
