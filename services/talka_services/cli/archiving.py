@@ -120,7 +120,7 @@ def archiver(
 
 
 async def _serve(target: Target, retention: Retention | None, health: str | None) -> None:
-    from talka_services.cli.platform import tell_ready
+    from talka_services.cli.probing import tell_ready
     from talka_services.cli.reach import reach_node
     from talka_services.cli.stopping import until_told
 

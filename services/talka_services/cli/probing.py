@@ -1,15 +1,18 @@
-"""``--health``: where a service says whether it lives and is ready."""
+"""Where a service says whether it lives and is ready: at ``--health``, and once when it begins."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
+from talka_services.cli.command import Target
 from talka_services.cli.outcome import UsageError
+from talka_services.cli.screen import print_json
 
 if TYPE_CHECKING:
     from talka_services.service.readiness import Readiness
@@ -62,3 +65,12 @@ def parse_place(text: str) -> tuple[str, int]:
             hint="Write 127.0.0.1:8421, 0.0.0.0:8421 or [::]:8421; port 0 takes any that is free.",
         )
     return host, port
+
+
+def tell_ready(target: Target, sentence: str, document: dict[str, Any]) -> None:
+    """Say once that it is ready: a sentence on standard error, or a line of JSON on standard output."""
+    if target.is_json:
+        print_json(document)
+    else:
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()

@@ -67,7 +67,7 @@ async def _reset(model: Model) -> None:
 
 
 async def _project(target: Target, place: str, health: str | None, *, is_rebuilt: bool) -> None:
-    from talka_services.cli.platform import tell_ready
+    from talka_services.cli.probing import tell_ready
     from talka_services.cli.reach import reach_node
     from talka_services.cli.stopping import until_told
 

@@ -12,7 +12,7 @@ import typer
 
 from talka_services.cli.alerts import AlertLimits, Webhook
 from talka_services.cli.command import Target
-from talka_services.cli.followers import SendTraces, with_followers
+from talka_services.cli.followers import SendTraces, refuse_followers, with_followers
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.stopping import UntilInputEnds
 from talka_services.loop import run as run_loop
@@ -130,6 +130,20 @@ def gateway(
     run_loop(_serve(target, flags.options(descriptor=listen_fd), is_until_input_ends=until_input_ends))
 
 
+def checked(flags: GatewayFlags, *, is_served: bool) -> GatewayFlags | None:
+    """Return flags that make sense, or None where there is to be no gateway.
+
+    Raises:
+        UsageError: they do not, or ask for what only a gateway does.
+        CallerError: others could reach it, and there is no token; a file or an address cannot be used.
+    """
+    if not is_served:
+        refuse_followers(flags.webhook, flags.otlp)
+        return None
+    flags.options(any_port=True)
+    return flags
+
+
 def gateway_options(
     host: str,
     port: int | None,
@@ -187,7 +201,7 @@ def _token(token_file: Path | None) -> str:
 
 
 async def _serve(target: Target, options: GatewayOptions, *, is_until_input_ends: bool) -> None:
-    from talka_services.cli.platform import tell_ready
+    from talka_services.cli.probing import tell_ready
     from talka_services.cli.reach import reach
     from talka_services.cli.stopping import until_told
     from talka_services.gateway import serving
