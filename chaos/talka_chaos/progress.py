@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from talka_core.scheduler.names import UNDO, undone_by
 from talka_protocols import events as e
 from talka_protocols.commit import Commit
 from talka_protocols.errors import TaskFailedError
 from talka_protocols.messages import Mark
+from talka_protocols.policies import Then
 from talka_protocols.ports import Attempt, Progress
 from talka_protocols.subjects import LogName
 
@@ -73,8 +75,8 @@ class Saves:
         """Yield what the logs do not bear out."""
         records = {log.key: _Recorded() for log in logs}
         for log, commits in logs.items():
-            for event in (event for commit in commits for _, _, event in commit.events()):
-                yield from (f"{found} in {log}" for found in records[log.key].take(event))
+            for version, event in ((v, event) for commit in commits for v, _, event in commit.events()):
+                yield from (f"{found} in {log}" for found in records[log.key].take(version, event))
         for execution_id, task_id, attempt, *start in self._begun:
             expected = records[execution_id].given.get((task_id, attempt))
             if tuple(start) != expected:
@@ -93,9 +95,10 @@ class _Recorded:
         self._newest: dict[str, int] = {}
         self._steps: dict[str, set[str]] = {}
         self._attempts: dict[str, int] = {}
-        self._succeeded: set[str] = set()
+        self._failed: dict[str, int] = {}
+        self._going_back: e.RollbackStarted | None = None
 
-    def take(self, event: Any) -> Iterator[str]:
+    def take(self, version: int, event: Any) -> Iterator[str]:
         """Take in one event, and yield what is wrong with it."""
         match event:
             case e.TaskScheduled(task_id=task_id):
@@ -105,10 +108,17 @@ class _Recorded:
             case e.TaskIterated() | e.TaskFellBack():
                 self._newest.pop(event.task_id, None)
                 self._steps.pop(event.task_id, None)
+            case e.TaskFailed() | e.TaskTimedOut() | e.TaskCancelled():
+                self._failed[event.task_id] = version
             case e.TaskSucceeded():
-                self._succeeded.add(event.task_id)
+                is_undo = event.task_id.startswith(UNDO)
+                self._failed.pop(undone_by(event.task_id) if is_undo else event.task_id, None)
             case e.ExecutionRestarted():
-                self._restarted(event)
+                self._run_again(event, version)
+            case e.RollbackStarted():
+                self._going_back = event
+            case e.ExecutionRolledBack(then=Then.CONTINUE) if self._going_back is not None:
+                self._run_again(self._going_back, event.to)
             case e.TaskCheckpointed():
                 self._newest[event.task_id] = number = int(bytes(event.saved.data))
                 self.saved.add((event.task_id, number))
@@ -123,12 +133,12 @@ class _Recorded:
             case _:
                 pass
 
-    def _restarted(self, event: e.ExecutionRestarted) -> None:
-        """Forget what those had saved that had succeeded, and go by the checkpoint that was chosen."""
-        for task_id in self._succeeded.intersection(event.tasks):
-            self._newest.pop(task_id, None)
-            self._steps.pop(task_id, None)
-        self._succeeded.difference_update(event.tasks)
+    def _run_again(self, event: e.ExecutionRestarted | e.RollbackStarted, to: int) -> None:
+        """Forget what tasks had saved, unless they failed and stand as they were; go by what was chosen."""
+        for task_id in event.tasks:
+            if not 0 < self._failed.pop(task_id, 0) <= to:
+                self._newest.pop(task_id, None)
+                self._steps.pop(task_id, None)
         if (chosen := event.progress) is not None:
             self._newest[chosen.task_id] = int(bytes(chosen.checkpoint.data))
             self._steps[chosen.task_id] = set(chosen.steps)

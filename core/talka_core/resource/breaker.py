@@ -48,12 +48,11 @@ def lets_start(state: PoolRecord, agent_type: str) -> bool:
 def lets_gang_start(state: PoolRecord, agent_type: str) -> bool:
     """Tell whether a gang with members of the type may be granted now: all of them are probes together.
 
-    It may have more members than the breaker has probes, and else would wait for ever.
+    It may have more members than the breaker has probes left, and else would wait for ever: also where
+    a probe has succeeded before, and nobody else is there to be another one.
     """
     circuit = state.circuits.get(agent_type)
-    if circuit is None or circuit.phase == "closed":
-        return True
-    return lets_start(state, agent_type) and not circuit.probes and not circuit.successes
+    return lets_start(state, agent_type) and not (circuit and circuit.probes)
 
 
 def shortage(state: PoolRecord, agent_type: str) -> str:

@@ -18,7 +18,7 @@ from talka_core.behaviour import Alert, Send, SetTimer
 from talka_core.resource.placement import shortage
 from talka_protocols import events as e
 from talka_protocols import messages as m
-from talka_protocols.events import Holder, TaskFailure
+from talka_protocols.events import Holder, TaskFailure, Terms
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import Action, Breaker, RetryPolicy
 from talka_protocols.states import Health, TaskStatus
@@ -303,3 +303,16 @@ def test_an_allocation_is_not_handed_on_to_the_fallback_of_its_task() -> None:
     assert record.tasks["a"].status is TaskStatus.QUEUED
     waiting = model.players[Recipient.RESOURCE, "default"].state.waiting
     assert [request.agent_type for request in waiting.values()] == ["other"]
+
+
+def test_a_gang_is_the_probe_that_is_missing() -> None:
+    """One of two probes has succeeded, and only a gang is left that could be the other one."""
+    pool = _opened(Breaker(failures=2, within_ms=1_000, open_ms=5_000, probes=2))
+    probe = pool.ask()
+    terms = Terms(gang="g", members=2)
+    for name in ("g1", "g2"):
+        pool.tell(m.RequestAllocation("p", name, Holder("e", name, 1), "x", terms=terms))
+    pool.now_ms += 5_000
+    assert pool.fire() == ["BreakerHalfOpened", "AllocationGranted"]
+    assert pool.end(probe, Health.GOOD) == ["AllocationFreed", "GangGranted"]
+    assert pool.end("g1", Health.GOOD) == ["AllocationFreed", "BreakerClosed"]
