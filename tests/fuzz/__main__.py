@@ -47,7 +47,11 @@ def _decoder(name: str, seconds: int, folder: Path) -> bool:
     print(f"{name} for {seconds} s", flush=True)  # noqa: T201
     argv = [sys.executable, "-m", "tests.fuzz.guided", name, str(seconds), str(folder)]
     with (folder / f"{name}.log").open("w") as log:
-        done = subprocess.run(argv, stdout=log, stderr=log, timeout=seconds + HARD_EXTRA_S, check=False)
+        try:
+            done = subprocess.run(argv, stdout=log, stderr=log, timeout=seconds + HARD_EXTRA_S, check=False)
+        except subprocess.TimeoutExpired:
+            print(f"{name} did not end, and was killed", flush=True)  # noqa: T201
+            return False
     return done.returncode == 0
 
 

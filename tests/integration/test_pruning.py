@@ -30,7 +30,7 @@ from talka_protocols.workflow import Workflow
 from talka_services.archives import pruner
 from talka_services.archives.pruner import SETTLED_MS, Pruned, Pruner
 from talka_services.backups import back_up, namespace, restore
-from talka_services.backups.streams import SavedStream
+from talka_services.backups.streams import SavedStream, save_stream
 from talka_services.client.audits import audit
 from talka_services.client.schedules import put_schedule
 from talka_services.client.signatures import audit_signatures
@@ -179,10 +179,10 @@ async def test_a_backup_beside_the_pruner_is_whole(
     talka: Orchestrator, own_server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is pruned between the snapshots and the logs would be in neither of them."""
-    save, saved = namespace.save_stream, list[str]()
+    saved = list[str]()
 
     async def save_and_prune(connection: Connection, stream: str, path: Path) -> SavedStream:
-        done = await save(connection, stream, path)
+        done = await save_stream(connection, stream, path)
         if stream.endswith("snapshot") and stream not in saved:
             assert await pruned(talka)
         saved.append(stream)

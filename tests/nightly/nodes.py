@@ -14,13 +14,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from itertools import cycle
 from pathlib import Path
+from typing import TypeVar
 
 from talka import Orchestrator, Task, WorkflowBuilder, connect
 from talka_chaos.processes import NODES, Cluster
 from talka_chaos.records import pool_is_empty, record_of
 from talka_chaos.verifier import Verifier
+from talka_protocols.errors import ServerUnavailableError
 from talka_protocols.states import ExecutionState
 from talka_protocols.workflow import Workflow
 from talka_services.loop import run
@@ -30,6 +33,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 20
 AWAY_S = 2.0
 EMPTY_S = 30
+T = TypeVar("T")
 
 
 def layered(tasks: int) -> Workflow:
@@ -52,14 +56,28 @@ async def kill_in_turn(cluster: Cluster, every_s: float, kills: Counter[str]) ->
         await cluster.start(name)
 
 
+async def again(ask: Callable[[], Awaitable[T]], refusals: Counter[str]) -> T:
+    """Ask until there is an answer, as any client does that is told that the servers are away."""
+    while True:
+        try:
+            return await ask()
+        except ServerUnavailableError as error:
+            refusals[type(error).__name__] += 1
+
+
 async def execute(
-    orchestrator: Orchestrator, workflow: Workflow, turn: asyncio.Semaphore, kills: Counter[str]
+    orchestrator: Orchestrator,
+    workflow: Workflow,
+    key: str,
+    turn: asyncio.Semaphore,
+    counted: tuple[Counter[str], Counter[str]],
 ) -> list[str]:
-    """Run one execution, and return what is wrong with its record."""
+    """Run one execution under a key, and return what is wrong with its record."""
+    kills, refusals = counted
     async with turn:
-        execution_id = await orchestrator.submit_workflow(workflow)
-        result = await orchestrator.wait(execution_id)
-        record = await record_of(orchestrator, execution_id)
+        execution_id = await again(lambda: orchestrator.submit_workflow(workflow, key=key), refusals)
+        result = await again(lambda: orchestrator.wait(execution_id), refusals)
+        record = await again(lambda: record_of(orchestrator, execution_id), refusals)
     log.warning("%s %s after %d kills", execution_id, result.status, kills.total())
     faults = record.faults(frozenset(task.id for task in workflow.tasks))
     if result.status is not ExecutionState.SUCCEEDED:
@@ -71,6 +89,7 @@ async def measure(executions: int, tasks: int, every_s: float, directory: Path) 
     """Return the figures and the faults of one run."""
     cluster = Cluster(directory, servers=NODES)
     kills: Counter[str] = Counter()
+    refusals: Counter[str] = Counter()
     for worker_id in ("w1", "w2"):
         cluster.add_worker(worker_id, "--slots", "64")
     try:
@@ -81,7 +100,10 @@ async def measure(executions: int, tasks: int, every_s: float, directory: Path) 
             turn = asyncio.Semaphore(AT_ONCE)
             workflow = layered(tasks)
             found = await asyncio.gather(
-                *(execute(orchestrator, workflow, turn, kills) for _ in range(executions))
+                *(
+                    execute(orchestrator, workflow, f"nodes-{number}", turn, (kills, refusals))
+                    for number in range(executions)
+                )
             )
             took = time.monotonic() - begun
             killing.cancel()
@@ -97,6 +119,7 @@ async def measure(executions: int, tasks: int, every_s: float, directory: Path) 
             "tasks": executions * tasks,
             "seconds": round(took, 1),
             "kills": dict(kills),
+            "asked_again": refusals.total(),
             "faults": [*faults, *cluster.tracebacks()],
         }
     finally:

@@ -38,7 +38,7 @@ def record(*events: Event) -> Record:
 
 def load(tmp_path: Path) -> Load:
     """Return the ledger of clients that were promised one execution and its signal."""
-    kept = Load(cast("Any", None), tmp_path / "sink", Random(1))
+    kept = Load(cast("Any", None), tmp_path / "sink", Random(1), 20, 20)
     kept.submitted["x"] = graph("x", kept.sink, Random(1))
     kept.signalled.add("x")
     return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from talka_chaos.processes import NATS, SERVICES
-from talka_chaos.scenarios import clocks, disks, kills, network, nodes, readers
+from talka_chaos.scenarios import clocks, disks, kills, network, nodes, readers, rolling
 from talka_chaos.scenarios.scenario import Need, Scenario
 
 HOUR_S = 3600
@@ -94,5 +94,6 @@ _ALL = (
         nodes.isolate_leader,
     ),
     Scenario("kill-readers", "gateway and projector are killed three times", readers.kill_readers),
+    Scenario("roll", "one process after the other gives way to a successor, as in an upgrade", rolling.roll),
 )
 CATALOGUE = {scenario.name: scenario for scenario in _ALL}

@@ -19,7 +19,6 @@ T = TypeVar("T")
 TASKS = 25
 WIDTH = 5
 LEAST = 10
-MOST = 20
 AFTER_HEALING = 3
 EVERY_S = 0.35
 PATIENCE_S = 10.0
@@ -52,11 +51,15 @@ class Load:
     """Clients that submit, signal and wait until they are answered.
 
     ``submitted`` and ``signalled`` are what they were promised: written when the answer came, not before.
-    ``retries`` counts the calls that failed and were made again.
+    ``retries`` counts the calls that failed and were made again. At most ``most`` executions arrive
+    before everything is healed, and at most ``live`` are under way, or a busy machine would have ever more
+    to catch up with.
     """
 
-    def __init__(self, orchestrator: Orchestrator, sink: Path, random: Random) -> None:
+    def __init__(self, orchestrator: Orchestrator, sink: Path, random: Random, most: int, live: int) -> None:
         self.sink = sink
+        self.most = most
+        self.live = live
         self.submitted: dict[str, Workflow] = {}
         self.signalled: set[str] = set()
         self.results: dict[str, WorkflowResult] = {}
@@ -67,14 +70,17 @@ class Load:
 
     async def run(self) -> None:
         """Submit until everything is healed and has been used since; return when all have ended."""
+        live = asyncio.Semaphore(self.live)
         async with asyncio.TaskGroup() as clients:
-            for number in range(MOST):
+            for number in range(self.most):
+                await live.acquire()
                 if self.healed.is_set() and number >= LEAST:
                     break
-                clients.create_task(self._drive(number))
+                client = clients.create_task(self._drive(number))
+                client.add_done_callback(lambda _client: live.release())
                 await asyncio.sleep(EVERY_S)
             await self.healed.wait()
-            for number in range(MOST, MOST + AFTER_HEALING):
+            for number in range(self.most, self.most + AFTER_HEALING):
                 clients.create_task(self._drive(number))
 
     async def _drive(self, number: int) -> None:

@@ -42,13 +42,18 @@ async def kill_readers(directory: Path) -> AsyncGenerator[Staged]:
             await asyncio.sleep(UP_S)
 
     async def check(orchestrator: Orchestrator) -> list[str]:
-        expected = await _recorded(orchestrator)
-        return [
-            *_different("the gateway", await _served(port, expected), expected),
-            *_different("the read model", await _projected(cluster.url, database, expected), expected),
-        ]
+        return await differences(orchestrator, cluster.url, port, database)
 
     yield Staged(cluster, inject, check)
+
+
+async def differences(orchestrator: Orchestrator, server: str, port: int, database: Path) -> list[str]:
+    """Return a sentence for each execution of which gateway or read model say something else than its log."""
+    expected = await _recorded(orchestrator)
+    return [
+        *_different("the gateway", await _served(port, expected), expected),
+        *_different("the read model", await _projected(server, database, expected), expected),
+    ]
 
 
 async def _recorded(orchestrator: Orchestrator) -> dict[str, str]:

@@ -76,7 +76,7 @@ async def _play(name: str, staged: Staged, sink: Path, random: Random) -> Outcom
         await connect(cluster.url) as first,
         await connect(cluster.url) as second,
     ):
-        load = Load(orchestrator, sink, random)
+        load = Load(orchestrator, sink, random, staged.most, staged.live)
         watching = [asyncio.create_task(observer.watch(who, load.submitted)) for who in (first, second)]
         running = asyncio.create_task(load.run())
         try:

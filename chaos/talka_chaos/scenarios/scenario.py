@@ -53,13 +53,16 @@ class Staged:
 
     ``inject`` returns when everything is healed, and raises ``AssertionError`` if the fault did not
     happen. ``check`` returns violations of what only this scenario promises. The workers are
-    ``workers`` unless the stage has added its own.
+    ``workers`` unless the stage has added its own. ``most`` executions arrive until it is healed,
+    ``live`` of them at once.
     """
 
     cluster: Cluster
     inject: Callable[[Orchestrator], Awaitable[None]]
     check: Callable[[Orchestrator], Awaitable[list[str]]] = nothing_more
     workers: tuple[str, ...] = ("w1", "w2")
+    most: int = 20
+    live: int = 20
 
 
 @dataclass(frozen=True)

@@ -108,15 +108,17 @@ class Archive:
     def _read_manifest(self) -> tuple[Manifest, Signature | None]:
         try:
             events = self._recorder.select_events(originator(MANIFEST))
-        except (PersistenceError, sqlite3.Error, ValueError) as error:
-            # The library's own message may hold what is in the file, which need be no text.
+        except (PersistenceError, sqlite3.Error, ValueError, LookupError) as error:
+            # The table may have other columns. The library's own message may hold what is in the file,
+            # which need be no text.
             raise ArchiveError(
                 f"{self.path} is not an exported execution: {error}.",
                 hint="Name a file made by `talka export`.",
             ) from error
         try:
-            manifest = msgspec.json.decode(events[-1].state, type=Manifest)
-        except (IndexError, ValueError) as error:
+            body = memoryview(events[-1].state).tobytes()
+            manifest = msgspec.json.decode(body, type=Manifest)
+        except (IndexError, TypeError, ValueError) as error:
             raise ArchiveError(
                 f"{self.path} holds no exported execution.", hint="Name a file made by `talka export`."
             ) from error
@@ -125,7 +127,7 @@ class Archive:
                 f"{self.path} has format {manifest.format}; this Talka knows formats up to {FORMAT}.",
                 hint="Upgrade Talka.",
             )
-        return manifest, find_signature(events[-1].state)
+        return manifest, find_signature(body)
 
     def names(self) -> list[LogName]:
         """Return the logs that an import brings back: the executions' and their plans'."""

@@ -59,7 +59,9 @@ class Incarnations:
         for item in stored:
             commit = decode_commit(item.log, item.body)
             for version, cause, event in commit.events():
-                self._version, last, holder = version, event.incarnation, cause
+                self._version = version
+                if isinstance(event, WorkerRegistered | WorkerStopped):
+                    last, holder = event.incarnation, cause
         self._position = stored[-1].position if stored else 0
         return last, holder
 

@@ -1,0 +1,51 @@
+"""Every process in turn gives way to a successor, as in an upgrade, while work goes on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from talka_chaos.processes import SERVICES, Cluster, free_port
+from talka_chaos.scenarios.readers import GATEWAY, PROJECTOR, differences
+from talka_chaos.scenarios.scenario import Staged
+from talka_services.client import Orchestrator
+
+STOPPED_S = 30.0
+MOST, LIVE = 200, 3
+"""So many executions arrive at most until all have given way, and so many at once.
+
+Observers read all logs all the time, so that with more of them they would take most of a small machine.
+"""
+
+
+@asynccontextmanager
+async def roll(directory: Path) -> AsyncGenerator[Staged]:
+    """Start a second process of each service and tell the first to stop; start workers and readers again.
+
+    Two workers of one id, or two projectors of one file, would be in each other's way.
+    """
+    cluster = Cluster(directory)
+    port, database = free_port(), directory / "model.sqlite"
+    cluster.configure(GATEWAY, "--port", str(port))
+    cluster.configure(PROJECTOR, "--database", str(database))
+
+    async def inject(_orchestrator: Orchestrator) -> None:
+        for name in SERVICES:
+            await cluster.start(cluster.add_standby(name).name)
+            await _stop(cluster, name)
+        for name in ("w1", "w2", GATEWAY, PROJECTOR):
+            await _stop(cluster, name)
+            await cluster.start(name)
+
+    async def check(orchestrator: Orchestrator) -> list[str]:
+        return await differences(orchestrator, cluster.url, port, database)
+
+    yield Staged(cluster, inject, check, most=MOST, live=LIVE)
+
+
+async def _stop(cluster: Cluster, name: str) -> None:
+    cluster[name].send(signal.SIGTERM)
+    code = await cluster[name].exited(STOPPED_S)
+    assert code == 0, f"{name} ended with {code} when it was told to stop"
