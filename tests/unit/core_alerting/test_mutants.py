@@ -11,7 +11,7 @@ import pytest
 from tests.unit.core_alerting import test_book as books
 from tests.unit.core_alerting import test_conditions as rules
 
-from talka_core.alerting import AlertBook, Watch, conditions, watch
+from talka_core.alerting import AlertBook, Limits, Watch, conditions, watch
 from talka_core.alerting import book as booking
 from talka_core.alerting.outcomes import Outcomes
 from talka_protocols.alerts import Condition
@@ -20,30 +20,36 @@ from talka_protocols.events import AlertCleared, AlertEvent, AlertRaised
 Planted = Callable[[], AbstractContextManager[Any]]
 
 
+def _nothing(*_given: object) -> None:
+    """Do nothing, whatever is asked."""
+
+
 def _silent(rule: str) -> Planted:
     """A rule that finds nothing."""
-    return lambda: patch.object(watch, rule, lambda *_given: None)
+    return lambda: patch.object(watch, rule, _nothing)
 
 
 def never_over() -> AbstractContextManager[Any]:
     """What an execution does is no progress."""
-    real = conditions.stuck
-    return patch.object(
-        watch, "stuck", lambda state, _seen_at, granted, now, limits: real(state, 0, granted, now, limits)
-    )
+
+    def stuck(state: Any, _seen_at: int, granted: Any, now: int, limits: Limits) -> Condition | None:
+        return conditions.stuck(state, 0, granted, now, limits)
+
+    return patch.object(watch, "stuck", stuck)
 
 
 def deaf_to_grants() -> AbstractContextManager[Any]:
     """A pool that grants others leaves a request stuck."""
-    real = conditions.stuck
-    return patch.object(
-        watch, "stuck", lambda state, seen_at, _granted, now, limits: real(state, seen_at, {}, now, limits)
-    )
+
+    def stuck(state: Any, seen_at: int, _granted: Any, now: int, limits: Limits) -> Condition | None:
+        return conditions.stuck(state, seen_at, {}, now, limits)
+
+    return patch.object(watch, "stuck", stuck)
 
 
 def endless_window() -> AbstractContextManager[Any]:
     """Failures are counted for ever."""
-    return patch.object(Outcomes, "_forget", lambda *_given: None)
+    return patch.object(Outcomes, "_forget", _nothing)
 
 
 def failures_uncounted() -> AbstractContextManager[Any]:
@@ -70,7 +76,7 @@ def facts_forgotten() -> AbstractContextManager[Any]:
 
 def facts_kept() -> AbstractContextManager[Any]:
     """Violations are told even when they are recorded."""
-    return patch.object(Watch, "recorded", lambda *_given: None)
+    return patch.object(Watch, "recorded", _nothing)
 
 
 def _deciding(decide: Callable[..., Iterator[AlertEvent]]) -> AbstractContextManager[Any]:
@@ -98,7 +104,7 @@ def never_cleared() -> AbstractContextManager[Any]:
 
 def violations_cleared() -> AbstractContextManager[Any]:
     """What has happened is over as soon as it is not told any more."""
-    return patch.object(booking, "LASTING", frozenset())
+    return patch.object(booking, "LASTING", frozenset[object]())
 
 
 def webhooks_not_owed() -> AbstractContextManager[Any]:
