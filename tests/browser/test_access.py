@@ -16,7 +16,10 @@ from tests.browser.platforms import Platform, platform_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 TOKENS = {role: f"a-token-for-the-{role}-here" for role in ("viewer", "operator", "admin")}
-ACTIONS = ("Pause", "Cancel", "approve", "reject", "Roll back to here", "Fork here")
+ACTIONS = {
+    "?task=ask": ("Pause", "Cancel", "approve", "reject"),
+    "?task=look&at=9": ("Pause", "Cancel", "Roll back to here", "Fork here"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +47,17 @@ def test_only_what_a_role_may_do_can_be_pressed(browser: Browser, guarded: Platf
     page = _signed_in(browser, role)
     one = f"{guarded.address}/executions/{execution_id}"
     is_refused = role == "viewer"
-    found = list[str]()
-    for address in (f"{one}?task=ask", f"{one}?task=look&at=9"):
-        page.goto(address)
+    for place, names in ACTIONS.items():
+        page.goto(one + place)
         expect(page.locator(".caller")).to_have_text(role)
-        expect(page.get_by_role("complementary")).to_be_visible()
-        for name in ACTIONS:
-            for button in page.get_by_role("button", name=name, exact=True).all():
-                found.append(name)
-                if is_refused:
-                    expect(button).to_have_attribute("aria-disabled", "true")
-                else:
-                    expect(button).to_be_enabled()
+        for name in names:
+            button = page.get_by_role("button", name=name, exact=True)
+            if is_refused:
+                expect(button).to_have_attribute("aria-disabled", "true")
+            else:
+                expect(button).to_be_enabled()
         expect(page.locator("#refusal")).to_have_count(int(is_refused))
-        assert violations(page) == [], address
-    assert set(found) == set(ACTIONS)
+        assert violations(page) == [], place
     if is_refused:
         expect(page.locator("#refusal")).to_contain_text("viewer")
         page.get_by_role("button", name="Cancel", exact=True).click(force=True)

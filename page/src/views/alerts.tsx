@@ -9,7 +9,7 @@ import { now } from "../store";
 import { follow } from "../stream";
 import { Act, Refusal } from "./act";
 import { useAsked } from "./asking";
-import { Link, Problem } from "./parts";
+import { Link, Problem, Said } from "./parts";
 
 /** How often the number beside the link is asked for: a stream for it would cost a connection in every tab. */
 const COUNT_MS = 15_000;
@@ -55,8 +55,8 @@ function Row({ alert, onSeen }: { alert: Alert; onSeen: (alert: Alert) => void }
         <span class="id">{alert.subject}</span>
         {alert.status === "open" && <Act reason={refusal.value} name={`Acknowledge alert ${alert.number}`} onClick={acknowledge}>Acknowledge</Act>}
       </div>
-      <p>{alert.message}</p>
-      {alert.hint && <p class="quiet">{alert.hint}</p>}
+      <p><Said text={alert.message} /></p>
+      {alert.hint && <p class="quiet"><Said text={alert.hint} /></p>}
       <p class="facts">
         <span>{times.join(", ")}</span>
         {alert.execution_id && <Link to={{ ...HOME, execution: alert.execution_id }}>its execution</Link>}

@@ -46,6 +46,11 @@ export function Progress({ done, total, status }: { done: number; total: number;
   );
 }
 
+/** A sentence of the gateway, in which `commands` stand between backquotes. */
+export function Said({ text }: { text: string }) {
+  return <>{text.split("`").map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}</>;
+}
+
 /** A link within the page; with a modifier key the browser does what it always does. */
 export function Link(props: { to: Partial<Route>; class?: string; children: ComponentChildren }) {
   const to = { ...route.value, ...props.to };
@@ -67,7 +72,7 @@ export function Problem({ error }: { error: ApiError }) {
   };
   return (
     <div class="problem" role="alert">
-      <p><strong>{error.message}</strong> {error.hint}</p>
+      <p><strong><Said text={error.message} /></strong> <Said text={error.hint} /></p>
       {error.status === 401 && (
         <form onSubmit={submit}>
           <label>Token <input type="password" value={token} onInput={(e) => keep(e.currentTarget.value)} /></label>

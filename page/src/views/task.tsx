@@ -8,7 +8,7 @@ import { type Span, spansOf } from "../model/spans";
 import { go, route } from "../router";
 import { type Store, now } from "../store";
 import { Restart } from "./actions";
-import { Badge } from "./parts";
+import { Badge, Said } from "./parts";
 import { Answer } from "./question";
 import { TaskLog } from "./tasklog";
 
@@ -68,7 +68,7 @@ function Why({ store, id }: { store: Store; id: string }) {
   return (
     <section class="why" aria-label="Why">
       <h3>Why</h3>
-      <ul>{said.causes.map((cause) => <li key={cause.sentence}>{cause.sentence} {cause.remedy && <span class="quiet">{cause.remedy}</span>}</li>)}</ul>
+      <ul>{said.causes.map((cause) => <li key={cause.sentence}>{cause.sentence} {cause.remedy && <span class="quiet"><Said text={cause.remedy} /></span>}</li>)}</ul>
       {said.expectation && <p class="quiet">{said.expectation}</p>}
     </section>
   );
