@@ -124,6 +124,31 @@ def ranks_of(workflow: Workflow, positions: Mapping[str, Position], ranking: Ran
 
 
 def _deadline_ranks(workflow: Workflow, ranking: Ranking) -> dict[str, Rank]:
+    urgent, fixed = _urgencies(workflow, ranking), ranking.priority
+    return {
+        workflow.tasks[position].id: (
+            -_points(seconds) if fixed is None else float(-fixed),
+            seconds,
+            float(place),
+        )
+        for place, (position, seconds) in enumerate(urgent.items())
+    }
+
+
+def latest_of(workflow: Workflow, ranking: Ranking) -> dict[str, float]:
+    """Return by when each task has to start (seconds from the beginning), if the strategy looks at that.
+
+    That is no later than for any task that is planned to come after it: who goes first because
+    a deadline is threatened must not overtake those that the plan puts in front of it.
+    """
+    if ranking.strategy is not Strategy.DEADLINE or ranking.is_custom or not has_deadlines(workflow):
+        return {}
+    urgent = _urgencies(workflow, ranking)
+    return {task.id: urgent[position] for position, task in enumerate(workflow.tasks)}
+
+
+def _urgencies(workflow: Workflow, ranking: Ranking) -> dict[int, float]:
+    """Return by when each task has to start, by its position, in the order in which they are to begin."""
     graph, dues = TaskGraph.of(workflow), dues_of(workflow)
     durations = [duration_of(task) for task in workflow.tasks]
     latest = latest_starts(graph, durations, [dues.get(task_id) for task_id in graph.ids])
@@ -131,25 +156,7 @@ def _deadline_ranks(workflow: Workflow, ranking: Ranking) -> dict[str, Rank]:
     if len(order) != len(graph.ids):
         order = sorted(range(len(latest)), key=lambda position: (latest[position], position))
     urgent = urgencies(order, latest)
-    fixed = ranking.priority
-    return {
-        graph.ids[position]: (
-            -_points(urgent[position]) if fixed is None else float(-fixed),
-            urgent[position],
-            float(place),
-        )
-        for place, position in enumerate(order)
-    }
-
-
-def latest_of(workflow: Workflow, ranking: Ranking) -> dict[str, float]:
-    """Return by when each task has to start (seconds from the beginning), if the strategy looks at that."""
-    if ranking.strategy is not Strategy.DEADLINE or ranking.is_custom or not has_deadlines(workflow):
-        return {}
-    graph, dues = TaskGraph.of(workflow), dues_of(workflow)
-    durations = [duration_of(task) for task in workflow.tasks]
-    latest = latest_starts(graph, durations, [dues.get(task_id) for task_id in graph.ids])
-    return dict(zip(graph.ids, latest, strict=True))
+    return {position: urgent[position] for position in order}
 
 
 def _points(seconds: float) -> float:

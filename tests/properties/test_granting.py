@@ -31,12 +31,16 @@ def passes_all(_state: PoolRecord, _held: object = None) -> Callable[[Request], 
     return lambda _request: False
 
 
+def tells_nothing(_: backfill.Backfill) -> None:
+    """Know of nobody whose turn would change nothing."""
+
+
 def in_full(state: PoolRecord, messages: list[Any], now_ms: int) -> list[Any]:
     """Return what the pool decides when every shape gets its turn."""
     with ExitStack() as patches:
         for module in (lines, backfill):
             patches.enter_context(patch.object(module, "shortness", passes_all))
-        patches.enter_context(patch.object(backfill.Backfill, "pointlessness", lambda _: None))
+        patches.enter_context(patch.object(backfill.Backfill, "pointlessness", tells_nothing))
         return [(place, events) for place, events, _ in step_batch(RESOURCE, state, messages, now_ms)]
 
 

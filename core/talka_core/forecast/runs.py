@@ -12,7 +12,7 @@ from talka_core.forecast.observations import Observation, features_of, kind_of
 from talka_core.graph import duration_of
 from talka_core.payloads import KINDS
 from talka_core.scheduler.state import ExecutionRecord
-from talka_core.simulation import Offer, Recorded
+from talka_core.simulation import Offer, Recorded, within
 from talka_protocols.states import TaskStatus
 from talka_protocols.workflow import Task, Workflow
 
@@ -46,7 +46,7 @@ def run_of(state: ExecutionRecord, found: Recorded) -> Run:
     usage = {task_id: state.usage[task_id].usage for task_id in measured if task_id in state.usage}
     return Run(
         state.execution_id,
-        found.workflow,
+        within(found.workflow, found.quota),
         {task_id: found.seconds[task_id] for task_id in measured},
         busy={task_id: used.cores for task_id, used in usage.items() if used.cores is not None},
         memory_mb={task_id: used.memory_mb for task_id, used in usage.items() if used.memory_mb is not None},

@@ -1,6 +1,6 @@
 """What would happen: workflows run on modelled workers in virtual time, decided by the real actors."""
 
-from talka_core.simulation.assumptions import hastened
+from talka_core.simulation.assumptions import hastened, within
 from talka_core.simulation.changes import Change, Setting, altered, shapes
 from talka_core.simulation.cost import cost_of
 from talka_core.simulation.feasibility import Feasibility, feasibility
@@ -27,4 +27,5 @@ __all__ = [
     "shapes",
     "simulate",
     "whole_of",
+    "within",
 ]

@@ -64,6 +64,20 @@ def hastened(
     return replace(workflow, tasks=tuple(tasks)), real
 
 
+def within(workflow: Workflow, quota: Mapping[str, float]) -> Workflow:
+    """Return a workflow that keeps within the quota of its tenant, which it has to itself.
+
+    Then a quota is what a limit of its own would be. Of what no task can ask for nothing is bounded.
+    """
+    if not quota:
+        return workflow
+    limits = dict(workflow.config.limits)
+    asked = {"slots"}.union(*(task.resources.amounts() for task in workflow.tasks))
+    for name in asked & quota.keys():
+        limits[name] = min(quota[name], limits.get(name, quota[name]))
+    return replace(workflow, config=replace(workflow.config, limits=limits))
+
+
 def taken_s(task: Task) -> float:
     """Return how long a task takes as far as its definition tells."""
     return _waited_s(task) if task.agent_type in KINDS else duration_of(task)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from talka_core.simulation.assumptions import hastened
+from talka_core.simulation.assumptions import hastened, within
 from talka_core.simulation.recorded import Recorded
 from talka_core.simulation.world import Offer
 from talka_protocols.baseline import Baseline
@@ -19,8 +19,8 @@ class Change(Struct, frozen=True, kw_only=True):
 
     ``config`` takes the place of the workflow's settings. With ``workers``
     there are as many of the largest that there were; ``capacity``, ``labels`` and
-    ``shared`` have the last word on what each worker and the pool have, and
-    every task takes ``time_scale`` times as long.
+    ``shared`` have the last word on what each worker and the pool have,
+    ``quota`` on how much of it the tenant may have, and every task takes ``time_scale`` times as long.
     """
 
     config: WorkflowConfig | None = None
@@ -28,6 +28,7 @@ class Change(Struct, frozen=True, kw_only=True):
     capacity: Mapping[str, float] = field(default_factory=dict[str, float])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     shared: Mapping[str, float] = field(default_factory=dict[str, float])
+    quota: Mapping[str, float] = field(default_factory=dict[str, float])
     time_scale: float = 1.0
 
 
@@ -58,6 +59,7 @@ def altered(found: Recorded, change: Change, own: Mapping[str, float]) -> Settin
     followed = (found.baseline or False) if change.config is None and is_staffed_alike else True
     if change.config is not None:
         workflow = replace(workflow, config=change.config)
+    workflow = within(workflow, {**found.quota, **change.quota})
     shared = {**found.shared, **change.shared}
     return Setting(workflow, dict(seconds), _employed(found.offers, change, own), shared, followed)
 

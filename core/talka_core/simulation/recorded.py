@@ -47,7 +47,7 @@ class Recorded(Struct, frozen=True):
     """What a recorded execution was: ``seconds`` is how long each task took, by id.
 
     ``run`` is how it went, and None while it is not over. ``baseline`` is the schedule
-    that it followed, unless its graph has grown since.
+    that it followed, unless its graph has grown since. ``quota`` is the most that its tenant might have.
     """
 
     workflow: Workflow
@@ -56,12 +56,13 @@ class Recorded(Struct, frozen=True):
     shared: dict[str, float]
     run: SimulatedRun | None
     baseline: Baseline | None = None
+    quota: dict[str, float] = {}
 
 
 def recorded(
     state: ExecutionRecord,
     events: Iterable[Event],
-    pool_history: Iterable[tuple[int, PoolEvent]],
+    pool_history: Sequence[tuple[int, PoolEvent]],
     now_ms: int,
 ) -> Recorded:
     """Return what an execution was.
@@ -86,7 +87,8 @@ def recorded(
     offers, shared = staff(pool_history, state.started_at, state.finished_at or now_ms)
     run = _as_it_went(state, workflow, seconds, offers, shared)
     is_same = [task.id for task in workflow.tasks] == [task.id for task in state.workflow.tasks]
-    return Recorded(workflow, seconds, offers, shared, run, state.baseline if is_same else None)
+    quota = quota_of(pool_history, state.started_at, state.workflow.config.tenant)
+    return Recorded(workflow, seconds, offers, shared, run, state.baseline if is_same else None, quota)
 
 
 def grown(state: ExecutionRecord) -> Workflow:
@@ -211,6 +213,15 @@ def staff(
                 pass
     there = [entry for entry in present.values() if not entry.until or entry.until > began_ms]
     return tuple(_offer(entry, began_ms) for entry in there), dict(shared)
+
+
+def quota_of(history: Iterable[tuple[int, PoolEvent]], began_ms: int, tenant: str) -> dict[str, float]:
+    """Return the most that a tenant might have of a pool at an instant."""
+    quotas: dict[str, dict[str, float]] = {}
+    for at, event in history:
+        if isinstance(event, PoolConfigured) and at <= began_ms:
+            quotas = event.quotas
+    return quotas.get(tenant, {})
 
 
 class _Presence(Struct):

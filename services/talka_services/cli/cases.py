@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as with_fields
 
-from talka_core.simulation import Change, Offer, SimulatedRun, altered, cost_of, hastened, whole_of
+from talka_core.simulation import Change, Offer, SimulatedRun, altered, cost_of, hastened, whole_of, within
 from talka_core.simulation import simulate as run_virtually
 from talka_core.spelling import did_you_mean
 from talka_protocols.baseline import Baseline
@@ -26,7 +26,7 @@ from talka_services.service.machine import machine_capacity
 class Changes:
     """What is to be other than it is: the workers, the most tasks at once, and run times by task id.
 
-    ``prices`` are by resource, for a unit and an hour.
+    ``prices`` are by resource, for a unit and an hour; ``quota`` is the most that the tenant may have.
     ``improve_s`` is the CPU time for which a shorter schedule is searched.
     """
 
@@ -35,6 +35,7 @@ class Changes:
     faster: Mapping[str, float] = field(default_factory=dict[str, float])
     improve_s: float = 0.0
     prices: Mapping[str, float] = field(default_factory=dict[str, float])
+    quota: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def cost(self, offers: Iterable[Offer], shared: Mapping[str, float], run: SimulatedRun) -> float | None:
         """Return what the workers of a run cost, or None if no price is given."""
@@ -66,7 +67,8 @@ def cases(
             loaded = load_workflow(replace(request, strategy=name)).scaled(changes.flags.time_scale)
             shaped = shapes(changes.flags, loaded.machines, machine_capacity())
             given = [Offer(shape, labels=dict(changes.flags.labels)) for shape in shaped]
-            yield _case(request.file, loaded.workflow, {}, given, changes.flags.shared, changes)
+            workflow = within(loaded.workflow, changes.quota)
+            yield _case(request.file, workflow, {}, given, changes.flags.shared, changes)
         return
     if request.inputs or request.max_tasks or request.max_seconds:
         raise UsageError(
@@ -78,7 +80,7 @@ def cases(
         cost = changes.cost(found.offers, found.shared, found.run)
         yield Case(request.file, found.workflow, found.run, cost, is_recorded=True)
     for name in strategies:
-        setting = altered(found, _change(changes.flags, found.workflow, name), machine_capacity())
+        setting = altered(found, _change(changes, found.workflow, name), machine_capacity())
         yield _case(
             request.file,
             setting.workflow,
@@ -117,12 +119,14 @@ def _case(
     return Case(word, workflow, run, changes.cost(offers, shared, run))
 
 
-def _change(flags: Flags, workflow: Workflow, name: str | None) -> Change:
+def _change(changes: Changes, workflow: Workflow, name: str | None) -> Change:
+    flags = changes.flags
     return Change(
         config=None if name is None else with_strategy(workflow.config, name),
         workers=flags.workers,
         capacity=flags.capacity,
         labels=flags.labels,
         shared=flags.shared,
+        quota=changes.quota,
         time_scale=flags.time_scale,
     )

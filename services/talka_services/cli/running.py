@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -335,6 +336,7 @@ async def _run_there(
 async def _admit_there(orchestrator: Orchestrator, loaded: Loaded) -> None:
     """Judge the deadlines by what the platform's pool has now."""
     from talka_core.deadlines import has_deadlines
+    from talka_core.simulation import within
     from talka_core.status import inventory_of
     from talka_services.cli.admission import admit
     from talka_services.client.recalling import offers_of
@@ -342,6 +344,8 @@ async def _admit_there(orchestrator: Orchestrator, loaded: Loaded) -> None:
     if has_deadlines(loaded.workflow):
         inventory = inventory_of(await orchestrator.histories.pool(loaded.workflow.config.pool))
         shared = {name: each.capacity for name, each in inventory.shared.items()}
+        if share := inventory.tenants.get(loaded.workflow.config.tenant):
+            loaded = replace(loaded, workflow=within(loaded.workflow, share.quota))
         admit(loaded, offers_of(inventory), shared, loaded.deadlines)
 
 

@@ -50,6 +50,10 @@ Prices = Annotated[
     list[str] | None,
     typer.Option("--price", metavar="K=V", help="For a unit and an hour, e.g. cpu_cores=0.04 or worker=1.2."),
 ]
+Quota = Annotated[
+    list[str] | None,
+    typer.Option("--quota", metavar="K=V", help="The most that its tenant may have at once; repeatable."),
+]
 Improve = Annotated[
     float,
     typer.Option(
@@ -82,6 +86,7 @@ def simulate(
     workers: Workers = None,
     capacity: Capacity = None,
     shared: Shared = None,
+    quota: Quota = None,
     label: Labels = None,
     max_parallel: MaxParallel = None,
     time_scale: TimeScale = 1.0,
@@ -120,7 +125,8 @@ def simulate(
     labels = parse_labels(label or ())
     flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled, labels=labels)
     hastened = parse_amounts(faster or (), "--faster")
-    changes = Changes(flags, max_parallel, hastened, improve, parse_amounts(price or (), "--price"))
+    prices, bounds = parse_amounts(price or (), "--price"), parse_amounts(quota or (), "--quota")
+    changes = Changes(flags, max_parallel, hastened, improve, prices, bounds)
     request = Request("", tuple(inputs or ()), max_tasks, max_seconds)
     drawn = Seeds(seed, seeds)
     check_used(drawn, changes, strategy or (), is_chaos=chaos, with_tasks=show_tasks)

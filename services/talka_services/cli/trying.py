@@ -58,6 +58,7 @@ def check_used(
         "--max-parallel": changes.max_parallel is not None,
         "--faster": bool(changes.faster),
         "--price": bool(changes.prices),
+        "--quota": bool(changes.quota),
         "--improve": bool(changes.improve_s),
         "--label": bool(changes.flags.labels),
         "--tasks": with_tasks,

@@ -21,7 +21,7 @@ from talka_core.forecast.observations import bare
 from talka_core.resource import PoolRecord
 from talka_core.resource.state import SLOTS, plain, slot_of
 from talka_core.scheduler import ExecutionRecord
-from talka_core.simulation import Offer
+from talka_core.simulation import Offer, within
 from talka_core.status import status_of
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.states import FINAL_EXECUTION_STATES
@@ -93,7 +93,8 @@ def _forecast(state: ExecutionRecord, pool: PoolRecord, past: list[Run], now_ms:
     rest = rest_of(state, now_ms)
     others = [run for run in past if run.id != state.execution_id]
     offers = tuple(offers_in(pool))
-    run = Run(state.execution_id, rest.workflow, rest.waits, offers=offers, shared=dict(pool.shared))
+    workflow = within(rest.workflow, pool.quotas.get(rest.workflow.config.tenant, {}))
+    run = Run(state.execution_id, workflow, rest.waits, offers=offers, shared=dict(pool.shared))
     # Tasks of this execution that have ended tell of those to come, too.
     predictions = predicted(run, durations(past))
     like = [each for each in others if bare(each.workflow.name) == bare(state.name)]

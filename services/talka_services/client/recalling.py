@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from talka_core.simulation import Offer, simulate
+from talka_core.simulation import Offer, simulate, within
 from talka_core.simulation.result import SimulatedRun
 from talka_core.status import inventory_of, status_of
 from talka_core.validation import check
@@ -68,6 +68,8 @@ class Recalling:
             inventory = inventory_of(await self.histories.pool(checked.config.pool))
             offers = offers_of(inventory)
             shared = {name: whole.capacity for name, whole in inventory.shared.items()}
+            if share := inventory.tenants.get(checked.config.tenant):
+                checked = within(checked, share.quota)
         else:
             offers = [Offer(capacity) for capacity in workers]
         if not offers:

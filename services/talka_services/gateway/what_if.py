@@ -27,7 +27,8 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is to be other than it was; what is left out stays.
 
     ``strategy`` is a built-in one or one that a package brings. There are then ``workers``
-    of the largest, ``capacity`` is what each of them has, and ``shared`` what the pool has as a whole.
+    of the largest, ``capacity`` is what each of them has, ``shared`` what the pool has as a whole,
+    and ``quota`` what the execution's tenant may have of it.
     ``faster`` multiplies the run time of single tasks, ``time_scale`` that of all.
     """
 
@@ -36,6 +37,7 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     workers: Annotated[int, Meta(ge=1, le=1000)] | None = None
     capacity: dict[str, Amount] = field(default_factory=dict[str, Amount])
     shared: dict[str, Amount] = field(default_factory=dict[str, Amount])
+    quota: dict[str, Amount] = field(default_factory=dict[str, Amount])
     faster: dict[str, Amount] = field(default_factory=dict[str, Amount])
     time_scale: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
 
@@ -54,6 +56,7 @@ async def simulate_execution(call: Call, execution_id: str, body: Wish) -> WhatI
         workers=body.workers,
         capacity=body.capacity,
         shared=body.shared,
+        quota=body.quota,
         time_scale=body.time_scale,
     )
     return await what_if(call.whole, execution_id, change, body.faster)

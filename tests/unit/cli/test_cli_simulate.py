@@ -76,6 +76,15 @@ def test_more_workers_and_less_parallelism(
     assert "2.500 s" in out
 
 
+def test_a_quota_bounds_what_runs_at_once(
+    two: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tasks of a core take turns within a quota of one; with --chaos it is refused."""
+    words = (two, "--capacity", "cpu_cores=2", "--quota", "cpu_cores=1", "--json")
+    assert rows(simulate(monkeypatch, capsys, *words)[1])[0]["makespan_s"] == 5.0
+    assert simulate(monkeypatch, capsys, *words, "--chaos")[0] == 2
+
+
 def test_what_cannot_end_is_refused(
     two: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

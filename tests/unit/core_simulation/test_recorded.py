@@ -16,15 +16,24 @@ from talka_chaos.branches import with_control_flow
 from talka_chaos.graphs import random_workflow
 from talka_core.builder import WorkflowBuilder
 from talka_core.scheduler import ExecutionRecord
-from talka_core.simulation import NothingRecordedError, Offer, Recorded, hastened, recorded, simulate
+from talka_core.simulation import (
+    Change,
+    NothingRecordedError,
+    Offer,
+    Recorded,
+    altered,
+    hastened,
+    recorded,
+    simulate,
+)
 from talka_core.simulation.assumptions import assumed, real_milliseconds
-from talka_core.simulation.recorded import staff
+from talka_core.simulation.recorded import quota_of, staff
 from talka_core.simulation.world import EXECUTION_ID, World
 from talka_protocols import messages as m
 from talka_protocols.events import PoolConfigured, WorkerDraining, WorkerJoined, WorkerLost
 from talka_protocols.messages import Recipient
 from talka_protocols.states import ExecutionState
-from talka_protocols.workflow import Strategy, Task, Workflow
+from talka_protocols.workflow import ResourceRequirements, Strategy, Task, Workflow
 
 POOL = [
     (1, WorkerJoined("one", 1, ("work",), 256, {"cpu_cores": 2.0})),
@@ -149,6 +158,27 @@ def test_a_late_worker_is_waited_for() -> None:
     early, late = Offer({}, leaves_s=1.0), Offer({}, joins_s=5.0)
     run = simulate(workflow, [early, late])
     assert [(task.start_s, task.worker) for task in run.tasks.values()] == [(0.0, "w1"), (5.0, "w2")]
+
+
+def test_the_quota_of_then_counts_unless_another_is_asked_about() -> None:
+    """Two tasks of a core take turns within a quota of one core, and run side by side with two."""
+    history = [
+        (1, PoolConfigured(quotas={"t": {"cpu_cores": 1.0, "licence": 3.0}})),
+        (9, PoolConfigured(quotas={"t": {"cpu_cores": 8.0}})),
+    ]
+    quota = quota_of(history, 5, "t")
+    assert quota_of(history, 5, "other") == {}
+    two = WorkflowBuilder("two")
+    for name in ("one", "other"):
+        two.add_task(
+            Task(name, "sleep", payload={"seconds": 2}, resources=ResourceRequirements(cpu_cores=1.0))
+        )
+    found = Recorded(two.build(), {}, (Offer({"cpu_cores": 4.0}),), {}, None, quota=quota)
+    took = [
+        simulate(setting.workflow, setting.offers).makespan_s
+        for setting in (altered(found, change, {}) for change in (Change(), Change(quota={"cpu_cores": 2.0})))
+    ]
+    assert took == [4.0, 2.0]
 
 
 def test_one_faster_task() -> None:

@@ -191,3 +191,15 @@ def test_preempted_work_goes_on_where_it_was(*, is_preemptible: bool, due_at_s: 
     assert run.makespan_s == 65.0
     assert run.tasks["due"].end_s == due_at_s
     assert run.deadline_misses == (0 if is_preemptible else 1)
+
+
+def test_what_the_plan_lets_be_late_does_not_overtake_what_it_puts_first() -> None:
+    """The light task is late anyway: it is no remedy that it goes first when its deadline is threatened."""
+    builder = WorkflowBuilder("w").set_strategy("deadline")
+    for name, seconds, due, weight in (("light", 50, 20, 1), ("one", 30, 30, 100), ("other", 30, 80, 100)):
+        task = Task(
+            name, "sleep", payload={"seconds": seconds}, resources=ResourceRequirements(cpu_cores=1.0)
+        )
+        builder.add_task(replace(task, deadline=float(due), weight=float(weight)))
+    run = simulate(builder.build(), [Offer({"cpu_cores": 1.0})])
+    assert (run.deadline_misses, run.weighted_tardiness_s) == (1, 90.0)
