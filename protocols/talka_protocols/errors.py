@@ -86,6 +86,18 @@ class WorkflowInvalidError(CallerError):
         return f"{place}: {super().__str__()}" if place else super().__str__()
 
 
+class WildcardError(CallerError):
+    """What should name one log would stand for many."""
+
+    code = "wildcard"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} is no name: it would stand for many.",
+            hint="Names have letters, digits, '-' and '_'.",
+        )
+
+
 class UnknownExecutionError(CallerError):
     """No log exists under this execution id."""
 

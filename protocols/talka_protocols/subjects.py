@@ -36,6 +36,11 @@ def is_token(text: str) -> bool:
     return TOKEN.match(text) is not None
 
 
+def is_wildcard(text: str) -> bool:
+    """Tell whether a subject with the text in it could stand for many."""
+    return "*" in text or ">" in text
+
+
 def shard_of(execution_id: str, shards: int) -> str:
     """Return the shard (``"0"`` to ``shards - 1``) that an execution belongs to, for ever."""
     digest = hashlib.blake2b(execution_id.encode(), digest_size=8).digest()

@@ -11,8 +11,14 @@ import pytest
 import pytest_asyncio
 
 from talka import Orchestrator, ResourceRequirements, Task, WorkflowBuilder, WorkflowInvalidError, local
-from talka_protocols.errors import CallerError, ResourcesUnavailable, UnknownExecutionError
+from talka_protocols.errors import (
+    CallerError,
+    ResourcesUnavailable,
+    UnknownExecutionError,
+    WildcardError,
+)
 from talka_protocols.events import ReservationEnded
+from talka_protocols.messages import CancelExecution, Recipient, sealed
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Workflow
@@ -171,6 +177,34 @@ async def test_cancelling_what_has_ended_is_refused_mildly(talka: Orchestrator) 
         await talka.cancel_execution("nobody")
     with pytest.raises(UnknownExecutionError):
         await talka.get_execution_status("nobody")
+
+
+@pytest.mark.parametrize("name", ["*", ">"])
+async def test_no_id_stands_for_many(talka: Orchestrator, name: str) -> None:
+    """What the server takes for a wildcard neither shows nor touches what belongs to others."""
+    result = await talka.execute_workflow(workflow(sleep("a")))
+    with pytest.raises(UnknownExecutionError):
+        await talka.get_execution_status(name)
+    with pytest.raises(UnknownExecutionError):
+        await talka.cancel_execution(name)
+    ports = talka.node.ports
+    own = talka.histories.name(result.execution_id)
+    many = LogName(own.kind, own.shard, name)
+    assert await ports.log.read(own)
+    with pytest.raises(WildcardError):
+        await ports.log.read(many)
+    with pytest.raises(WildcardError):
+        await ports.snapshots.load(many)
+
+
+async def test_a_message_for_many_is_set_aside(talka: Orchestrator) -> None:
+    """Whoever may write to an inbox reaches one log by one letter, and stops nobody with another."""
+    ports = talka.node.ports
+    for number in range(ports.shards):
+        envelope = sealed("client", CancelExecution(">", "all"), letter_id=f"wild-{number}")
+        await ports.post.send([(ports.names.inbox(Recipient.SCHEDULER.value, str(number)), envelope)])
+    result = await talka.execute_workflow(workflow(sleep("a")))
+    assert result.status is ExecutionState.SUCCEEDED
 
 
 async def test_the_same_key_runs_once(talka: Orchestrator) -> None:

@@ -34,7 +34,7 @@ from talka_protocols.events import (
 )
 from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER, LogName, shard_of
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER, LogName, is_wildcard, shard_of
 from talka_services.client.backlog import gathered
 from talka_services.runner.bases import base_of
 from talka_services.runner.definitions import Definitions
@@ -59,7 +59,13 @@ class Histories:
         self._shards = shards
 
     def name(self, execution_id: str) -> LogName:
-        """Return the name of an execution's log."""
+        """Return the name of an execution's log.
+
+        Raises:
+            UnknownExecutionError: no execution can have such an id.
+        """
+        if is_wildcard(execution_id):
+            raise UnknownExecutionError(execution_id)
         return LogName(EXECUTION, shard_of(execution_id, self._shards), execution_id)
 
     async def commits(self, name: LogName) -> list[tuple[int, Commit[Event]]]:

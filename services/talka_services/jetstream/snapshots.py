@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from talka_protocols.errors import WildcardError
 from talka_protocols.ports import Snapshot
-from talka_protocols.subjects import LogName
+from talka_protocols.subjects import LogName, is_wildcard
 from talka_protocols.workflow import ClaimCheck
 from talka_services.jetstream.api import (
     EXPECTED_LAST,
@@ -32,9 +33,14 @@ class JetStreamSnapshots:
         self._stream = connection.names.stream("snapshot")
         self._blobs = blobs or JetStreamBlobs(connection)
 
+    def _subject(self, log: LogName) -> str:
+        if is_wildcard(log.key):
+            raise WildcardError(log.key)
+        return self._connection.names.snapshot(log)
+
     async def save(self, log: LogName, snapshot: Snapshot) -> None:
         """Keep the snapshot unless a newer one is already there."""
-        subject = self._connection.names.snapshot(log)
+        subject = self._subject(log)
         headers = {POSITION: str(snapshot.position), VERSION: str(snapshot.version), AT: str(snapshot.at)}
         body = snapshot.body
         if len(body) > self._connection.max_bytes:
@@ -58,7 +64,7 @@ class JetStreamSnapshots:
         Raises:
             BrokenHistoryError: it lay in the object store and is gone from there.
         """
-        newest = await last_message(self._connection, self._stream, self._connection.names.snapshot(log))
+        newest = await last_message(self._connection, self._stream, self._subject(log))
         if newest is None:
             return None
         headers = newest.headers()

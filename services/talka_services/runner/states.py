@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 from talka_core.behaviour import Behaviour, Effect, step_batch, stepping
 from talka_protocols.commit import Decision
-from talka_protocols.errors import BrokenHistoryError, ConflictError, PlatformError, UnknownKeyError
+from talka_protocols.errors import (
+    BrokenHistoryError,
+    ConflictError,
+    PlatformError,
+    UnknownKeyError,
+    WildcardError,
+)
 from talka_protocols.messages import Advance, Message
 from talka_services.loop import TimeSlice
 from talka_services.runner.definitions import WITH_DEFINITION, Definitions
@@ -66,7 +72,7 @@ class States:
         """Fold a log; one that cannot be folded is set aside alone."""
         try:
             self.entries[key] = await self._journal.load(key)
-        except (BrokenHistoryError, UnknownKeyError) as error:
+        except (BrokenHistoryError, UnknownKeyError, WildcardError) as error:
             self.quarantine(key, error)
 
     def quarantine(self, key: str, error: Exception) -> None:
