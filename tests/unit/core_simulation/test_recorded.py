@@ -86,7 +86,7 @@ def _all_golden() -> list[Any]:
         pytest.param(*execution, id=f"{path.stem}-{execution[0].execution_id}")
         for path in HISTORIES
         for execution in executions(path)
-        if not execution[0].archived
+        if not execution[0].archived and execution[0].status is not ExecutionState.REJECTED
     ]
 
 

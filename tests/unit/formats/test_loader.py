@@ -91,10 +91,10 @@ def _fits(document: object) -> bool:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples(path: Path) -> None:
-    """Every shipped example loads, fits the schema, round-trips, and ends within seconds."""
+    """Every shipped example loads, fits the schema, round-trips, and ends within half a minute."""
     workflow = load(path)
     assert load(dump_yaml(workflow)) == workflow
-    assert plan(workflow).estimated_duration < 10
+    assert plan(workflow).estimated_duration < 30
     assert _fits(read_file(path).value)
 
 
