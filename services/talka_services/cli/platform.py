@@ -31,6 +31,7 @@ from talka_services.cli.running import (
     Durability,
     Labels,
     Quotas,
+    SecretsDir,
     Shared,
     TimeScale,
     Weights,
@@ -101,6 +102,7 @@ def up(
     retain: Retain = None,
     archive_to: ArchiveTo = None,
     access: Access = None,
+    secrets_dir: SecretsDir = None,
 ) -> None:
     """Run the whole platform on a data directory, until SIGTERM or Ctrl-C.
 
@@ -128,9 +130,9 @@ def up(
         parse_scaling(scale) if scale else None,
         parse_quotas(quota or ()),
         parse_weights(weight or ()),
+        secrets_dir,
     )
-    retention = retention_of(retain, archive_to)
-    run_loop(_up(target, local_options(target, flags), http, retention))
+    run_loop(_up(target, local_options(target, flags), http, retention_of(retain, archive_to)))
 
 
 def _refuse_server(target: Target) -> None:

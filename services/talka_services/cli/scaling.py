@@ -73,6 +73,7 @@ def worker_arguments(target: Target, options: LocalOptions) -> list[str]:
     arguments += ["--namespace", target.namespace, "--slots", str(options.slots)]
     arguments += ["--time-scale", repr(settings.time_scale), "--drain", repr(options.drain_s)]
     arguments += ["--processes", str(settings.processes)] if settings.processes else []
+    arguments += ["--secrets-dir", options.secrets_dir] if options.secrets_dir else []
     arguments += _repeated("--capacity", _pairs(offer)) + _repeated("--label", _pairs(options.labels))
     arguments += _repeated("--allow-module", settings.allow_modules)
     return arguments + _repeated("--allow-command", settings.allow_commands)
