@@ -13,11 +13,8 @@ from talka_chaos.scenarios.scenario import Staged
 from talka_services.client import Orchestrator
 
 STOPPED_S = 30.0
-MOST, LIVE = 200, 3
-"""So many executions arrive at most until all have given way, and so many at once.
-
-Observers read all logs all the time, so that with more of them they would take most of a small machine.
-"""
+MOST, LIVE = 200, 20
+"""So many executions arrive at most until all have given way, and so many are under way at once."""
 
 
 @asynccontextmanager
