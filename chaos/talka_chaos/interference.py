@@ -94,8 +94,11 @@ def other_orders(seed: int, workflow: Workflow, at_s: float) -> Iterator[tuple[f
         )
 
 
-def relief(state: ExecutionRecord) -> Iterator[SchedulerMessage]:
-    """Yield what resumes all that is paused and releases all that is parked."""
+def relief(state: ExecutionRecord, *, is_late: bool) -> Iterator[SchedulerMessage]:
+    """Yield what resumes all that is paused and releases all that is parked.
+
+    When it ``is_late`` nobody else comes any more who would answer.
+    """
     key, request_id = state.execution_id, f"relief-{state.version}"
     if state.status is ExecutionState.PAUSED:
         yield ResumeExecution(key, request_id)
@@ -104,7 +107,7 @@ def relief(state: ExecutionRecord) -> Iterator[SchedulerMessage]:
         yield ReleaseTask(key, f"{request_id}-{task_id}-parked", task_id)
     for task_id in status.paused:
         yield ResumeExecution(key, f"{request_id}-{task_id}", task_id)
-    if state.lost_spans or state.origin is not None:
+    if is_late or state.lost_spans or state.origin is not None:
         yield from _answers(state)
 
 

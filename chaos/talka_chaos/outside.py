@@ -13,6 +13,9 @@ from talka_protocols.workflow import Task, Workflow
 
 SIGNAL_NAMES = ("a", "b")
 AFTER_STORM_S = 60.0
+ROUNDS = 4
+LAST_S = ROUNDS * AFTER_STORM_S
+"""How long after the storm they come by themselves; whoever waits for them later has to be helped."""
 
 
 def with_arrivals(random: Random, workflow: Workflow) -> Workflow:
@@ -43,5 +46,5 @@ def arrivals(
             continue
         for _ in range(2):
             yield at_s + random.expovariate(0.05), message
-        for round_number in range(1, 5):
+        for round_number in range(1, ROUNDS + 1):
             yield storm_s + AFTER_STORM_S * round_number, message

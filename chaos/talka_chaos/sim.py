@@ -31,7 +31,7 @@ from talka_chaos.interference import (
 )
 from talka_chaos.keyed import with_keys
 from talka_chaos.labelled import with_labels
-from talka_chaos.outside import arrivals, with_arrivals
+from talka_chaos.outside import LAST_S, arrivals, with_arrivals
 from talka_chaos.patience import Patience
 from talka_chaos.ports import SimLeases
 from talka_chaos.resumption import restart_from_checkpoint, resumption_moments
@@ -321,8 +321,9 @@ class Simulation:
 
     def _let_go_on(self) -> None:
         """Resume what is still paused, and release what is parked: nobody else will."""
+        is_late = self.world.now_s() > self.world.faults.storm_s + LAST_S
         for key, state in self.world.book.of_kind(EXECUTION).items():
-            for message in relief(state):
+            for message in relief(state, is_late=is_late):
                 self._request(Recipient.SCHEDULER, shard_of(key, SHARDS), message)
         for resumed in released(self.world.book.of_kind(SCHEDULE)):
             self._of_schedule(resumed)
