@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,11 +144,17 @@ def shown_commands(page: Path) -> Iterator[list[str]]:
         yield shown.replace("(", " ").replace(")", " ").replace('"', "").replace("'", "").split()
 
 
+@cache
+def all_commands() -> Any:
+    """Return the tree of all commands, which takes a good part of a second to make."""
+    return typer.main.get_command(app)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_shown_command_and_flag_exists(page: Path) -> None:
     """Whatever a page calls a command of Talka is one, with flags that it has."""
     for words in shown_commands(page):
-        command: Any = typer.main.get_command(app)
+        command = all_commands()
         rest = words[1:]
         while rest and hasattr(command, "commands") and re.fullmatch(r"[a-z][a-z-]*,?", rest[0]):
             name = rest.pop(0).strip(",")
