@@ -117,6 +117,32 @@ def unpacked(fold: Fold, body: bytes) -> Any:
     return msgspec.json.decode(body, type=fold.state_type)
 
 
+def agrees(fold: Fold, state: Any, body: bytes) -> bool:
+    """Tell whether snapshot bytes hold the same as a state, as far as the version that wrote them knew it.
+
+    An earlier one knew fewer fields, which bytes that it has written do not say anything about.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no snapshot.
+    """
+    written, filled = msgspec.json.decode(body), msgspec.json.decode(packed(fold, unpacked(fold, body)))
+    return _agree(written, filled, msgspec.json.decode(packed(fold, state)))
+
+
+def _agree(written: Any, filled: Any, now: Any) -> bool:
+    """Compare what was read of ``written`` with ``now``, but for the fields that reading has filled in."""
+    if _kind(filled) is _kind(now) is dict:
+        known = filled.keys() & written.keys()
+        return filled.keys() == now.keys() and all(_agree(written[k], filled[k], now[k]) for k in known)
+    if _kind(filled) is _kind(now) is list:
+        return len(filled) == len(now) and all(map(_agree, written, filled, now))
+    return bool(filled == now)
+
+
+def _kind(value: object) -> type[object]:
+    return type(value)
+
+
 def violations(state: ExecutionRecord, commits: Iterable[Commit[ExecutionEvent]]) -> Iterator[str]:
     """Yield a sentence for every transition of a history that the tables do not allow.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import msgspec
 
-from talka_core.history import FOLDS, apply, packed, unpacked, violations
+from talka_core.history import FOLDS, agrees, apply, packed, violations
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError, UnknownExecutionError
 from talka_protocols.events import Event, ExecutionArchived, ExecutionEvent
@@ -155,13 +155,12 @@ def _compared(snapshot: Snapshot, execution_id: str, commits: Commits) -> Iterat
     there = _fold(execution_id, commits, snapshot.version)
     if there.version != snapshot.version:
         yield f"the stored snapshot is of event {snapshot.version}, which the log does not have"
-    elif packed(FOLD, there) != _packed_today(snapshot):
+    elif not _is_same(there, snapshot):
         yield f"the stored snapshot of event {snapshot.version} differs from the state folded there"
 
 
-def _packed_today(snapshot: Snapshot) -> bytes | None:
-    """Return a stored snapshot as this version writes it: an earlier one knew fewer fields."""
+def _is_same(state: ExecutionRecord, snapshot: Snapshot) -> bool:
     try:
-        return packed(FOLD, unpacked(FOLD, snapshot.body))
+        return agrees(FOLD, state, snapshot.body)
     except msgspec.DecodeError:
-        return None
+        return False

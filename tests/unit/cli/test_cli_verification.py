@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -111,6 +112,20 @@ async def test_a_history_that_grows_while_it_is_exported_passes(tmp_path: Path) 
         exported = Records(archive.log, archive.blobs, archive.snapshots, 1, "default", is_live=False)
         verdict = await verify_execution(exported, "x")
     assert verdict == Verdict((), "7 events in 7 commits, no stored snapshot")
+
+
+async def test_a_snapshot_of_an_earlier_version_is_compared_by_what_that_knew() -> None:
+    """A field that it had not is no violation, whatever its value is now; an entry that is missing is one."""
+    fold = FOLDS[EXECUTION]
+    state = apply(fold, fold.initial("x"), history()[:6])
+    assert state.tasks["a"].began_version, "what the earlier version did not know has a value now"
+    known = msgspec.json.decode(packed(fold, state))
+    del known["tasks"]["a"]["began_version"], known["archived"]
+    assert (await verdict_of(history(), Snapshot(6, 6, msgspec.json.encode(known)))).violations == ()
+    known["tasks"]["a"]["attempt"] = 2
+    assert len((await verdict_of(history(), Snapshot(6, 6, msgspec.json.encode(known)))).violations) == 1
+    known["tasks"] = {}
+    assert len((await verdict_of(history(), Snapshot(6, 6, msgspec.json.encode(known)))).violations) == 1
 
 
 async def test_a_true_snapshot_passes_and_a_changed_one_does_not() -> None:
