@@ -134,7 +134,7 @@ def _read(names: Names) -> Iterator[str]:
     yield from _follow(names.stream("log"), f"{names.root}.log.>", *_each_log(names))
     yield _get(names.stream("snapshot"))
     yield from _load(names)
-    yield from _follow(names.stream("tasklog"), names.tasklog("*"))
+    yield from _follow(names.stream("tasklog"), names.tasklogs())
 
 
 def _each_log(names: Names) -> Iterator[str]:
@@ -185,8 +185,7 @@ def _own(names: Names, kinds: Iterable[Recipient], *leases: str) -> Iterator[str
 def _record(names: Names, *kinds: str) -> Iterator[str]:
     """Append to the logs of some kinds, and keep snapshots of them."""
     for kind in kinds:
-        log = LogName(kind, "*", "*")
-        yield from (names.log(log), names.snapshot(log))
+        yield from (names.logs(kind), names.snapshots(kind))
 
 
 def _write(names: Names, speaker: str, *kinds: Recipient) -> Iterator[str]:
@@ -243,17 +242,18 @@ def _resource(names: Names) -> tuple[list[str], list[str]]:
 
 
 def _worker(names: Names, user: User) -> tuple[list[str], list[str]]:
-    inbox, own_log = names.stream("inbox"), names.log(LogName(WORKER, "-", user.worker_id))
+    inbox, is_any = names.stream("inbox"), user.worker_id == "*"
+    own_log = names.logs(WORKER, "-") if is_any else names.log(LogName(WORKER, "-", user.worker_id))
     speaker = f"{Role.WORKER.value}.{user.worker_id}"
     spoken = names.spoken(names.inbox(WORKER, user.worker_id), ">")
-    consumers = names.worker_consumers(user.worker_id) if user.worker_id != "*" else ("*",)
+    consumers = ("*",) if is_any else names.worker_consumers(user.worker_id)
     publish = [
         *_base(names),
         *_store(names),
         *_follow(names.stream("log"), own_log),
         own_log,
         names.heartbeat(user.pool, user.worker_id),
-        names.tasklog("*"),
+        names.tasklogs(),
         *_write(names, speaker, Recipient.SCHEDULER),
         names.spoken(names.inbox(Recipient.RESOURCE.value, user.pool), speaker),
         names.dead_letter(WORKER, user.worker_id),
@@ -289,7 +289,7 @@ def _gateway(names: Names) -> tuple[list[str], list[str]]:
     publish, subscribe = _client(names)
     publish += [
         names.log(ALERTS),
-        names.snapshot(LogName("traces", "-", "*")),
+        names.snapshots("traces"),
         *_hold(names, "*"),
     ]
     return publish, subscribe
@@ -301,7 +301,7 @@ def _archiver(names: Names) -> tuple[list[str], list[str]]:
     publish += [
         _purge(names.stream("log")),
         _purge(names.stream("snapshot")),
-        names.snapshot(LogName(BASE, "*", "*")),
+        names.snapshots(BASE),
         *_hold(names, "retention"),
     ]
     return publish, subscribe

@@ -11,6 +11,8 @@ import re
 
 from msgspec import Struct
 
+from talka_protocols.errors import WildcardError
+
 TOKEN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
 
 EXECUTION = "execution"
@@ -47,6 +49,13 @@ def shard_of(execution_id: str, shards: int) -> str:
     return str(int.from_bytes(digest, "big") % shards)
 
 
+def _one(key: str) -> str:
+    """Return a key that names one thing: whatever somebody asks for, nobody is shown what is another's."""
+    if is_wildcard(key):
+        raise WildcardError(key)
+    return key
+
+
 class LogName(Struct, frozen=True, array_like=True):
     """Names one log: its kind, its shard (``-`` where the kind has none) and its key."""
 
@@ -73,8 +82,12 @@ class Names(Struct, frozen=True):
         return f"talka.{self.namespace}"
 
     def log(self, log: LogName) -> str:
-        """Return the subject that holds a log's commits."""
-        return f"{self.root}.log.{log.kind}.{log.shard}.{log.key}"
+        """Return the subject that holds a log's commits.
+
+        Raises:
+            WildcardError: the key would stand for many.
+        """
+        return f"{self.root}.log.{log.kind}.{log.shard}.{_one(log.key)}"
 
     def log_name(self, subject: str) -> LogName:
         """Return the log that a commit's subject belongs to."""
@@ -86,8 +99,16 @@ class Names(Struct, frozen=True):
         return f"{self.root}.log.{kind}.{shard or '*'}.>"
 
     def snapshot(self, log: LogName) -> str:
-        """Return the subject of a log's snapshots."""
-        return f"{self.root}.snapshot.{log.kind}.{log.shard}.{log.key}"
+        """Return the subject of a log's snapshots.
+
+        Raises:
+            WildcardError: the key would stand for many.
+        """
+        return f"{self.root}.snapshot.{log.kind}.{log.shard}.{_one(log.key)}"
+
+    def snapshots(self, kind: str) -> str:
+        """Return the wildcard over all snapshots of a kind."""
+        return f"{self.root}.snapshot.{kind}.*.*"
 
     def inbox(self, kind: str, address: str) -> str:
         """Return the inbox that actors write to; it may live in memory. What travels is `spoken` in it."""
@@ -121,8 +142,16 @@ class Names(Struct, frozen=True):
         return subject.removeprefix(f"{self.root}.events.")
 
     def tasklog(self, execution_id: str) -> str:
-        """Return the subject of what an execution's tasks print."""
-        return f"{self.root}.tasklog.{execution_id}"
+        """Return the subject of what an execution's tasks print.
+
+        Raises:
+            WildcardError: the id would stand for many.
+        """
+        return f"{self.root}.tasklog.{_one(execution_id)}"
+
+    def tasklogs(self) -> str:
+        """Return the wildcard over what all tasks print."""
+        return f"{self.root}.tasklog.*"
 
     def dead_letter(self, kind: str, address: str) -> str:
         """Return the subject for messages that crash their actor every time."""

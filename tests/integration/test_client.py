@@ -18,7 +18,6 @@ from talka_protocols.errors import (
     WildcardError,
 )
 from talka_protocols.events import ReservationEnded
-from talka_protocols.messages import CancelExecution, Recipient, sealed
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.subjects import LogName
 from talka_protocols.workflow import Workflow
@@ -195,16 +194,6 @@ async def test_no_id_stands_for_many(talka: Orchestrator, name: str) -> None:
         await ports.log.read(many)
     with pytest.raises(WildcardError):
         await ports.snapshots.load(many)
-
-
-async def test_a_message_for_many_is_set_aside(talka: Orchestrator) -> None:
-    """Whoever may write to an inbox reaches one log by one letter, and stops nobody with another."""
-    ports = talka.node.ports
-    for number in range(ports.shards):
-        envelope = sealed("client", CancelExecution(">", "all"), letter_id=f"wild-{number}")
-        await ports.post.send([(ports.names.inbox(Recipient.SCHEDULER.value, str(number)), envelope)])
-    result = await talka.execute_workflow(workflow(sleep("a")))
-    assert result.status is ExecutionState.SUCCEEDED
 
 
 async def test_the_same_key_runs_once(talka: Orchestrator) -> None:

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from talka_protocols.errors import CallerError, PlatformError
-from talka_protocols.subjects import BASE, LogName
+from talka_protocols.subjects import BASE
 from talka_services.backups.streams import (
     WHOLE,
     BackupError,
@@ -115,8 +115,7 @@ def _finish(directory: Path, backup: Backup) -> None:
 async def _newest_base(connection: Connection) -> int:
     """Return the sequence of what was stored last of all that pruned logs begin with, 0 if nothing was."""
     names = connection.names
-    subject = names.snapshot(LogName(BASE, "*", "*"))
-    last = await last_message(connection, names.stream("snapshot"), subject)
+    last = await last_message(connection, names.stream("snapshot"), names.snapshots(BASE))
     return last.seq if last is not None else 0
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 
-from talka_protocols.errors import CallerError, ConflictError, WildcardError
+from talka_protocols.errors import CallerError, ConflictError
 from talka_protocols.ports import Heap, StoredCommit
 from talka_protocols.seals import is_sealed
-from talka_protocols.subjects import LogName, is_wildcard
+from talka_protocols.subjects import LogName
 from talka_services.jetstream.api import (
     EXPECTED_LAST,
     WRONG_LAST_SEQUENCE,
@@ -52,16 +52,6 @@ class JetStreamLog:
         """Return how large the body of one commit may be."""
         return self._connection.max_bytes
 
-    def _subject(self, log: LogName) -> str:
-        """Return where a log lies: whatever came for an id, it is never read as that of many.
-
-        Raises:
-            WildcardError: it would be.
-        """
-        if is_wildcard(log.key):
-            raise WildcardError(log.key)
-        return self._names.log(log)
-
     async def append(self, log: LogName, after: int, body: bytes, commit_id: str) -> int:
         """Append one commit and return its position; see `talka_protocols.ports.Log`.
 
@@ -83,7 +73,7 @@ class JetStreamLog:
             "content-type": SEALED_TYPE if is_sealed(body) else "application/json",
             **self._headers,
         }
-        answer = await publish_until_answered(self._connection, self._subject(log), body, headers)
+        answer = await publish_until_answered(self._connection, self._names.log(log), body, headers)
         if answer.error is not None:
             return await self._resolve(log, after, commit_id, answer.error)
         if answer.duplicate:
@@ -97,7 +87,7 @@ class JetStreamLog:
 
     async def _own_position(self, log: LogName, after: int, commit_id: str) -> int:
         """Return the position of the log's last commit if it is ours, whose answer was lost."""
-        last = await last_message(self._connection, self._stream, self._subject(log))
+        last = await last_message(self._connection, self._stream, self._names.log(log))
         if last is not None and last.seq > after and last.headers().get(MESSAGE_ID) == commit_id:
             log_.info("log.lost_answer_recognised", log=str(log), position=last.seq)
             return last.seq
@@ -116,7 +106,7 @@ class JetStreamLog:
 
     async def _read(self, log: LogName, after: int) -> tuple[list[StoredCommit], int]:
         """Return commits, and the position of the one that was the last when they were read; 0 for none."""
-        subject = self._subject(log)
+        subject = self._names.log(log)
         last = await last_message(self._connection, self._stream, subject)
         if last is None or last.seq <= after:
             return [], 0
@@ -146,7 +136,7 @@ class JetStreamLog:
 
     async def follow(self, log: LogName, after: int = 0) -> AsyncGenerator[StoredCommit]:
         """Yield the commits behind ``after``, then each new one; goes on after every outage."""
-        feed = Feed(self._connection, self._stream, self._subject(log), after)
+        feed = Feed(self._connection, self._stream, self._names.log(log), after)
         try:
             while True:
                 for position, message in await feed.next():

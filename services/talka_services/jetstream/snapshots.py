@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from talka_protocols.errors import WildcardError
 from talka_protocols.ports import Snapshot
-from talka_protocols.subjects import LogName, is_wildcard
+from talka_protocols.subjects import LogName
 from talka_protocols.workflow import ClaimCheck
 from talka_services.jetstream.api import (
     EXPECTED_LAST,
@@ -33,14 +32,9 @@ class JetStreamSnapshots:
         self._stream = connection.names.stream("snapshot")
         self._blobs = blobs or JetStreamBlobs(connection)
 
-    def _subject(self, log: LogName) -> str:
-        if is_wildcard(log.key):
-            raise WildcardError(log.key)
-        return self._connection.names.snapshot(log)
-
     async def save(self, log: LogName, snapshot: Snapshot) -> None:
         """Keep the snapshot unless a newer one is already there."""
-        subject = self._subject(log)
+        subject = self._connection.names.snapshot(log)
         headers = {POSITION: str(snapshot.position), VERSION: str(snapshot.version), AT: str(snapshot.at)}
         body = snapshot.body
         if len(body) > self._connection.max_bytes:
@@ -64,7 +58,7 @@ class JetStreamSnapshots:
         Raises:
             BrokenHistoryError: it lay in the object store and is gone from there.
         """
-        newest = await last_message(self._connection, self._stream, self._subject(log))
+        newest = await last_message(self._connection, self._stream, self._connection.names.snapshot(log))
         if newest is None:
             return None
         headers = newest.headers()

@@ -6,7 +6,7 @@ Method: a scheduler over ports in memory gets the bad message together with good
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ from talka_protocols.messages import (
     encode_letter,
     sealed_letters,
 )
-from talka_protocols.ports import Inbox
+from talka_protocols.ports import Inbox, StoredCommit
 from talka_protocols.subjects import EXECUTION, LogName, Names
 from talka_protocols.workflow import ClaimCheck, Task, Workflow
 from talka_services.memory import MemoryBlobs, MemoryLeases, MemoryLog, MemoryPost, MemorySnapshots
@@ -119,6 +119,24 @@ async def test_unreadable_envelope_is_kept_and_stops_nobody() -> None:
         await platform.say(StartExecution("good", WORKFLOW))
         await platform.begun("good")
     assert len(platform.dead()) == 3
+
+
+class NamedLog(MemoryLog):
+    """Finds its logs by subjects, as the one of a server does."""
+
+    async def read(self, log: LogName, after: int = 0) -> Sequence[StoredCommit]:
+        """Return the commits on the log's subject."""
+        assert NAMES.log(log)
+        return await super().read(log, after)
+
+
+async def test_message_for_many_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write to an inbox reaches one log by one letter."""
+    monkeypatch.setattr("tests.unit.runner.test_bad_mail.MemoryLog", NamedLog)
+    async with scheduler() as platform:
+        await platform.say(CancelExecution("*"), CancelExecution(">"), StartExecution("good", WORKFLOW))
+        await platform.begun("good")
+        assert await platform.log.names(EXECUTION) == [LogName(EXECUTION, "0", "good")]
 
 
 async def test_message_that_crashes_its_actor_is_set_aside_once(monkeypatch: pytest.MonkeyPatch) -> None:
