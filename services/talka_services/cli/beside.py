@@ -16,16 +16,12 @@ from msgspec import Struct
 from talka_protocols.errors import PlatformError
 from talka_services.cli.command import Target
 from talka_services.cli.serving import GatewayFlags
+from talka_services.service.restarts import Restarts
 from talka_services.telemetry import get_logger
 
 if TYPE_CHECKING:
     import socket
 
-AGAIN_S = 1.0
-"""How long after it ended by itself it is started again; that doubles up to ``AGAIN_MOST_S``."""
-AGAIN_MOST_S = 30.0
-STEADY_S = 30.0
-"""What lived so long was no failed start."""
 STOP_S = 15.0
 """How long it gets to answer what is under way when it is told to stop."""
 
@@ -52,6 +48,7 @@ class GatewayProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
+        self._said = ""
 
     async def __aenter__(self) -> Self:
         """Listen, and begin to start the process.
@@ -60,10 +57,10 @@ class GatewayProcess:
             AddressInUseError: we cannot listen there.
         """
         from talka_services.gateway.listening import bound
+        from talka_services.gateway.server import PORT
 
-        flags = self._flags
-        chosen = flags.options(any_port=True)
-        self._socket = bound(chosen.host, chosen.port, any_port=chosen.any_port)
+        host, port = self._flags.host, self._flags.port
+        self._socket = bound(host, PORT if port is None else port, any_port=port is None)
         self._keeping = asyncio.create_task(self._keep(self._socket), name="gateway")
         return self
 
@@ -79,8 +76,8 @@ class GatewayProcess:
             await _stop(self._process)
         self._socket.close()
 
-    async def address(self) -> str:
-        """Return where it answers, as soon as it does.
+    async def address(self, stopped: asyncio.Future[None]) -> str:
+        """Return where it answers, as soon as it does, or when told to stop.
 
         Raises:
             GatewayEndedError: it ended instead.
@@ -90,27 +87,48 @@ class GatewayProcess:
         assert self._socket is not None
         assert self._keeping is not None
         ready = asyncio.create_task(self._is_ready.wait())
-        await asyncio.wait((ready, self._keeping), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((ready, self._keeping, stopped), return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         if self._keeping.done():
             self._keeping.result()
         return address_of(self._flags.host, self._socket)
 
     async def _keep(self, listening: socket.socket) -> None:
-        clock, pause_s = asyncio.get_running_loop().time, AGAIN_S
+        """Run one process after the other; only the first one may give up.
+
+        Raises:
+            GatewayEndedError: it did.
+        """
+        clock, restarts = asyncio.get_running_loop().time, Restarts()
         while True:
             began_s = clock()
-            self._process = process = await self._start(listening)
-            assert process.stdout is not None
-            said = await process.stdout.readline()
-            if b'"ready"' in said:
-                self._is_ready.set()
-            code = await process.wait()
+            try:
+                why = f"exit code {await self._live(listening)}"
+            except OSError as error:
+                why = f"it cannot be started: {error}"
             if not self._is_ready.is_set():
-                raise _ended(code, said)
-            pause_s = AGAIN_S if clock() - began_s > STEADY_S else min(AGAIN_MOST_S, 2 * pause_s)
-            log.warning("gateway.ended", code=code, again_s=pause_s)
+                raise GatewayEndedError(
+                    f"The gateway ended before it was ready: {why}. {self._said}".strip(),
+                    hint="Its log is above; --no-http runs the platform without it.",
+                )
+            pause_s = restarts.pause_s(clock() - began_s)
+            log.warning("gateway.ended", why=why, again_s=pause_s)
             await asyncio.sleep(pause_s)
+
+    async def _live(self, listening: socket.socket) -> int:
+        """Run one process, and return its exit code when it has ended.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        self._process = process = await self._start(listening)
+        assert process.stdout is not None
+        said = await process.stdout.readline()
+        if b'"ready"' in said:
+            self._is_ready.set()
+        else:
+            self._said = _reason(said)
+        return await process.wait()
 
     async def _start(self, listening: socket.socket) -> asyncio.subprocess.Process:
         arguments, environment = self._flags.told(self._target, listening.fileno())
@@ -131,7 +149,7 @@ class GatewayProcess:
 @asynccontextmanager
 async def gateway_beside(
     target: Target, flags: GatewayFlags | None
-) -> AsyncGenerator[Callable[[], Awaitable[str | None]]]:
+) -> AsyncGenerator[Callable[[asyncio.Future[None]], Awaitable[str | None]]]:
     """Run a gateway beside this process, or none, and yield what waits until it answers and says where.
 
     Raises:
@@ -144,7 +162,7 @@ async def gateway_beside(
         yield gateway.address
 
 
-async def _nowhere() -> None:
+async def _nowhere(_stopped: asyncio.Future[None]) -> None:
     """Say that nothing is served."""
 
 
@@ -165,12 +183,8 @@ class _Said(Struct):
     error: dict[str, str | int | None]
 
 
-def _ended(code: int, said: bytes) -> GatewayEndedError:
+def _reason(said: bytes) -> str:
     try:
-        reason = msgspec.json.decode(said, type=_Said).error.get("message")
+        return str(msgspec.json.decode(said, type=_Said).error.get("message", ""))
     except msgspec.DecodeError:
-        reason = "It did not say why."
-    return GatewayEndedError(
-        f"The gateway ended with exit code {code} before it was ready. {reason}",
-        hint="Its log is above; --no-http runs the platform without it.",
-    )
+        return "It did not say why."

@@ -173,7 +173,7 @@ async def _up(
                 retaining(orchestrator.node, retention),
             ):
                 await _admitted(orchestrator.node, stopped)
-                address = await answering()
+                address = await answering(stopped)
                 served = f", HTTP at {address}" if address else ""
                 document = {
                     "ready": "up",

@@ -68,7 +68,7 @@ class GatewayFlags:
     limits: Sequence[str] = ()
     otlp: str | None = None
 
-    def options(self, *, any_port: bool = False, descriptor: int | None = None) -> GatewayOptions:
+    def options(self, *, descriptor: int | None = None) -> GatewayOptions:
         """Return the options that this comes to; a descriptor's socket takes the place of the port.
 
         Raises:
@@ -84,7 +84,6 @@ class GatewayFlags:
             self.allow_hosts,
             access=self.access,
             is_insecure=self.is_insecure,
-            any_port=any_port,
         )
         options = with_followers(options, self.webhook, self.limits, self.otlp)
         return replace(options, descriptor=descriptor)
@@ -140,7 +139,9 @@ def checked(flags: GatewayFlags, *, is_served: bool) -> GatewayFlags | None:
     if not is_served:
         refuse_followers(flags.webhook, flags.otlp)
         return None
-    flags.options(any_port=True)
+    tried = flags.options()
+    if tried.collector is not None:
+        tried.collector.close()
     return flags
 
 
@@ -152,7 +153,6 @@ def gateway_options(
     *,
     access: Path | None = None,
     is_insecure: bool,
-    any_port: bool = False,
 ) -> GatewayOptions:
     """Return the options that flags and environment give.
 
@@ -167,7 +167,6 @@ def gateway_options(
     chosen = PORT if port is None else port
     if access is not None:
         read_access(access)
-    is_free = any_port and port is None
     return check_options(
         GatewayOptions(
             host,
@@ -176,7 +175,6 @@ def gateway_options(
             access,
             allowed_hosts=tuple(allowed),
             is_insecure=is_insecure,
-            any_port=is_free,
         )
     )
 

@@ -29,8 +29,7 @@ PORT = 8420
 class GatewayOptions(Struct, frozen=True):
     """Where it listens, and whom it answers.
 
-    With ``any_port`` another port is taken where the wished one is in use; the socket of a
-    ``descriptor`` listens already, for whoever started this process.
+    The socket of a ``descriptor`` listens already, for whoever started this process.
     ``token`` is an admin's; the file ``access`` says who else may ask, and what.
     ``allowed_hosts`` are further names that it may be asked by. ``alerts`` say what it
     raises alerts about, and whom it tells; ``collector`` is sent the trace of each execution.
@@ -42,7 +41,6 @@ class GatewayOptions(Struct, frozen=True):
     access: Path | None = None
     allowed_hosts: tuple[str, ...] = ()
     is_insecure: bool = False
-    any_port: bool = False
     descriptor: int | None = None
     alerts: AlertOptions = AlertOptions()
     collector: Taker | None = None
@@ -94,7 +92,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
 def _listening(options: GatewayOptions) -> socket.socket:
     if options.descriptor is not None:
         return socket.socket(fileno=options.descriptor)
-    return bound(options.host, options.port, any_port=options.any_port)
+    return bound(options.host, options.port)
 
 
 def _sender(orchestrator: Orchestrator, collector: Taker | None) -> TraceSender | None:

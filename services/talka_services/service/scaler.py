@@ -15,14 +15,10 @@ from typing import Protocol
 
 from talka_core.resource import PoolRecord
 from talka_services.client.histories import Histories
+from talka_services.service.restarts import Restarts
 from talka_services.service.worker import default_worker_id
 from talka_services.telemetry import get_logger
 
-AGAIN_S = 1.0
-"""How long after a worker ended by itself the next one is started; it doubles up to ``AGAIN_MOST_S``."""
-AGAIN_MOST_S = 30.0
-STEADY_S = 30.0
-"""A worker that lived so long was no failed start."""
 STOP_S = 15.0
 """How long workers get to end what they run, or to hand it back, when the scaler itself is stopped."""
 
@@ -57,7 +53,7 @@ class Scaler:
         self._watching: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._state: PoolRecord | None = None
-        self._pause_s = 0.0
+        self._restarts = Restarts()
         self._not_before_s = 0.0
 
     @property
@@ -140,9 +136,7 @@ class Scaler:
         code = await process.wait()
         del self._processes[worker_id]
         if worker_id not in self._stopping:
-            is_steady = clock() - began_s > STEADY_S
-            self._pause_s = AGAIN_S if is_steady else min(AGAIN_MOST_S, max(AGAIN_S, 2 * self._pause_s))
-            self._not_before_s = clock() + self._pause_s
+            self._not_before_s = clock() + self._restarts.pause_s(clock() - began_s)
             log.warning("scaler.worker_ended", pool=self._pool, worker=worker_id, code=code)
         self._stopping.discard(worker_id)
         self._changed.set()

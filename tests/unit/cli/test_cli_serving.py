@@ -21,9 +21,9 @@ def _no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_by_default_only_this_machine_reaches_it() -> None:
-    options = gateway_options("127.0.0.1", None, None, (), is_insecure=False, any_port=True)
-    assert (options.host, options.port, options.token, options.any_port) == ("127.0.0.1", PORT, "", True)
-    assert not gateway_options("::1", 9, None, (), is_insecure=False, any_port=True).any_port
+    options = gateway_options("127.0.0.1", None, None, (), is_insecure=False)
+    assert (options.host, options.port, options.token) == ("127.0.0.1", PORT, "")
+    assert gateway_options("::1", 9, None, (), is_insecure=False).port == 9
 
 
 @pytest.mark.parametrize("command", [("up",), ("service", "gateway")])

@@ -11,7 +11,7 @@ import pytest
 from talka_core.resource.state import Grant, PoolRecord, Scaling, WorkerEntry
 from talka_protocols.events import Holder
 from talka_protocols.policies import ScalingPolicy
-from talka_services.service import scaler
+from talka_services.service import restarts, scaler
 from talka_services.service.scaler import Scaler
 
 
@@ -84,7 +84,7 @@ async def _until(is_so: Callable[[], bool]) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scaler, "AGAIN_S", 0.01)
+    monkeypatch.setattr(restarts, "AGAIN_S", 0.01)
     monkeypatch.setattr(scaler, "STOP_S", 0.05)
 
 
