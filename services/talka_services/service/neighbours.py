@@ -27,14 +27,20 @@ class Neighbours:
         self._inboxes: dict[str, NeighbourInbox] = {}
 
     async def send(self, envelopes: Sequence[tuple[str, bytes]]) -> None:
-        """Hand over what stays in this process, and publish the rest, each in order."""
+        """Hand over what stays in this process, and publish the rest, each in order.
+
+        The neighbour that comes first has begun what it is told before the others take their turn: envelopes
+        come sorted, and what a worker is to start should not wait until the pool has taken note of it.
+        """
         away: list[tuple[str, bytes]] = []
+        first: NeighbourInbox | None = None
         for subject, body in envelopes:
             inbox = self._inboxes.get(subject)
             if inbox is None:
                 away.append((subject, body))
             else:
-                inbox.hand_over(body)
+                first = first or inbox
+                inbox.hand_over(body, is_first=inbox is first)
         if away:
             await self._post.send(away)
 
@@ -58,10 +64,15 @@ class NeighbourInbox:
         self._wake = asyncio.Event()
         self._receiving: asyncio.Task[Sequence[Delivery]] | None = None
 
-    def hand_over(self, body: bytes) -> None:
-        """Take an envelope from a neighbour."""
+    def hand_over(self, body: bytes, *, is_first: bool) -> None:
+        """Take an envelope from a neighbour, and see to it at once or two turns of the loop later."""
         self._handed.append(Delivery(body))
-        self._wake.set()
+        if is_first:
+            self._wake.set()
+        else:
+            # An actor decides in one turn, and in the next the attempts begin that it has launched.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._wake.set)
 
     async def receive(self) -> Sequence[Delivery]:
         """Wait for at least one delivery, and return what is there, at most 512.

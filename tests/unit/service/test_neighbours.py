@@ -82,3 +82,31 @@ async def test_neighbours_and_others_share_a_bounded_batch() -> None:
     assert next(index for index, body in enumerate(arrived) if body.startswith(b"from")) <= 1024
     assert not post.mailbox(subject).unsettled
     await inbox.close()
+
+
+async def test_what_the_first_neighbour_launches_begins_before_the_others_look() -> None:
+    """An attempt does not wait until the pool, which is told of it at the same time, has decided."""
+    here, seen = neighbours(MemoryPost(NAMES)), list[str]()
+    worker = await here.open_inbox("worker", "w1", lambda: None)
+    pool = await here.open_inbox("resource", "default", lambda: None)
+
+    async def attempt() -> None:
+        seen.append("the attempt begins")
+
+    async def work() -> None:
+        await asyncio.create_task(worker.receive())
+        await asyncio.create_task(attempt())
+
+    async def grant() -> None:
+        await asyncio.create_task(pool.receive())
+        seen.append("the pool looks")
+
+    # The pool waits first, so it would be the first to be woken.
+    granting, working = asyncio.create_task(grant()), asyncio.create_task(work())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await here.send([(NAMES.inbox("worker", "w1"), b"start"), (NAMES.inbox("resource", "default"), b"told")])
+    await asyncio.gather(granting, working)
+    assert seen == ["the attempt begins", "the pool looks"]
+    await worker.close()
+    await pool.close()
