@@ -5,6 +5,7 @@ from __future__ import annotations
 OUTPUTS: dict[str, frozenset[str] | None] = {
     "command": frozenset({"exit_code", "stdout", "stderr", "truncated"}),
     "http": frozenset({"status", "headers", "body", "json", "truncated"}),
+    "nats": frozenset({"headers", "body", "json", "truncated", "stream", "seq", "duplicate"}),
     "approval": frozenset({"choice", "by", "comment", "is_default"}),
     "wait": frozenset(),
     "workflow": None,

@@ -12,6 +12,7 @@ from talka_protocols.workflow import Workflow
 FIELDS: dict[str, tuple[str, ...]] = {
     "command": ("argv", "shell", "env", "cwd", "stdin", "check", "observe"),
     "http": ("url", "method", "headers", "params", "json", "body", "timeout_s", "expected_status"),
+    "nats": ("server", "subject", "json", "body", "headers", "expects", "timeout_s"),
     "python": ("call", "arguments", "isolation"),
     "sleep": ("seconds", "result"),
 }
@@ -19,6 +20,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 NEEDED: dict[str, tuple[str, ...]] = {
     "command": ("argv", "shell"),
     "http": ("url",),
+    "nats": ("subject",),
     "python": ("call",),
     "sleep": ("seconds",),
 }

@@ -13,7 +13,6 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
 
 from nats.aio.client import Client
 from nats.errors import (
@@ -26,10 +25,11 @@ from nats.errors import (
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
-from talka_protocols.errors import CredentialsRefusedError, ServerUnavailableError, TlsFailedError
+from talka_protocols.errors import ServerUnavailableError
 from talka_protocols.messages.speakers import Role
 from talka_protocols.subjects import Names
 from talka_services.jetstream.access import Access
+from talka_services.jetstream.refusals import unreached, without_secrets
 from talka_services.sealing.vault import Vault, vault_of_environment
 from talka_services.telemetry import get_logger
 
@@ -232,6 +232,24 @@ class Connection:
             NoAnswerError: nothing came within ``wait_s``, or the connection broke meanwhile.
             NobodyThereError: nobody listens there.
         """
+        message = await self._answer(subject, body, headers, wait_s)
+        if is_nobody_there(message):
+            raise NobodyThereError(f"nobody listens at {subject}")
+        return message
+
+    async def settle(self, wait_s: float = REQUEST_TIMEOUT_S) -> None:
+        """Return when the server has everything that was published before.
+
+        Raises:
+            NoAnswerError: it has not said so within ``wait_s``, or the connection broke meanwhile.
+        """
+        # It handles what one connection sends in order, so it has the rest when this comes back to us.
+        await self._answer(None, b"", None, wait_s)
+
+    async def _answer(
+        self, subject: str | None, body: bytes, headers: Mapping[str, str] | None, wait_s: float
+    ) -> Message:
+        """Publish, to ourselves if no subject is given, and return what comes back."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Message | None] = loop.create_future()
 
@@ -240,18 +258,17 @@ class Connection:
                 answer.set_result(message)
 
         token = str(next(self._tokens))
-        self._waiting[token] = (arrived, 0, subject)
+        ours = f"{self._prefix}.{token}"
+        self._waiting[token] = (arrived, 0, subject or ours)
         timer = loop.call_later(wait_s, arrived, 0, None)
         try:
-            await self._send(subject, body, f"{self._prefix}.{token}", headers)
+            await self._send(subject or ours, body, ours if subject else "", headers)
             message = await answer
         finally:
             timer.cancel()
             self._waiting.pop(token, None)
         if message is None:
-            raise NoAnswerError(f"no answer from {subject}")
-        if is_nobody_there(message):
-            raise NobodyThereError(f"nobody listens at {subject}")
+            raise NoAnswerError(f"no answer from {subject or 'the server'}")
         return message
 
     async def close(self) -> None:
@@ -329,13 +346,6 @@ def is_nobody_there(message: Message) -> bool:
     return message.headers is not None and message.headers.get("Status") == NO_RESPONDERS
 
 
-def without_secrets(server: str) -> str:
-    """Return the address without the user information it may carry, fit for a message."""
-    parts = urlsplit(server if "//" in server else f"nats://{server}")
-    place = parts.hostname or server
-    return f"{parts.scheme}://{place}:{parts.port or 4222}"
-
-
 async def connect(
     servers: str | Sequence[str],
     name: str,
@@ -364,30 +374,5 @@ async def connect(
     except (TimeoutError, OSError, NatsError, NoServersError, AuthorizationError) as error:
         cause = connection.nc.last_error or error
         await connection.close()
-        raise _unreached(shown, cause) from error
+        raise unreached(shown, cause) from error
     return connection
-
-
-def _unreached(shown: str, cause: BaseException) -> ServerUnavailableError:
-    """Return the error for people of a server that we are not connected to."""
-    said = str(cause) or type(cause).__name__
-    if isinstance(cause, ssl.SSLError):
-        return TlsFailedError(
-            f"TLS with {shown} failed: {_tls_reason(cause) or said}.",
-            hint="Give its authority's certificate (--nats-ca), and ours if it asks for one "
-            "(--nats-certificate); the name in --server has to stand in the server's certificate.",
-        )
-    if isinstance(cause, AuthorizationError) or "auth" in said.lower():
-        return CredentialsRefusedError(
-            f"The NATS server at {shown} refused who we say we are ({said}).",
-            hint="Give a key or credentials that it knows (--nats-nkey, --nats-credentials); "
-            "it may have to be told of new ones: nats-server --signal reload.",
-        )
-    return ServerUnavailableError(
-        f"No NATS server answers at {shown} ({said}).",
-        hint="Start one, correct --server, or leave --server out to use the embedded server.",
-    )
-
-
-def _tls_reason(error: ssl.SSLError) -> str:
-    return str(getattr(error, "verify_message", "") or getattr(error, "reason", "") or "")

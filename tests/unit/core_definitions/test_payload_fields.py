@@ -14,6 +14,7 @@ from talka_protocols.policies import Action
 from talka_protocols.workflow import Task, Workflow
 from talka_services.executors.command import CommandPayload
 from talka_services.executors.http import HttpPayload
+from talka_services.executors.nats import NatsPayload
 from talka_services.executors.python import PythonPayload
 from talka_services.executors.sleep import SleepPayload
 
@@ -23,6 +24,7 @@ from talka_services.executors.sleep import SleepPayload
     [
         ("command", CommandPayload),
         ("http", HttpPayload),
+        ("nats", NatsPayload),
         ("python", PythonPayload),
         ("sleep", SleepPayload),
     ],
@@ -58,6 +60,7 @@ def test_an_unknown_field_is_refused_at_its_place(
     [
         ("command", {"cwd": "/tmp"}, "'argv' or 'shell'"),
         ("http", {"method": "GET"}, "'url'"),
+        ("nats", {"server": "nats://localhost"}, "'subject'"),
         ("python", {}, "'call'"),
         ("sleep", {"result": 1}, "'seconds'"),
     ],
