@@ -13,6 +13,7 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import parse_amounts
 from talka_services.cli.screen import console, local_time, plain, print_json
+from talka_services.cli.sections import Group
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ AlertLimits = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="What somebody should look at.", no_args_is_help=True)
+    group = typer.Typer(cls=Group, help="What somebody should look at.", no_args_is_help=True)
     command(group, "list")(show)
     command(group, "ack")(ack)
     app.add_typer(group, name="alerts")

@@ -13,6 +13,7 @@ from talka_protocols.subjects import is_token
 from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.screen import print_json
+from talka_services.cli.sections import Group
 
 if TYPE_CHECKING:
     from talka_core.deployment import Account
@@ -44,7 +45,7 @@ Format = Annotated[str, typer.Option("--format", metavar="conf|json", help="How 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    deploy = typer.Typer(help="Set up what is around the services.", no_args_is_help=True)
+    deploy = typer.Typer(cls=Group, help="Set up what is around the services.", no_args_is_help=True)
     command(deploy, "nats-keys")(nats_keys)
     command(deploy, "nats-permissions")(nats_permissions)
     app.add_typer(deploy, name="deploy")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.screen import console, local_time, plain, print_json
+from talka_services.cli.sections import Group
 
 if TYPE_CHECKING:
     from talka_services.sealing import Keyring
@@ -32,7 +33,9 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="The keys that what is stored is sealed and signed with.", no_args_is_help=True)
+    group = typer.Typer(
+        cls=Group, help="The keys that what is stored is sealed and signed with.", no_args_is_help=True
+    )
     group.command("new")(new)
     group.command("list")(list_)
     group.command("rotate")(rotate)

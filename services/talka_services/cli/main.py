@@ -53,8 +53,10 @@ from talka_services.cli import (
 )
 from talka_services.cli.outcome import ExitCode, complain, describe, error_document, exit_code_of
 from talka_services.cli.screen import print_json
+from talka_services.cli.sections import MainGroup
 
 app = typer.Typer(
+    cls=MainGroup,
     name="talka",
     help="Durable, resource-aware workflow orchestration on NATS JetStream.",
     no_args_is_help=True,

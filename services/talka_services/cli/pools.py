@@ -11,6 +11,7 @@ import typer
 from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.screen import plain, print_json, print_table
+from talka_services.cli.sections import Group
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ Off = Annotated[bool, typer.Option("--off", help="Leave the number of workers to
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Say how many workers a pool shall have.", no_args_is_help=True)
+    group = typer.Typer(cls=Group, help="Say how many workers a pool shall have.", no_args_is_help=True)
     command(group, "scale")(scale)
     command(group, "demand")(demand)
     app.add_typer(group, name="pool")

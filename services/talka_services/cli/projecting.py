@@ -12,6 +12,7 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.models import Database, Lag, model_of, open_model, place_of, shown
 from talka_services.cli.probing import Health, probed
 from talka_services.cli.screen import console, duration, plain, print_json
+from talka_services.cli.sections import Group
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ Rebuild = Annotated[bool, typer.Option("--rebuild", help="Make the model anew fr
 
 def register(app: typer.Typer) -> None:
     """Add the commands; ``service`` has its own group."""
-    group = typer.Typer(help="The read model that list, stats and trend ask.", no_args_is_help=True)
+    group = typer.Typer(
+        cls=Group, help="The read model that list, stats and trend ask.", no_args_is_help=True
+    )
     command(group, "status")(status)
     command(group, "rebuild")(rebuild)
     app.add_typer(group, name="projection")

@@ -13,6 +13,7 @@ from talka_services.cli.command import Target, command
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import parse_amounts
 from talka_services.cli.screen import console, local_time, plain, print_json, print_table
+from talka_services.cli.sections import Group
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ Tenant = Annotated[str, typer.Option("--tenant", help="Whose tasks may use it.")
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Keep resources for a time to come.", no_args_is_help=True)
+    group = typer.Typer(cls=Group, help="Keep resources for a time to come.", no_args_is_help=True)
     command(group, "create")(create)
     command(group, "list")(list_reservations)
     command(group, "cancel")(cancel)

@@ -10,6 +10,7 @@ import typer
 from talka_services.cli.command import Target, command
 from talka_services.cli.running import File, Inputs, MaxSeconds, MaxTasks, StrategyName
 from talka_services.cli.screen import coloured, console, local_time, plain, print_json, print_table
+from talka_services.cli.sections import Group
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ All = Annotated[bool, typer.Option("--all", help="Also those that are finished o
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Start workflows by themselves, at set times.", no_args_is_help=True)
+    group = typer.Typer(cls=Group, help="Start workflows by themselves, at set times.", no_args_is_help=True)
     command(group, "set")(set_schedule)
     command(group, "list")(list_schedules)
     command(group, "show")(show)

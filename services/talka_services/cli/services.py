@@ -34,6 +34,7 @@ from talka_services.cli.running import (
     TimeScale,
     Weights,
 )
+from talka_services.cli.sections import Group
 from talka_services.cli.serving import gateway
 from talka_services.cli.stopping import UntilInputEnds, first_of, until_told
 from talka_services.loop import run as run_loop
@@ -73,7 +74,9 @@ Drain = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    services = typer.Typer(help="Run one service as this process, until SIGTERM.", no_args_is_help=True)
+    services = typer.Typer(
+        cls=Group, help="Run one service as this process, until SIGTERM.", no_args_is_help=True
+    )
     command(services, "planner")(planner)
     command(services, "scheduler")(scheduler)
     command(services, "resource")(resource)

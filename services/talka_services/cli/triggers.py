@@ -10,6 +10,7 @@ import typer
 from talka_services.cli.command import Target, command
 from talka_services.cli.running import MaxSeconds, MaxTasks, StrategyName
 from talka_services.cli.screen import coloured, console, local_time, plain, print_json, print_table
+from talka_services.cli.sections import Group
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ Subject = Annotated[str, typer.Option("--subject", help="What it happened to.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Let events from outside start workflows or signal them.", no_args_is_help=True)
+    group = typer.Typer(
+        cls=Group, help="Let events from outside start workflows or signal them.", no_args_is_help=True
+    )
     command(group, "create")(create)
     command(group, "list")(list_triggers)
     command(group, "show")(show)
