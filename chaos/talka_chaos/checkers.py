@@ -9,6 +9,7 @@ from typing import Any
 from talka_chaos.artifacts import undeclared
 from talka_chaos.baselines import adoption_findings
 from talka_chaos.breakers import breaker_findings
+from talka_chaos.bursts import burst_findings, bursts_of
 from talka_chaos.control import cancellations, failures, groups, pauses
 from talka_chaos.events import Occasions, event_unrest, trigger_findings
 from talka_chaos.fairness import fairness_findings
@@ -17,13 +18,14 @@ from talka_chaos.gangs import gang_findings
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
+from talka_chaos.punctuality import punctuality_findings
 from talka_chaos.ranking import ranking_findings, standings_of
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
 from talka_chaos.scaling import scaling_findings
 from talka_chaos.tenancy import quota_findings
 from talka_chaos.timeliness import timeliness_findings
-from talka_chaos.timetable import schedule_findings, schedule_unrest
+from talka_chaos.timetable import schedule_findings, schedule_unrest, unheard
 from talka_chaos.turns import turn_findings
 from talka_chaos.urgent import endless_findings, preemption_findings
 from talka_chaos.virtual_loop import at_once
@@ -42,10 +44,7 @@ from talka_services.runner.journal import newest
 
 def unrest(world: World, submitted: int, scheduled: int = 0, occasions: Occasions | None = None) -> str:
     """L1 say why the world has not come to rest yet; empty when everything is over and given back."""
-    if complaint := schedule_unrest(world.book.of_kind(SCHEDULE), scheduled):
-        return complaint
-    triggers = world.book.of_kind(TRIGGER)
-    if complaint := event_unrest(triggers, world.events, occasions or Occasions(), world.now_s()):
+    if complaint := _starting_unrest(world, scheduled, occasions or Occasions()):
         return complaint
     executions = world.book.of_kind(EXECUTION)
     if len(executions) < submitted:
@@ -62,6 +61,15 @@ def unrest(world: World, submitted: int, scheduled: int = 0, occasions: Occasion
         if state.grants or state.waiting:
             return f"L2 pool {key} still holds {sorted(state.grants)}, and {sorted(state.waiting)} wait"
     return ""
+
+
+def _starting_unrest(world: World, scheduled: int, occasions: Occasions) -> str:
+    """Say which starts are still to come."""
+    return (
+        schedule_unrest(world.book.of_kind(SCHEDULE), scheduled)
+        or unheard(world.asked, world.book.logs_of_kind(SCHEDULE))
+        or event_unrest(world.book.of_kind(TRIGGER), world.events, occasions, world.now_s())
+    )
 
 
 def _where(state: Any) -> dict[str, str]:
@@ -95,6 +103,7 @@ def findings(world: World) -> Iterator[str]:
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
                 yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))
+                yield from _times(world, log, commits)
             if log.kind == TRIGGER:
                 yield from _trigger(world, log, commits)
             if log.kind in FOLDS:
@@ -115,6 +124,12 @@ def findings(world: World) -> Iterator[str]:
     for subject in world.post.subjects():
         if ".dead." in subject:
             yield f"P1 a message was set aside: {world.post.mailbox(subject).unsettled[0].body!r}"
+
+
+def _times(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    yield from punctuality_findings(log, commits, world.asked)
+    if log.key in bursts_of(world.asked):
+        yield from burst_findings(log, commits, world.asked, world.book.of_kind(EXECUTION))
 
 
 def _trigger(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:

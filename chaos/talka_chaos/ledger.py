@@ -55,6 +55,10 @@ class LogBook:
         """Return the states of one kind of log by key."""
         return {name.key: state for name, state in self.states.items() if name.kind == kind}
 
+    def logs_of_kind(self, kind: str) -> dict[str, list[Commit[Any]]]:
+        """Return the commits of one kind of log by key."""
+        return {name.key: commits for name, commits in self.commits.items() if name.kind == kind}
+
     def kinds(self) -> frozenset[str]:
         """Return the kinds of all events that are on record."""
         commits = (commit for commits in self.commits.values() for commit in commits)

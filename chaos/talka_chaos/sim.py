@@ -15,7 +15,9 @@ from talka_chaos.baselines import proposals, submission_of
 from talka_chaos.booked import drawn_requests, with_bookings
 from talka_chaos.branches import with_control_flow
 from talka_chaos.breakers import drawn_breakers, drawn_outage
+from talka_chaos.bursts import drawn_bursts
 from talka_chaos.checkers import findings, unrest
+from talka_chaos.cron import Clockwork, Moments, drawn_clockwork, drawn_starts
 from talka_chaos.events import Occasions, at_now, drawn_occasions
 from talka_chaos.forks import fork, moments
 from talka_chaos.gangs import with_gangs
@@ -52,6 +54,7 @@ from talka_protocols.messages import (
     Letter,
     Message,
     Parcel,
+    PutSchedule,
     Recipient,
     ScalePool,
     StarterMessage,
@@ -109,8 +112,12 @@ class Simulation:
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
         self.schedules = [] if workflow else drawn_schedules(seed)
+        self._clockwork = Clockwork() if workflow else drawn_clockwork(seed, self.world.faults.storm_s)
+        self.world.epoch_ms = self._clockwork.epoch_ms or self.world.epoch_ms
+        self._later = [] if workflow else self._drawn_later()
+        is_anything_later = bool(self.schedules or self._later)
         self._starters = self._owners(
-            [(Recipient.STARTER, str(n)) for n in range(SHARDS if self.schedules else 0)]
+            [(Recipient.STARTER, str(n)) for n in range(SHARDS if is_anything_later else 0)]
         )
         self._processes += self._starters
         self.occasions = (
@@ -127,6 +134,12 @@ class Simulation:
             self.world.outage_s = drawn_outage(seed)
             self.world.dawdling = dawdling(seed)
         self._forks: list[str] = []
+
+    def _drawn_later(self) -> Moments:
+        """Return what people ask of schedules that have streams of their own."""
+        storm_s = self.world.faults.storm_s
+        starts = drawn_starts(self.seed, self.world.epoch_ms, storm_s)
+        return [*self._clockwork.requests, *starts, *drawn_bursts(self.seed, storm_s)]
 
     def _make_world(self, faults: Faults | None) -> World:
         return World(self.seed, faults)
@@ -226,7 +239,8 @@ class Simulation:
 
     async def _rest(self) -> str:
         patience, round_ = Patience(self.world, self.calm_s), 0
-        count = len(self.workflows), len(self.schedules)
+        later = {message.name for _, message in self._later if isinstance(message, PutSchedule)}
+        count = len(self.workflows), len(self.schedules) + len(later)
         while complaint := self._missing() or unrest(self.world, *count, self.occasions):
             if patience.is_over():
                 return complaint
@@ -280,7 +294,9 @@ class Simulation:
             loop.call_later(moment, self._resume, f"resumption-{number}")
         for put in self.schedules:
             loop.call_later(1.0, self._of_schedule, put)
-        for at_s, rest_s in drawn_rests(self.seed, self.schedules):
+        for at_s, message in self._later:
+            loop.call_later(at_s, self._of_schedule, message)
+        for at_s, rest_s in [*drawn_rests(self.seed, self.schedules), *self._clockwork.rests]:
             loop.call_later(at_s, self._leave, rest_s)
         for at_s, wish in drawn_wishes(self.seed, self.schedules, self.world.faults.storm_s):
             loop.call_later(at_s, self._of_schedule, wish)
@@ -296,6 +312,7 @@ class Simulation:
             process.crash()
 
     def _of_schedule(self, message: StarterMessage) -> None:
+        self.world.asked.append(message)
         self._request(Recipient.STARTER, shard_of(message.key, SHARDS), message)
 
     def _of_trigger(self, message: TriggerMessage) -> None:
