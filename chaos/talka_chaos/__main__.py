@@ -12,7 +12,8 @@ from typing import Annotated, get_args
 
 import typer
 
-from talka_chaos.sim import Report, run
+from talka_chaos.report import Report
+from talka_chaos.sim import run
 from talka_protocols.events import ExecutionEvent, PlanEvent, PoolEvent, ScheduleEvent, TriggerEvent
 
 KINDS = frozenset(

@@ -90,7 +90,7 @@ def findings(world: World) -> Iterator[str]:
         try:
             if log.kind == EXECUTION:
                 yield from _execution(log, commits)
-                yield from timeliness_findings(log, commits, world.runs.begun, world.silent)
+                yield from timeliness_findings(log, commits, world.runs.begun, world.silent, world.skew_ms)
             if log.kind == POOL:
                 yield from rate_findings(log, commits)
                 yield from ranking_findings(log, commits, standings)
@@ -171,7 +171,10 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
 
 
 def _children(world: World) -> Iterator[str]:
-    """C1 each attempt that ran a sub-workflow ended after that and as that did, with its results."""
+    """C1 each attempt that ran a sub-workflow ended after that and as that did, with its results.
+
+    Two logs may be those of two clocks, so what is after counts only as far as these agree.
+    """
     executions = world.book.of_kind(EXECUTION)
     ends = {
         (log.key, event.task_id, event.attempt): (commit.at, event)
@@ -184,7 +187,7 @@ def _children(world: World) -> Iterator[str]:
         if child.parent is not None and child.undone_for is None:
             parent = child.parent
             at, end = ends.get((parent.execution_id, parent.task_id, parent.attempt), (0, None))
-            if at < child.finished_at or not _is_as_reported(children.report(child), end):
+            if at + world.skew_ms < child.finished_at or not _is_as_reported(children.report(child), end):
                 yield f"C1 {parent} ended as {end} at {at}, its sub-workflow {key} as {child.status}"
     for key, state in executions.items():
         for task_id, task in state.tasks.items():

@@ -85,7 +85,11 @@ def drawn_clockwork(seed: int, storm_s: float) -> Clockwork:
         ends_at = epoch_ms / 1000 + changes_s + random.uniform(1.0, LONGEST_S)
         put = _drawn(random, f"c{number}", place, ends_at)
         requests += _asked(random, put, storm_s)
-    rests = [(random.uniform(3.0, 8.0), random.uniform(12.0, 45.0))] if random.random() < RESTS_SHARE else []
+    rests: list[tuple[float, float]] = []
+    if random.random() < RESTS_SHARE:
+        # Most lines are due when the clock changes, or a minute before: that is what nobody sees.
+        due_s = changes_s - random.choice((0.0, 60.0))
+        rests.append((max(2.0, due_s - random.uniform(0.5, 6.0)), random.uniform(12.0, 45.0)))
     return Clockwork(epoch_ms, tuple(requests), tuple(rests))
 
 

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
-from msgspec import Struct
-
 from talka_chaos import rewinding
 from talka_chaos.archiving import archiving_findings
 from talka_chaos.baselines import proposals, submission_of
@@ -36,9 +34,11 @@ from talka_chaos.labelled import with_labels
 from talka_chaos.outside import LAST_S, arrivals, with_arrivals
 from talka_chaos.patience import Patience
 from talka_chaos.ports import SimLeases
+from talka_chaos.report import Report
 from talka_chaos.resumption import restart_from_checkpoint, resumption_moments
 from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.scaling import ScalerProcess, drawn_scaling
+from talka_chaos.skew import Skew
 from talka_chaos.swarm import Faults
 from talka_chaos.tenancy import drawn_division, with_rivals, with_tenants
 from talka_chaos.timetable import drawn_rests, drawn_schedules, drawn_wishes, released
@@ -67,30 +67,6 @@ from talka_protocols.workflow import Workflow
 CUT_OFF_S = 15.0
 CALM_S = 500.0
 """How long nothing at all may come of a world after its last fault; see ``Patience``."""
-
-
-class Report(Struct, frozen=True):
-    """What became of one seed; a healthy run has no findings.
-
-    ``injected`` counts the faults that happened, by kind; ``events`` and ``allocations`` were audited;
-    ``kinds`` are those of all events that are on record.
-    """
-
-    seed: int
-    findings: tuple[str, ...]
-    digest: str
-    happenings: int
-    virtual_s: float
-    tasks: int
-    injected: dict[str, int]
-    events: int
-    allocations: int
-    kinds: frozenset[str] = frozenset()
-
-    @property
-    def is_healthy(self) -> bool:
-        """Tell whether nothing was wrong."""
-        return not self.findings
 
 
 def run(seed: int, workflow: Workflow | None = None, faults: Faults | None = None) -> Report:
@@ -129,6 +105,7 @@ class Simulation:
         self.scaling = None if workflow else drawn_scaling(seed)
         if self.scaling is not None:
             self._processes.append(ScalerProcess(self.world, self._leases, self._sizes))
+        self._skew = None if workflow else Skew(seed, self.world)
         self._requests = 0
         if workflow is None and faults is None:
             self.world.outage_s = drawn_outage(seed)
@@ -355,7 +332,9 @@ class Simulation:
 
     def _misfortunes(self) -> list[asyncio.Task[None]]:
         faults = self.world.faults
+        jumps = self._skew.begin(self._processes) if self._skew else []
         return [
+            *jumps,
             asyncio.create_task(self._now_and_then(faults.crash_every_s, self._crash)),
             asyncio.create_task(self._now_and_then(faults.lease_loss_every_s, self._take_lease)),
             asyncio.create_task(self._now_and_then(faults.inbox_loss_every_s, self._lose_inboxes)),

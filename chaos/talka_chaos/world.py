@@ -40,7 +40,7 @@ class World:
     """What all processes share, and the only source of chance.
 
     ``shared`` is what its pool has as a whole. ``suffered`` are the faults, with their moments; of those
-    that are drawn only the ones in ``only`` happen, or all of them.
+    that are drawn only the ones in ``only`` happen, or all of them. Two clocks may differ by ``skew_ms``.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class World:
         self.blobs = MemoryBlobs()
         self.is_stormy = True
         self.epoch_ms = EPOCH_MS
+        self.skew_ms = 0
         self.outage_s = (0.0, 0.0)
         self.slow_disk_s = 0.0
         self.dawdling = 0.0

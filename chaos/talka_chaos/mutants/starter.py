@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
@@ -20,7 +21,7 @@ from talka_protocols.events import ScheduleEvent, ScheduleSet, ScheduleSkipped
 from talka_protocols.messages import Recipient, ReportEnd
 from talka_protocols.schedules import CatchUp, Schedule
 
-decide: Any = import_module("talka_core.starter.decide")
+decide: ModuleType = import_module("talka_core.starter.decide")
 """The package has a function of the module's name."""
 
 
@@ -60,7 +61,11 @@ def request_forgotten() -> AbstractContextManager[Any]:
 
 def zone_ignored() -> AbstractContextManager[Any]:
     """A cron line means the clock of Greenwich, whatever place it was written for."""
-    return patch.object(timing, "zone_of", lambda _schedule: ZoneInfo("UTC"))
+
+    def zone_of(_schedule: Schedule) -> ZoneInfo:
+        return ZoneInfo("UTC")
+
+    return patch.object(timing, "zone_of", zone_of)
 
 
 def changes_of_clocks_ignored() -> AbstractContextManager[Any]:
