@@ -13,6 +13,7 @@ from talka_chaos.bursts import burst_findings, bursts_of
 from talka_chaos.control import cancellations, failures, groups, pauses
 from talka_chaos.events import Occasions, event_unrest, trigger_findings
 from talka_chaos.fairness import fairness_findings
+from talka_chaos.following import ending_findings, following_findings
 from talka_chaos.forks import cascade_findings, fork_findings
 from talka_chaos.gangs import gang_findings
 from talka_chaos.invariants import check_pool, check_strays
@@ -153,6 +154,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from pauses(log, commits)
     yield from cancellations(log, commits)
     yield from turn_findings(log, commits)
+    yield from following_findings(log, commits)
     yield from endless_findings(log, commits)
     yield from adoption_findings(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
@@ -160,6 +162,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
     yield from failures(log, state)
     yield from groups(log, state)
+    yield from ending_findings(log, state)
     if len(rewinding.outcomes) != len(state.tasks) and not rewinding.is_partial:
         yield f"O1 {log}: {len(rewinding.outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
     for sentence in undeclared(commits, state.index.successors):

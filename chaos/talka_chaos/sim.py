@@ -9,6 +9,7 @@ from random import Random
 
 from talka_chaos import rewinding
 from talka_chaos.archiving import archiving_findings
+from talka_chaos.attempts import repeated, with_rules
 from talka_chaos.baselines import proposals, submission_of
 from talka_chaos.booked import drawn_requests, with_bookings
 from talka_chaos.branches import with_control_flow
@@ -83,13 +84,13 @@ class Simulation:
         self.seed = seed
         self.world = self._make_world(faults)
         random = self.world.random
+        self._clockwork = Clockwork() if workflow else drawn_clockwork(seed, self.world.faults.storm_s)
+        self.world.epoch_ms = self._clockwork.epoch_ms or self.world.epoch_ms
         self.workflows = [workflow] if workflow else self._embellished(self._drawn(random))
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
         self.schedules = [] if workflow else drawn_schedules(seed)
-        self._clockwork = Clockwork() if workflow else drawn_clockwork(seed, self.world.faults.storm_s)
-        self.world.epoch_ms = self._clockwork.epoch_ms or self.world.epoch_ms
         self._later = [] if workflow else self._drawn_later()
         is_anything_later = bool(self.schedules or self._later)
         self._starters = self._owners(
@@ -126,7 +127,8 @@ class Simulation:
         labelled = with_labels(self.seed, with_keys(self.seed, drawn))
         ganged = with_gangs(self.seed, with_tenants(self.seed, labelled))
         undoable = with_more_undoable(self.seed, with_bookings(self.seed, ganged))
-        return with_rivals(self.seed, with_deadlines(self.seed, with_trouble(self.seed, undoable)))
+        urgent = with_deadlines(self.seed, with_trouble(self.seed, undoable))
+        return with_rivals(self.seed, with_rules(self.seed, self.world.epoch_ms, urgent))
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:
@@ -246,7 +248,8 @@ class Simulation:
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
             submission, shard = submission_of(workflow), shard_of(workflow.id, SHARDS)
-            loop.call_later(at_s, self._request, Recipient.PLANNER, shard, submission)
+            for moment, again in [(at_s, submission), *repeated(self.seed, submission, at_s)]:
+                loop.call_later(moment, self._request, Recipient.PLANNER, shard, again)
             if random.random() < 0.15:
                 cancel = CancelExecution(workflow.id, "drawn")
                 loop.call_later(
