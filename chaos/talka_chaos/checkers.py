@@ -90,7 +90,7 @@ def findings(world: World) -> Iterator[str]:
     for log, commits in world.book.commits.items():
         try:
             if log.kind == EXECUTION:
-                yield from _execution(log, commits)
+                yield from _execution(log, commits, world.skew_ms)
                 yield from timeliness_findings(log, commits, world.runs.begun, world.silent, world.skew_ms)
             if log.kind == POOL:
                 yield from rate_findings(log, commits)
@@ -138,7 +138,7 @@ def _trigger(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator
     yield from trigger_findings(log, commits, world.events, begun_s, executions)
 
 
-def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+def _execution(log: LogName, commits: list[Commit[Any]], skew_ms: int) -> Iterator[str]:
     events = [event for commit in commits for _, _, event in commit.events()]
     course, rewinding = Course(log), Rewinding(log)
     for event in events:
@@ -154,7 +154,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from pauses(log, commits)
     yield from cancellations(log, commits)
     yield from turn_findings(log, commits)
-    yield from following_findings(log, commits)
+    yield from following_findings(log, commits, skew_ms)
     yield from endless_findings(log, commits)
     yield from adoption_findings(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):

@@ -21,8 +21,11 @@ SLACK_S = 0.25
 """What a time-out may come later by than the work ends."""
 
 
-def following_findings(log: LogName, commits: Sequence[Commit[Any]]) -> Iterator[str]:
+def following_findings(log: LogName, commits: Sequence[Commit[Any]], skew_ms: int = 0) -> Iterator[str]:
     """Yield what is wrong with the attempts of an execution.
+
+    ``skew_ms`` is by how much its clock may have jumped: timers run on another one, so
+    that what was to wait by a clock that was ahead goes on before its time by the log.
 
     R1 an error that the rule excludes is not tried again, and none more often
     than allowed; R2 the pause is as long as the rule says, and nothing begins
@@ -30,7 +33,7 @@ def following_findings(log: LogName, commits: Sequence[Commit[Any]]) -> Iterator
     goes on before the instant for which it waits; R5 an execution begins once,
     with what was submitted first; R6 it is partial if some failed, and no more than may.
     """
-    course = _Course()
+    course = _Course(EARLY_MS + skew_ms)
     for commit in commits:
         for version, _, event in commit.events():
             for sentence in course.take(event, commit.at):
@@ -38,7 +41,8 @@ def following_findings(log: LogName, commits: Sequence[Commit[Any]]) -> Iterator
 
 
 class _Course:
-    def __init__(self) -> None:
+    def __init__(self, early_ms: int) -> None:
+        self._early_ms = early_ms
         self._workflow: Workflow | None = None
         self._tasks: dict[str, Task] = {}
         self._retries: Counter[str] = Counter()
@@ -53,7 +57,7 @@ class _Course:
                 self._tasks |= {task.id: task for task in event.tasks}
             case e.TaskRetrying():
                 yield from self._again(event, at)
-            case e.TaskScheduled() if at + EARLY_MS < self._due.get(event.task_id, 0):
+            case e.TaskScheduled() if at + self._early_ms < self._due.get(event.task_id, 0):
                 yield f"R2 it begins although it is due at {self._due[event.task_id]}"
             case e.TaskSucceeded():
                 yield from self._succeeded(event, at)
@@ -108,7 +112,7 @@ class _Course:
         if (
             task.agent_type == "wait"
             and (until := task.payload.get("until"))
-            and at + EARLY_MS < until * 1000
+            and at + self._early_ms < until * 1000
         ):
             yield f"R4 it was to wait until {until}"
         is_plain = task.agent_type == AGENT_TYPE and task.map is None and task.fallback is None
