@@ -12,15 +12,17 @@ from typing import Annotated, get_args
 
 import typer
 
-from talka_chaos.sim import Report, run
+from talka_chaos.features import FEATURES
+from talka_chaos.report import Report
+from talka_chaos.sim import run
 from talka_protocols.events import ExecutionEvent, PlanEvent, PoolEvent, ScheduleEvent, TriggerEvent
 
-KINDS = frozenset(
+KINDS = FEATURES | frozenset(
     kind.__name__
     for union in (ExecutionEvent, PlanEvent, PoolEvent, ScheduleEvent, TriggerEvent)
     for kind in get_args(union)
 )
-"""Every kind of event that the actors of a world can record."""
+"""Every kind of event that the actors of a world can record, and every feature that is told apart."""
 SHOWN_EVERY = 250
 """After so many worlds it says how far it is, on standard error."""
 
@@ -31,7 +33,7 @@ def main(
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="How many processes share them.", min=1)] = 1,
     *,
     every_kind: Annotated[
-        bool, typer.Option(help="Fail, too, if some kind of event never happened.")
+        bool, typer.Option(help="Fail, too, if some kind of event or feature never happened.")
     ] = False,
     verbose: Annotated[bool, typer.Option(help="Show what the actors log.")] = False,
 ) -> None:

@@ -9,21 +9,24 @@ from typing import Any
 from talka_chaos.artifacts import undeclared
 from talka_chaos.baselines import adoption_findings
 from talka_chaos.breakers import breaker_findings
+from talka_chaos.bursts import burst_findings, bursts_of
 from talka_chaos.control import cancellations, failures, groups, pauses
 from talka_chaos.events import Occasions, event_unrest, trigger_findings
 from talka_chaos.fairness import fairness_findings
+from talka_chaos.following import ending_findings, following_findings
 from talka_chaos.forks import cascade_findings, fork_findings
 from talka_chaos.gangs import gang_findings
 from talka_chaos.invariants import check_pool, check_strays
 from talka_chaos.keyed import rate_findings
 from talka_chaos.order import Course
+from talka_chaos.punctuality import punctuality_findings
 from talka_chaos.ranking import ranking_findings, standings_of
 from talka_chaos.rewinding import Rewinding
 from talka_chaos.runs import OVER, misattributed
 from talka_chaos.scaling import scaling_findings
 from talka_chaos.tenancy import quota_findings
 from talka_chaos.timeliness import timeliness_findings
-from talka_chaos.timetable import schedule_findings, schedule_unrest
+from talka_chaos.timetable import schedule_findings, schedule_unrest, unheard
 from talka_chaos.turns import turn_findings
 from talka_chaos.urgent import endless_findings, preemption_findings
 from talka_chaos.virtual_loop import at_once
@@ -42,10 +45,7 @@ from talka_services.runner.journal import newest
 
 def unrest(world: World, submitted: int, scheduled: int = 0, occasions: Occasions | None = None) -> str:
     """L1 say why the world has not come to rest yet; empty when everything is over and given back."""
-    if complaint := schedule_unrest(world.book.of_kind(SCHEDULE), scheduled):
-        return complaint
-    triggers = world.book.of_kind(TRIGGER)
-    if complaint := event_unrest(triggers, world.events, occasions or Occasions(), world.now_s()):
+    if complaint := _starting_unrest(world, scheduled, occasions or Occasions()):
         return complaint
     executions = world.book.of_kind(EXECUTION)
     if len(executions) < submitted:
@@ -62,6 +62,15 @@ def unrest(world: World, submitted: int, scheduled: int = 0, occasions: Occasion
         if state.grants or state.waiting:
             return f"L2 pool {key} still holds {sorted(state.grants)}, and {sorted(state.waiting)} wait"
     return ""
+
+
+def _starting_unrest(world: World, scheduled: int, occasions: Occasions) -> str:
+    """Say which starts are still to come."""
+    return (
+        schedule_unrest(world.book.of_kind(SCHEDULE), scheduled)
+        or unheard(world.asked, world.book.logs_of_kind(SCHEDULE))
+        or event_unrest(world.book.of_kind(TRIGGER), world.events, occasions, world.now_s())
+    )
 
 
 def _where(state: Any) -> dict[str, str]:
@@ -81,8 +90,8 @@ def findings(world: World) -> Iterator[str]:
     for log, commits in world.book.commits.items():
         try:
             if log.kind == EXECUTION:
-                yield from _execution(log, commits)
-                yield from timeliness_findings(log, commits, world.runs.begun, world.silent)
+                yield from _execution(log, commits, world.skew_ms)
+                yield from timeliness_findings(log, commits, world.runs.begun, world.silent, world.skew_ms)
             if log.kind == POOL:
                 yield from rate_findings(log, commits)
                 yield from ranking_findings(log, commits, standings)
@@ -95,6 +104,7 @@ def findings(world: World) -> Iterator[str]:
             if log.kind == SCHEDULE:
                 events = [event for commit in commits for _, _, event in commit.events()]
                 yield from schedule_findings(log, events, world.book.of_kind(EXECUTION))
+                yield from _times(world, log, commits)
             if log.kind == TRIGGER:
                 yield from _trigger(world, log, commits)
             if log.kind in FOLDS:
@@ -117,12 +127,18 @@ def findings(world: World) -> Iterator[str]:
             yield f"P1 a message was set aside: {world.post.mailbox(subject).unsettled[0].body!r}"
 
 
+def _times(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+    yield from punctuality_findings(log, commits, world.asked)
+    if log.key in bursts_of(world.asked):
+        yield from burst_findings(log, commits, world.asked, world.book.of_kind(EXECUTION))
+
+
 def _trigger(world: World, log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     begun_s, executions = world.book.begun_s[log], world.book.of_kind(EXECUTION)
     yield from trigger_findings(log, commits, world.events, begun_s, executions)
 
 
-def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+def _execution(log: LogName, commits: list[Commit[Any]], skew_ms: int) -> Iterator[str]:
     events = [event for commit in commits for _, _, event in commit.events()]
     course, rewinding = Course(log), Rewinding(log)
     for event in events:
@@ -138,6 +154,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     yield from pauses(log, commits)
     yield from cancellations(log, commits)
     yield from turn_findings(log, commits)
+    yield from following_findings(log, commits, skew_ms)
     yield from endless_findings(log, commits)
     yield from adoption_findings(log, commits)
     for sentence in violations(SCHEDULER.initial(log.key), commits):
@@ -145,6 +162,7 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
     state = apply(FOLDS[EXECUTION], SCHEDULER.initial(log.key), commits)
     yield from failures(log, state)
     yield from groups(log, state)
+    yield from ending_findings(log, state)
     if len(rewinding.outcomes) != len(state.tasks) and not rewinding.is_partial:
         yield f"O1 {log}: {len(rewinding.outcomes)} outcomes of {len(state.tasks)} tasks are recorded"
     for sentence in undeclared(commits, state.index.successors):
@@ -156,7 +174,10 @@ def _execution(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
 
 
 def _children(world: World) -> Iterator[str]:
-    """C1 each attempt that ran a sub-workflow ended after that and as that did, with its results."""
+    """C1 each attempt that ran a sub-workflow ended after that and as that did, with its results.
+
+    Two logs may be those of two clocks, so what is after counts only as far as these agree.
+    """
     executions = world.book.of_kind(EXECUTION)
     ends = {
         (log.key, event.task_id, event.attempt): (commit.at, event)
@@ -169,7 +190,7 @@ def _children(world: World) -> Iterator[str]:
         if child.parent is not None and child.undone_for is None:
             parent = child.parent
             at, end = ends.get((parent.execution_id, parent.task_id, parent.attempt), (0, None))
-            if at < child.finished_at or not _is_as_reported(children.report(child), end):
+            if at + world.skew_ms < child.finished_at or not _is_as_reported(children.report(child), end):
                 yield f"C1 {parent} ended as {end} at {at}, its sub-workflow {key} as {child.status}"
     for key, state in executions.items():
         for task_id, task in state.tasks.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import floor
 from typing import Any
 
 from talka_chaos.graphs import AGENT_TYPE
@@ -24,7 +25,9 @@ def failures(log: LogName, state: Any) -> Iterator[str]:
     config = state.workflow.config
     # On the way back, and where that has failed, a failure of something else ends nothing.
     is_going_on = state.rollback is None and state.status is not ExecutionState.ROLLED_BACK
-    if is_going_on and config.on_failure is OnFailure.FAIL_FAST and len(faults) > config.tolerated_failures:
+    share = floor((config.tolerated_failure_share or 0.0) * len(state.tasks))
+    tolerated = max(config.tolerated_failures, share)
+    if is_going_on and config.on_failure is OnFailure.FAIL_FAST and len(faults) > tolerated:
         yield f"H3 {log}: {faults} failed, and the execution went on"
     for task in state.workflow.tasks:
         has_fallback = task.fallback is not None and task.map is None and task.agent_type == AGENT_TYPE

@@ -41,11 +41,16 @@ class Arrived(Struct):
 
 
 class EventStream:
-    """The stream of outside events of a world, and how far it has been taken in."""
+    """The stream of outside events of a world, and how far it has been taken in.
+
+    ``settled`` is where the next owner begins, and goes back if an owner that is
+    none any more still writes; ``taken_in`` is how far any owner ever came.
+    """
 
     def __init__(self) -> None:
         self.published: list[Arrived] = []
         self.settled = 0
+        self.taken_in = 0
         self.settled_at_s = 0.0
         self.wake = asyncio.Event()
 
@@ -138,8 +143,8 @@ def event_unrest(states: dict[str, Any], stream: EventStream, occasions: Occasio
         return f"L4 {len(states)} of {occasions.triggers} triggers were created"
     if len(stream.published) < len(occasions.events):
         return f"L4 {len(stream.published)} of {len(occasions.events)} events were published"
-    if stream.settled < len(stream.published) and occasions.triggers:
-        return f"L4 {stream.settled} of {len(stream.published)} events were taken in"
+    if stream.taken_in < len(stream.published) and occasions.triggers:
+        return f"L4 {stream.taken_in} of {len(stream.published)} events were taken in"
     if occasions.triggers and now_s < stream.settled_at_s + SETTLING_S:
         return "L4 events were taken in a moment ago"
     for name, state in states.items():

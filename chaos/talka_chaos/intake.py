@@ -55,6 +55,7 @@ class SimStream:
         await survive(self._world, self._process)
         self._world.note("taken in", position)
         self._world.events.settled = position
+        self._world.events.taken_in = max(self._world.events.taken_in, position)
         self._world.events.settled_at_s = self._world.now_s()
 
     async def close(self) -> None:

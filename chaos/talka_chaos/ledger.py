@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from talka_chaos.features import shown_in
 from talka_chaos.invariants import check_execution, check_fences, check_held, check_pool, check_roster
 from talka_chaos.runs import OVER, Runs
 from talka_chaos.virtual_loop import at_once
@@ -55,10 +56,15 @@ class LogBook:
         """Return the states of one kind of log by key."""
         return {name.key: state for name, state in self.states.items() if name.kind == kind}
 
+    def logs_of_kind(self, kind: str) -> dict[str, list[Commit[Any]]]:
+        """Return the commits of one kind of log by key."""
+        return {name.key: commits for name, commits in self.commits.items() if name.kind == kind}
+
     def kinds(self) -> frozenset[str]:
-        """Return the kinds of all events that are on record."""
-        commits = (commit for commits in self.commits.values() for commit in commits)
-        return frozenset(type(event).__name__ for commit in commits for _, _, event in commit.events())
+        """Return the kinds of all events that are on record, and the features that these show."""
+        commits = [commit for commits in self.commits.values() for commit in commits]
+        kinds = frozenset(type(event).__name__ for commit in commits for _, _, event in commit.events())
+        return kinds | frozenset(shown_in(commits))
 
     def take(self, log: LogName, position: int, body: bytes, now_s: float) -> bool:
         """Fold one stored commit; return False for one that was known already."""

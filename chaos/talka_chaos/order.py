@@ -136,7 +136,10 @@ class Course:
             items = [self._results.get(item) for item in known]
             if items.count(None) > task.map.tolerated_failures:
                 yield f"M2 {self._log}: the map {task.id} succeeded with {items}"
-            if result != items or len(items) != len(task.map.over):
+            over: Any = task.map.over
+            if isinstance(over, str):
+                over = self._results.get(over.removeprefix("${").removesuffix("}")) or []
+            if result != items or len(items) != len(over):
                 yield f"M2 {self._log}: the map {task.id} returned {result}, and its items {items}"
         elif task.loop is not None:
             values = {"result": result, "iteration": self._rounds[task.id] + 1}

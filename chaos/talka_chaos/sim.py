@@ -7,15 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
-from msgspec import Struct
-
 from talka_chaos import rewinding
 from talka_chaos.archiving import archiving_findings
+from talka_chaos.attempts import repeated, with_rules
 from talka_chaos.baselines import proposals, submission_of
 from talka_chaos.booked import drawn_requests, with_bookings
 from talka_chaos.branches import with_control_flow
 from talka_chaos.breakers import drawn_breakers, drawn_outage
+from talka_chaos.bursts import drawn_bursts
 from talka_chaos.checkers import findings, unrest
+from talka_chaos.cron import Clockwork, Moments, drawn_clockwork, drawn_starts
 from talka_chaos.events import Occasions, at_now, drawn_occasions
 from talka_chaos.forks import fork, moments
 from talka_chaos.gangs import with_gangs
@@ -34,9 +35,11 @@ from talka_chaos.labelled import with_labels
 from talka_chaos.outside import LAST_S, arrivals, with_arrivals
 from talka_chaos.patience import Patience
 from talka_chaos.ports import SimLeases
+from talka_chaos.report import Report
 from talka_chaos.resumption import restart_from_checkpoint, resumption_moments
 from talka_chaos.rewinding import undoable, with_more_undoable
 from talka_chaos.scaling import ScalerProcess, drawn_scaling
+from talka_chaos.skew import Skew
 from talka_chaos.swarm import Faults
 from talka_chaos.tenancy import drawn_division, with_rivals, with_tenants
 from talka_chaos.timetable import drawn_rests, drawn_schedules, drawn_wishes, released
@@ -52,6 +55,7 @@ from talka_protocols.messages import (
     Letter,
     Message,
     Parcel,
+    PutSchedule,
     Recipient,
     ScalePool,
     StarterMessage,
@@ -64,30 +68,6 @@ from talka_protocols.workflow import Workflow
 CUT_OFF_S = 15.0
 CALM_S = 500.0
 """How long nothing at all may come of a world after its last fault; see ``Patience``."""
-
-
-class Report(Struct, frozen=True):
-    """What became of one seed; a healthy run has no findings.
-
-    ``injected`` counts the faults that happened, by kind; ``events`` and ``allocations`` were audited;
-    ``kinds`` are those of all events that are on record.
-    """
-
-    seed: int
-    findings: tuple[str, ...]
-    digest: str
-    happenings: int
-    virtual_s: float
-    tasks: int
-    injected: dict[str, int]
-    events: int
-    allocations: int
-    kinds: frozenset[str] = frozenset()
-
-    @property
-    def is_healthy(self) -> bool:
-        """Tell whether nothing was wrong."""
-        return not self.findings
 
 
 def run(seed: int, workflow: Workflow | None = None, faults: Faults | None = None) -> Report:
@@ -104,13 +84,17 @@ class Simulation:
         self.seed = seed
         self.world = self._make_world(faults)
         random = self.world.random
+        self._clockwork = Clockwork() if workflow else drawn_clockwork(seed, self.world.faults.storm_s)
+        self.world.epoch_ms = self._clockwork.epoch_ms or self.world.epoch_ms
         self.workflows = [workflow] if workflow else self._embellished(self._drawn(random))
         self._sizes = random.choice((900_000, 900_000, 6_000, 2_000)), random.choice((5_000, 50, 10))
         self._leases = SimLeases(self.world)
         self._processes = self._populate(random)
         self.schedules = [] if workflow else drawn_schedules(seed)
+        self._later = [] if workflow else self._drawn_later()
+        is_anything_later = bool(self.schedules or self._later)
         self._starters = self._owners(
-            [(Recipient.STARTER, str(n)) for n in range(SHARDS if self.schedules else 0)]
+            [(Recipient.STARTER, str(n)) for n in range(SHARDS if is_anything_later else 0)]
         )
         self._processes += self._starters
         self.occasions = (
@@ -122,11 +106,18 @@ class Simulation:
         self.scaling = None if workflow else drawn_scaling(seed)
         if self.scaling is not None:
             self._processes.append(ScalerProcess(self.world, self._leases, self._sizes))
+        self._skew = None if workflow else Skew(seed, self.world)
         self._requests = 0
         if workflow is None and faults is None:
             self.world.outage_s = drawn_outage(seed)
             self.world.dawdling = dawdling(seed)
         self._forks: list[str] = []
+
+    def _drawn_later(self) -> Moments:
+        """Return what people ask of schedules that have streams of their own."""
+        storm_s = self.world.faults.storm_s
+        starts = drawn_starts(self.seed, self.world.epoch_ms, storm_s)
+        return [*self._clockwork.requests, *starts, *drawn_bursts(self.seed, storm_s)]
 
     def _make_world(self, faults: Faults | None) -> World:
         return World(self.seed, faults)
@@ -136,7 +127,8 @@ class Simulation:
         labelled = with_labels(self.seed, with_keys(self.seed, drawn))
         ganged = with_gangs(self.seed, with_tenants(self.seed, labelled))
         undoable = with_more_undoable(self.seed, with_bookings(self.seed, ganged))
-        return with_rivals(self.seed, with_deadlines(self.seed, with_trouble(self.seed, undoable)))
+        urgent = with_deadlines(self.seed, with_trouble(self.seed, undoable))
+        return with_rivals(self.seed, with_rules(self.seed, self.world.epoch_ms, urgent))
 
     @staticmethod
     def _drawn(random: Random) -> list[Workflow]:
@@ -226,7 +218,8 @@ class Simulation:
 
     async def _rest(self) -> str:
         patience, round_ = Patience(self.world, self.calm_s), 0
-        count = len(self.workflows), len(self.schedules)
+        later = {message.name for _, message in self._later if isinstance(message, PutSchedule)}
+        count = len(self.workflows), len(self.schedules) + len(later)
         while complaint := self._missing() or unrest(self.world, *count, self.occasions):
             if patience.is_over():
                 return complaint
@@ -255,7 +248,8 @@ class Simulation:
         for workflow in self.workflows:
             at_s = random.uniform(0.0, 5.0)
             submission, shard = submission_of(workflow), shard_of(workflow.id, SHARDS)
-            loop.call_later(at_s, self._request, Recipient.PLANNER, shard, submission)
+            for moment, again in [(at_s, submission), *repeated(self.seed, submission, at_s)]:
+                loop.call_later(moment, self._request, Recipient.PLANNER, shard, again)
             if random.random() < 0.15:
                 cancel = CancelExecution(workflow.id, "drawn")
                 loop.call_later(
@@ -280,7 +274,9 @@ class Simulation:
             loop.call_later(moment, self._resume, f"resumption-{number}")
         for put in self.schedules:
             loop.call_later(1.0, self._of_schedule, put)
-        for at_s, rest_s in drawn_rests(self.seed, self.schedules):
+        for at_s, message in self._later:
+            loop.call_later(at_s, self._of_schedule, message)
+        for at_s, rest_s in [*drawn_rests(self.seed, self.schedules), *self._clockwork.rests]:
             loop.call_later(at_s, self._leave, rest_s)
         for at_s, wish in drawn_wishes(self.seed, self.schedules, self.world.faults.storm_s):
             loop.call_later(at_s, self._of_schedule, wish)
@@ -296,6 +292,7 @@ class Simulation:
             process.crash()
 
     def _of_schedule(self, message: StarterMessage) -> None:
+        self.world.asked.append(message)
         self._request(Recipient.STARTER, shard_of(message.key, SHARDS), message)
 
     def _of_trigger(self, message: TriggerMessage) -> None:
@@ -338,7 +335,9 @@ class Simulation:
 
     def _misfortunes(self) -> list[asyncio.Task[None]]:
         faults = self.world.faults
+        jumps = self._skew.begin(self._processes) if self._skew else []
         return [
+            *jumps,
             asyncio.create_task(self._now_and_then(faults.crash_every_s, self._crash)),
             asyncio.create_task(self._now_and_then(faults.lease_loss_every_s, self._take_lease)),
             asyncio.create_task(self._now_and_then(faults.inbox_loss_every_s, self._lose_inboxes)),

@@ -25,17 +25,24 @@ _PAUSES = (e.ExecutionPaused, e.TaskPaused)
 
 
 def timeliness_findings(
-    log: LogName, commits: list[Commit[Any]], begun: Collection[Run], silent: Collection[Run]
+    log: LogName,
+    commits: list[Commit[Any]],
+    begun: Collection[Run],
+    silent: Collection[Run],
+    skew_ms: int = 0,
 ) -> Iterator[str]:
-    """Yield what is wrong with an execution, given which attempts truly began and which fell silent."""
+    """Yield what is wrong with an execution, given which attempts truly began and which fell silent.
+
+    ``skew_ms`` is by how much its clock may have jumped meanwhile, for which nobody is to blame.
+    """
     yield from _heartbeats(log, commits, silent)
-    yield from _force(log, commits)
+    yield from _force(log, commits, FORCE_SLACK_MS + skew_ms)
     yield from _poison(log, commits)
     workflow = next(
         (_workflow(event) for c in commits for _, _, event in c.events() if _workflow(event)), None
     )
     if workflow is not None and any(task.start_timeout for task in workflow.tasks):
-        yield from _starts(log, commits, begun)
+        yield from _starts(log, commits, begun, START_SLACK_MS + skew_ms)
 
 
 def _workflow(event: Any) -> Any:
@@ -49,7 +56,7 @@ def _error(event: Any, code: str) -> TaskFailure | None:
     return None
 
 
-def _starts(log: LogName, commits: list[Commit[Any]], begun: Collection[Run]) -> Iterator[str]:
+def _starts(log: LogName, commits: list[Commit[Any]], begun: Collection[Run], slack_ms: int) -> Iterator[str]:
     """H6 an attempt starts in time or is withdrawn, and what its worker did not start never runs."""
     fold = FOLDS[EXECUTION]
     state: ExecutionRecord = fold.initial(log.key)
@@ -60,7 +67,7 @@ def _starts(log: LogName, commits: list[Commit[Any]], begun: Collection[Run]) ->
             if isinstance(event, e.TaskStarted) and not has_stood:
                 record, limit_s = state.tasks[event.task_id], state.index.tasks[event.task_id].start_timeout
                 late_ms = event.started_at - record.ready_at - int(1000 * (limit_s or 0))
-                if limit_s is not None and not record.is_overdue and late_ms > START_SLACK_MS:
+                if limit_s is not None and not record.is_overdue and late_ms > slack_ms:
                     yield f"H6 {log}: event {version} is {late_ms} ms late, and nobody withdrew it"
             error = _error(event, "start_timeout")
             if error is not None and "was not started by" in error.message:
@@ -78,7 +85,7 @@ def _heartbeats(log: LogName, commits: list[Commit[Any]], silent: Collection[Run
                 yield f"H7 {log}: event {version} ends an attempt of {event.task_id} that was not silent"
 
 
-def _force(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
+def _force(log: LogName, commits: list[Commit[Any]], slack_ms: int) -> Iterator[str]:
     """H8 a forced cancel ends the execution soon, whatever its tasks make of a wish to stop."""
     fold = FOLDS[EXECUTION]
     forced = [
@@ -94,7 +101,7 @@ def _force(log: LogName, commits: list[Commit[Any]]) -> Iterator[str]:
         for version, _, event in commit.events():
             advance(fold, state, version, event, commit.at)
         if commit.at >= forced[0] and state.status in FINAL_EXECUTION_STATES:
-            if commit.at - forced[0] > FORCE_SLACK_MS:
+            if commit.at - forced[0] > slack_ms:
                 yield f"H8 {log}: it ended {commit.at - forced[0]} ms after a forced cancel"
             return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from talka_chaos.graphs import random_workflow
 from talka_core.starter import STARTER
 from talka_protocols import events as e
+from talka_protocols.commit import Commit
 from talka_protocols.messages import (
     PauseSchedule,
     PutSchedule,
@@ -81,13 +82,16 @@ def drawn_rests(seed: int, schedules: list[PutSchedule]) -> list[tuple[float, fl
     return [(random.uniform(3.0, 8.0), random.uniform(12.0, 30.0))]
 
 
-def released(states: dict[str, Any]) -> list[ResumeSchedule]:
-    """Return what lets paused schedules go on: nobody else will."""
-    return [
-        ResumeSchedule(name, f"{name}-released-{state.version}")
-        for name, state in states.items()
-        if state.is_paused
-    ]
+def released(states: dict[str, Any]) -> list[StarterMessage]:
+    """Return what lets paused schedules go on, or end if that was refused: nobody else will."""
+    asked: list[StarterMessage] = []
+    for name, state in states.items():
+        if state.is_paused:
+            resumed = f"{name}-released"
+            is_refused = any(known.startswith(resumed) for known in state.requests)
+            ends = RemoveSchedule(name, f"{name}-ended-{state.version}")
+            asked.append(ends if is_refused else ResumeSchedule(name, f"{resumed}-{state.version}"))
+    return asked
 
 
 def schedule_unrest(states: dict[str, Any], expected: int) -> str:
@@ -97,6 +101,22 @@ def schedule_unrest(states: dict[str, Any], expected: int) -> str:
     for name, state in states.items():
         if not STARTER.is_over(state):
             return f"L3 schedule {name} is next due at {state.next_at}, and {sorted(state.alive)} run"
+    return ""
+
+
+def unheard(asked: Sequence[StarterMessage], logs: Mapping[str, Sequence[Commit[Any]]]) -> str:
+    """L3 say which schedule that somebody asked for is not on record yet, nor refused."""
+    heard = {
+        getattr(event, "request_id", "")
+        for commits in logs.values()
+        for commit in commits
+        for _, _, event in commit.events()
+    }
+    for put in asked:
+        if not isinstance(put, PutSchedule) or put.execution_id:
+            continue  # The same start may be asked for twice, and is on record once.
+        if put.request_id and put.request_id not in heard:
+            return f"L3 nobody has heard {put.request_id} yet"
     return ""
 
 
@@ -134,7 +154,9 @@ def schedule_findings(log: LogName, events: list[Any], executions: dict[str, Any
             case _:
                 pass
         if isinstance(event, e.ScheduleFired):
-            if event.due_at and alive and schedule.overlap in (Overlap.SKIP, Overlap.QUEUE):
+            is_single = schedule.at is not None or schedule.quiet_seconds is not None
+            is_alone = not is_single and schedule.overlap in (Overlap.SKIP, Overlap.QUEUE)
+            if event.due_at and alive and is_alone:
                 yield f"D2 {log}: {event.execution_id} was started beside {sorted(alive)}"
             alive[event.execution_id] = None
             started.append(event.execution_id)

@@ -20,6 +20,7 @@ from talka_chaos.runs import Runs
 from talka_chaos.swarm import Chance, Faults, draw
 from talka_chaos.virtual_loop import at_once
 from talka_protocols.cloudevents import CloudEvent
+from talka_protocols.messages import StarterMessage
 from talka_protocols.ports import Attempt
 from talka_protocols.subjects import LogName, Names
 from talka_services.memory import MemoryBlobs, MemoryInbox, MemoryLog, MemoryPost, MemorySnapshots
@@ -39,7 +40,7 @@ class World:
     """What all processes share, and the only source of chance.
 
     ``shared`` is what its pool has as a whole. ``suffered`` are the faults, with their moments; of those
-    that are drawn only the ones in ``only`` happen, or all of them.
+    that are drawn only the ones in ``only`` happen, or all of them. Two clocks may differ by ``skew_ms``.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class World:
         self.snapshots = MemorySnapshots()
         self.blobs = MemoryBlobs()
         self.is_stormy = True
+        self.epoch_ms = EPOCH_MS
+        self.skew_ms = 0
         self.outage_s = (0.0, 0.0)
         self.slow_disk_s = 0.0
         self.dawdling = 0.0
@@ -77,6 +80,7 @@ class World:
         self.silent: set[tuple[str, str, int]] = set()
         self.killed_s: dict[tuple[str, str, int], float] = {}
         self.events = EventStream()
+        self.asked: list[StarterMessage] = []
         self.happenings = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._arrivals: dict[str, float] = {}
@@ -133,7 +137,7 @@ class World:
 
     def now_ms(self) -> int:
         """Return virtual milliseconds since the epoch."""
-        return EPOCH_MS + int(self.now_s() * 1000)
+        return self.epoch_ms + int(self.now_s() * 1000)
 
     # --- what happens --------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from talka_protocols.messages import ConfirmProgress, Message, Recipient, StartTask
+from talka_protocols.messages import ConfirmProgress, Message, Recipient, StartTask, TimerFired
 
 S = TypeVar("S")
 M = TypeVar("M")
@@ -161,8 +161,9 @@ def step_batch(
     """Take messages that arrived together: yield (place, events, effects), each as ``step`` returns it.
 
     A message may come up several times, whenever events of others stand between
-    its own. Those that led to no event come last. The state is changed; when a
-    triple is yielded, it is as its last event left it.
+    its own. Those that led to no event come last; and so do timers, to which what
+    is due to nobody else may have been put down: one that rang too early is set
+    again all the same. The state is changed; when a triple is yielded, it is as its last event left it.
     """
     if behaviour.decide_batch is None:
         for place, message in enumerate(messages):
@@ -183,8 +184,9 @@ def step_batch(
         events.append(event)
     if events:
         yield current, events, effects
-    for place in silent:
-        yield place, [], [(-1, effect) for effect in behaviour.answer(state, messages[place])]
+    for place, message in enumerate(messages):
+        if place in silent or isinstance(message, TimerFired):
+            yield place, [], [(-1, effect) for effect in behaviour.answer(state, message)]
 
 
 def is_owed(effect: Effect) -> bool:

@@ -1,7 +1,7 @@
 """Measures one decision of a pool: ``python -m tests.performance.granting [WAITING...]``.
 
-So many tasks wait, and one that runs ends: who gets its place? It prints milliseconds of
-processor time for each such decision, the median and the worst of some, where all requests
+So many tasks wait, and one that runs ends: who gets its place? Or one comes that fits. It prints
+milliseconds of processor time for each such decision, the median and the worst of some, where all requests
 have the same requirements and where no two have. Where a quota (``kept``) or the limits of
 keys (``keyed``) keep them waiting, there are places that are free.
 """
@@ -91,6 +91,19 @@ def decisions(state: PoolRecord) -> Iterator[float]:
         yield took / 1e6
 
 
+def arrivals(state: PoolRecord) -> Iterator[float]:
+    """Yield how long each decision takes about a newcomer that fits where those that wait do not."""
+    for number in range(DECISIONS):
+        holder = Holder("late", f"n{number}", 1)
+        amounts = {"memory_mb": 0.5 + number / 1000}
+        asked = m.RequestAllocation("p", f"n{number}", holder, "work", amounts, (2.0, 0.0), terms=Terms())
+        began = time.process_time_ns()
+        steps = list(step_batch(RESOURCE, state, [asked], 2))
+        took = time.process_time_ns() - began
+        assert steps
+        yield took / 1e6
+
+
 def main(sizes: list[int]) -> None:
     """Print a line for each number of waiting tasks, kind of requirements and number of tenants."""
     for name in SHAPES:
@@ -98,11 +111,13 @@ def main(sizes: list[int]) -> None:
             for size in sizes:
                 state = crowded(size, name, tenants)
                 gc.collect()
-                took = sorted(decisions(state))
                 what = (
                     f"{name:9} {tenants} tenants {len(state.waiting):6,} wait, {len(state.queues):6,} shapes"
                 )
-                sys.stdout.write(f"{what}: median {median(took):7.2f} ms, worst {took[-1]:7.2f} ms\n")
+                for kind, times in (("ends", decisions), ("comes", arrivals)):
+                    took = sorted(times(state))
+                    figures = f"median {median(took):7.2f} ms, worst {took[-1]:7.2f} ms"
+                    sys.stdout.write(f"{what}, one {kind:5}: {figures}\n")
 
 
 if __name__ == "__main__":

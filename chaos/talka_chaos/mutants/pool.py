@@ -113,11 +113,12 @@ def arrival_order() -> AbstractContextManager[Any]:
 
     def lines(state: PoolRecord, asked: Any, *, is_opened: bool) -> Any:
         found = real(state, asked, is_opened=is_opened)
-        for line in found.lines.values():
-            line.fresh = sorted(line.fresh or (), key=_arrival, reverse=True)
+        for shape, ones in found.fresh.items():
+            ones.sort(key=_arrival, reverse=True)
+            if shape in found.best and shape not in state.queues:
+                found.best[shape] = ones[-1]
         found.heads.clear()
-        for line in found.lines.values():
-            head = lines_module.next_of(state, line)
+        for head in found.best.values():
             tenant = lines_module.request_of(state, asked, head).terms.tenant
             found.heads.setdefault(tenant, []).append(head)
         return found

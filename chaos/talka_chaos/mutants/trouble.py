@@ -10,10 +10,13 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
+from talka_core import retry
 from talka_core.behaviour import Effect, Send
 from talka_core.scheduler.state import ExecutionRecord, TaskRecord
 from talka_core.worker import WorkerRecord
+from talka_protocols.events import TaskFailure
 from talka_protocols.messages import CancelTask
+from talka_protocols.policies import RetryPolicy
 from talka_protocols.states import TaskStatus
 from talka_services.service.heartbeat import Heartbeat
 
@@ -49,6 +52,25 @@ def withdrawal_forgotten() -> AbstractContextManager[Any]:
             state.seen[key] = before
 
     return patch.object(memory, "_report", report)
+
+
+def error_rules_ignored() -> AbstractContextManager[Any]:
+    """Every error is worth another attempt, whatever the task says of it."""
+
+    def may_retry(_policy: RetryPolicy, _failure: TaskFailure) -> bool:
+        return True
+
+    return patch.object(retry, "may_retry", may_retry)
+
+
+def pauses_do_not_grow() -> AbstractContextManager[Any]:
+    """Each pause between two attempts is as long as the first."""
+    real = retry.delay_ms
+
+    def delay_ms(execution_id: str, task_id: str, _failures: int, policy: RetryPolicy) -> int:
+        return real(execution_id, task_id, 1, policy)
+
+    return patch.object(retry, "delay_ms", delay_ms)
 
 
 def force_forgotten() -> AbstractContextManager[Any]:
@@ -92,6 +114,8 @@ def outage_taken_for_silence() -> AbstractContextManager[Any]:
 
 
 TROUBLE_MUTANTS = (
+    error_rules_ignored,
+    pauses_do_not_grow,
     sent_attempt_never_late,
     withdrawal_forgotten,
     force_forgotten,

@@ -14,7 +14,8 @@ from talka_chaos.harsh import Harshness
 from talka_chaos.hosts import POOL_ID, SHARDS, Process
 from talka_chaos.outside import arrivals
 from talka_chaos.ports import SimLeases
-from talka_chaos.sim import CALM_S, Report, Simulation
+from talka_chaos.report import Report
+from talka_chaos.sim import CALM_S, Simulation
 from talka_chaos.swarm import Faults
 from talka_chaos.trials.modelling import modelled
 from talka_chaos.trials.shrinking import fewest

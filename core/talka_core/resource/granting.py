@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop
 
 from talka_core.resource import breaker, gangs
-from talka_core.resource.accounts import has_room
+from talka_core.resource.accounts import fullness, has_room
 from talka_core.resource.backfill import Backfill
 from talka_core.resource.fairness import Shares
 from talka_core.resource.lines import Asked, Line, Lines, lines_of
@@ -36,10 +36,13 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
     """Yield the grants of one round, and queue those of ``asked`` that have to wait.
 
     ``cause`` is the place of the message that waiting requests owe their grants
-    to, or None when nothing was freed: then none of them can have come to fit.
+    to, or None when nothing was freed: then only time can have let one of them fit; see ``lines_of``.
     """
     lines = lines_of(state, asked, is_opened=cause is not None)
     if lines.best:
+        if lines.is_opened and cause is None:
+            # Those that wait owe their turn to who has just asked.
+            cause = min(by for by, _ in asked.values())
         yield from _grant_in_turn(state, asked, lines, cause, now_ms)
     for allocation_id, (by, request) in asked.items():
         for event in _queue(state, allocation_id, request):
@@ -145,8 +148,10 @@ def _is_short(state: PoolRecord, request: Request, need: Need) -> bool:
 
 def _block_best(state: PoolRecord, shares: Shares, backfill: Backfill) -> None:
     """Note the best of those that wait for resources, which fits nowhere as long as nothing was freed."""
+    is_full = fullness(state)
     share = {tenant: shares.of(tenant) for tenant in {one.terms.tenant for one in state.waiting.values()}}
     heads = [(queue[0], state.waiting[queue[0][2]], queue) for queue in state.queues.values()]
+    heads = [head for head in heads if is_full is None or not is_full(head[1])]
     turns = [(share[request.terms.tenant], at, request, queue) for at, request, queue in heads]
     heapify(turns)
     while turns:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from talka_core.keys import is_keyed
 from talka_core.resource import labels
+from talka_core.resource.accounts import fullness
 from talka_core.resource.fairness import Head
 from talka_core.resource.placement import Need
 from talka_core.resource.shared import free_of
@@ -44,20 +45,26 @@ class Line(Struct, gc=False):
 class Lines(Struct, gc=False):
     """Who takes part in a round: the best request of each shape, by shape and again by tenant.
 
-    ``fresh`` are those that have just asked by their shape, the best last.
+    ``fresh`` are those that have just asked by their shape, the best last. The round
+    ``is_opened`` to those that wait if one of them might get something.
     """
 
     best: dict[str, Head]
     heads: dict[str, list[Head]]
     fresh: dict[str, list[Head]]
+    is_opened: bool
 
 
 def lines_of(state: PoolRecord, asked: Asked, *, is_opened: bool) -> Lines:
     """Return the shapes of which a request might be granted now.
 
-    Where nothing was freed (not ``is_opened``) that is none of which others wait.
+    Where nothing was freed (not ``is_opened``) that is none of which others wait,
+    unless something may fit now that was kept from them: the hold for a better
+    one may be over by time alone, and then no newcomer passes who waits for that.
     """
     fresh = _fresh(state, asked, is_opened=is_opened)
+    if not is_opened and _is_passed(state, [asked[ones[-1][2]][1] for ones in fresh.values()]):
+        is_opened, fresh = True, _fresh(state, asked, is_opened=True)
     best = {shape: queue[0] for shape, queue in state.queues.items()} if is_opened else {}
     for shape, ones in fresh.items():
         best[shape] = min(best.get(shape, ones[-1]), ones[-1])
@@ -73,7 +80,20 @@ def lines_of(state: PoolRecord, asked: Asked, *, is_opened: bool) -> Lines:
             heads[tenant].append(head)
         else:
             heads[tenant] = [head]
-    return Lines(best, heads, fresh)
+    return Lines(best, heads, fresh, is_opened)
+
+
+def _is_passed(state: PoolRecord, newcomers: list[Request]) -> bool:
+    """Tell whether some of these might get something, and some request that waits might as well.
+
+    It errs on one side only: who waits may be kept from it all the same.
+    """
+    is_short = shortness(state)
+    if all(map(is_short, newcomers)):
+        return False
+    is_full = fullness(state)
+    waiting = (state.waiting[queue[0][2]] for queue in state.queues.values())
+    return any(not is_short(one) and not (is_full is not None and is_full(one)) for one in waiting)
 
 
 def _fresh(state: PoolRecord, asked: Asked, *, is_opened: bool) -> dict[str, list[Head]]:

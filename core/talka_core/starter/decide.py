@@ -118,7 +118,8 @@ def _put(state: ScheduleRecord, message: PutSchedule, now_ms: int) -> Iterator[S
     assert message.workflow is not None, "the shell loads a definition before it delivers PutSchedule"
     schedule = message.schedule
     is_quiet = schedule.quiet_seconds is not None
-    waits_on = is_quiet and state.is_armed and bool(state.execution_id)
+    # Also while it is paused: those who called before were promised that start.
+    waits_on = is_quiet and state.next_at > 0 and bool(state.execution_id)
     anchor_at = state.anchor_at if waits_on else anchor_of(schedule, now_ms)
     try:
         check_name(state.name)
@@ -167,13 +168,18 @@ def _resume(
     if not state.is_paused:
         yield ScheduleResumed(state.next_at, message.request_id)
         return
-    is_single = schedule.quiet_seconds is not None
-    next_at = state.next_at if is_single else next_due(schedule, state.anchor_at, now_ms)
+    is_used_up = schedule.max_runs is not None and state.fired >= schedule.max_runs
+    if is_used_up:
+        next_at = 0
+    elif schedule.quiet_seconds is not None:
+        next_at = state.next_at
+    else:
+        next_at = next_due(schedule, state.anchor_at, now_ms)
     if next_at:
         yield ScheduleResumed(next_at, message.request_id)
         yield from _start_due(state, now_ms)
     else:
-        yield _refused(message, never_fires(schedule))
+        yield _refused(message, never_fires(schedule, is_used_up=is_used_up))
 
 
 def _refused(message: Request, error: CallerError) -> RequestRefused:
@@ -228,10 +234,12 @@ def _following(state: ScheduleRecord, schedule: Schedule, after: int, now_ms: in
 def _start(state: ScheduleRecord, schedule: Schedule, due: int, next_at: int) -> Iterator[ScheduleEvent]:
     """Start one execution for a due time, unless the overlap rule has it otherwise."""
     running = next(iter(state.alive), "")
-    if running and schedule.overlap is Overlap.SKIP:
+    # Somebody was promised a single start by its id, so that one is never let go.
+    is_kept = bool(state.execution_id)
+    if running and schedule.overlap is Overlap.SKIP and not is_kept:
         yield ScheduleSkipped(due, next_at, running)
         return
-    if running and schedule.overlap is Overlap.QUEUE:
+    if running and schedule.overlap is Overlap.QUEUE and not is_kept:
         kind = ScheduleSkipped if state.queued_at else ScheduleQueued
         yield kind(due, next_at, running)
         return

@@ -98,9 +98,10 @@ def _check_cron(schedule: Schedule, zone: ZoneInfo) -> None:
         ) from None
 
 
-def never_fires(schedule: Schedule) -> ScheduleInvalidError:
-    """Return the refusal of a schedule that has no due time any more."""
+def never_fires(schedule: Schedule, *, is_used_up: bool = False) -> ScheduleInvalidError:
+    """Return the refusal of a schedule that has no due time, or has started all that it may."""
     reason = "Its instant has passed." if schedule.at is not None else "No time matches it."
+    reason = "It has started as many executions as it may." if is_used_up else reason
     return ScheduleInvalidError(
         f"The schedule would never start anything. {reason}",
         code=NEVER_FIRES,

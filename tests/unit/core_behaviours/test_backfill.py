@@ -163,3 +163,18 @@ def _earliest(cluster: Cluster, cores: float) -> int:
         if free >= cores:
             return ends_at
     raise AssertionError("all that runs together leaves enough")
+
+
+def test_who_waits_is_not_passed_by_a_newcomer_when_a_hold_has_ended_by_time() -> None:
+    """What a hold kept from a request is its own when the hold is over, and not that of whoever asks next."""
+    cluster = Cluster()
+    cluster.ask("running", 2.0, 600_000, is_estimated=False)
+    cluster.now += 1_000
+    cluster.ask("large", 4.0, 1_000, rank=1.0)
+    cluster.now += PATIENCE_MS + 1
+    cluster.ask("waits", 2.0, 300_000, rank=2.0, is_estimated=False)
+    assert "waits" not in cluster.began, "the worker is held for the large one"
+    cluster.now += PATIENCE_MS
+    cluster.ask("newcomer", 1.5, 300_000, rank=3.0, is_estimated=False)
+    assert "waits" in cluster.began
+    assert "newcomer" not in cluster.began

@@ -14,7 +14,8 @@ from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.laws import Ledger
 from talka_chaos.model import Model
 from talka_chaos.players import Player
-from talka_core.behaviour import Alert, Send, SetTimer
+from talka_core.behaviour import Alert, Send, SetTimer, step_batch
+from talka_core.resource import RESOURCE
 from talka_core.resource.placement import shortage
 from talka_protocols import events as e
 from talka_protocols import messages as m
@@ -316,3 +317,19 @@ def test_a_gang_is_the_probe_that_is_missing() -> None:
     assert pool.fire() == ["BreakerHalfOpened", "AllocationGranted"]
     assert pool.end(probe, Health.GOOD) == ["AllocationFreed", "GangGranted"]
     assert pool.end("g1", Health.GOOD) == ["AllocationFreed", "BreakerClosed"]
+
+
+def test_a_timer_that_rings_too_early_is_set_again_whatever_else_happens_at_its_time() -> None:
+    """A clock that was set back lets it ring early; what is due to nobody else is put down to it then."""
+    pool = _opened()
+    due_at = pool.state.circuits["x"].due_at
+    pool.tell(m.RegisterWorker("p", "v", 1, ("y",), 8, {"cpu_cores": 4.0}))
+    starts_at = pool.now_ms + 1_000
+    booked = m.ReserveResources("p", "r", "c", {"cpu_cores": 1.0}, ttl_ms=60_000, starts_at=starts_at)
+    pool.tell(booked)
+    pool.now_ms = starts_at + 500
+    steps = list(step_batch(RESOURCE, pool.state, [m.TimerFired("p", TIMER)], pool.now_ms))
+    events = [type(event).__name__ for _, happened, _ in steps for event in happened]
+    effects = [effect for _, _, called_for in steps for _, effect in called_for]
+    assert events == ["ReservationMade"]
+    assert SetTimer("p", TIMER, due_at) in effects

@@ -211,6 +211,47 @@ def test_a_burst_that_never_ends_starts_all_the_same() -> None:
     assert desk.put(quiet_seconds=60.0, max_wait_seconds=90.0)[0].next_at == START + 90_000
 
 
+@pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.QUEUE])
+def test_a_burst_is_not_let_go_while_the_one_before_runs(overlap: Overlap) -> None:
+    """Who called was promised an execution by its id, which starts although the last one still runs."""
+    desk = Desk(quiet_seconds=60.0, overlap=overlap)
+    desk.at(START + MINUTE)
+    (again,) = desk.put(quiet_seconds=60.0, overlap=overlap)
+    desk.at(START + 2 * MINUTE)
+    assert desk.started[1:] == [again.execution_id]
+    assert len(desk.player.state.alive) == 2
+
+
+def test_an_instant_is_kept_while_something_runs() -> None:
+    """A start at an instant happens under its promised id beside one that somebody asked for by hand."""
+    desk = Desk(at=(START + MINUTE) / 1000, execution_id="mine")
+    desk.tell(m.RunSchedule("daily", "by-hand"))
+    desk.at(START + MINUTE)
+    assert desk.started == ["by-hand", "mine"]
+
+
+def test_a_burst_goes_on_through_a_pause() -> None:
+    """A call that comes while the burst is paused waits for the start that those before it were promised."""
+    desk = Desk(quiet_seconds=60.0)
+    promised = desk.player.state.execution_id
+    desk.tell(m.PauseSchedule("daily"))
+    desk.now_ms += 1_000
+    (again,) = desk.put(quiet_seconds=60.0)
+    assert again.execution_id == promised
+    desk.at(again.next_at)
+    assert desk.started == [promised]
+
+
+def test_resuming_starts_no_more_than_the_limit_of_runs() -> None:
+    """A schedule that has started all that it may is not due again after a pause."""
+    desk = Desk(every_seconds=60.0, max_runs=1)
+    desk.at(START + MINUTE)
+    desk.tell(m.PauseSchedule("daily"))
+    (refused,) = desk.tell(m.ResumeSchedule("daily"))
+    assert (refused.code, "as many executions as it may" in refused.message) == ("schedule_never_fires", True)
+    assert desk.at(START + 9 * MINUTE) == []
+
+
 @pytest.mark.parametrize(
     ("schedule", "code"),
     [
