@@ -89,7 +89,9 @@ def decide(state: PlanRecord, message: PlannerMessage, _now_ms: int) -> Iterator
 
 def _judge(message: SubmitWorkflow) -> PlanEvent:
     submitted = message.workflow
-    assert submitted is not None, "the shell loads a definition before it delivers SubmitWorkflow"
+    if submitted is None:
+        # The shell loads what is named before it delivers this: here nothing was named either.
+        return _rejected(message, "", "no_workflow", "The request holds no workflow, and names none.")
     try:
         workflow = check_bound(check(submitted))
         order = planned_order(workflow, message.capacity)

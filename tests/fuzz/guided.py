@@ -7,19 +7,23 @@ dependency group ``fuzz``.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
+from random import Random
 from typing import Any
 
 atheris: Any = import_module("atheris")
 
 with atheris.instrument_imports(
-    include=["talka_core", "talka_protocols", "talka_services", "msgspec", "yaml"]
+    include=["talka_core", "talka_protocols", "talka_services", "cronsim", "yaml"]
 ):
-    from tests.fuzz.targets import CORPUS, TARGETS
+    from tests.fuzz.mutation import Shape, changed
+    from tests.fuzz.targets import CORPUS, SHAPES, TARGETS
 
 MEMORY_MB = 1_024
 INPUT_BYTES_MAX = 64 * 1024
 ONE_INPUT_S = 20
+BYTES_SHARE = 0.3
 
 
 def main() -> None:
@@ -33,8 +37,25 @@ def main() -> None:
         f"-artifact_prefix={folder}/{name}-",
         "-print_final_stats=1",
     ]
-    atheris.Setup([sys.argv[0], *options, f"{folder}/{name}", str(CORPUS / name)], TARGETS[name])
+    argv = [sys.argv[0], *options, f"{folder}/{name}", str(CORPUS / name)]
+    if name in SHAPES:
+        atheris.Setup(argv, TARGETS[name], custom_mutator=_mutator(SHAPES[name]))
+    else:
+        atheris.Setup(argv, TARGETS[name])
     atheris.Fuzz()
+
+
+def _mutator(shape: Shape) -> Callable[[bytes, int, int], bytes]:
+    """Return what changes an input: mostly what it says, and now and then its bytes."""
+
+    def mutate(body: bytes, most: int, seed: int) -> bytes:
+        dice = Random(seed)
+        found = None if dice.random() < BYTES_SHARE else changed(shape, body, dice)
+        if found is None or len(found) > most:
+            return bytes(atheris.Mutate(body, most))
+        return found
+
+    return mutate
 
 
 if __name__ == "__main__":

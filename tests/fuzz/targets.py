@@ -9,19 +9,22 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck
+from tests.fuzz import actors, decisions, mutation
+from tests.fuzz.mutation import Shape
 
 from talka_core.cloudevents import check_event, decode_batch, decode_event, write_event
 from talka_core.history import FOLDS, apply, unpacked
 from talka_protocols.commit import decode_commit, encode_commit
 from talka_protocols.errors import TalkaError
-from talka_protocols.messages import decode_envelope
+from talka_protocols.messages import decode_envelope, encode_envelope
 from talka_protocols.subjects import LogName
 from talka_services.exports import Archive
 from talka_services.formats import parse_inputs, read_text, workflow_of
 from talka_services.gateway.access import parse_access
-from talka_services.gateway.paging import place_in
+from talka_services.gateway.paging import Paging, Place, cursor_at, paged, place_in
 
 SUPPRESSED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 """What is drawn for fuzzing may be large, slow or of little use."""
@@ -45,8 +48,11 @@ def commit(body: bytes) -> None:
 
 def envelope(body: bytes) -> None:
     """What an actor is sent; what it cannot read it sets aside."""
-    with contextlib.suppress(ValueError, RecursionError):
-        decode_envelope(body)
+    try:
+        found = decode_envelope(body)
+    except (ValueError, RecursionError):
+        return
+    assert decode_envelope(encode_envelope(found)) == found
 
 
 def snapshot(body: bytes) -> None:
@@ -102,17 +108,66 @@ def access(body: bytes) -> None:
         parse_access(body, "access.yaml")
 
 
+LISTS: tuple[tuple[object, list[Any]], ...] = (
+    (int, [-3, 0, 7]),
+    (str, ["", "a", "golden"]),
+    (tuple[float, str], [(-1.5, "a"), (0.0, ""), (1e9, "b")]),
+    (tuple[str, str], [("", "a"), ("a", "a")]),
+    (tuple[float, str, int], [(1.5, "a", 3), (2.0, "", 0)]),
+    (Place, [(1.5, "a")]),
+)
+"""Lists of places in order, with the types that their cursors have."""
+
+
 def cursor(body: bytes) -> None:
-    """Where a page of a list begins."""
-    for kind in (int, str, tuple[float, str], tuple[str, str], tuple[float, str, int]):
-        with contextlib.suppress(TalkaError):
-            place_in(body.decode("utf-8", "replace"), kind)
+    """Where a page of a list begins: it holds what is behind the cursor, which can be written again."""
+    text = body.decode("utf-8", "replace")
+    for kind, places in LISTS:
+        try:
+            found = place_in(text, kind)
+            assert place_in(cursor_at(found), kind) == found
+            if kind is not Place:
+                page, _ = paged(places, lambda place: place, Paging(cursor=text), kind)
+                assert not text or page == [place for place in places if place > found]
+        except TalkaError:
+            pass
 
 
 TARGETS: dict[str, Target] = {
-    each.__name__: each
-    for each in (access, archive, cloudevent, commit, cursor, envelope, inputs, snapshot, workflow)
+    "letters": actors.tell,
+    **{
+        each.__name__: each
+        for each in (access, archive, cloudevent, commit, cursor, envelope, inputs, snapshot, workflow)
+    },
+    **{
+        each.__name__: each
+        for each in (
+            decisions.condition,
+            decisions.keyring,
+            decisions.options,
+            decisions.schedule,
+            decisions.sealed,
+            decisions.trigger,
+        )
+    },
 }
+SHAPES: dict[str, Shape] = {
+    "access": mutation.document,
+    "cloudevent": mutation.published,
+    "commit": mutation.headed,
+    "cursor": mutation.encoded,
+    "envelope": mutation.plain,
+    "inputs": mutation.lines,
+    "keyring": mutation.plain,
+    "letters": mutation.headed,
+    "options": mutation.lines,
+    "schedule": mutation.plain,
+    "sealed": mutation.sealed,
+    "snapshot": mutation.plain,
+    "trigger": mutation.plain,
+    "workflow": mutation.document,
+}
+"""How the input of a target is taken apart; that of the others is only bytes."""
 
 
 def corpus(name: str) -> Iterator[bytes]:

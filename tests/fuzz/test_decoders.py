@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fuzz.targets import CORPUS, SUPPRESSED, TARGETS, corpus
+from tests.fuzz.mutation import changed
+from tests.fuzz.targets import CORPUS, SHAPES, SUPPRESSED, TARGETS, corpus
 
 EXAMPLES = 80
 PIECES = (
@@ -57,6 +60,18 @@ def test_what_is_changed_is_read_or_refused(name: str, data: st.DataObject) -> N
         )
         body = body[:begin] + put + body[end:]
     TARGETS[name](body)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_says_something_else_is_read_or_refused(name: str) -> None:
+    """What the inputs say is changed, and not only their bytes; much of it is still of the target's shape."""
+    known, dice, put_together = list(corpus(name)), Random(name), 0
+    for _ in range(EXAMPLES):
+        found = changed(SHAPES[name], dice.choice(known), dice)
+        if found is not None:
+            TARGETS[name](found)
+            put_together += 1
+    assert put_together > EXAMPLES / 4
 
 
 def test_the_corpus_has_files_of_every_target_and_no_others() -> None:

@@ -115,7 +115,6 @@ def anchor_of(schedule: Schedule, now_ms: int) -> int:
 def _put(state: ScheduleRecord, message: PutSchedule, now_ms: int) -> Iterator[ScheduleEvent]:
     if state.schedule is not None and message.execution_id and message.execution_id == state.execution_id:
         return  # The same start was asked for before.
-    assert message.workflow is not None, "the shell loads a definition before it delivers PutSchedule"
     schedule = message.schedule
     is_quiet = schedule.quiet_seconds is not None
     # Also while it is paused: those who called before were promised that start.
@@ -124,6 +123,9 @@ def _put(state: ScheduleRecord, message: PutSchedule, now_ms: int) -> Iterator[S
     try:
         check_name(state.name)
         next_at = first_due(schedule, now_ms, anchor_at)
+        if message.workflow is None:
+            # The shell loads what is named before it delivers this: here nothing was named either.
+            raise ScheduleInvalidError("The request holds no workflow, and names none.", code="no_workflow")
         workflow = check(message.workflow)
         if message.definition is not None and workflow != message.workflow:
             raise ScheduleInvalidError(

@@ -103,7 +103,7 @@ def load_keyring(path: Path) -> Keyring:
         ring = msgspec.json.decode(path.read_bytes(), type=Keyring)
     except OSError as error:
         raise KeyFileError(f"The file of keys {path} cannot be read: {error.strerror}.", hint=_NEW) from error
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # Bytes that are no UTF-8 are a ValueError, too.
         raise KeyFileError(f"{path} is no file of keys: {error}.", hint=_NEW) from error
     if ring.format > FORMAT:
         raise KeyFileError(
