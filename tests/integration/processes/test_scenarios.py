@@ -10,7 +10,7 @@ from talka_chaos.scenarios.catalogue import CATALOGUE
 from talka_chaos.scenarios.running import run_once
 from talka_chaos.scenarios.scenario import missing
 
-SAMPLE = ("freeze-scheduler", "reset-connections", "read-only-disk")
+SAMPLE = ("freeze-scheduler", "reset-connections", "read-only-disk", "upgrade")
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scenarios")]
 
