@@ -374,7 +374,7 @@ def _reserve(state: PoolRecord, message: ReserveResources, now_ms: int) -> Itera
     if message.starts_at:
         yield from bookings.book(state, message)
         return
-    if message.reservation_id in state.reservations:
+    if bookings.is_known(state, message.reservation_id):
         return
     need = need_of(state, "", message.amounts)
     request = Request(Holder(), "", message.amounts, (), "", estimate_ms=message.ttl_ms)
