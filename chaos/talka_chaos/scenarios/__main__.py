@@ -6,13 +6,15 @@ import logging
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from talka_chaos.scenarios.catalogue import CATALOGUE
+from talka_chaos.scenarios.catalogue import CATALOGUE, upgrades
+from talka_chaos.scenarios.older import OLDER
 from talka_chaos.scenarios.report import table
 from talka_chaos.scenarios.running import Outcome, run_once
 from talka_chaos.scenarios.scenario import Scenario, missing
@@ -23,13 +25,15 @@ def main(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
     times: Annotated[int, typer.Option(help="How often to run each.", min=1)] = 1,
     first: Annotated[int, typer.Option("--from", help="The number of the first run.", min=0)] = 0,
+    old: Annotated[str, typer.Option(metavar="COMMIT", help="What is upgraded from.")] = OLDER,
     keep: Annotated[Path | None, typer.Option(help="Where to keep the logs of runs with violations.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One object a run, and no table.")] = False,
     only_list: Annotated[bool, typer.Option("--list", help="Say which there are, and run none.")] = False,
 ) -> None:
     """Run scenarios: real processes under load, of which something is broken and healed."""
-    chosen = [_named(name) for name in names or CATALOGUE]
+    known = CATALOGUE | {scenario.name: scenario for scenario in upgrades(old)}
+    chosen = [_named(name, known) for name in names or known]
     if only_list:
         for scenario in chosen:
             typer.echo(f"{scenario.name}: {scenario.fault}")
@@ -61,10 +65,10 @@ def _run(scenario: Scenario, number: int, keep: Path | None) -> Outcome:
         return Outcome(scenario.name, 0, 0, 0, 0, 0, 0.0, 0.0, (f"X1 the scenario failed: {error!r}",))
 
 
-def _named(name: str) -> Scenario:
-    if name not in CATALOGUE:
-        raise typer.BadParameter(f"{name!r} is none of: {', '.join(CATALOGUE)}")
-    return CATALOGUE[name]
+def _named(name: str, known: Mapping[str, Scenario]) -> Scenario:
+    if name not in known:
+        raise typer.BadParameter(f"{name!r} is none of: {', '.join(known)}")
+    return known[name]
 
 
 def _tell(outcome: Outcome, number: int, *, as_json: bool) -> None:

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from talka_chaos.processes import NATS, SERVICES
-from talka_chaos.scenarios import clocks, disks, kills, network, nodes, readers, rolling
+from talka_chaos.scenarios import clocks, disks, kills, network, nodes, readers, rolling, upgrading
+from talka_chaos.scenarios.older import OLDER
 from talka_chaos.scenarios.scenario import Need, Scenario
 
 HOUR_S = 3600
 MACHINE = frozenset({Need.LINUX, Need.ROOT})
 THROTTLED = frozenset({*MACHINE, Need.THROTTLE})
+PAST = frozenset({Need.HISTORY})
 FAKED = frozenset({Need.LINUX, Need.FAKETIME})
+
+
+def upgrades(commit: str) -> tuple[Scenario, ...]:
+    """Return the scenarios of an upgrade from a commit."""
+    return (
+        Scenario(
+            "upgrade",
+            "services, then workers of an older version give way to those of this one",
+            upgrading.upgrade_from(commit, workers_first=False),
+            PAST,
+        ),
+        Scenario(
+            "upgrade-workers-first",
+            "workers, then services of an older version give way to those of this one",
+            upgrading.upgrade_from(commit, workers_first=True),
+            PAST,
+        ),
+    )
+
 
 _ALL = (
     *(
@@ -95,5 +116,6 @@ _ALL = (
     ),
     Scenario("kill-readers", "gateway and projector are killed three times", readers.kill_readers),
     Scenario("roll", "one process after the other gives way to a successor, as in an upgrade", rolling.roll),
+    *upgrades(OLDER),
 )
 CATALOGUE = {scenario.name: scenario for scenario in _ALL}

@@ -30,16 +30,27 @@ async def roll(directory: Path) -> AsyncGenerator[Staged]:
 
     async def inject(_orchestrator: Orchestrator) -> None:
         for name in SERVICES:
-            await cluster.start(cluster.add_standby(name).name)
-            await _stop(cluster, name)
+            await replace_service(cluster, name)
         for name in ("w1", "w2", GATEWAY, PROJECTOR):
-            await _stop(cluster, name)
-            await cluster.start(name)
+            await restart(cluster, name)
 
     async def check(orchestrator: Orchestrator) -> list[str]:
         return await differences(orchestrator, cluster.url, port, database)
 
     yield Staged(cluster, inject, check, most=MOST, live=LIVE)
+
+
+async def replace_service(cluster: Cluster, name: str) -> None:
+    """Start a second process of a service, and tell the first to stop when that one is ready."""
+    await cluster.start(cluster.add_standby(name).name)
+    await _stop(cluster, name)
+
+
+async def restart(cluster: Cluster, name: str) -> None:
+    """Tell a process to stop, and start it again in the environment of this one."""
+    await _stop(cluster, name)
+    cluster[name].environment = {}
+    await cluster.start(name)
 
 
 async def _stop(cluster: Cluster, name: str) -> None:

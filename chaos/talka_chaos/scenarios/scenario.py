@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from talka_chaos.processes import Cluster
+from talka_chaos.scenarios.older import OLDER, has_commit
 from talka_services.client import Orchestrator
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
@@ -25,6 +26,7 @@ class Need(StrEnum):
     ROOT = "root, to mount file systems or to make network namespaces"
     THROTTLE = "the blkio controller of cgroup v1"
     FAKETIME = "libfaketime (Debian's package faketime)"
+    HISTORY = "a clone of the repository that has the older version"
 
 
 THROTTLE = Path("/sys/fs/cgroup/blkio/blkio.throttle.write_iops_device")
@@ -38,6 +40,7 @@ def missing(needs: frozenset[Need]) -> list[Need]:
         Need.ROOT: is_root,
         Need.THROTTLE: THROTTLE.exists(),
         Need.FAKETIME: FAKETIME.exists(),
+        Need.HISTORY: Need.HISTORY in needs and has_commit(OLDER),
     }
     return [need for need in Need if need in needs and not has[need]]
 
