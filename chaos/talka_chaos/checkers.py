@@ -61,6 +61,10 @@ def unrest(world: World, submitted: int, scheduled: int = 0, occasions: Occasion
     for key, state in world.book.of_kind(POOL).items():
         if state.grants or state.waiting:
             return f"L2 pool {key} still holds {sorted(state.grants)}, and {sorted(state.waiting)} wait"
+        now = world.book.logs_of_kind(POOL)[key][-1].at
+        if late := sorted(name for name, kept in state.reservations.items() if kept.expires_at < now):
+            # A clock that jumped ahead has outrun the timer that ends them.
+            return f"L2 pool {key} still keeps {late}, whose time is over"
     return ""
 
 

@@ -61,7 +61,8 @@ class _Course:
                 yield f"R2 it begins although it is due at {self._due[event.task_id]}"
             case e.TaskSucceeded():
                 yield from self._succeeded(event, at)
-            case e.TaskIterated() | e.TaskFellBack():
+            case e.TaskIterated() | e.TaskFellBack() | e.TaskFailed() | e.TaskTimedOut():
+                # What has failed for good begins anew: a compensation, say, whose rollback is asked for again.
                 self._forget(event.task_id)
             case e.TaskReleased() | e.ExecutionResumed():
                 self._due.clear()

@@ -94,6 +94,8 @@ def answer(state: ExecutionRecord, message: m.SchedulerMessage) -> Iterable[Effe
                 yield Send(Recipient.SCHEDULER, undone, notice=True)
         case m.ReportEnd():
             yield from letters.ended(state, message.schedule)
+        case m.TimerFired():
+            yield from letters.rung(state, message.name)
         case _:
             pass
 

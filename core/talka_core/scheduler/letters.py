@@ -154,6 +154,14 @@ def timeout(state: ExecutionRecord) -> Iterator[Effect]:
         yield SetTimer(state.execution_id, TIMEOUT, state.timeout_at)
 
 
+def rung(state: ExecutionRecord, name: str) -> Iterator[Effect]:
+    """Set a timer again that rang too early by the wall clock, which has been set back since it was set."""
+    if name == TIMEOUT:
+        yield from timeout(state)
+    elif name.startswith(START) and (task_id := name.removeprefix(START)) in state.tasks:
+        yield from start_timer(state, task_id)
+
+
 def recorded(state: ExecutionRecord) -> Effect:
     """Tell the planner that what it handed over is recorded."""
     return Send(Recipient.PLANNER, m.ExecutionRecorded(state.execution_id), notice=True)

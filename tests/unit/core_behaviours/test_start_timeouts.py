@@ -9,6 +9,9 @@ from typing import Any
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
+from talka_core.behaviour import SetTimer, step
+from talka_core.scheduler import SCHEDULER
+from talka_protocols import events as e
 from talka_protocols import messages as m
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.policies import Action
@@ -254,3 +257,15 @@ def test_a_ready_task_has_its_time_anew_after_a_rollback() -> None:
     assert _status(model) is S.READY
     assert model.timers[START] == model.now_ms + 5_000
     model.finish()
+
+
+def test_a_timer_that_rang_too_early_is_set_again() -> None:
+    """A clock that was set back meanwhile must not let the task wait for ever."""
+    model = _model()
+    state = _state(model)
+    due_at = state.tasks["b"].ready_at + 5_000
+    rang = m.TimerFired("e", START[2])
+    assert step(SCHEDULER, state, rang, due_at - 2_000) == ([], [(-1, SetTimer("e", START[2], due_at))])
+    events, _ = step(SCHEDULER, state, rang, due_at)
+    assert any(event.error.code == "start_timeout" for event in events if isinstance(event, e.TaskTimedOut))
+    assert step(SCHEDULER, state, rang, due_at) == ([], []), "what is over needs no timer"

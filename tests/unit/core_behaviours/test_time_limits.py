@@ -6,10 +6,11 @@ from typing import Any
 
 from talka_chaos.graphs import AGENT_TYPE
 from talka_chaos.model import Model
-from talka_core.behaviour import step
+from talka_core.behaviour import SetTimer, step
 from talka_core.history import FOLDS, packed, unpacked
 from talka_core.scheduler import SCHEDULER
 from talka_protocols import messages as m
+from talka_protocols.events import ExecutionTimeoutReached
 from talka_protocols.messages import Outcome, Recipient
 from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.subjects import EXECUTION
@@ -131,3 +132,16 @@ def test_what_is_taken_up_again_is_remembered_in_the_same_order_after_a_snapshot
         step(SCHEDULER, state, m.ResumeExecution("e", "q"), 99_000)
     assert len(again.lost_spans) == 2
     assert packed(fold, again) == packed(fold, _state(model))
+
+
+def test_a_limit_that_rang_too_early_is_set_again() -> None:
+    """A clock that was set back meanwhile must not take the limit away."""
+    model = Model({"w1": 1.0})
+    model.submit(Workflow("e", "e", (Task("a", AGENT_TYPE),), (), WorkflowConfig(timeout=30.0)))
+    model.deliver_all()
+    state = _state(model)
+    rang, due_at = m.TimerFired("e", TIMEOUT[2]), state.timeout_at
+    assert step(SCHEDULER, state, rang, due_at - 2_000) == ([], [(-1, SetTimer("e", TIMEOUT[2], due_at))])
+    events, _ = step(SCHEDULER, state, rang, due_at)
+    assert isinstance(events[0], ExecutionTimeoutReached)
+    assert not any(isinstance(effect, SetTimer) for _, effect in step(SCHEDULER, state, rang, due_at)[1])
