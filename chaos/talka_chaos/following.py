@@ -62,7 +62,7 @@ class _Course:
             case e.TaskSucceeded():
                 yield from self._succeeded(event, at)
             case e.TaskIterated() | e.TaskFellBack() | e.TaskFailed() | e.TaskTimedOut():
-                # What has failed for good begins anew: a compensation, say, whose rollback is asked for again.
+                # What has failed for good begins anew, such as a compensation that is asked for again.
                 self._forget(event.task_id)
             case e.TaskReleased() | e.ExecutionResumed():
                 self._due.clear()

@@ -87,13 +87,13 @@ class WorkflowInvalidError(CallerError):
 
 
 class WildcardError(CallerError):
-    """What should name one log would stand for many."""
+    """What should name one log would stand for many, or for none."""
 
     code = "wildcard"
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name!r} is no name: it would stand for many.",
+            f"{name!r} is no name: spaces end one, and '*' and '>' stand for many.",
             hint="Names have letters, digits, '-' and '_'.",
         )
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from talka_protocols.errors import WildcardError
 
 TOKEN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
+_NO_NAME = re.compile(r"[*> \t\r\n]")
 
 EXECUTION = "execution"
 PLAN = "plan"
@@ -38,9 +39,9 @@ def is_token(text: str) -> bool:
     return TOKEN.match(text) is not None
 
 
-def is_wildcard(text: str) -> bool:
-    """Tell whether a subject with the text in it could stand for many."""
-    return "*" in text or ">" in text
+def is_name(text: str) -> bool:
+    """Tell whether a subject with the text in it names one thing: it may end too soon, or mean many."""
+    return _NO_NAME.search(text) is None
 
 
 def shard_of(execution_id: str, shards: int) -> str:
@@ -51,7 +52,7 @@ def shard_of(execution_id: str, shards: int) -> str:
 
 def _one(key: str) -> str:
     """Return a key that names one thing: whatever somebody asks for, nobody is shown what is another's."""
-    if is_wildcard(key):
+    if not is_name(key):
         raise WildcardError(key)
     return key
 

@@ -178,14 +178,16 @@ async def test_cancelling_what_has_ended_is_refused_mildly(talka: Orchestrator) 
         await talka.get_execution_status("nobody")
 
 
-@pytest.mark.parametrize("name", ["*", ">"])
-async def test_no_id_stands_for_many(talka: Orchestrator, name: str) -> None:
-    """What the server takes for a wildcard neither shows nor touches what belongs to others."""
+@pytest.mark.parametrize("name", ["*", ">", "a b", "a\nb"])
+async def test_no_id_stands_for_many_or_ends_too_soon(talka: Orchestrator, name: str) -> None:
+    """What the server takes for a wildcard, or an end, neither shows nor touches what belongs to others."""
     result = await talka.execute_workflow(workflow(sleep("a")))
     with pytest.raises(UnknownExecutionError):
         await talka.get_execution_status(name)
     with pytest.raises(UnknownExecutionError):
         await talka.cancel_execution(name)
+    with pytest.raises(UnknownExecutionError):
+        await talka.until_begun(name)
     ports = talka.node.ports
     own = talka.histories.name(result.execution_id)
     many = LogName(own.kind, own.shard, name)

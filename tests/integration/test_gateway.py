@@ -355,6 +355,7 @@ def test_what_is_wrong_is_a_problem_with_its_place(api: Api) -> None:
     assert api.post("/executions/x/signals", deep, 413)["code"] == "body_too_deep"
     assert api.post("/executions/x/pause", {}, 404)["code"] == "unknown_execution"
     assert api.get("/executions/%3E", 404)["code"] == "unknown_execution"
+    assert api.get("/executions/a%20b?wait=5", 404)["code"] == "unknown_execution"
     assert api.get("/nothing", 404)["code"] == "unknown_route"
     wrong = api.send("DELETE", "/executions", 405)
     assert (wrong.json()["code"], wrong.headers["allow"]) == ("method_not_allowed", "GET, HEAD, POST")

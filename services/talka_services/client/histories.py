@@ -34,7 +34,7 @@ from talka_protocols.events import (
 )
 from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.states import FINAL_EXECUTION_STATES
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER, LogName, is_wildcard, shard_of
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, TRIGGER, LogName, is_name, shard_of
 from talka_services.client.backlog import gathered
 from talka_services.runner.bases import base_of
 from talka_services.runner.definitions import Definitions
@@ -64,7 +64,7 @@ class Histories:
         Raises:
             UnknownExecutionError: no execution can have such an id.
         """
-        if is_wildcard(execution_id):
+        if not is_name(execution_id):
             raise UnknownExecutionError(execution_id)
         return LogName(EXECUTION, shard_of(execution_id, self._shards), execution_id)
 
