@@ -67,7 +67,8 @@ def _starts(log: LogName, commits: list[Commit[Any]], begun: Collection[Run], sl
             if isinstance(event, e.TaskStarted) and not has_stood:
                 record, limit_s = state.tasks[event.task_id], state.index.tasks[event.task_id].start_timeout
                 late_ms = event.started_at - record.ready_at - int(1000 * (limit_s or 0))
-                if limit_s is not None and not record.is_overdue and late_ms > slack_ms:
+                is_excused = record.is_overdue or record.is_stopping
+                if limit_s is not None and not is_excused and late_ms > slack_ms:
                     yield f"H6 {log}: event {version} is {late_ms} ms late, and nobody withdrew it"
             error = _error(event, "start_timeout")
             if error is not None and "was not started by" in error.message:

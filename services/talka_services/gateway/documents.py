@@ -49,7 +49,7 @@ class Fault(Struct, frozen=True):
     detail: str = ""
 
 
-class UsageDocument(Struct, frozen=True):
+class UsageDocument(Struct, frozen=True, omit_defaults=True):
     """What a task was measured to use."""
 
     wall_s: float
