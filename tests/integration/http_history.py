@@ -67,6 +67,8 @@ def _check_what_if(api: Api, first: str) -> None:
     assert api.post(path, {"strategy": "depth_frist"}, 400)["hint"].startswith("Did you mean")
     assert api.post(path, {"faster": {"nothing": 1}}, 404)["code"] == "unknown_task"
     assert api.post(path, {"workers": 0}, 400)["code"] == "bad_body"
+    assert api.post(path, {"pool": "default"})["simulated"]["status"] == "succeeded"
+    assert "has no worker" in api.post(path, {"pool": "nothing"}, 400)["detail"]
     assert api.post("/executions/nothing/simulate", {}, 404)["code"] == "unknown_execution"
 
 

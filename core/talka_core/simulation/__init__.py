@@ -1,7 +1,7 @@
 """What would happen: workflows run on modelled workers in virtual time, decided by the real actors."""
 
 from talka_core.simulation.assumptions import hastened, within
-from talka_core.simulation.changes import Change, Setting, altered, shapes
+from talka_core.simulation.changes import Change, Setting, Staff, altered, employed, shapes
 from talka_core.simulation.cost import cost_of
 from talka_core.simulation.feasibility import Feasibility, feasibility
 from talka_core.simulation.recorded import NothingRecordedError, Recorded, grown, recorded
@@ -18,8 +18,10 @@ __all__ = [
     "SimulatedRun",
     "SimulatedTask",
     "SimulationStuckError",
+    "Staff",
     "altered",
     "cost_of",
+    "employed",
     "feasibility",
     "grown",
     "hastened",

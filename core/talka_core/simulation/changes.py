@@ -14,16 +14,25 @@ from talka_protocols.baseline import Baseline
 from talka_protocols.workflow import Workflow, WorkflowConfig
 
 
+class Staff(Struct, frozen=True):
+    """What a pool has: its workers, what it has as a whole, and the most that each tenant may have of it."""
+
+    offers: tuple[Offer, ...]
+    shared: dict[str, float]
+    quotas: dict[str, dict[str, float]]
+
+
 class Change(Struct, frozen=True, kw_only=True):
     """What is to be other than it was.
 
-    ``config`` takes the place of the workflow's settings. With ``workers``
+    ``config`` takes the place of the workflow's settings, ``staff`` of the pool that it had. With ``workers``
     there are as many of the largest that there were; ``capacity``, ``labels`` and
     ``shared`` have the last word on what each worker and the pool have,
     ``quota`` on how much of it the tenant may have, and every task takes ``time_scale`` times as long.
     """
 
     config: WorkflowConfig | None = None
+    staff: Staff | None = None
     workers: int | None = None
     capacity: Mapping[str, float] = field(default_factory=dict[str, float])
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -55,16 +64,17 @@ def altered(found: Recorded, change: Change, own: Mapping[str, float]) -> Settin
     workflow, seconds = found.workflow, found.seconds
     if change.time_scale != 1.0:
         workflow, seconds = hastened(workflow, seconds, dict.fromkeys(seconds, change.time_scale))
-    is_staffed_alike = change.workers is None and not change.capacity
+    is_staffed_alike = change.staff is None and change.workers is None and not change.capacity
     followed = (found.baseline or False) if change.config is None and is_staffed_alike else True
     if change.config is not None:
         workflow = replace(workflow, config=change.config)
-    workflow = within(workflow, {**found.quota, **change.quota})
-    shared = {**found.shared, **change.shared}
-    return Setting(workflow, dict(seconds), _employed(found.offers, change, own), shared, followed)
+    staff = change.staff or Staff(found.offers, found.shared, {workflow.config.tenant: found.quota})
+    workflow = within(workflow, {**staff.quotas.get(workflow.config.tenant, {}), **change.quota})
+    shared = {**staff.shared, **change.shared}
+    return Setting(workflow, dict(seconds), employed(staff.offers, change, own), shared, followed)
 
 
-def _employed(offers: Sequence[Offer], change: Change, own: Mapping[str, float]) -> tuple[Offer, ...]:
+def employed(offers: Sequence[Offer], change: Change, own: Mapping[str, float]) -> tuple[Offer, ...]:
     """Return the workers as they were, or as many as are asked for of the largest, with other amounts."""
     if change.workers is None and offers:
         return tuple(

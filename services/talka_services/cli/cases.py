@@ -7,11 +7,22 @@ from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as with_fields
 
-from talka_core.simulation import Change, Offer, SimulatedRun, altered, cost_of, hastened, whole_of, within
+from talka_core.simulation import (
+    Change,
+    Offer,
+    SimulatedRun,
+    Staff,
+    altered,
+    cost_of,
+    employed,
+    hastened,
+    whole_of,
+    within,
+)
 from talka_core.simulation import simulate as run_virtually
 from talka_core.spelling import did_you_mean
 from talka_protocols.baseline import Baseline
-from talka_protocols.workflow import Workflow
+from talka_protocols.workflow import Workflow, WorkflowConfig
 from talka_services.cli.command import Target
 from talka_services.cli.embedding import Flags, shapes
 from talka_services.cli.loading import Request, check_improvable, load_workflow, with_strategy
@@ -26,11 +37,13 @@ from talka_services.service.machine import machine_capacity
 class Changes:
     """What is to be other than it is: the workers, the most tasks at once, and run times by task id.
 
-    ``prices`` are by resource, for a unit and an hour; ``quota`` is the most that the tenant may have.
+    ``pool`` names one whose workers, amounts and quotas count. ``prices`` are by resource, for a unit and
+    an hour; ``quota`` is the most that the tenant may have.
     ``improve_s`` is the CPU time for which a shorter schedule is searched.
     """
 
     flags: Flags
+    pool: str = ""
     max_parallel: int | None = None
     faster: Mapping[str, float] = field(default_factory=dict[str, float])
     improve_s: float = 0.0
@@ -62,13 +75,9 @@ def cases(
         UsageError: an option makes no sense for it.
         TalkaError: it cannot be read or simulated.
     """
+    staff = run_loop(_staff(target, changes.pool)) if changes.pool else None
     if not names_execution(request.file):
-        for name in strategies:
-            loaded = load_workflow(replace(request, strategy=name)).scaled(changes.flags.time_scale)
-            shaped = shapes(changes.flags, loaded.machines, machine_capacity())
-            given = [Offer(shape, labels=dict(changes.flags.labels)) for shape in shaped]
-            workflow = within(loaded.workflow, changes.quota)
-            yield _case(request.file, workflow, {}, given, changes.flags.shared, changes)
+        yield from (_of_file(replace(request, strategy=name), staff, changes) for name in strategies)
         return
     if request.inputs or request.max_tasks or request.max_seconds:
         raise UsageError(
@@ -80,7 +89,8 @@ def cases(
         cost = changes.cost(found.offers, found.shared, found.run)
         yield Case(request.file, found.workflow, found.run, cost, is_recorded=True)
     for name in strategies:
-        setting = altered(found, _change(changes, found.workflow, name), machine_capacity())
+        config = None if name is None else with_strategy(found.workflow.config, name)
+        setting = altered(found, _change(changes, staff, config), machine_capacity())
         yield _case(
             request.file,
             setting.workflow,
@@ -119,10 +129,33 @@ def _case(
     return Case(word, workflow, run, changes.cost(offers, shared, run))
 
 
-def _change(changes: Changes, workflow: Workflow, name: str | None) -> Change:
+def _of_file(request: Request, staff: Staff | None, changes: Changes) -> Case:
+    """Return how the workflow of a file would go."""
+    loaded = load_workflow(request).scaled(changes.flags.time_scale)
+    if staff is None:
+        shaped = shapes(changes.flags, loaded.machines, machine_capacity())
+        given = tuple(Offer(shape, labels=dict(changes.flags.labels)) for shape in shaped)
+        staff = Staff(given, {}, {})
+    else:
+        given = employed(staff.offers, _change(changes), machine_capacity())
+    quota = {**staff.quotas.get(loaded.workflow.config.tenant, {}), **changes.quota}
+    shared = {**staff.shared, **changes.flags.shared}
+    return _case(request.file, within(loaded.workflow, quota), {}, given, shared, changes)
+
+
+async def _staff(target: Target, pool: str) -> Staff:
+    from talka_services.cli.records import open_records
+    from talka_services.client.staffing import staff_of
+
+    async with open_records(target) as records:
+        return await staff_of(records.histories, pool)
+
+
+def _change(changes: Changes, staff: Staff | None = None, config: WorkflowConfig | None = None) -> Change:
     flags = changes.flags
     return Change(
-        config=None if name is None else with_strategy(workflow.config, name),
+        config=config,
+        staff=staff,
         workers=flags.workers,
         capacity=flags.capacity,
         labels=flags.labels,

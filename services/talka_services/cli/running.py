@@ -339,7 +339,7 @@ async def _admit_there(orchestrator: Orchestrator, loaded: Loaded) -> None:
     from talka_core.simulation import within
     from talka_core.status import inventory_of
     from talka_services.cli.admission import admit
-    from talka_services.client.recalling import offers_of
+    from talka_services.client.staffing import offers_of
 
     if has_deadlines(loaded.workflow):
         inventory = inventory_of(await orchestrator.histories.pool(loaded.workflow.config.pool))

@@ -39,6 +39,10 @@ Strategies = Annotated[
     list[str] | None,
     typer.Option("--strategy", help="The order in which ready tasks are offered; repeat it to compare."),
 ]
+Pool = Annotated[
+    str,
+    typer.Option("--pool", metavar="POOL", help="The workers, amounts and quotas that a live pool has now."),
+]
 MaxParallel = Annotated[
     int | None, typer.Option("--max-parallel", min=1, help="Most tasks at once, in place of the file's.")
 ]
@@ -83,6 +87,7 @@ def simulate(
     what: What,
     inputs: Inputs = None,
     strategy: Strategies = None,
+    pool: Pool = "",
     workers: Workers = None,
     capacity: Capacity = None,
     shared: Shared = None,
@@ -121,12 +126,11 @@ def simulate(
     from talka_services.cli.loading import Request
     from talka_services.cli.trying import Seeds, check_used, try_workflows
 
-    pooled = parse_amounts(shared or (), "--shared")
-    labels = parse_labels(label or ())
-    flags = Flags(workers, parse_amounts(capacity or ()), time_scale, shared=pooled, labels=labels)
+    offered, pooled = parse_amounts(capacity or ()), parse_amounts(shared or (), "--shared")
+    flags = Flags(workers, offered, time_scale, shared=pooled, labels=parse_labels(label or ()))
     hastened = parse_amounts(faster or (), "--faster")
     prices, bounds = parse_amounts(price or (), "--price"), parse_amounts(quota or (), "--quota")
-    changes = Changes(flags, max_parallel, hastened, improve, prices, bounds)
+    changes = Changes(flags, pool, max_parallel, hastened, improve, prices, bounds)
     request = Request("", tuple(inputs or ()), max_tasks, max_seconds)
     drawn = Seeds(seed, seeds)
     check_used(drawn, changes, strategy or (), is_chaos=chaos, with_tasks=show_tasks)

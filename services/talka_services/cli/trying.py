@@ -55,6 +55,7 @@ def check_used(
         )
     makespans = {
         "--strategy": len(strategies) > 1,
+        "--pool": bool(changes.pool),
         "--max-parallel": changes.max_parallel is not None,
         "--faster": bool(changes.faster),
         "--price": bool(changes.prices),

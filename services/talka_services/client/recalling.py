@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from talka_core.simulation import Offer, simulate, within
 from talka_core.simulation.result import SimulatedRun
-from talka_core.status import inventory_of, status_of
+from talka_core.status import status_of
 from talka_core.validation import check
 from talka_protocols.errors import CallerError
 from talka_protocols.results import ExecutionStatus
-from talka_protocols.workflow import ResourceInventory, Strategy, Workflow
+from talka_protocols.workflow import Strategy, Workflow
 from talka_services.client.histories import Histories
+from talka_services.client.staffing import staff_of
 
 
 class Recalling:
@@ -65,22 +66,9 @@ class Recalling:
             workflow = replace(workflow, config=replace(workflow.config, strategy=strategy))
         checked = check(workflow)
         if workers is None:
-            inventory = inventory_of(await self.histories.pool(checked.config.pool))
-            offers = offers_of(inventory)
-            shared = {name: whole.capacity for name, whole in inventory.shared.items()}
-            if share := inventory.tenants.get(checked.config.tenant):
-                checked = within(checked, share.quota)
+            staff = await staff_of(self.histories, checked.config.pool)
+            offers, shared = staff.offers, staff.shared
+            checked = within(checked, staff.quotas.get(checked.config.tenant, {}))
         else:
-            offers = [Offer(capacity) for capacity in workers]
-        if not offers:
-            raise CallerError(
-                f"The pool {checked.config.pool!r} has no worker to simulate with.",
-                hint="Start one, or say what workers would offer.",
-            )
+            offers = tuple(Offer(capacity) for capacity in workers)
         return await asyncio.to_thread(simulate, checked, offers, shared)
-
-
-def offers_of(inventory: ResourceInventory) -> list[Offer]:
-    """Return the workers of a pool that take tasks, as a simulation needs them."""
-    staying = (worker for worker in inventory.workers if not worker.is_draining)
-    return [Offer(worker.capacity, worker.slots, labels=worker.labels) for worker in staying]

@@ -11,6 +11,7 @@ from talka_core.custom_strategies import PLUGGED_IN
 from talka_core.simulation import Change
 from talka_core.spelling import did_you_mean
 from talka_protocols.workflow import Strategy, WorkflowConfig
+from talka_services.client.staffing import staff_of
 from talka_services.client.what_if import WhatIf, what_if
 from talka_services.gateway.calls import Call
 from talka_services.gateway.executions import ONE
@@ -26,13 +27,14 @@ Amount = Annotated[float, Meta(ge=0, le=AMOUNT_MAX)]
 class Wish(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is to be other than it was; what is left out stays.
 
-    ``strategy`` is a built-in one or one that a package brings. There are then ``workers``
-    of the largest, ``capacity`` is what each of them has, ``shared`` what the pool has as a whole,
-    and ``quota`` what the execution's tenant may have of it.
+    ``strategy`` is a built-in one or one that a package brings. ``pool`` is one whose workers, amounts and
+    quotas of now count. There are then ``workers`` of the largest, ``capacity`` is what each of them
+    has, ``shared`` what the pool has as a whole, and ``quota`` what the execution's tenant may have of it.
     ``faster`` multiplies the run time of single tasks, ``time_scale`` that of all.
     """
 
     strategy: str = ""
+    pool: str = ""
     max_parallel: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     workers: Annotated[int, Meta(ge=1, le=1000)] | None = None
     capacity: dict[str, Amount] = field(default_factory=dict[str, Amount])
@@ -45,7 +47,8 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 async def simulate_execution(call: Call, execution_id: str, body: Wish) -> WhatIf:
     """Simulate an execution on record with something other than it was, beside how it really went.
 
-    Each task takes what it took, on the workers that its pool had then. Nothing is started.
+    Each task takes what it took, on the workers that its pool had then, unless another is named. Nothing is
+    started.
     """
     config: WorkflowConfig | None = None
     if body.strategy or body.max_parallel is not None:
@@ -53,6 +56,7 @@ async def simulate_execution(call: Call, execution_id: str, body: Wish) -> WhatI
         config = _config(state.workflow.config if state.workflow else WorkflowConfig(), body)
     change = Change(
         config=config,
+        staff=await staff_of(call.orchestrator.histories, body.pool) if body.pool else None,
         workers=body.workers,
         capacity=body.capacity,
         shared=body.shared,

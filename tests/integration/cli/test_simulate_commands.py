@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.cli.conftest import up
 from tests.integration.cli.shell import Shell
 
 from talka_services import trials
 from talka_services.trials import Fault, Trial
 
+WIDE = """
+talka: 1
+name: wide
+tasks:
+- {id: a, agent_type: sleep, payload: {seconds: 0.1}, resources: {cpu_cores: 1}}
+- {id: b, agent_type: sleep, payload: {seconds: 0.1}, resources: {cpu_cores: 1}}
+- {id: c, agent_type: sleep, payload: {seconds: 0.1}, resources: {cpu_cores: 1}}
+- {id: d, agent_type: sleep, payload: {seconds: 0.1}, resources: {cpu_cores: 1}}
+"""
 TRACE = Path(__file__).parents[2] / "data" / "wfinstances" / "pegasus-srasearch-chameleon-10a-001.json"
 
 
@@ -50,6 +60,22 @@ def test_other_conditions(shell: Shell, traced: dict[str, Any]) -> None:
     one_core = shell.lines(*words, "--workers", "1", "--capacity", "cpu_cores=1")[1]
     assert one_core["utilisation"]["cpu_cores"] > again["utilisation"]["cpu_cores"]
     assert "as it went" in shell.run(*words)
+
+
+def test_on_the_workers_of_a_live_pool(shell: Shell) -> None:
+    """A file and a run on record are asked about on what the pool has now; flags have the last word."""
+    (shell.directory / "wide.yaml").write_text(WIDE)
+    with up(shell, "--no-http"):
+        name = shell.json("run", "wide.yaml", "--data-dir", "up")["execution_id"]
+        words = ("--pool", "default", "--data-dir", "up")
+        assert shell.json("simulate", "wide.yaml", *words)["makespan_s"] == pytest.approx(0.1)
+        assert shell.json("simulate", "wide.yaml", *words, "--workers", "1")["makespan_s"] == pytest.approx(
+            0.2
+        )
+        narrow = shell.lines("simulate", name, *words, "--capacity", "cpu_cores=1")[1]
+        assert narrow["makespan_s"] >= 0.2
+        refusal = shell.json("simulate", "wide.yaml", "--pool", "nothing", "--data-dir", "up", code=2)
+        assert "'nothing' has no worker" in refusal["error"]["message"]
 
 
 def test_an_exported_file_answers_the_same(shell: Shell, traced: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from talka_core.simulation import (
     NothingRecordedError,
     Offer,
     Recorded,
+    Staff,
     altered,
     hastened,
     recorded,
@@ -179,6 +180,22 @@ def test_the_quota_of_then_counts_unless_another_is_asked_about() -> None:
         for setting in (altered(found, change, {}) for change in (Change(), Change(quota={"cpu_cores": 2.0})))
     ]
     assert took == [4.0, 2.0]
+
+
+def test_on_another_pool_its_workers_amounts_and_quotas_count() -> None:
+    """Nothing of the pool that it had is left: neither its one worker and licence, nor the tenant's quota."""
+    needs = ResourceRequirements(cpu_cores=1.0, custom_resources={"licence": 1.0})
+    two = WorkflowBuilder("two")
+    for name in ("one", "other"):
+        two.add_task(Task(name, "sleep", payload={"seconds": 2}, resources=needs))
+    there = (Offer({"cpu_cores": 1.0}),)
+    found = Recorded(two.build(), {}, there, {"licence": 1.0}, None, quota={"cpu_cores": 1.0})
+    roomy = Staff((Offer({"cpu_cores": 1.0}),) * 2, {"licence": 2.0}, {})
+    bounded = replace(roomy, quotas={"default": {"licence": 1.0}})
+    changes = (Change(), Change(staff=roomy), Change(staff=bounded), Change(staff=roomy, workers=1))
+    settings = [altered(found, change, {}) for change in changes]
+    assert [simulate(s.workflow, s.offers, s.shared).makespan_s for s in settings] == [4.0, 2.0, 4.0, 4.0]
+    assert [setting.followed for setting in settings] == [False, True, True, True]
 
 
 def test_one_faster_task() -> None:
