@@ -197,6 +197,40 @@ async def last_message(connection: Connection, stream: str, subject: str) -> Sto
     return answer.message
 
 
+async def stored_message(
+    connection: Connection, stream: str, subject: str, patience_s: float = ABSENCE_S
+) -> Stored | None:
+    """Return the newest message of a subject once the leader has stored it, or None.
+
+    A server whose disk fails shows messages that it has in memory, could not store, and will not have
+    when it starts again: whoever takes them for stored believes what is lost then.
+
+    Raises:
+        ServerUnavailableError: it has not stored it within ``patience_s``.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience_s
+    while True:
+        message = await last_message(connection, stream, subject)
+        if message is None:
+            return None
+        if message.seq <= await _last_stored(connection, stream):
+            return message
+        if clock() >= deadline:
+            raise ServerUnavailableError(
+                f"{connection.address} does not store what it has of {subject}.",
+                hint="Check its log and its disk, and start it again; nothing that was acknowledged is lost.",
+            )
+        await pause(connection, deadline - clock())
+
+
+async def _last_stored(connection: Connection, stream: str) -> int:
+    try:
+        return (await call(connection, f"STREAM.INFO.{stream}")).state.last_seq
+    except RefusedError as error:
+        raise refused(f"looking at the stream {stream}", error) from error
+
+
 async def subjects(connection: Connection, stream: str, pattern: str) -> list[str]:
     """Return the subjects of a stream that match a pattern and hold messages."""
     return list(await message_counts(connection, stream, pattern))

@@ -26,6 +26,7 @@ from talka_services.jetstream.api import (
     pause,
     read_answer,
     refused,
+    stored_message,
 )
 from talka_services.jetstream.connection import Connection, NoAnswerError, NobodyThereError
 from talka_services.jetstream.feed import Feed
@@ -175,7 +176,7 @@ class JetStreamLeases:
     async def _own_revision(self, name: str, value: bytes) -> int | None:
         """Return the key's revision if the value there is ours, whose acknowledgement was lost."""
         try:
-            current = await last_message(self._connection, self._stream, self._subject(name))
+            current = await stored_message(self._connection, self._stream, self._subject(name), 0.0)
         except ServerUnavailableError:
             return None
         return current.seq if current is not None and current.data == value else 0

@@ -18,9 +18,9 @@ from talka_services.jetstream.api import (
     WRONG_LAST_SEQUENCE,
     Failure,
     RefusedError,
-    last_message,
     publish_until_answered,
     refused,
+    stored_message,
     subjects,
 )
 from talka_services.jetstream.connection import Connection, Message
@@ -87,7 +87,7 @@ class JetStreamLog:
 
     async def _own_position(self, log: LogName, after: int, commit_id: str) -> int:
         """Return the position of the log's last commit if it is ours, whose answer was lost."""
-        last = await last_message(self._connection, self._stream, self._names.log(log))
+        last = await stored_message(self._connection, self._stream, self._names.log(log))
         if last is not None and last.seq > after and last.headers().get(MESSAGE_ID) == commit_id:
             log_.info("log.lost_answer_recognised", log=str(log), position=last.seq)
             return last.seq
@@ -107,7 +107,7 @@ class JetStreamLog:
     async def _read(self, log: LogName, after: int) -> tuple[list[StoredCommit], int]:
         """Return commits, and the position of the one that was the last when they were read; 0 for none."""
         subject = self._names.log(log)
-        last = await last_message(self._connection, self._stream, subject)
+        last = await stored_message(self._connection, self._stream, subject)
         if last is None or last.seq <= after:
             return [], 0
         commits: list[StoredCommit] = []
@@ -122,7 +122,7 @@ class JetStreamLog:
                 )
                 if not arrived and feed.pending == 0:
                     # A pruned tail, or a replica that lags behind the leader: ask the leader again.
-                    last = await last_message(self._connection, self._stream, subject)
+                    last = await stored_message(self._connection, self._stream, subject)
                     if last is None:
                         return [], 0
         finally:
