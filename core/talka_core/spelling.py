@@ -23,7 +23,8 @@ def did_you_mean(word: str, options: Iterable[str], *, label: str = "Known") -> 
     Returns:
         One sentence, or an empty text when there are no options.
     """
-    known = list(islice(options, OPTIONS_MAX))
+    # A member of an enumeration is a text, and shows itself as something else.
+    known = [str(option) for option in islice(options, OPTIONS_MAX)]
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]!r}?"

@@ -12,11 +12,12 @@ from talka_services.cli.outcome import UsageError
 
 
 def parse_amounts(pairs: Iterable[str], option: str = "--capacity") -> dict[str, float]:
-    """Return KEY=NUMBER pairs as a dict.
+    """Return KEY=NUMBER pairs as a dict; ``option`` is empty where they are arguments.
 
     Raises:
         UsageError: a pair is malformed, negative or given twice.
     """
+    said = f"{option} " if option else ""
     amounts: dict[str, float] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -27,11 +28,11 @@ def parse_amounts(pairs: Iterable[str], option: str = "--capacity") -> dict[str,
             amount = math.nan
         if not equals or not name or not math.isfinite(amount) or amount < 0:
             raise UsageError(
-                f"{option} {pair!r} is not of the form NAME=AMOUNT.",
-                hint=f"For example {option} cpu_cores=16 {option} memory_mb=32768.",
+                f"{said}{pair!r} is not of the form NAME=AMOUNT, with an amount from 0.",
+                hint=f"For example {said}cpu_cores=16 {said}memory_mb=32768.",
             )
         if name in amounts:
-            raise UsageError(f"{option} {name} is given twice.", hint="Give it once.")
+            raise UsageError(f"{said}{name} is given twice.", hint="Give it once.")
         amounts[name] = amount
     return amounts
 

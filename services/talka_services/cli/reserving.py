@@ -108,7 +108,7 @@ def cancel(target: Target, name: Name, pool: Pool = "default") -> None:
 
 
 def _requirements(pairs: list[str]) -> ResourceRequirements:
-    amounts = parse_amounts(pairs, "NAME=AMOUNT")
+    amounts = parse_amounts(pairs, "")
     built_in = {name: amounts.pop(name) for name in list(amounts) if name in _BUILT_IN}
     gpus = built_in.pop("gpu_count", 0.0)
     if gpus != int(gpus):
