@@ -41,11 +41,13 @@ scenarios: .venv/dev
 	.venv/bin/python -m talka_chaos.scenarios
 
 # Hours on a small machine: more of what `make chaos` does. It says now and then how far it is, and names failing seeds.
+# DATA=FOLDER has the scheduler judged on published instances, too.
 nightly: .venv/dev
 	.venv/bin/python -m talka_chaos --seeds 10000 --every-kind --jobs $$(nproc)
 	.venv/bin/pytest -q -n $$(nproc) -m nightly tests
 	.venv/bin/python -m tests.nightly.nodes
 	.venv/bin/python -m tests.nightly.failover
+	$(if $(DATA),.venv/bin/python -m tests.nightly.instances $(DATA))
 	.venv/bin/python -m talka_chaos.scenarios --times 5
 
 # An hour of requests to the gateway and of input for every decoder. What breaks something is in .fuzz, and belongs into

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -19,6 +18,7 @@ from talka_services.bench.measure import Machine, Spread, load, percentile
 from talka_services.bench.stage import Stage
 from talka_services.bench.steps import rounds_for
 from talka_services.bench.workloads import Isolation
+from talka_services.executors.registry import ExecutorSettings
 
 Figures = dict[str, tuple[float, str]]
 
@@ -236,7 +236,7 @@ class Session(Struct, frozen=True):
         burns = [workloads.burning(f"t{i}", rounds) for i in range(count)]
         # Children are started and warm on both sides.
         await self.stage.orchestrator.execute_parallel(burns)
-        variant = f"{count} x about {seconds:g} s of computing, {os.cpu_count()} processes"
+        variant = f"{count} x about {seconds:g} s of computing, {ExecutorSettings().processes} processes"
         yield await self._row("speedup", variant, partial(self._speedup_once, burns), repetitions)
 
 

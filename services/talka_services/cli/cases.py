@@ -29,8 +29,8 @@ from talka_services.cli.loading import Request, check_improvable, load_workflow,
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.recollection import names_execution, read_recorded
 from talka_services.loop import run as run_loop
+from talka_services.machine import machine_capacity
 from talka_services.planning import improved
-from talka_services.service.machine import machine_capacity
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def local_options(target: Target, flags: Flags, machines: Sequence[Mapping[str, 
     """Return the options of an embedded platform."""
     from talka_services.client import LocalOptions
     from talka_services.executors.registry import ExecutorSettings
-    from talka_services.service.machine import machine_capacity
+    from talka_services.machine import machine_capacity
 
     changes: dict[str, Any] = {} if flags.processes is None else {"processes": flags.processes}
     settings = ExecutorSettings(

@@ -18,7 +18,7 @@ from talka_services.cli.recollection import names_execution
 from talka_services.cli.records import open_execution, open_records
 from talka_services.client.recollecting import pool_history, run_on_record, runs_on_record
 from talka_services.loop import run as run_loop
-from talka_services.service.machine import machine_capacity
+from talka_services.machine import machine_capacity
 
 
 @dataclass(frozen=True)

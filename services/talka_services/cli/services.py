@@ -188,7 +188,7 @@ async def _own(
 async def _work(target: Target, offer: Offer, settings: Any, health: str | None) -> None:
     from talka_services.cli.reach import reach_node
     from talka_services.executors.registry import Executors
-    from talka_services.service.machine import machine_capacity
+    from talka_services.machine import machine_capacity
     from talka_services.service.worker import WorkerOptions, default_worker_id
 
     executors = Executors(settings)

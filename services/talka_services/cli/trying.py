@@ -94,7 +94,7 @@ def _try_workflow(target: Target, request: Request, flags: Flags, seeds: Seeds) 
     """
     from talka_services.cli.embedding import shapes
     from talka_services.cli.loading import load_workflow
-    from talka_services.service.machine import machine_capacity
+    from talka_services.machine import machine_capacity
     from talka_services.trials import Site, trier
 
     if names_execution(request.file):

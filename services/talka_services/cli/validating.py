@@ -83,7 +83,7 @@ def _check_here(
     from talka_services.cli.presence import who_is_present
     from talka_services.client.local import largest_offer
     from talka_services.executors.registry import Executors
-    from talka_services.service.machine import machine_capacity
+    from talka_services.machine import machine_capacity
 
     present = who_is_present(target.data_dir, target.namespace)
     if present is not None:

@@ -18,8 +18,8 @@ from talka_services.client.orchestrator import Orchestrator
 from talka_services.embedded import Durability, EmbeddedServer
 from talka_services.executors.agents import AgentExecutor
 from talka_services.executors.registry import Executors, ExecutorSettings
+from talka_services.machine import machine_capacity
 from talka_services.service.configuration import PoolConfiguration
-from talka_services.service.machine import machine_capacity
 from talka_services.service.node import SNAPSHOT_EVERY, Node
 from talka_services.service.worker import DRAIN_S, SLOTS, WorkerOptions, default_worker_id
 from talka_services.telemetry import get_logger

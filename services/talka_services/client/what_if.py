@@ -21,7 +21,7 @@ from talka_core.spelling import did_you_mean
 from talka_protocols.errors import RequestRefusedError
 from talka_services.client.histories import Histories
 from talka_services.client.recollecting import pool_history
-from talka_services.service.machine import machine_capacity
+from talka_services.machine import machine_capacity
 
 
 class WhatIf(Struct, frozen=True):

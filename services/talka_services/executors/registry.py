@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import EntryPoint, entry_points
+from math import ceil
 from typing import Literal
 
 from msgspec import Struct, field
@@ -15,6 +15,7 @@ from talka_protocols.errors import CallerError
 from talka_protocols.ports import Executor
 from talka_services.executors.agents import AgentExecutor
 from talka_services.executors.environment import DEFAULT_VARIABLES
+from talka_services.machine import usable_cores
 
 GROUP = "talka.executors"
 OUTPUT_BYTES_MAX = 64 * 1024
@@ -38,7 +39,7 @@ class ExecutorSettings(Struct, frozen=True):
 
     allow_modules: tuple[str, ...] = ()
     allow_commands: tuple[str, ...] = ()
-    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+    processes: int = field(default_factory=lambda: ceil(usable_cores()))
     threads: int = 64
     output_bytes_max: int = OUTPUT_BYTES_MAX
     work_dir: str | None = None

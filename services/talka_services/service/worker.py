@@ -28,6 +28,7 @@ from talka_protocols.seals import place_of_subject
 from talka_protocols.subjects import WORKER, is_token
 from talka_services.executors.registry import Executors
 from talka_services.jetstream.connection import Connection
+from talka_services.machine import machine_capacity
 from talka_services.runner.actor import Actor, Address
 from talka_services.runner.journal import VolatileJournal
 from talka_services.runner.ports import Ports
@@ -36,7 +37,6 @@ from talka_services.service.incarnations import Incarnations
 from talka_services.service.launcher import Launcher
 from talka_services.service.liveness import HEARTBEAT_S, Heartbeat
 from talka_services.service.logbooks import Logbooks
-from talka_services.service.machine import machine_capacity
 from talka_services.telemetry import get_logger
 from talka_services.witness import Witness
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from talka_services.service.machine import machine_capacity
+from talka_services.executors import registry
+from talka_services.executors.registry import ExecutorSettings
+from talka_services.machine import machine_capacity, usable_cores
 
 HALF_A_CORE = {"cpu.max": "50000 100000\n"}
 
@@ -68,3 +70,14 @@ def test_without_a_bound_there_is_all_that_the_machine_has(
     found = machine(tmp_path, own, groups)
     assert 1 <= found["cpu_cores"] <= (os.cpu_count() or 1)
     assert found["memory_mb"] == psutil.virtual_memory().total // 2**20
+
+
+def test_computing_tasks_get_as_many_processes_as_there_are_cores_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a group with half a core one process computes, however many cores its machine has."""
+    machine(tmp_path, "0::/\n", {"": HALF_A_CORE})
+    cores = usable_cores(tmp_path)
+    assert cores == 0.5
+    monkeypatch.setattr(registry, "usable_cores", lambda: cores)
+    assert ExecutorSettings().processes == 1

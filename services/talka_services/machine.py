@@ -22,20 +22,18 @@ def machine_capacity(root: Path = Path("/")) -> dict[str, float]:
     Args:
         root: Where the file systems of the control groups are found; for tests.
     """
-    groups = list(_groups(root))
-    memory = min([psutil.virtual_memory().total, *map(_memory, groups)])
+    memory = min([psutil.virtual_memory().total, *map(_memory, _groups(root))])
     return {
-        "cpu_cores": min([float(usable_cores()), *map(_cores, groups)]),
+        "cpu_cores": usable_cores(root),
         "memory_mb": float(memory // 2**20),
         "disk_mb": float(psutil.disk_usage("/").free // 2**20),
     }
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores(root: Path = Path("/")) -> float:
+    """Return how many cores this process may use, which in a control group may be a part of one."""
+    affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([float(affine), *map(_cores, _groups(root))])
 
 
 def _groups(root: Path) -> Iterator[Path]:
