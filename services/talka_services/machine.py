@@ -7,7 +7,7 @@ down or killed when it uses more than its control group may. Each group above it
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import inf
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +28,19 @@ def machine_capacity(root: Path = Path("/")) -> dict[str, float]:
         "memory_mb": float(memory // 2**20),
         "disk_mb": float(psutil.disk_usage("/").free // 2**20),
     }
+
+
+def beyond_machine(offered: Mapping[str, float], has: Mapping[str, float]) -> str | None:
+    """Return what to say of an offer that is larger than the machine, None if it is not."""
+    excess = [
+        f"{offered[name]:g} {name} of {has[name]:g}" for name in has if offered.get(name, 0.0) > has[name]
+    ]
+    if not excess:
+        return None
+    return (
+        f"It offers more than this machine has: {', '.join(excess)}. Tasks that use what they ask for will "
+        "slow each other down, or run out of it. Offer less (--capacity), unless they mostly wait."
+    )
 
 
 def usable_cores(root: Path = Path("/")) -> float:

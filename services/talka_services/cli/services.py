@@ -188,19 +188,21 @@ async def _own(
 async def _work(target: Target, offer: Offer, settings: Any, health: str | None) -> None:
     from talka_services.cli.reach import reach_node
     from talka_services.executors.registry import Executors
-    from talka_services.machine import machine_capacity
+    from talka_services.machine import beyond_machine, machine_capacity
     from talka_services.service.worker import WorkerOptions, default_worker_id
+    from talka_services.telemetry import get_logger
 
     executors = Executors(settings)
     slots_by_agent: dict[str, int] = {}
     for agent_type, agent in offer.agents.items():
         executor = executors.register_agent(agent_type, agent)
         slots_by_agent |= dict.fromkeys(executor.agent_types(agent_type), executor.slots)
+    has = machine_capacity()
     options = WorkerOptions(
         worker_id=offer.worker_id or default_worker_id(),
         pool=offer.pool,
         slots=offer.slots,
-        capacity={**machine_capacity(), **offer.capacity},
+        capacity={**has, **offer.capacity},
         slots_by_agent=slots_by_agent,
         drain_s=offer.drain_s,
         labels=offer.labels,
@@ -208,6 +210,8 @@ async def _work(target: Target, offer: Offer, settings: Any, health: str | None)
         is_witnessed=True,
         secrets_dir=offer.secrets_dir,
     )
+    if (warning := beyond_machine(options.capacity, has)) is not None:
+        get_logger(__name__).warning("worker.beyond_machine", worker=options.worker_id, problem=warning)
     stopped = until_told(is_until_input_ends=offer.is_until_input_ends)
     async with probed(health) as readiness, reach_node(target, create=True) as node:
         service = await node.add_worker(options, executors)

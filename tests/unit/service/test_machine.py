@@ -13,7 +13,7 @@ import pytest
 
 from talka_services.executors import registry
 from talka_services.executors.registry import ExecutorSettings
-from talka_services.machine import machine_capacity, usable_cores
+from talka_services.machine import beyond_machine, machine_capacity, usable_cores
 
 HALF_A_CORE = {"cpu.max": "50000 100000\n"}
 
@@ -81,3 +81,14 @@ def test_computing_tasks_get_as_many_processes_as_there_are_cores_for_them(
     assert cores == 0.5
     monkeypatch.setattr(registry, "usable_cores", lambda: cores)
     assert ExecutorSettings().processes == 1
+
+
+def test_an_offer_beyond_the_machine_is_warned_of() -> None:
+    """Each amount that is too large is named with what there is; others are not judged."""
+    has = {"cpu_cores": 2.0, "memory_mb": 1024.0}
+    warning = beyond_machine({"cpu_cores": 64.0, "memory_mb": 1024.0, "licence": 3.0}, has)
+    assert warning is not None
+    assert "64 cpu_cores of 2" in warning
+    assert "memory_mb" not in warning
+    assert "licence" not in warning
+    assert beyond_machine(has, has) is None
