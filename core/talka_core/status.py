@@ -117,7 +117,14 @@ def inventory_of(state: PoolRecord) -> ResourceInventory:
     closed = dict.fromkeys(sorted(state.breakers), "closed")
     waiting, reservations = len(state.waiting), len(state.reservations)
     return ResourceInventory(
-        state.pool, workers, waiting, reservations, shared, closed | breakers, tenants_of(state)
+        state.pool,
+        workers,
+        waiting,
+        reservations,
+        shared,
+        closed | breakers,
+        tenants_of(state),
+        state.strategy,
     )
 
 

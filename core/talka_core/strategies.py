@@ -24,7 +24,7 @@ from talka_core.deadlines import (
     urgencies,
 )
 from talka_core.graph import TaskGraph, duration_of
-from talka_protocols.workflow import DEFAULT_PRIORITY, Strategy, Task, Workflow
+from talka_protocols.workflow import DEFAULT_PRIORITY, Strategy, Task, Workflow, WorkflowConfig
 
 
 class Position(Struct, frozen=True):
@@ -82,6 +82,11 @@ _KEYS: dict[Strategy, Callable[[Position], float]] = {
     Strategy.RESOURCE_OPTIMIZED: _longest_rest,
     Strategy.DEADLINE: _slack,
 }
+
+
+def strategy_of(config: WorkflowConfig) -> Strategy:
+    """Return the strategy by which a workflow is ranked: ``priority`` where it has none."""
+    return config.strategy or Strategy.PRIORITY
 
 
 def is_planned(workflow: Workflow) -> bool:

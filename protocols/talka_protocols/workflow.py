@@ -170,12 +170,13 @@ class WorkflowConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     seconds after the execution began. ``custom_strategy`` names one that an
     entry point brings, in place of ``strategy``. ``tenant`` is on whose account
     the execution counts in its pool, and ``limits`` the most that its tasks may
-    have there at once.
+    have there at once. Without a ``strategy`` that of the pool counts, which is
+    put in before the workflow is submitted; where it has none, ``priority``.
     """
 
     max_parallel: int | None = None
     timeout: float | None = None
-    strategy: Strategy = Strategy.PRIORITY
+    strategy: Strategy | None = None
     pool: str = "default"
     on_failure: OnFailure = OnFailure.SKIP
     tolerated_failures: int = 0
@@ -292,7 +293,8 @@ class ResourceInventory(Struct, frozen=True):
 
     ``breakers`` say of the agent types that have a circuit breaker whether it is
     ``closed``, ``open`` or ``half_open``. ``tenants`` are those that have
-    something of the pool, or a quota or weight there.
+    something of the pool, or a quota or weight there. ``strategy`` is that of
+    workflows which name none; empty where the pool declares none.
     """
 
     pool: str
@@ -302,6 +304,7 @@ class ResourceInventory(Struct, frozen=True):
     shared: dict[str, SharedResource] = {}
     breakers: dict[str, str] = {}
     tenants: dict[str, TenantShare] = {}
+    strategy: str = ""
 
 
 class ReservationId(Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, plain, queued
+from talka_core.resource.state import SLOTS, PoolRecord, WorkerEntry, declaration_of, plain, queued
 from talka_protocols.events import (
     AllocationGranted,
     PoolConfigured,
@@ -22,9 +22,7 @@ from talka_protocols.events import (
 
 def beginning(state: PoolRecord) -> Iterator[PoolEvent]:
     """Yield how it is declared, its workers, what is reserved, what waits, and what runs, oldest first."""
-    yield PoolConfigured(
-        state.shared, state.ceiling, state.agent_types, state.breakers, state.quotas, state.weights
-    )
+    yield PoolConfigured(*declaration_of(state))
     for worker_id, entry in sorted(state.workers.items()):
         yield _joined(worker_id, entry)
         if entry.is_draining:

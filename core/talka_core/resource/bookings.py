@@ -154,7 +154,7 @@ def begin(state: PoolRecord, now_ms: int) -> Iterator[PoolEvent]:
 
 def ask(allocation_id: str, request: Request) -> Iterator[PoolEvent]:
     """Let a request that names a reservation wait for it; ``settle`` decides what becomes of it."""
-    yield queued(allocation_id, request)
+    yield queued(allocation_id, request, "reservation")
 
 
 def settle(state: PoolRecord) -> Iterator[tuple[str, Request, str] | PoolEvent]:

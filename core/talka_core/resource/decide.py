@@ -25,6 +25,7 @@ from talka_core.resource.state import (
     Grant,
     PoolRecord,
     Request,
+    declaration_of,
     shape_of,
 )
 from talka_protocols.events import (
@@ -205,8 +206,9 @@ def _alone(state: PoolRecord, message: ResourceMessage, now_ms: int) -> Iterator
 def _configure(state: PoolRecord, message: ConfigurePool) -> Iterator[PoolEvent]:
     """Declare the pool anew; what its tenants may have is settled by the pool from now on, not by permits."""
     sharing = (message.quotas, message.weights)
-    about = (message.shared, message.ceiling, message.agent_types, message.breakers, *sharing)
-    known = (state.shared, state.ceiling, state.agent_types, state.breakers, state.quotas, state.weights)
+    declared = (message.shared, message.ceiling, message.agent_types, message.breakers)
+    about = (*declared, *sharing, message.strategy)
+    known = declaration_of(state)
     if about == known:
         return
     is_other_sharing = sharing != (state.quotas, state.weights)

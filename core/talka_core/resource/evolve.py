@@ -130,6 +130,7 @@ def _restart(state: PoolRecord, event: e.PoolOwnershipTaken, at: int) -> None:
 def _configure(state: PoolRecord, event: e.PoolConfigured) -> None:
     state.shared, state.ceiling, state.agent_types = event.shared, event.ceiling, event.agent_types
     state.breakers, state.quotas, state.weights = event.breakers, event.quotas, event.weights
+    state.strategy = event.strategy
     breaker.configured(state)
 
 

@@ -16,6 +16,7 @@ from heapq import heapify, heappop
 from talka_core.resource import breaker, gangs
 from talka_core.resource.accounts import fullness, has_room
 from talka_core.resource.backfill import Backfill
+from talka_core.resource.conflicts import reasons
 from talka_core.resource.fairness import Shares
 from talka_core.resource.lines import Asked, Line, Lines, lines_of
 from talka_core.resource.narrowing import Narrowing
@@ -44,8 +45,9 @@ def grant_best_first(state: PoolRecord, asked: Asked, cause: int | None, now_ms:
             # Those that wait owe their turn to who has just asked.
             cause = min(by for by, _ in asked.values())
         yield from _grant_in_turn(state, asked, lines, cause, now_ms)
+    reason = reasons(state)
     for allocation_id, (by, request) in asked.items():
-        for event in _queue(state, allocation_id, request):
+        for event in _queue(state, allocation_id, request, reason(request)):
             yield by, event
 
 
@@ -233,9 +235,9 @@ def _move_up(present: Counter[str], left: Request, following: Request | None) ->
         present[following.holder.execution_id] += 1
 
 
-def _queue(state: PoolRecord, allocation_id: str, request: Request) -> Iterator[PoolEvent]:
+def _queue(state: PoolRecord, allocation_id: str, request: Request, reason: str) -> Iterator[PoolEvent]:
     """Let a request wait, and call back what other executions may hand on among themselves meanwhile."""
-    yield queued(allocation_id, request)
+    yield queued(allocation_id, request, reason)
     own = request.holder.execution_id
     others = [permits for owner, permits in state.permits.items() if owner != own]
     for permitted in [permitted for permits in others for permitted in permits]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -232,7 +232,8 @@ class PoolRecord(Struct):
     that name a reservation and wait for it, and ``ended`` the newest that have
     ended, with the versions at which they did and why. ``urgent`` are the waiting
     requests of which a deadline is due, with the instants (milliseconds) at which it
-    is threatened, and ``promoted`` those of which it is.
+    is threatened, and ``promoted`` those of which it is. ``strategy`` is that of
+    workflows which name none.
     """
 
     pool: str
@@ -264,6 +265,20 @@ class PoolRecord(Struct):
     ended: dict[str, tuple[int, str]] = {}
     urgent: dict[str, int] = {}
     promoted: dict[str, None] = {}
+    strategy: str = ""
+
+
+def declaration_of(state: PoolRecord) -> tuple[Any, ...]:
+    """Return what the pool was declared to be, in the order of the fields of ``PoolConfigured``."""
+    return (
+        state.shared,
+        state.ceiling,
+        state.agent_types,
+        state.breakers,
+        state.quotas,
+        state.weights,
+        state.strategy,
+    )
 
 
 def initial(pool: str) -> PoolRecord:
@@ -296,8 +311,8 @@ def _shape(agent_type: str, amounts: tuple[tuple[str, float], ...]) -> str:
     return agent_type + "".join(f"|{name}={float(amount)!r}" for name, amount in sorted(amounts))
 
 
-def queued(allocation_id: str, request: Request) -> AllocationQueued:
-    """Return the fact that a request waits."""
+def queued(allocation_id: str, request: Request, reason: str = "") -> AllocationQueued:
+    """Return the fact that a request waits, and why."""
     return AllocationQueued(
         allocation_id,
         request.holder,
@@ -307,4 +322,5 @@ def queued(allocation_id: str, request: Request) -> AllocationQueued:
         request.affinity,
         request.estimate_ms,
         request.terms,
+        reason,
     )

@@ -13,7 +13,7 @@ from talka_core.gangs import gangs_of
 from talka_core.graph import TaskGraph, analyse, duration_of
 from talka_core.keys import amounts_of
 from talka_core.references import Reference
-from talka_core.strategies import Position, Rank, Ranking, latest_of, rank_beside, ranks_of
+from talka_core.strategies import Position, Rank, Ranking, latest_of, rank_beside, ranks_of, strategy_of
 from talka_protocols.baseline import Baseline
 from talka_protocols.events import TasksAdded
 from talka_protocols.policies import Join
@@ -69,7 +69,7 @@ def index_of(
     Its tasks are ranked as it says itself, unless another ``ranking`` holds, and by the leads of
     its ``baseline`` in place of the ways to the end.
     """
-    ranking = ranking or Ranking(workflow.config.strategy)
+    ranking = ranking or Ranking(strategy_of(workflow.config))
     graph = TaskGraph.of(workflow)
     ids = graph.ids
     positions = _positions(workflow, graph, baseline)

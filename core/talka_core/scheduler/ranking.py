@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from talka_core.ageing import Rank, aged
 from talka_core.scheduler.state import ExecutionRecord
-from talka_core.strategies import Ranking
+from talka_core.strategies import Ranking, strategy_of
 from talka_protocols.workflow import Strategy
 
 
@@ -14,7 +14,7 @@ def ranking_of(state: ExecutionRecord) -> Ranking:
     config = state.workflow.config
     if state.strategy:
         return Ranking(Strategy(state.strategy), state.priority, state.order)
-    return Ranking(config.strategy, state.priority, state.order, bool(config.custom_strategy))
+    return Ranking(strategy_of(config), state.priority, state.order, bool(config.custom_strategy))
 
 
 def rank_of(state: ExecutionRecord, task_id: str) -> Rank:

@@ -9,6 +9,7 @@ from talka_core.graph import TaskGraph
 from talka_core.search.project import Project, project_of
 from talka_core.search.rules import best_ranks
 from talka_core.search.schedules import makespan
+from talka_core.strategies import strategy_of
 from talka_protocols.baseline import Baseline
 from talka_protocols.workflow import Strategy, Workflow
 
@@ -45,7 +46,7 @@ def fault_of(workflow: Workflow, baseline: Baseline) -> str:
     """Say in one sentence why the workflow cannot follow the baseline; an empty string if it can."""
     count = len(workflow.tasks)
     if workflow.config.strategy is not Strategy.RESOURCE_OPTIMIZED:
-        return f"Only resource_optimized follows a baseline, not {workflow.config.strategy}."
+        return f"Only resource_optimized follows a baseline, not {strategy_of(workflow.config)}."
     if len(baseline.leads) != count:
         return f"The baseline has {len(baseline.leads)} tasks, the workflow {count}."
     if not all(map(isfinite, baseline.leads)):

@@ -15,11 +15,15 @@ from talka_protocols.workflow import Workflow, WorkflowConfig
 
 
 class Staff(Struct, frozen=True):
-    """What a pool has: its workers, what it has as a whole, and the most that each tenant may have of it."""
+    """What a pool has: its workers, what it has as a whole, and the most that each tenant may have of it.
+
+    ``strategy`` is that of workflows which name none.
+    """
 
     offers: tuple[Offer, ...]
     shared: dict[str, float]
     quotas: dict[str, dict[str, float]]
+    strategy: str = ""
 
 
 class Change(Struct, frozen=True, kw_only=True):

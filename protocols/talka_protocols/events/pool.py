@@ -43,7 +43,14 @@ class WorkerLost(Fact, frozen=True, gc=False):
 
 
 class AllocationQueued(Fact, frozen=True, gc=False):
-    """A request waits."""
+    """A request waits, as others got what it asked for, or nobody may have it.
+
+    ``reason`` says what it was short of when that was decided: ``short NAME`` of a resource on
+    every worker that could run it, ``shared NAME`` of what the pool has as a whole, ``quota NAME``
+    of its tenant, ``limit NAME`` of its own execution; ``rank`` if it would fit, and others go
+    first; ``gang`` if its others are missing or do not fit; ``breaker``, ``reservation`` or
+    ``no_worker`` if nobody may, or could, run it now.
+    """
 
     allocation_id: str
     holder: Holder
@@ -53,6 +60,7 @@ class AllocationQueued(Fact, frozen=True, gc=False):
     affinity: Affinity = ANYWHERE
     estimate_ms: int = 0
     terms: Terms = ORDINARY
+    reason: str = ""
 
 
 class AllocationGranted(Fact, frozen=True, gc=False):
@@ -162,6 +170,7 @@ class PoolConfigured(Fact, frozen=True, gc=False):
     breakers: dict[str, Breaker] = {}
     quotas: dict[str, dict[str, float]] = {}
     weights: dict[str, float] = {}
+    strategy: str = ""
 
 
 class BreakerOpened(Fact, frozen=True, gc=False):

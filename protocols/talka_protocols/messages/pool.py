@@ -123,6 +123,7 @@ class ConfigurePool(ToPool, frozen=True, gc=False):
     served; None leaves them open. ``breakers`` are the circuit breakers by agent type.
     ``quotas`` are the most that a tenant may have at once, by tenant and resource,
     and ``weights`` how much more of the pool a tenant is due than one of weight 1.
+    ``strategy`` is that of workflows which name none.
     """
 
     shared: dict[str, float] = {}
@@ -131,6 +132,7 @@ class ConfigurePool(ToPool, frozen=True, gc=False):
     breakers: dict[str, Breaker] = {}
     quotas: dict[str, dict[str, float]] = {}
     weights: dict[str, float] = {}
+    strategy: str = ""
 
 
 class ScalePool(ToPool, frozen=True, gc=False):

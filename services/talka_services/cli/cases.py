@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as with_fields
 
+from talka_core.default_strategy import with_default_strategy
 from talka_core.simulation import (
     Change,
     Offer,
@@ -140,7 +141,8 @@ def _of_file(request: Request, staff: Staff | None, changes: Changes) -> Case:
         given = employed(staff.offers, _change(changes), machine_capacity())
     quota = {**staff.quotas.get(loaded.workflow.config.tenant, {}), **changes.quota}
     shared = {**staff.shared, **changes.flags.shared}
-    return _case(request.file, within(loaded.workflow, quota), {}, given, shared, changes)
+    workflow = with_default_strategy(loaded.workflow, loaded.workflow.config.pool, staff.strategy)
+    return _case(request.file, within(workflow, quota), {}, given, shared, changes)
 
 
 async def _staff(target: Target, pool: str) -> Staff:

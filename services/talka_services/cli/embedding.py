@@ -38,6 +38,7 @@ class Flags:
     quotas: Mapping[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
     secrets_dir: str | None = None
+    strategy: str = ""
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -53,6 +54,10 @@ class Flags:
             raise UsageError(
                 f"--time-scale is {self.time_scale}.", hint="Give a number from 0, such as 0.01."
             )
+        if self.strategy:
+            from talka_services.cli.loading import known_strategy
+
+            known_strategy(self.strategy)
         if self.durability not in (None, *DURABILITIES):
             raise UsageError(f"--durability is {self.durability!r}.", hint="Give power or process.")
 
@@ -113,6 +118,7 @@ def local_options(target: Target, flags: Flags, machines: Sequence[Mapping[str, 
         scaling=flags.scaling,
         quotas=dict(flags.quotas),
         weights=dict(flags.weights),
+        strategy=flags.strategy,
         secrets_dir=flags.secrets_dir,
     )
 

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from talka_core.custom_strategies import PLUGGED_IN
+from talka_core.default_strategy import by_strategy
 from talka_core.sharing import check_sharing
 from talka_core.spelling import did_you_mean
+from talka_core.strategies import strategy_of
 from talka_core.validation import check
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
 from talka_protocols.workflow import Strategy, Task, Workflow, WorkflowConfig
@@ -117,7 +119,7 @@ def check_improvable(workflow: Workflow) -> None:
     """
     if workflow.config.strategy is not Strategy.RESOURCE_OPTIMIZED:
         raise UsageError(
-            f"--improve searches for a schedule, and {workflow.config.strategy} would not follow it.",
+            f"--improve searches for a schedule, and {strategy_of(workflow.config)} would not follow it.",
             hint="Add --strategy resource_optimized.",
         )
 
@@ -147,9 +149,17 @@ def with_strategy(config: WorkflowConfig, name: str) -> WorkflowConfig:
     Raises:
         UsageError: there is no such strategy.
     """
-    if name not in tuple(Strategy) and is_custom(name):
-        return msgspec.structs.replace(config, strategy=Strategy.PRIORITY, custom_strategy=name)
-    return msgspec.structs.replace(config, strategy=strategy_named(name), custom_strategy="")
+    return by_strategy(config, known_strategy(name))
+
+
+def known_strategy(name: str) -> str:
+    """Return the name of a strategy, be it built in or brought by a package.
+
+    Raises:
+        UsageError: there is no such strategy.
+    """
+    is_brought = name not in tuple(Strategy) and is_custom(name)
+    return name if is_brought else strategy_named(name).value
 
 
 def strategy_named(name: str) -> Strategy:

@@ -30,6 +30,7 @@ from talka_services.cli.running import (
     Capacity,
     Durability,
     Labels,
+    PoolStrategy,
     Quotas,
     SecretsDir,
     Shared,
@@ -96,6 +97,7 @@ def up(
     insecure: Insecure = False,
     quota: Quotas = None,
     weight: Weights = None,
+    strategy: PoolStrategy = None,
     webhook: Webhook = None,
     alert: AlertLimits = None,
     otlp: SendTraces = None,
@@ -131,6 +133,7 @@ def up(
         parse_quotas(quota or ()),
         parse_weights(weight or ()),
         secrets_dir,
+        strategy or "",
     )
     run_loop(_up(target, local_options(target, flags), http, retention_of(retain, archive_to)))
 

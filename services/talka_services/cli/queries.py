@@ -167,6 +167,7 @@ def pools(target: Target) -> None:
         (
             inventory.pool,
             str(len(inventory.workers)),
+            inventory.strategy or "priority",
             plain(_amounts(*_totals(inventory))),
             str(inventory.waiting),
             str(inventory.reservations),
@@ -175,7 +176,8 @@ def pools(target: Target) -> None:
         )
         for inventory in inventories
     )
-    columns = ("pool", "workers", "free/offered", "waiting", "reservations", "circuit breakers", "tenants")
+    known = ("pool", "workers", "strategy", "free/offered", "waiting", "reservations")
+    columns = (*known, "circuit breakers", "tenants")
     print_table(columns, rows, right=("workers", "waiting", "reservations"))
 
 

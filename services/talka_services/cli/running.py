@@ -70,6 +70,9 @@ Weights = Annotated[
         "--weight", metavar="TENANT=W", help="A tenant's fair share, against 1 of the others; repeatable."
     ),
 ]
+PoolStrategy = Annotated[
+    str | None, typer.Option("--strategy", help="That of workflows which name none (default: priority).")
+]
 Tenant = Annotated[
     str | None, typer.Option("--tenant", help="On whose account it counts: quotas and fair shares.")
 ]
@@ -336,6 +339,7 @@ async def _run_there(
 async def _admit_there(orchestrator: Orchestrator, loaded: Loaded) -> None:
     """Judge the deadlines by what the platform's pool has now."""
     from talka_core.deadlines import has_deadlines
+    from talka_core.default_strategy import with_default_strategy
     from talka_core.simulation import within
     from talka_core.status import inventory_of
     from talka_services.cli.admission import admit
@@ -343,10 +347,11 @@ async def _admit_there(orchestrator: Orchestrator, loaded: Loaded) -> None:
 
     if has_deadlines(loaded.workflow):
         inventory = inventory_of(await orchestrator.histories.pool(loaded.workflow.config.pool))
+        workflow = with_default_strategy(loaded.workflow, inventory.pool, inventory.strategy)
         shared = {name: each.capacity for name, each in inventory.shared.items()}
         if share := inventory.tenants.get(loaded.workflow.config.tenant):
-            loaded = replace(loaded, workflow=within(loaded.workflow, share.quota))
-        admit(loaded, offers_of(inventory), shared, loaded.deadlines)
+            workflow = within(workflow, share.quota)
+        admit(replace(loaded, workflow=workflow), offers_of(inventory), shared, loaded.deadlines)
 
 
 async def _refusal(orchestrator: Orchestrator, execution_id: str) -> WorkflowResult | None:

@@ -28,6 +28,7 @@ from talka_services.cli.running import (
     Breakers,
     Capacity,
     Labels,
+    PoolStrategy,
     Quotas,
     SecretsDir,
     Shared,
@@ -108,13 +109,15 @@ def resource(
     breaker: Breakers = None,
     quota: Quotas = None,
     weight: Weights = None,
+    strategy: PoolStrategy = None,
     health: Health = None,
 ) -> None:
     """Own pools: who gets which resources.
 
-    --shared, --ceiling, --agent-type, --breaker, --quota and --weight together
+    --shared, --ceiling, --agent-type, --breaker, --quota, --weight and --strategy together
     declare anew what the pools are; without any of them the last declaration holds.
     """
+    from talka_services.cli.loading import known_strategy
     from talka_services.service.configuration import PoolConfiguration
 
     configuration = PoolConfiguration(
@@ -124,6 +127,7 @@ def resource(
         parse_breakers(breaker or ()),
         quotas=parse_quotas(quota or ()),
         weights=parse_weights(weight or ()),
+        strategy=known_strategy(strategy) if strategy else "",
     )
     pools = tuple(pool or ("default",))
     run_loop(_own(target, (Recipient.RESOURCE,), health, pools, configuration))

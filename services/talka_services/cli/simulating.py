@@ -173,10 +173,12 @@ def _row(case: Case, went_s: float | None, *, with_tasks: bool) -> dict[str, Any
     """Return a run as it is printed; ``over_recorded`` is the share by which it is longer than it was."""
     from msgspec import to_builtins
 
+    from talka_core.strategies import strategy_of
+
     row = {
         "file": case.word,
         "name": case.workflow.name,
-        "strategy": case.workflow.config.custom_strategy or str(case.workflow.config.strategy),
+        "strategy": case.workflow.config.custom_strategy or str(strategy_of(case.workflow.config)),
         "is_recorded": case.is_recorded,
         "over_recorded": round(case.run.makespan_s / went_s - 1, 9) if went_s else None,
         "cost": case.cost,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from talka_core.default_strategy import with_default_strategy
 from talka_core.payload_fields import check_fields
 from talka_core.status import inventory_of, whole_of
 from talka_core.strategies import is_planned
@@ -27,6 +28,7 @@ class Declared(Struct, frozen=True):
     ceiling: Mapping[str, float] | None = None
     agent_types: frozenset[str] | None = None
     shared: Mapping[str, float] = {}
+    strategy: str = ""
 
 
 class Ceilings:
@@ -48,11 +50,18 @@ class Ceilings:
         self._read: dict[str, tuple[float, Declared]] = {}
 
     async def check(self, workflow: Workflow) -> Workflow:
-        """Return the workflow checked and completed.
+        """Return the workflow checked and completed, by the strategy of its pool if it names none.
 
         Raises:
             WorkflowInvalidError: it cannot run, or no worker of its pool can ever meet it.
         """
+        checked = await self._possible(workflow)
+        if checked.config.strategy is not None or checked.config.custom_strategy:
+            return checked
+        declared = await self._declared(checked.config.pool)
+        return with_default_strategy(checked, checked.config.pool, declared.strategy)
+
+    async def _possible(self, workflow: Workflow) -> Workflow:
         try:
             checked = check_fields(check(workflow, agent_types=self._agent_types, ceiling=self._ceiling))
         except WorkflowInvalidError as error:
@@ -89,7 +98,7 @@ class Ceilings:
         if now_s - read_at > FRESH_S:
             state = await self._histories.pool(pool)
             agent_types = None if state.agent_types is None else frozenset(state.agent_types)
-            declared = Declared(state.ceiling, agent_types, state.shared)
+            declared = Declared(state.ceiling, agent_types, state.shared, state.strategy)
             self._read[pool] = (now_s, declared)
         return declared
 

@@ -37,8 +37,9 @@ class LocalOptions(Struct, frozen=True):
     ``offers``, one for each worker, takes the place of both ``workers`` and
     ``capacity`` where workers differ. ``shared`` is what the workers have
     together (licences, mutexes), and ``breakers`` are the circuit breakers by
-    agent type, ``quotas`` and ``weights`` those of tenants; without all of them
-    the data directory's last declaration holds.
+    agent type, ``quotas`` and ``weights`` those of tenants, ``strategy`` that of
+    workflows which name none; without all of them the data directory's last
+    declaration holds.
     ``scaling`` says how many workers the pool shall have, whoever starts them;
     ``labels`` are those of the workers here.
     ``drain_s`` is how long, at the end, workers wait for what others still run
@@ -60,6 +61,7 @@ class LocalOptions(Struct, frozen=True):
     labels: dict[str, str] = field(default_factory=dict[str, str])
     quotas: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     weights: dict[str, float] = field(default_factory=dict[str, float])
+    strategy: str = ""
     snapshot_every: int = SNAPSHOT_EVERY
     drain_s: float = DRAIN_S
     secrets_dir: str | None = None
@@ -96,6 +98,7 @@ async def local(
                     scaling=chosen.scaling,
                     quotas=chosen.quotas,
                     weights=chosen.weights,
+                    strategy=chosen.strategy,
                 )
             )
             offers = chosen.offers or (chosen.capacity,) * chosen.workers

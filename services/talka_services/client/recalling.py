@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from talka_core.default_strategy import with_default_strategy
 from talka_core.simulation import Offer, simulate, within
 from talka_core.simulation.result import SimulatedRun
 from talka_core.status import status_of
@@ -68,6 +69,7 @@ class Recalling:
         if workers is None:
             staff = await staff_of(self.histories, checked.config.pool)
             offers, shared = staff.offers, staff.shared
+            checked = with_default_strategy(checked, checked.config.pool, staff.strategy)
             checked = within(checked, staff.quotas.get(checked.config.tenant, {}))
         else:
             offers = tuple(Offer(capacity) for capacity in workers)

@@ -10,7 +10,7 @@ from talka_services.client.histories import Histories
 
 
 async def staff_of(histories: Histories, pool: str) -> Staff:
-    """Return the workers of a pool, what it has as a whole, and its quotas.
+    """Return the workers of a pool, what it has as a whole, its quotas, and its strategy.
 
     Raises:
         CallerError: nobody is there whom anything could run on.
@@ -22,7 +22,8 @@ async def staff_of(histories: Histories, pool: str) -> Staff:
             hint="Start one, or say what workers would offer; `talka pools` shows the pools.",
         )
     shared = {name: whole.capacity for name, whole in inventory.shared.items()}
-    return Staff(offers, shared, {tenant: share.quota for tenant, share in inventory.tenants.items()})
+    quotas = {tenant: share.quota for tenant, share in inventory.tenants.items()}
+    return Staff(offers, shared, quotas, inventory.strategy)
 
 
 def offers_of(inventory: ResourceInventory) -> tuple[Offer, ...]:

@@ -180,9 +180,10 @@ class WorkflowFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
         int | None, Meta(description="Most tasks at once.", extra_json_schema={"minimum": 1})
     ] = None
     timeout_seconds: Annotated[Seconds | None, Meta(description="For the whole execution.")] = None
-    strategy: Annotated[Strategy, Meta(description="The order in which ready tasks are offered.")] = (
-        Strategy.PRIORITY
-    )
+    strategy: Annotated[
+        Strategy | None,
+        Meta(description="The order in which ready tasks are offered; left out: that of the pool."),
+    ] = None
     pool: Annotated[str, Meta(description="The pool of workers that runs it.")] = "default"
     on_failure: Annotated[
         OnFailure,

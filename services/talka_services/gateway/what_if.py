@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from talka_core.custom_strategies import PLUGGED_IN
+from talka_core.default_strategy import by_strategy
 from talka_core.simulation import Change
 from talka_core.spelling import did_you_mean
 from talka_protocols.workflow import Strategy, WorkflowConfig
@@ -70,12 +71,10 @@ def _config(config: WorkflowConfig, body: Wish) -> WorkflowConfig:
     if body.max_parallel is not None:
         config = replace(config, max_parallel=body.max_parallel)
     name = body.strategy
-    if name in tuple(Strategy):
-        return replace(config, strategy=Strategy(name), custom_strategy="")
-    if name and not is_custom(name):
+    if name and name not in tuple(Strategy) and not is_custom(name):
         hint = did_you_mean(name, [*Strategy, *sorted(PLUGGED_IN)], label="Strategies")
         raise bad_request("bad_body", f"There is no strategy {name!r}.", hint=hint)
-    return replace(config, strategy=Strategy.PRIORITY, custom_strategy=name) if name else config
+    return by_strategy(config, name) if name else config
 
 
 OPERATIONS = (Operation("POST", f"{ONE}/simulate", simulate_execution, "insight", role=Role.VIEWER),)

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from talka_core.custom_strategies import PLUGGED_IN
 from talka_core.resource.soundness import scaling_fault
+from talka_core.spelling import did_you_mean
 from talka_protocols.errors import CallerError
 from talka_protocols.messages import ConfigurePool, ResourceMessage, ScalePool
 from talka_protocols.policies import Breaker, ScalingPolicy
-from talka_protocols.workflow import ResourceRequirements
+from talka_protocols.workflow import ResourceRequirements, Strategy
+from talka_services.strategies import is_custom
 
 FAILURES_MAX = 1_000
 """How many failures a breaker may count; each of their instants is remembered."""
@@ -28,12 +31,13 @@ class PoolConfiguration(Struct, frozen=True):
     circuit breakers by agent type. ``quotas`` are the most that a tenant has at
     once, by tenant and resource, and ``weights`` the fair shares of tenants
     against 1 of the others. ``scaling`` says how many workers it shall
-    have; None leaves that as it is.
+    have; None leaves that as it is. ``strategy`` is that of workflows which name
+    none; where it is empty too, ``priority``.
 
     Raises:
         CallerError: an amount is no number from 0, a pool-wide one has the name of a built-in one, a weight
-            is not above 0, a breaker would never open or never close, or the number of workers makes no
-            sense.
+            is not above 0, a breaker would never open or never close, the number of workers makes no
+            sense, or there is no such strategy.
     """
 
     shared: Mapping[str, float] = {}
@@ -43,6 +47,7 @@ class PoolConfiguration(Struct, frozen=True):
     scaling: ScalingPolicy | None = None
     quotas: Mapping[str, Mapping[str, float]] = {}
     weights: Mapping[str, float] = {}
+    strategy: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
@@ -61,6 +66,9 @@ class PoolConfiguration(Struct, frozen=True):
                 raise CallerError(f"The amount of {name!r} is {amount!r}.", hint="Give a number from 0.")
         if self.scaling is not None:
             check_scaling(self.scaling)
+        if self.strategy and self.strategy not in tuple(Strategy) and not is_custom(self.strategy):
+            hint = did_you_mean(self.strategy, [*Strategy, *sorted(PLUGGED_IN)], label="Strategies")
+            raise CallerError(f"There is no strategy {self.strategy!r}.", hint=hint)
         for tenant, weight in self.weights.items():
             if not math.isfinite(weight) or weight <= 0:
                 raise CallerError(f"The weight of tenant {tenant!r} is {weight!r}.", hint="Give more than 0.")
@@ -81,7 +89,7 @@ class PoolConfiguration(Struct, frozen=True):
         """Tell whether anything is declared; if not, the pool stays as it is."""
         is_bounded = self.ceiling is not None or self.agent_types is not None
         is_divided = bool(self.quotas) or bool(self.weights)
-        return bool(self.shared) or bool(self.breakers) or is_bounded or is_divided
+        return bool(self.shared) or bool(self.breakers) or is_bounded or is_divided or bool(self.strategy)
 
     def messages(self, pool: str) -> Iterator[ResourceMessage]:
         """Yield what tells a pool's actor, as far as anything is declared."""
@@ -97,7 +105,7 @@ class PoolConfiguration(Struct, frozen=True):
         breakers = {name: self.breakers[name] for name in sorted(self.breakers)}
         quotas = {tenant: _plain(self.quotas[tenant]) for tenant in sorted(self.quotas)}
         shared, weights = _plain(self.shared), _plain(self.weights)
-        return ConfigurePool(pool, shared, ceiling, agent_types, breakers, quotas, weights)
+        return ConfigurePool(pool, shared, ceiling, agent_types, breakers, quotas, weights, self.strategy)
 
 
 def check_scaling(policy: ScalingPolicy) -> None:

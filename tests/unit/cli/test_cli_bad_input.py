@@ -132,6 +132,8 @@ USAGE = (
     ["run", "w.yaml", "--capacity", "cpu_cores=-1"],
     ["run", "w.yaml", "--time-scale", "-1"],
     ["run", "w.yaml", "--strategy", "fastest"],
+    ["up", "--strategy", "fastest"],
+    ["service", "resource", "--strategy", "fastest"],
     ["run", "w.yaml", "--durability", "none"],
     ["run", "w.yaml", "--input", "novalue"],
     ["run", "w.yaml", "--input", "nobody=1"],

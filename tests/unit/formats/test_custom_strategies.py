@@ -70,10 +70,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_its_order_is_followed() -> None:
     """The file names it as any other strategy, and the tasks start in its order."""
     workflow = load(FILE)
-    assert (workflow.config.custom_strategy, workflow.config.strategy) == (
-        "shortest_first",
-        Strategy.PRIORITY,
-    )
+    assert (workflow.config.custom_strategy, workflow.config.strategy) == ("shortest_first", None)
     assert custom_order(workflow, {}) == (1, 2, 0)
     run = simulate(workflow, [Offer({"cpu_cores": 1.0})])
     starts = {task_id: task.start_s for task_id, task in run.tasks.items()}
