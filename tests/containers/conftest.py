@@ -37,15 +37,25 @@ def engine() -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The platform, built and up from a clean checkout, until the tests are over."""
+def checkout(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean checkout whose image is built, once for all."""
     checkout = tmp_path_factory.mktemp("checkout")
     archive = checkout / "talka.tar"
     subprocess.run(["git", "archive", "-o", str(archive), "HEAD"], cwd=ROOT, check=True)
     subprocess.run(["tar", "-xf", archive.name], cwd=checkout, check=True)
-    stack = Stack(checkout)
+    Stack(checkout).compose("build", "--quiet")
+    return checkout
+
+
+@pytest.fixture(scope="session")
+def stack(checkout: Path) -> Iterator[Stack]:
+    """The platform, up until the tests are over."""
+    yield from up(Stack(checkout))
+
+
+def up(stack: Stack) -> Iterator[Stack]:
+    """Start all of a stack, and leave nothing of it behind."""
     try:
-        stack.compose("build", "--quiet")
         stack.up()
         yield stack
     finally:

@@ -8,10 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
+import trustme
 
+from talka_core.deployment import Account, Member, configuration
+from talka_protocols.permissions import Service, User
 from talka_services.embedded.directory import CONFIGURATION, SYNC_INTERVAL
 from talka_services.embedded.server import server_binary
+from talka_services.jetstream.access import new_seed, public_key
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FILES = sorted((DEPLOY / "nats").glob("*.conf"))
@@ -30,6 +33,14 @@ def settings(text: str) -> dict[str, str]:
 def test_a_server_takes_it(file: Path, tmp_path: Path) -> None:
     """The server reads it without a word of complaint."""
     text = file.read_text(encoding="utf-8").replace('"/data"', f'"{tmp_path}"')
+    certificate = trustme.CA().issue_cert("nats")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key")
+    for place in ("/etc/talka", "/run/secrets"):
+        text = text.replace(f'"{place}/', f'"{tmp_path}/')
+    key = public_key(_seed(tmp_path))
+    users = configuration([Account("default", (Member(User(Service.ADMIN), key),))], is_divided=True)
+    (tmp_path / "users.conf").write_text(users, encoding="utf-8")
     (tmp_path / "nats.conf").write_text(text, encoding="utf-8")
     done = subprocess.run(
         [server_binary(), "-t", "-c", str(tmp_path / "nats.conf")],
@@ -41,6 +52,12 @@ def test_a_server_takes_it(file: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warn" not in (done.stdout + done.stderr).lower()
+
+
+def _seed(directory: Path) -> Path:
+    file = directory / "admin.nk"
+    file.write_bytes(new_seed())
+    return file
 
 
 @pytest.mark.parametrize("file", [*FILES, CHART], ids=lambda path: path.stem)
@@ -55,12 +72,3 @@ def test_the_embedded_one_is_what_the_embedded_server_is_set_to() -> None:
     text = (DEPLOY / "nats" / "embedded.conf").read_text(encoding="utf-8")
     embedded = settings(CONFIGURATION) | {"sync_interval": SYNC_INTERVAL["power"]}
     assert settings(text) == embedded
-
-
-def test_what_compose_mounts_is_there() -> None:
-    """Every file and folder of the checkout that a container is given exists."""
-    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    places = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", ())]
-    mounted = [place for place in places if place.startswith("./")]
-    assert len(mounted) == 3
-    assert [place for place in mounted if not (DEPLOY / place).exists()] == []

@@ -10,8 +10,9 @@ from tests.conftest import NatsServer
 
 from talka import Orchestrator, Task, Workflow, WorkflowBuilder
 from talka_core.scheduler.archiving import is_over
-from talka_protocols.subjects import Names
-from talka_services.archives import Archivist, depot_of
+from talka_protocols.states import ExecutionState
+from talka_protocols.subjects import PLAN, Names
+from talka_services.archives import Archivist, depot_of, opened, place_of
 from talka_services.executors.registry import Executors
 from talka_services.service import Node
 from talka_services.service.worker import WorkerOptions
@@ -29,9 +30,9 @@ async def platform(server: NatsServer, names: Names) -> AsyncGenerator[Orchestra
 
 
 def archivist(
-    talka: Orchestrator, place: Path, on_step: Callable[[str], None] = lambda _step: None
+    talka: Orchestrator, place: Path | str, on_step: Callable[[str], None] = lambda _step: None
 ) -> Archivist:
-    """Return one that archives to a directory."""
+    """Return one that archives to a directory, or to a URL."""
     return Archivist(talka.node.connection, talka.node.ports, depot_of(str(place)), on_step)
 
 
@@ -45,6 +46,23 @@ async def over(talka: Orchestrator, execution_id: str) -> None:
                 return
 
 
+async def check_archived(talka: Orchestrator, execution_id: str, tasks: int, refused: int = 0) -> None:
+    """Hold an archived execution to all that is promised of it."""
+    status = await talka.get_execution_status(execution_id)
+    assert (status.status, status.done, status.total) == (ExecutionState.SUCCEEDED, tasks, tasks)
+    assert status.archived
+    ports, name = talka.node.ports, talka.histories.name(execution_id)
+    assert len(await ports.log.read(name)) == 1 + refused
+    assert execution_id not in await talka.histories.names(PLAN)
+    assert await ports.snapshots.load(name) is None
+    archived = await place_of(ports.log, name)
+    assert archived is not None
+    async with opened(archived.place, archived.sha256) as archive:
+        state = await archive.histories.execution(execution_id)
+        assert len(state.tasks) == tasks
+        assert state.version == archived.events
+
+
 def waits(name: str, seconds: float = 0.0, count: int = 2) -> Workflow:
     """Return a workflow of so many tasks that sleep one after the other."""
     builder = WorkflowBuilder(name)
@@ -55,4 +73,4 @@ def waits(name: str, seconds: float = 0.0, count: int = 2) -> Workflow:
     return builder.build()
 
 
-__all__ = ["LATER_MS", "archivist", "over", "platform", "waits"]
+__all__ = ["LATER_MS", "archivist", "check_archived", "over", "platform", "waits"]

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import NatsServer
-from tests.integration.archiving import LATER_MS, archivist, over, platform, waits
+from tests.integration.archiving import LATER_MS, archivist, check_archived, over, platform, waits
 
 from talka import Orchestrator, Task, WorkflowBuilder
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.states import ExecutionState
-from talka_protocols.subjects import EXECUTION, PLAN, Names
-from talka_services.archives import opened, place_of
+from talka_protocols.subjects import EXECUTION, Names
 from talka_services.client.audits import audit
 from talka_services.exports import Archive, import_execution
 from talka_services.jetstream.api import call
@@ -32,23 +31,6 @@ async def bytes_of(talka: Orchestrator) -> int:
     """Return how large the stream of logs is."""
     names = talka.node.connection.names
     return (await call(talka.node.connection, f"STREAM.INFO.{names.stream('log')}")).state.bytes
-
-
-async def check_archived(talka: Orchestrator, execution_id: str, tasks: int, refused: int = 0) -> None:
-    """Hold an archived execution to all that is promised of it."""
-    status = await talka.get_execution_status(execution_id)
-    assert (status.status, status.done, status.total) == (ExecutionState.SUCCEEDED, tasks, tasks)
-    assert status.archived
-    ports, name = talka.node.ports, talka.histories.name(execution_id)
-    assert len(await ports.log.read(name)) == 1 + refused
-    assert execution_id not in await talka.histories.names(PLAN)
-    assert await ports.snapshots.load(name) is None
-    archived = await place_of(ports.log, name)
-    assert archived is not None
-    async with opened(archived.place, archived.sha256) as archive:
-        state = await archive.histories.execution(execution_id)
-        assert len(state.tasks) == tasks
-        assert state.version == archived.events
 
 
 async def test_what_is_archived_says_where_it_lies(

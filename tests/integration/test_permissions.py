@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from msgspec import Raw
+from tests.integration.beginnings import first_events
 from tests.integration.permitted import PermittedServer
 
 from talka_core.builder import WorkflowBuilder
 from talka_protocols.errors import NotPermittedError
+from talka_protocols.events import WorkerJoined, WorkerLost
 from talka_protocols.messages import AttemptFinished, Outcome, Recipient, sealed
 from talka_protocols.permissions import PLANNING, Service, User
 from talka_protocols.states import ExecutionState
-from talka_protocols.subjects import shard_of
+from talka_protocols.subjects import POOL, LogName, shard_of
 from talka_protocols.workflow import Task
 from talka_services.client import Orchestrator, connect
 from talka_services.executors.registry import Executors, ExecutorSettings
@@ -28,6 +32,7 @@ from talka_services.jetstream.inspection import inspect
 from talka_services.jetstream.rights import NEVER
 from talka_services.service import Node
 from talka_services.service.worker import WorkerOptions
+from talka_services.witness.obituary import REASON
 
 QUICK = """
 talka: 1
@@ -248,6 +253,30 @@ async def test_commands_and_gateway_need_no_more_rights(server: PermittedServer,
             await http.post("/alerts/1/acknowledge")
             allocation = await client.resources.allocate_resources(shell("held", "true"))
             await client.resources.release_resources(allocation)
+    assert server.violations() == []
+
+
+async def of_worker(client: Orchestrator, kind: type[Any], worker_id: str) -> Any:
+    """Return what the pool says of a worker as soon as it says it."""
+    found: list[Any] = []
+    while not any(event.worker_id == worker_id for event in found):
+        found = await first_events(client, LogName(POOL, "-", "default"), kind, len(found) + 1)
+    return found[-1]
+
+
+async def test_a_worker_with_a_key_has_its_end_told(server: PermittedServer) -> None:
+    """Its witness connects as the worker did, over TLS, and nobody waits for its silence to last."""
+    async with asyncio.timeout(60), platform(server) as client:
+        access = server.access("one", "worker-w2")
+        shown = ["--nats-nkey", str(access.nkey), "--nats-ca", str(access.ca), "--namespace", "one"]
+        words = ["service", "worker", "--worker-id", "w2", "--server", server.url, *shown]
+        worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "talka", *words)
+        try:
+            await of_worker(client, WorkerJoined, "w2")
+        finally:
+            worker.kill()
+            await worker.wait()
+        assert (await of_worker(client, WorkerLost, "w2")).reason == REASON
     assert server.violations() == []
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import ObjectStore, from_url
 
 from talka_protocols.errors import CallerError
 from talka_services.archives.depots import DepotError, TakenError
 
 CHECK_HINT = "Check the bucket, the credentials and the network."
+BUCKET_HINT = "Make the bucket first, or name another one."
+KEY_HINT = "Check the credentials in the environment, and what they may do in the bucket."
+PLAIN_HINT = "An endpoint without TLS must be allowed: AWS_ALLOW_HTTP=true."
+GONE_HINT = "It was moved or removed, or lies at another endpoint."
+NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
+REFUSAL = re.compile(r"<Code>([^<]+)</Code>(?:\s*<Message>([^<]*)</Message>)?")
 
 
 class Objects:
@@ -46,10 +53,9 @@ class Objects:
             await obstore.put_async(self._store, name, file, mode="create", use_multipart=False)
         except AlreadyExistsError as error:
             raise TakenError(f"There is an object {self.url(name)} already.") from error
-        except BaseError as error:
-            raise DepotError(
-                f"{self.url(name)} cannot be written: {_first_line(error)}", hint=CHECK_HINT
-            ) from error
+        except (BaseError, FileNotFoundError) as error:
+            reason, hint = _explained(error)
+            raise DepotError(f"{self.url(name)} cannot be written: {reason}", hint=hint) from error
 
     async def get(self, name: str, into: Path) -> Path:
         """Return a copy of a file; see ``Depot``."""
@@ -60,10 +66,27 @@ class Objects:
                 async for chunk in answer.stream():
                     file.write(chunk)
         except (BaseError, FileNotFoundError) as error:
-            raise DepotError(
-                f"{self.url(name)} cannot be read: {_first_line(error)}", hint=CHECK_HINT
-            ) from error
+            reason, hint = _explained(error)
+            raise DepotError(f"{self.url(name)} cannot be read: {reason}", hint=hint) from error
         return copy
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """Return what the store says of a failure, and what to do about it."""
+    refusal = REFUSAL.search(str(error))
+    # Stores answer in XML, of which the first line says nothing.
+    said = ": ".join(part for part in refusal.groups() if part) if refusal else _first_line(error)
+    reason = f"{said.rstrip(' .')}."
+    code = refusal[1] if refusal else ""
+    if code in NO_BUCKET:
+        return reason, BUCKET_HINT
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+        return reason, KEY_HINT
+    if isinstance(error, FileNotFoundError):
+        return reason, GONE_HINT
+    if "http://" in reason and "builder error" in reason:
+        return reason, PLAIN_HINT
+    return reason, CHECK_HINT
 
 
 def _first_line(error: Exception) -> str:

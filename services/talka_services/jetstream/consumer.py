@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from talka_services.jetstream.api import PREFIX, SECOND_NS, call
-from talka_services.jetstream.connection import Connection, Message, Subscription
+from talka_services.jetstream.connection import Connection, Message, NoAnswerError, Subscription
 
 HEARTBEAT_S = 1.0
 SILENCE_S = 3.5
@@ -43,6 +43,22 @@ def stored_at(reply: str) -> int:
 def is_control(message: Message) -> bool:
     """Tell whether the server speaks here (a heartbeat, flow control), not a publisher."""
     return message.headers is not None and message.headers.get("Status") == "100" and not message.data
+
+
+async def has_caught_up(connection: Connection) -> bool:
+    """Tell whether all that the server had sent before this has been taken here.
+
+    Where this process was late, what came meanwhile still waits to be read, and its timers ring first:
+    whoever has heard nothing asks this before it takes that for a silence of the server's.
+
+    Raises:
+        ServerUnavailableError: the connection has been closed.
+    """
+    try:
+        await connection.settle()
+    except NoAnswerError:
+        return False
+    return True
 
 
 class PushConsumer:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from talka_services.jetstream.api import SECOND_NS, RefusedError, refused
 from talka_services.jetstream.connection import Connection, Message
-from talka_services.jetstream.consumer import SILENCE_S, Place, PushConsumer
+from talka_services.jetstream.consumer import SILENCE_S, Place, PushConsumer, has_caught_up
 
 INACTIVE_S = 10
 SETTINGS = {
@@ -24,6 +24,7 @@ class Feed:
     def __init__(self, connection: Connection, stream: str, subject: str, after: int) -> None:
         self.position = after
         self.pending = 0
+        self._connection = connection
         self._subject = subject
         self._buffer: list[tuple[int, Message]] = []
         self._wake = asyncio.Event()
@@ -50,13 +51,19 @@ class Feed:
                 async with asyncio.timeout(SILENCE_S):
                     await self._wake.wait()
             except TimeoutError:
-                is_silent = True
+                is_silent = await self._is_silent()
         arrived, self._buffer = self._buffer, []
         return arrived
 
     async def close(self) -> None:
         """Stop reading."""
         await self._consumer.close()
+
+    async def _is_silent(self) -> bool:
+        """Tell whether it is the server that says nothing, and not we who are late with reading."""
+        is_up = self._connection.is_up.is_set()
+        # Without an answer the reader is to be told, which asking for a new consumer does.
+        return not is_up or not await has_caught_up(self._connection) or not self._wake.is_set()
 
     async def _renew(self) -> None:
         try:

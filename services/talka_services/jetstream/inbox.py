@@ -38,7 +38,7 @@ from talka_services.jetstream.api import (
 )
 from talka_services.jetstream.batch import take
 from talka_services.jetstream.connection import Connection, Message
-from talka_services.jetstream.consumer import HEARTBEAT_S, SILENCE_S, Place, PushConsumer
+from talka_services.jetstream.consumer import HEARTBEAT_S, SILENCE_S, Place, PushConsumer, has_caught_up
 from talka_services.telemetry import get_logger
 
 ACK_WAIT_S = 60
@@ -323,13 +323,19 @@ class JetStreamInbox:
         if not any(source.is_broken for source in self._sources):
             for source in self._sources:
                 await source.purge()
-            quiet_s = self._clock() - min(source.heard_at for source in self._sources)
-            if quiet_s < SILENCE_S or not self._connection.is_up.is_set():
+            if not self._is_quiet() or not self._connection.is_up.is_set():
+                return
+            # Without an answer a new consumer would come to nothing, and the old one may still be there.
+            if not await has_caught_up(self._connection) or not self._is_quiet():
                 return
         await self._renew()
         log.info("inbox.renewed", inbox=self._name)
         if self.on_renewed is not None:
             self.on_renewed()
+
+    def _is_quiet(self) -> bool:
+        """Tell whether a consumer has given no sign of life for too long."""
+        return self._clock() - min(source.heard_at for source in self._sources) >= SILENCE_S
 
 
 async def open_inbox(

@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import msgspec
-
 from talka_protocols.errors import PlatformError, ServerUnavailableError
 from talka_protocols.messages import Recipient, WorkerLeft, sealed
 from talka_protocols.messages.speakers import Role
 from talka_protocols.subjects import Names
 from talka_services.jetstream.connection import connect
 from talka_services.jetstream.post import JetStreamPost
-from talka_services.witness.will import Incarnation, Will
+from talka_services.witness.will import Incarnation, Will, decoded
 
 PATIENCE_S = 30.0
 """Long before that the pool has learned of the end by silence, so nobody needs to be told any more."""
@@ -52,7 +50,7 @@ def _letter(one: Incarnation) -> bytes:
 
 def main() -> None:
     """Read the will and carry it out."""
-    will = msgspec.json.decode(sys.stdin.buffer.read(), type=Will)
+    will = decoded(sys.stdin.buffer.read())
     try:
         asyncio.run(tell(will))
     except PlatformError as error:

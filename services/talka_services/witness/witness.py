@@ -8,12 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from talka_services.executors import lifelines
 from talka_services.jetstream.access import Access
 from talka_services.telemetry import get_logger
-from talka_services.witness.will import Incarnation, Will
+from talka_services.witness.will import Incarnation, Will, encoded
 
 _PROGRAM = str(Path(__file__).with_name("witness_program.py"))
 _OBITUARY = ("-P", "-m", "talka_services.witness.obituary")
@@ -59,7 +57,7 @@ class Witness:
         self._incarnations[pool, worker_id] = Incarnation(pool, worker_id, incarnation)
         incarnations = tuple(self._incarnations.values())
         will = Will(self._servers, self._namespace, incarnations, self._access)
-        self._tell(msgspec.json.encode(will) + b"\n")
+        self._tell(encoded(will))
 
     def close(self) -> None:
         """End the witness; there is nothing to be told any more."""

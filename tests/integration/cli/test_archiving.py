@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.integration.cli.shell import Shell, wait_for
+from tests.integration.objects import ObjectServer
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +46,35 @@ def test_an_archived_execution_is_read_where_it_lies(shell: Shell, platform: dic
     (file,) = (shell.directory / "away").iterdir()
     shell.json("import", str(file), *UP)
     assert shell.json("status", ended, *UP)["archived"] is None
+
+
+def test_an_execution_in_an_object_store_is_read_there(
+    shell: Shell, platform: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands find it with what stands in the environment; without the key they say what is left."""
+    assert platform["ready"]
+    objects = ObjectServer()
+    for name, value in objects.environment.items():
+        monkeypatch.setitem(shell.environment, name, value)
+    ended = shell.json("run", "good.yaml", *UP)["execution_id"]
+    before, events = shell.json("status", ended, *UP), shell.lines("events", ended, *UP)
+    where = ("--to", "s3://kept/here")
+    assert "NoSuchBucket" in shell.json("archive", ended, *where, *UP, code=1)["failed"][ended]
+    assert shell.json("status", ended, *UP) == before
+    objects.make_bucket("kept")
+    (archived,) = shell.json("archive", ended, *where, *UP)["archived"]
+    assert archived["place"].startswith(f"s3://kept/here/{ended}.")
+    assert shell.json("status", ended, *UP) == before | {"archived": archived["place"]}
+    assert shell.lines("events", ended, *UP) == events
+    assert "verified" in shell.run("replay", ended, "--verify", *UP)
+    (listed,) = [each for each in shell.json("list", *UP)["executions"] if each["execution_id"] == ended]
+    assert listed["archived"] == archived["place"]
+
+    monkeypatch.setitem(shell.environment, "AWS_SECRET_ACCESS_KEY", "wrong")
+    assert shell.json("status", ended, *UP)["total"] == before["total"]
+    (left,) = shell.lines("events", ended, *UP)
+    assert (left["type"], left["place"]) == ("ExecutionArchived", archived["place"])
+    objects.stop()
 
 
 def test_a_service_archives_by_itself(shell: Shell, platform: dict[str, Any]) -> None:
