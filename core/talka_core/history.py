@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from talka_core import alertbook
 from talka_core.behaviour import Behaviour
 from talka_core.incarnations import IncarnationRecord, evolve_incarnation
 from talka_core.planner import PLANNER, PlanRecord
@@ -23,7 +24,7 @@ from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.events import Event, ExecutionEvent
 from talka_protocols.states import EXECUTION_TRANSITIONS, TASK_TRANSITIONS
-from talka_protocols.subjects import EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER, WORKER
+from talka_protocols.subjects import ALERT, EXECUTION, PLAN, POOL, SCHEDULE, SHARD, TRIGGER, WORKER
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -70,6 +71,13 @@ FOLDS: dict[str, Fold] = {
     TRIGGER: _of(TRIGGER_BEHAVIOUR, TriggerRecord),
     SHARD: Fold(RosterRecord, RosterRecord, evolve_roster),
     WORKER: Fold(IncarnationRecord, IncarnationRecord, evolve_incarnation),
+    ALERT: Fold(
+        alertbook.AlertBook,
+        lambda _key: alertbook.AlertBook(),
+        alertbook.evolve,
+        alertbook.pack,
+        alertbook.restore,
+    ),
 }
 
 

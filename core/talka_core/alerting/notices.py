@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from msgspec import Raw
 
-from talka_core.alerting.book import AlertBook, Notice
+from talka_core.alertbook import AlertBook, Notice
 from talka_core.cloudevents import write_event
 from talka_protocols.alerts import Alert, AlertDocument
 from talka_protocols.cloudevents import CloudEvent

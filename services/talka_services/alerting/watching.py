@@ -79,7 +79,7 @@ class Watcher:
             await lease.release()
 
     async def _watch(self, lease: Lease) -> None:
-        alerts = AlertLog(self._node.ports.log)
+        alerts = AlertLog(self._node.ports.log, self._node.ports.snapshots)
         await alerts.refresh()
         receiver, namespace = self._options.receiver, self._node.connection.names.namespace
         webhooks = _webhooks(alerts, receiver, namespace)

@@ -1,7 +1,7 @@
 """Prunes the logs that outlive executions.
 
-Pools' and rosters' lose what only archived executions needed; those of schedules, triggers and
-workers are about themselves, so that a base says all that their beginning did.
+Pools' and rosters' lose what only archived executions needed; those of schedules, triggers, workers
+and alerts are about themselves, so that a base says all that their beginning did.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec import Struct
 from talka_core.archiving import Extent
 from talka_core.history import FOLDS, advance, packed
 from talka_protocols.ports import Snapshot
-from talka_protocols.subjects import POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
+from talka_protocols.subjects import ALERT, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
 from talka_services.jetstream.api import last_message, message_counts
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.purging import Purge
@@ -25,7 +25,7 @@ from talka_services.runner.ports import Ports
 
 OF_EXECUTIONS = ("scheduler-", "planner-")
 """What the rosters are named after whose keys are executions."""
-OWN = (SCHEDULE, TRIGGER, WORKER)
+OWN = (SCHEDULE, TRIGGER, WORKER, ALERT)
 """The kinds of logs that no execution holds up."""
 SMALL = 50
 """A log of its own with so few commits is left alone: its base would be as large."""

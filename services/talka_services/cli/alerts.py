@@ -97,7 +97,7 @@ async def _show(target: Target, *, is_all: bool, is_followed: bool) -> None:
     from talka_services.cli.reach import reach_node
 
     async with reach_node(target) as node:
-        alerts = AlertLog(node.ports.log)
+        alerts = AlertLog(node.ports.log, node.ports.snapshots)
         book = await alerts.refresh()
         found = [document_of(each) for each in book.alerts.values() if is_all or each.is_open]
         if is_followed:
@@ -131,7 +131,7 @@ async def _acknowledge(target: Target, number: int, by: str) -> AlertDocument:
     from talka_services.client.asking import asker
 
     async with reach_node(target) as node:
-        alerts = AlertLog(node.ports.log)
+        alerts = AlertLog(node.ports.log, node.ports.snapshots)
         await alerts.refresh()
         await alerts.append(lambda book: acknowledge(book, number, by), "client", asked_by=asker())
         return document_of(alerts.book.alerts[number])

@@ -95,7 +95,7 @@ async def _changes(call: Call, after: int) -> AsyncGenerator[bytes]:
 
 
 def _alerts(call: Call) -> AlertLog:
-    return AlertLog(call.orchestrator.node.ports.log)
+    return AlertLog(call.orchestrator.node.ports.log, call.orchestrator.node.ports.snapshots)
 
 
 OPERATIONS = (

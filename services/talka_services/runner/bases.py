@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from talka_core.history import FOLDS, unpacked
 from talka_protocols.ports import Snapshots
-from talka_protocols.subjects import BASE, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
+from talka_protocols.subjects import ALERT, BASE, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
 
-PRUNED = (POOL, SHARD, SCHEDULE, TRIGGER, WORKER)
+PRUNED = (POOL, SHARD, SCHEDULE, TRIGGER, WORKER, ALERT)
 """The kinds of logs whose beginning may be pruned."""
 
 

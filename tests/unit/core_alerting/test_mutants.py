@@ -11,8 +11,8 @@ import pytest
 from tests.unit.core_alerting import test_book as books
 from tests.unit.core_alerting import test_conditions as rules
 
+from talka_core import alertbook as booking
 from talka_core.alerting import AlertBook, Limits, Watch, conditions, watch
-from talka_core.alerting import book as booking
 from talka_core.alerting.outcomes import Outcomes
 from talka_protocols.alerts import Condition
 from talka_protocols.events import AlertCleared, AlertEvent, AlertRaised

@@ -9,15 +9,19 @@ from hypothesis import strategies as st
 from talka_core.archiving import Extent, executions_in
 from talka_core.history import FOLDS, apply, packed, unpacked
 from talka_protocols import events as e
+from talka_protocols.alerts import AlertKind, Condition
 from talka_protocols.commit import Commit, Decision
 from talka_protocols.events import AllocationGranted, Event, Holder
 from talka_protocols.schedules import Schedule
-from talka_protocols.subjects import SCHEDULE, TRIGGER, WORKER
+from talka_protocols.subjects import ALERT, SCHEDULE, TRIGGER, WORKER
 from talka_protocols.triggers import Trigger
 from talka_protocols.workflow import Task, Workflow
 
 NAMES = ["a", "b", "c"]
 WORK = Workflow("w", "w", (Task("a", "sleep"),))
+STUCK = Condition(AlertKind.STUCK, "execution/x", "It is stuck.")
+LEAK = Condition(AlertKind.LEAK, "log/pool.p/7", "Twice.")
+LAG = Condition(AlertKind.LAG, "inbox/scheduler.0", "Behind.")
 LOGS: dict[str, tuple[Event, ...]] = {
     SCHEDULE: (
         e.ScheduleSet(Schedule(every_seconds=1.0), 1_000, 0, WORK, request_id="r1"),
@@ -40,6 +44,15 @@ LOGS: dict[str, tuple[Event, ...]] = {
         e.WorkerRegistered(1, "default"),
         e.WorkerStopped(1),
         e.WorkerRegistered(2, "default"),
+    ),
+    ALERT: (
+        e.AlertRaised(LAG, True),
+        e.WebhookFailed(1, 1, "the receiver answered 500"),
+        e.AlertRaised(LEAK),
+        e.AlertAcknowledged(3, "Ada"),
+        e.AlertCleared(1, True),
+        e.WebhookDelivered(1),
+        e.AlertRaised(STUCK, True),
     ),
 }
 
@@ -88,7 +101,7 @@ def test_every_way_to_name_an_execution_counts() -> None:
 
 @pytest.mark.parametrize("kind", sorted(LOGS))
 def test_the_rest_of_a_log_says_what_all_of_it_says(kind: str) -> None:
-    """A schedule's, a trigger's or a worker's log folds to the same from a base behind any commit."""
+    """A schedule's, a trigger's, a worker's or the alerts' log folds the same from any base."""
     fold, events = FOLDS[kind], LOGS[kind]
     commits: list[Commit[Event]] = [
         Commit(version, version, 1, (Decision("", (event,)),)) for version, event in enumerate(events, 1)
@@ -98,3 +111,16 @@ def test_the_rest_of_a_log_says_what_all_of_it_says(kind: str) -> None:
         base = unpacked(fold, packed(fold, apply(fold, fold.initial("x"), commits[:gone])))
         fold.restore(base)
         assert packed(fold, apply(fold, base, commits[gone:])) == whole
+
+
+def test_a_book_of_alerts_from_a_base_lists_them_as_they_were_raised() -> None:
+    """Ten comes after nine there, too: the oldest are forgotten first, and told of first."""
+    fold = FOLDS[ALERT]
+    events = tuple(
+        e.AlertRaised(Condition(AlertKind.STUCK, f"execution/{n}", "Stuck."), True) for n in range(12)
+    )
+    book = apply(fold, fold.initial("alerts"), [Commit(1, 1, 1, (Decision("", events),))])
+    base = unpacked(fold, packed(fold, book))
+    fold.restore(base)
+    assert [*base.alerts] == [*base.owed] == [*range(1, 13)]
+    assert [*base.present.items()] == [*book.present.items()]

@@ -7,9 +7,9 @@ whoever takes over after a crash raises nothing twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import assert_never
+from typing import Any, assert_never
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 from msgspec.structs import replace
 
 from talka_protocols.alerts import LASTING, Alert, AlertKind, Condition
@@ -44,13 +44,13 @@ class Notice(Struct):
 class AlertBook(Struct):
     """What the log of alerts says.
 
-    ``present`` are the numbers of alerts that are not cleared, by kind and
-    subject, and ``told`` those of what is told only once.
+    ``present`` are the numbers of alerts that are not cleared, by ``KIND/SUBJECT``, also of
+    those that are not remembered any more: what lasts is raised only once.
     """
 
     version: int = 0
     alerts: dict[int, Alert] = field(default_factory=dict[int, Alert])
-    present: dict[tuple[AlertKind, str], int] = field(default_factory=dict[tuple[AlertKind, str], int])
+    present: dict[str, int] = field(default_factory=dict[str, int])
     owed: dict[int, Notice] = field(default_factory=dict[int, Notice])
     given_up: int = 0
 
@@ -63,12 +63,12 @@ def decide(book: AlertBook, conditions: Iterable[Condition], *, is_told: bool) -
         conditions: All that is wrong now.
         is_told: Whether a webhook is to tell of it.
     """
-    wrong = {(each.kind, each.subject): each for each in conditions}
+    wrong = {_key(each): each for each in conditions}
     for key, condition in wrong.items():
         if key not in book.present:
             yield AlertRaised(condition, is_told)
     for key, number in book.present.items():
-        if key not in wrong and key[0] not in LASTING:
+        if key not in wrong and AlertKind(key.partition("/")[0]) not in LASTING:
             yield AlertCleared(number, is_told)
 
 
@@ -122,6 +122,22 @@ def evolve(book: AlertBook, event: AlertEvent, at: int) -> None:
             assert_never(event)
 
 
+def pack(book: AlertBook) -> Any:
+    """Return a book as a snapshot can hold it, whose keys are texts."""
+    return to_builtins(book, str_keys=True)
+
+
+def restore(book: AlertBook) -> None:
+    """Put a book that was read from a snapshot in order: snapshots sort their keys as texts."""
+    book.alerts = dict(sorted(book.alerts.items()))
+    book.owed = dict(sorted(book.owed.items()))
+    book.present = dict(sorted(book.present.items(), key=lambda item: item[1]))
+
+
+def _key(what: Condition | Alert) -> str:
+    return f"{what.kind}/{what.subject}"
+
+
 def _raised(book: AlertBook, event: AlertRaised, at: int) -> None:
     what, number = event.condition, book.version
     book.alerts[number] = Alert(
@@ -133,7 +149,7 @@ def _raised(book: AlertBook, event: AlertRaised, at: int) -> None:
         execution_id=what.execution_id,
         raised_at=at,
     )
-    book.present[what.kind, what.subject] = number
+    book.present[_key(what)] = number
     if event.is_told:
         book.owed[number] = Notice(number, number, at, is_raised=True)
     if len(book.alerts) > 2 * OVER_MAX:
@@ -146,6 +162,6 @@ def _raised(book: AlertBook, event: AlertRaised, at: int) -> None:
 def _cleared(book: AlertBook, event: AlertCleared, at: int) -> None:
     alert = book.alerts[event.number]
     book.alerts[event.number] = replace(alert, cleared_at=at)
-    del book.present[alert.kind, alert.subject]
+    del book.present[_key(alert)]
     if event.is_told:
         book.owed[book.version] = Notice(book.version, event.number, at, is_raised=False)
