@@ -65,6 +65,16 @@ class Objects:
             ) from error
         return copy
 
+    async def mark(self, name: str) -> str:
+        """Return a file's mark; see ``Depot``."""
+        try:
+            known = await obstore.head_async(self._store, name)
+        except (BaseError, FileNotFoundError) as error:
+            raise DepotError(
+                f"{self.url(name)} cannot be read: {_first_line(error)}", hint=CHECK_HINT
+            ) from error
+        return f"{known['e_tag']} {known['size']} {known['last_modified'].isoformat()}"
+
 
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).partition("\n")[0]

@@ -55,6 +55,7 @@ class Source:
     async def close(self) -> None:
         """Stop reading; the client goes on."""
         await self.overview.close()
+        await self.whole.close()
 
 
 class Call:
