@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from tests.conftest import NatsServer
 from tests.integration.archiving import LATER_MS, archivist, over, platform, waits
 from tests.integration.http_api import PREFIX, messages
 
 from talka import Orchestrator, Task, WorkflowBuilder
 from talka_protocols.subjects import Names
+from talka_services.archives import kept
+from talka_services.archives.reading import opened
 from talka_services.exports import Archive, import_execution
 from talka_services.gateway import GatewayOptions, serving
 
@@ -59,8 +62,20 @@ async def told(http: httpx.AsyncClient, execution_id: str) -> dict[str, Any]:
     return found
 
 
-async def test_it_is_read_in_its_file(nats_server: NatsServer, names: Names, tmp_path: Path) -> None:
-    """Every look at it answers what it answered before; a large result comes from the file, too."""
+async def test_it_is_read_in_its_file(
+    nats_server: NatsServer, names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every look at it answers what it answered before; a large result comes from the file, too.
+
+    The file is opened once for all of them.
+    """
+    openings: list[str] = []
+
+    def counted(place: str, sha256: str) -> object:
+        openings.append(place)
+        return opened(place, sha256)
+
+    monkeypatch.setattr(kept, "opened", counted)
     large = Task("t0", "sleep", payload={"seconds": 0, "result": "x" * LARGE})
     workflow = WorkflowBuilder("large").add_task(large).build()
     async with platform(nats_server, names) as talka, gateway(talka) as http:
@@ -72,6 +87,7 @@ async def test_it_is_read_in_its_file(nats_server: NatsServer, names: Names, tmp
         assert (await archivist(talka, tmp_path).run(LATER_MS, [execution_id])).archived
         assert await told(http, execution_id) == before
         assert await asked(http, f"/executions/{execution_id}/tasks/t0/result") == result
+        assert len(openings) == 1
         document = await asked(http, f"/executions/{execution_id}")
         assert document["archived"].startswith("file://")
         (listed,) = (await asked(http, "/executions"))["executions"]

@@ -49,6 +49,16 @@ async def test_what_is_not_there_is_said(depot: Depot, tmp_path: Path) -> None:
     """A file that was moved away is named in the error."""
     with pytest.raises(DepotError, match="gone"):
         await depot.get("gone", tmp_path)
+    with pytest.raises(DepotError, match="gone"):
+        await depot.mark("gone")
+
+
+async def test_a_mark_tells_one_file_from_the_next(depot: Depot, tmp_path: Path) -> None:
+    """It stays while the file does, and is another for another file."""
+    for name in ("one", "other"):
+        (tmp_path / name).write_bytes(name.encode())
+        await depot.put(name, tmp_path / name)
+    assert await depot.mark("one") == await depot.mark("one") != await depot.mark("other")
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")

@@ -206,7 +206,33 @@ async def test_a_log_that_was_cut_short_is_found_by_the_read_model(place: Path) 
         await delete(talka, commits[-1].position)
         assert await found(talka) == []
         assert await found(talka, noted) == [("removed", commits[-1].position)]
+        for database, seen in (("", []), (str(directory / "readmodel.sqlite"), [commits[-1].position])):
+            async with (
+                serving(talka, GatewayOptions(port=0, database=database)) as address,
+                httpx.AsyncClient(base_url=f"{address}/api/v1", timeout=20) as http,
+            ):
+                heard = (await http.get("/audit")).json()
+            removed = [each for each in heard["violations"] if each["kind"] == "removed"]
+            assert [each["where"]["position"] for each in removed] == seen
+            noted_in_it = sum(map(len, noted.values())) if database else 0
+            assert heard["signatures"]["anchored"] == noted_in_it
     discard(directory)
+
+
+async def test_a_gateway_says_that_its_read_model_is_of_another_log(place: Path) -> None:
+    """An audit that cannot be compared with what was named for that is refused, and not shown as clean."""
+    one, other = place / "one", place / "other"
+    async with local(data_dir=other, **OPTIONS) as talka:
+        await noted_by_the_read_model(talka, other)
+    async with (
+        local(data_dir=one, **OPTIONS) as talka,
+        serving(talka, GatewayOptions(port=0, database=str(other / "readmodel.sqlite"))) as address,
+        httpx.AsyncClient(base_url=f"{address}/api/v1", timeout=20) as http,
+    ):
+        answer = await http.get("/audit")
+        assert answer.status_code == 400
+        assert "another log" in answer.json()["detail"]
+        assert (await http.get("/audit", params={"signatures": "false"})).json()["signatures"] is None
 
 
 async def test_a_stream_that_was_sealed_with_a_lost_key_says_which(place: Path) -> None:

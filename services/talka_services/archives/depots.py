@@ -8,6 +8,7 @@ import shutil
 from hashlib import file_digest
 from importlib import import_module
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -51,6 +52,14 @@ class Depot(Protocol):
         """
         ...
 
+    async def mark(self, name: str) -> str:
+        """Return what is another whenever somebody has written to a file, without reading it.
+
+        Raises:
+            DepotError: it is not there, or nobody can tell.
+        """
+        ...
+
 
 class Directory:
     """A directory of this machine, or of a file system that it has mounted."""
@@ -88,12 +97,19 @@ class Directory:
 
     async def get(self, name: str, into: Path) -> Path:  # noqa: ARG002  (it is read where it lies)
         """Return a file; see ``Depot``."""
+        await self.mark(name)
+        return self.path / name
+
+    async def mark(self, name: str) -> str:
+        """Return a file's mark; see ``Depot``."""
         found = self.path / name
-        if not await asyncio.to_thread(found.is_file):
-            raise DepotError(
-                f"There is no archive {found}.", hint="It was moved or removed, or is on another machine."
-            )
-        return found
+        try:
+            status = await asyncio.to_thread(found.stat)
+        except OSError as error:
+            raise _missing(found) from error
+        if not S_ISREG(status.st_mode):
+            raise _missing(found)
+        return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
 def depot_of(place: str) -> Depot:
@@ -115,6 +131,12 @@ def depot_of(place: str) -> Depot:
         ) from error
     depot: Depot = objects.Objects.at(place)
     return depot
+
+
+def _missing(file: Path) -> DepotError:
+    return DepotError(
+        f"There is no archive {file}.", hint="It was moved or removed, or is on another machine."
+    )
 
 
 def digest_of(file: Path) -> str:

@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import RequestRefusedError, TalkaError
-from talka_protocols.events import Event, ExecutionArchived
+from talka_protocols.events import Event
 from talka_protocols.ports import Blobs, Log, Snapshots
 from talka_protocols.subjects import EXECUTION, PLAN, LogName
 from talka_protocols.workflow import ClaimCheck
-from talka_services.archives.reading import opened
+from talka_services.archives.kept import KeptArchives
 from talka_services.client.histories import Histories
 from talka_services.exports import Archive
 from talka_services.runner.journal import newest
@@ -22,12 +22,17 @@ class WholeHistories(Histories):
     """The histories of one namespace, of which archived executions are read where they lie.
 
     Only what is asked for by one execution's id is looked for there; the rest of a
-    namespace is read as `Histories` does it.
+    namespace is read as `Histories` does it. Some files stay open until it is closed.
     """
 
     def __init__(self, log: Log, blobs: Blobs, shards: int, snapshots: Snapshots | None = None) -> None:
         super().__init__(log, blobs, shards, snapshots)
         self._blobs = blobs
+        self._archives = KeptArchives()
+
+    async def close(self) -> None:
+        """Close the files that stayed open."""
+        await self._archives.close()
 
     async def commits(self, name: LogName) -> list[tuple[int, Commit[Event]]]:
         """Return a log's commits with their positions, definitions in place.
@@ -74,22 +79,19 @@ class WholeHistories(Histories):
         if state.archived is None:
             yield None
             return
-        async with _opened(execution_id, state.archived) as archive:
+        place = state.archived.place
+        async with AsyncExitStack() as stack:
+            try:
+                archive = await stack.enter_async_context(self._archives.opened(place, state.archived.sha256))
+            except TalkaError as error:
+                raise _unreadable(execution_id, place, error) from error
             yield archive
 
 
-@asynccontextmanager
-async def _opened(execution_id: str, archived: ExecutionArchived) -> AsyncGenerator[Archive]:
-    place = archived.place
-    async with AsyncExitStack() as stack:
-        try:
-            archive = await stack.enter_async_context(opened(place, archived.sha256))
-        except TalkaError as error:
-            raise RequestRefusedError(
-                f"The execution {execution_id!r} is archived, and its archive cannot be read here: "
-                f"{error.message}",
-                hint=f"Where {place} can be read, `talka replay FILE` shows it, "
-                "and `talka import FILE` brings it back.",
-                code="archived",
-            ) from error
-        yield archive
+def _unreadable(execution_id: str, place: str, error: TalkaError) -> RequestRefusedError:
+    return RequestRefusedError(
+        f"The execution {execution_id!r} is archived, and its archive cannot be read here: {error.message}",
+        hint=f"Where {place} can be read, `talka replay FILE` shows it, "
+        "and `talka import FILE` brings it back.",
+        code="archived",
+    )

@@ -70,6 +70,16 @@ class Objects:
             raise DepotError(f"{self.url(name)} cannot be read: {reason}", hint=hint) from error
         return copy
 
+    async def mark(self, name: str) -> str:
+        """Return a file's mark; see ``Depot``."""
+        try:
+            known = await obstore.head_async(self._store, name)
+        except (BaseError, FileNotFoundError) as error:
+            raise DepotError(
+                f"{self.url(name)} cannot be read: {_first_line(error)}", hint=CHECK_HINT
+            ) from error
+        return f"{known['e_tag']} {known['size']} {known['last_modified'].isoformat()}"
+
 
 def _explained(error: Exception) -> tuple[str, str]:
     """Return what the store says of a failure, and what to do about it."""

@@ -26,6 +26,16 @@ async def place_of(log: Log, name: LogName) -> ExecutionArchived | None:
     return None
 
 
+async def mark_of(place: str) -> str:
+    """Return what is another whenever somebody has written to the file at a URL.
+
+    Raises:
+        DepotError: it is not there, or nobody can tell.
+    """
+    above, _, name = place.rpartition("/")
+    return await depot_of(above).mark(name)
+
+
 @asynccontextmanager
 async def opened(place: str, sha256: str) -> AsyncGenerator[Archive]:
     """Open the file at a URL, once its bytes are known to be those that were archived.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Generator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
@@ -14,7 +13,7 @@ import msgspec
 import typer
 
 from talka_services.cli.command import Target, command
-from talka_services.cli.models import Database, is_there, model_of, place_of
+from talka_services.cli.models import Database, model_of, place_of
 from talka_services.cli.moments import is_duration, parse_instant, parse_seconds
 from talka_services.cli.outcome import ExitCode, UsageError
 from talka_services.cli.petitions import tell_who
@@ -22,8 +21,7 @@ from talka_services.cli.screen import console, local_time, plain, print_json
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
-    from talka_core.auditing import Anchors, Violation
-    from talka_services.cli.models import Model
+    from talka_core.auditing import Violation
     from talka_services.client.audits import Audit
 
 SHOWN = 50
@@ -152,19 +150,13 @@ async def _audit_live(
     from talka_services.cli.reach import reach_node
     from talka_services.client.audits import audit as audited
     from talka_services.client.signatures import audit_signatures, with_signatures
-    from talka_services.projection.queries import anchors
+    from talka_services.projection import JetStreamSource
+    from talka_services.projection.noted import noted_in
     from talka_services.sealing.ports import SealedLog
 
-    async with reach_node(target) as node, AsyncExitStack() as stack:
+    async with reach_node(target) as node:
         log = node.ports.log
-        noted: Anchors = {}
-        model: Model | None = None
-        if place:
-            is_old = is_there(place)
-            model = await stack.enter_async_context(model_of(node, place))
-            if is_old:
-                model.view.standing(await model.source.identity())
-                noted = await asyncio.to_thread(anchors, model.view)
+        noted = await noted_in(place, JetStreamSource(node.connection)) if place else None
         found = await audited(log, snapshots=node.ports.snapshots, since_ms=since_ms, on_read=on_read)
         if place is None:
             return found
@@ -174,8 +166,9 @@ async def _audit_live(
             log, target.namespace, noted, snapshots=bases, since_ms=since_ms, on_read=on_read
         )
         found = with_signatures(found, compared)
-        if model is not None and "://" not in (place or "") and not found.count:
-            await model.projector.catch_up()
+        if place and "://" not in place and not found.count:
+            async with model_of(node, place) as model:
+                await model.projector.catch_up()
         return found
 
 

@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from talka_services.cli.command import Target, command
 from talka_services.cli.figures import Since, since_ms, tell_lag
-from talka_services.cli.models import Database, Lag, fresh_model, is_there, place_of
+from talka_services.cli.models import Database, Lag, fresh_model, place_of
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.queries import elapsed, status_document
 from talka_services.cli.screen import coloured, console, local_time, plain, print_json, print_table
+from talka_services.databases import is_there
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:

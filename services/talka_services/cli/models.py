@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from msgspec import Struct
 
-from talka_protocols.errors import PlatformError
 from talka_services.cli.command import Target
 from talka_services.cli.outcome import UsageError
+from talka_services.databases import failed, is_there
 
 if TYPE_CHECKING:
     from talka_services.projection import JetStreamSource, Projector, View
@@ -90,16 +88,6 @@ def place_of(target: Target, database: str | None) -> str:
     return database
 
 
-def shown(place: str) -> str:
-    """Return a place as it may be shown: without the password in it."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", place)
-
-
-def is_there(place: str) -> bool:
-    """Tell whether there is a model to be asked; a server's is taken to be."""
-    return "://" in place or Path(place).is_file()
-
-
 @asynccontextmanager
 async def open_model(target: Target, place: str, *, create: bool = False) -> AsyncGenerator[Model]:
     """Open a model together with its log.
@@ -137,10 +125,7 @@ async def model_of(node: Node, place: str) -> AsyncGenerator[Model]:
     try:
         yield Model(view, projector, source)
     except DATABASE_ERRORS as error:
-        raise PlatformError(
-            f"The read model {shown(place)} failed: {type(error).__name__} {error}.",
-            hint="Check the database's state and space; trying again is safe.",
-        ) from error
+        raise failed(place, error) from error
     finally:
         view.close()
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from talka_services.cli.command import Target, command
-from talka_services.cli.models import Database, Lag, model_of, open_model, place_of, shown
+from talka_services.cli.models import Database, Lag, model_of, open_model, place_of
 from talka_services.cli.probing import Health, probed
 from talka_services.cli.screen import console, duration, plain, print_json
 from talka_services.cli.sections import Group
+from talka_services.databases import shown
 from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:

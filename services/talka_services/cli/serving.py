@@ -13,6 +13,7 @@ import typer
 from talka_services.cli.alerts import AlertLimits, Webhook
 from talka_services.cli.command import Target
 from talka_services.cli.followers import SendTraces, refuse_followers, with_followers
+from talka_services.cli.models import Database, place_of
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.stopping import UntilInputEnds
 from talka_services.loop import run as run_loop
@@ -67,6 +68,7 @@ class GatewayFlags:
     webhook: str | None = None
     limits: Sequence[str] = ()
     otlp: str | None = None
+    database: str = ""
 
     def options(self, *, descriptor: int | None = None) -> GatewayOptions:
         """Return the options that this comes to; a descriptor's socket takes the place of the port.
@@ -86,7 +88,7 @@ class GatewayFlags:
             is_insecure=self.is_insecure,
         )
         options = with_followers(options, self.webhook, self.limits, self.otlp)
-        return replace(options, descriptor=descriptor)
+        return replace(options, descriptor=descriptor, database=self.database)
 
     def told(self, target: Target, descriptor: int) -> tuple[list[str], dict[str, str]]:
         """Return the command line and the environment that tell a process of its own all this.
@@ -117,6 +119,7 @@ def gateway(
     webhook: Webhook = None,
     alert: AlertLimits = None,
     otlp: SendTraces = None,
+    database: Database = None,
     until_input_ends: UntilInputEnds = False,
     listen_fd: ListenFd = None,
 ) -> None:
@@ -125,7 +128,8 @@ def gateway(
     Only this machine can reach it unless --host says otherwise, which takes a token.
     """
     where = (host, port, token_file, access, tuple(allow_host or ()), insecure)
-    flags = GatewayFlags(*where, webhook, tuple(alert or ()), otlp)
+    place = "" if database is None and target.server else place_of(target, database)
+    flags = GatewayFlags(*where, webhook, tuple(alert or ()), otlp, place)
     run_loop(_serve(target, flags.options(descriptor=listen_fd), is_until_input_ends=until_input_ends))
 
 

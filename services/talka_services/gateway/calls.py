@@ -38,10 +38,14 @@ T = TypeVar("T")
 
 
 class Source:
-    """What calls ask: the client of a namespace, and what the gateway keeps of it to answer soon."""
+    """What calls ask: the client of a namespace, and what the gateway keeps of it to answer soon.
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
+    ``database`` is where its read model lies, empty if there is none.
+    """
+
+    def __init__(self, orchestrator: Orchestrator, database: str = "") -> None:
         self.orchestrator = orchestrator
+        self.database = database
         self.overview = Overview(orchestrator.node.connection, orchestrator.histories)
         self.recent = Recent(orchestrator.node.ports.log, orchestrator.histories)
         self.holdings = PoolHoldings(orchestrator.node.ports.log, orchestrator.histories)
@@ -51,6 +55,7 @@ class Source:
     async def close(self) -> None:
         """Stop reading; the client goes on."""
         await self.overview.close()
+        await self.whole.close()
 
 
 class Call:
@@ -65,6 +70,7 @@ class Call:
         self.overview = source.overview
         self.recent = source.recent
         self.holdings = source.holdings
+        self.database = source.database
         self.name = name
         self.status: HTTPStatus | None = None
         self.headers: dict[str, str] = {}

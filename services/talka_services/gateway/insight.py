@@ -22,6 +22,8 @@ from talka_services.gateway.executions import ONE, TASK
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.paging import Paging, paged
 from talka_services.gateway.problems import INSTANT_MAX, VERSION_MAX, bad_request
+from talka_services.projection import JetStreamSource
+from talka_services.projection.noted import noted_in
 from talka_services.sealing.ports import SealedLog
 from talka_services.sealing.vault import VARIABLE
 
@@ -102,7 +104,7 @@ async def audit_namespace(call: Call, query: Audited) -> AuditReport:
     """Check that every allocation ever made was held, used and given back as it must be.
 
     With keys, also that nobody but their holders has written, changed or removed any of it, as far as the
-    logs themselves tell; `talka audit` compares them with what the read model has noted, too. It reads
+    logs themselves tell, and what the read model has noted of them, where the gateway knows one. It reads
     every log of the namespace: seconds for a million events.
     """
     node = call.orchestrator.node
@@ -114,10 +116,14 @@ async def audit_namespace(call: Call, query: Audited) -> AuditReport:
             "There are no keys to compare signatures with.",
             hint=f"Start the gateway with a file of keys, named with {VARIABLE}.",
         )
+    is_compared = query.signatures is not False and log.vault.has_keys
+    # What was noted must have been in the log before the log is read.
+    is_noted = is_compared and bool(call.database)
+    noted = await noted_in(call.database, JetStreamSource(node.connection)) if is_noted else None
     found = await audit(log, snapshots=snapshots, since_ms=since_ms)
-    if query.signatures is not False and log.vault.has_keys:
+    if is_compared:
         namespace = node.ports.names.namespace
-        compared = await audit_signatures(log, namespace, snapshots=snapshots, since_ms=since_ms)
+        compared = await audit_signatures(log, namespace, noted, snapshots=snapshots, since_ms=since_ms)
         found = with_signatures(found, compared)
     return AuditReport(not found.count, found.count, found.violations, found.summary, found.signatures)
 

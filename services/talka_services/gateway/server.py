@@ -33,6 +33,7 @@ class GatewayOptions(Struct, frozen=True):
     ``token`` is an admin's; the file ``access`` says who else may ask, and what.
     ``allowed_hosts`` are further names that it may be asked by. ``alerts`` say what it
     raises alerts about, and whom it tells; ``collector`` is sent the trace of each execution.
+    ``database`` is where the read model lies that audits are compared with, empty if there is none.
     """
 
     host: str = HOST
@@ -44,6 +45,7 @@ class GatewayOptions(Struct, frozen=True):
     descriptor: int | None = None
     alerts: AlertOptions = AlertOptions()
     collector: Taker | None = None
+    database: str = ""
 
 
 def check_options(options: GatewayOptions) -> GatewayOptions:
@@ -71,7 +73,7 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
     check_options(options)
     callers = Callers(options.token, AccessFile(options.access) if options.access is not None else None)
     listening = _listening(options)
-    source = Source(orchestrator)
+    source = Source(orchestrator, options.database)
     guard = guard_for(options.host, options.allowed_hosts)
     metrics = Metrics(source, callers)
     watcher = Watcher(orchestrator.node, orchestrator.histories, options.alerts)

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.integration.cli.conftest import up
 from tests.integration.cli.shell import GOOD, MODULE, Shell
 
 VARIABLE = "TALKA_KEYS"
@@ -131,3 +132,15 @@ def test_a_sealed_platform_is_seen_triggered_and_archived(sealed: Shell) -> None
     said = up.stderr.read().decode()
     assert up.wait(30) == 0
     assert "does not open" not in said
+
+
+def test_the_gateway_compares_with_the_read_model_of_its_directory(sealed: Shell) -> None:
+    """Nothing is said about it: `talka up` finds the file that a clean audit has left there."""
+    with up(sealed, "--http-port", "0") as ready:
+        sealed.json("run", "good.yaml", "--input", "pause=0.01", "--data-dir", "up")
+        with httpx.Client(base_url=f"{ready['http']}/api/v1", timeout=30) as http:
+            assert http.get("/audit").json()["signatures"]["anchored"] == 0
+            assert sealed.json("audit", "--data-dir", "up")["clean"] is True
+            compared = http.get("/audit").json()
+    assert compared["clean"] is True
+    assert 0 < compared["signatures"]["anchored"] <= compared["signatures"]["signed"]
