@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -254,6 +255,17 @@ async def test_commands_and_gateway_need_no_more_rights(server: PermittedServer,
             allocation = await client.resources.allocate_resources(shell("held", "true"))
             await client.resources.release_resources(allocation)
     assert server.violations() == []
+
+
+async def test_a_stranger_is_told_once(server: PermittedServer) -> None:
+    """The command tries for a while, and says at last that it is not known, and nothing else."""
+    words = ["list", "--server", server.url, "--nats-ca", str(server.ca), "--namespace", "one"]
+    command = await asyncio.create_subprocess_exec(sys.executable, "-m", "talka", *words, stderr=PIPE)
+    _, said = await command.communicate()
+    assert command.returncode == 3
+    (line,) = said.decode().splitlines()
+    assert "refused who we say we are" in line
+    server.violations()
 
 
 async def of_worker(client: Orchestrator, kind: type[Any], worker_id: str) -> Any:

@@ -7,6 +7,8 @@ import sys
 from enum import StrEnum
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+OF_EVERY_END = "returning true from eof_received() has no effect"
+"""So asyncio warns whenever a server ends a connection that nats-py has turned into one with TLS."""
 
 
 class LogFormat(StrEnum):
@@ -24,5 +26,11 @@ def configure_logs(*, is_verbose: bool, form: LogFormat = LogFormat.TEXT) -> Non
         logging.basicConfig(handlers=[json_handler(sys.stderr)], level=logging.WARNING)
     else:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=FORMAT, datefmt="%H:%M:%S")
+    logging.getLogger("asyncio").addFilter(_is_news)
     if is_verbose:
         logging.getLogger("talka_services").setLevel(logging.INFO)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether an entry of asyncio says more than that a connection with TLS has ended."""
+    return not record.getMessage().startswith(OF_EVERY_END)
