@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from talka_core import alertbook
+from talka_core import alertbook, incarnations
 from talka_core.behaviour import Behaviour
-from talka_core.incarnations import IncarnationRecord, evolve_incarnation
+from talka_core.incarnations import IncarnationRecord
 from talka_core.planner import PLANNER, PlanRecord
 from talka_core.resource import RESOURCE, PoolRecord
 from talka_core.roster import RosterRecord, evolve_roster
@@ -70,7 +70,13 @@ FOLDS: dict[str, Fold] = {
     SCHEDULE: _of(STARTER, ScheduleRecord),
     TRIGGER: _of(TRIGGER_BEHAVIOUR, TriggerRecord),
     SHARD: Fold(RosterRecord, RosterRecord, evolve_roster),
-    WORKER: Fold(IncarnationRecord, IncarnationRecord, evolve_incarnation),
+    WORKER: Fold(
+        IncarnationRecord,
+        IncarnationRecord,
+        incarnations.evolve_incarnation,
+        begins_anew=incarnations.begins_anew,
+        begin_anew=incarnations.begin_anew,
+    ),
     ALERT: Fold(
         alertbook.AlertBook,
         lambda _key: alertbook.AlertBook(),

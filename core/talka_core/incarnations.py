@@ -21,3 +21,13 @@ def evolve_incarnation(state: IncarnationRecord, event: WorkerEvent, _at: int) -
     state.version += 1
     state.incarnation = event.incarnation
     state.is_stopped = not isinstance(event, WorkerRegistered)
+
+
+def begins_anew(_state: IncarnationRecord, version: int, _event: WorkerEvent) -> bool:
+    """Tell whether a log begins here that was removed before, when nobody knew the worker any more."""
+    return version == 1
+
+
+def begin_anew(state: IncarnationRecord, before: int) -> None:
+    """Forget what was removed."""
+    state.version = before

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -22,13 +24,15 @@ from talka_core.history import FOLDS, packed
 from talka_protocols.commit import Commit
 from talka_protocols.errors import UnknownScheduleError
 from talka_protocols.events import TriggerFired
-from talka_protocols.messages import SubmitWorkflow
+from talka_protocols.messages import Message, Recipient, RegisterWorker, SubmitWorkflow, sealed
 from talka_protocols.schedules import Overlap, Schedule, ScheduleState
 from talka_protocols.subjects import WORKER, LogName, Names
 from talka_protocols.triggers import Trigger, TriggerState
 from talka_protocols.workflow import Workflow
 from talka_services.archives import pruner
-from talka_services.archives.pruner import SETTLED_MS, Pruned, Pruner
+from talka_services.archives.departures import UNREAD_MS
+from talka_services.archives.pruned import Pruned
+from talka_services.archives.pruner import SETTLED_MS, Pruner
 from talka_services.backups import back_up, namespace, restore
 from talka_services.backups.streams import SavedStream, save_stream
 from talka_services.client.audits import audit
@@ -47,12 +51,19 @@ LATER_MS = 2**50
 WORKER_LOG = LogName(WORKER, "-", "again-and-again")
 
 
+async def tell_pool(talka: Orchestrator, *letters: Message) -> None:
+    """Write to the default pool."""
+    subject = talka.node.ports.names.inbox(Recipient.RESOURCE.value, "default")
+    envelopes = [(subject, sealed("a test", each, letter_id=uuid4().hex)) for each in letters]
+    await talka.node.ports.post.send(envelopes)
+
+
 class LateClock(SystemClock):
     """A clock of a day when all that was asked for has long been answered."""
 
     def now_ms(self) -> int:
         """Return an instant at which all of now is settled."""
-        return super().now_ms() + SETTLED_MS + 60_000
+        return super().now_ms() + max(SETTLED_MS, UNREAD_MS) + 60_000
 
 
 async def pruned(talka: Orchestrator, before: int = LATER_MS, *, is_late: bool = True) -> dict[str, Pruned]:
@@ -96,6 +107,12 @@ async def talka(
             await asyncio.gather(
                 orchestrator.schedules.resume("rarely"), orchestrator.triggers.resume("heard")
             )
+        joined = RegisterWorker("default", WORKER_LOG.key, TIMES, ("sleep",), 1, {"cpu_cores": 1.0})
+        await tell_pool(orchestrator, joined)
+        async with aclosing(orchestrator.histories.follow_pool("default")) as pools:
+            async for pool in pools:
+                if WORKER_LOG.key in {*pool.workers, *pool.lost}:
+                    break
         yield orchestrator
 
 

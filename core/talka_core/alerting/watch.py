@@ -15,6 +15,8 @@ from talka_core.alerting.conditions import Lag, Limits, failing, lagging, stuck,
 from talka_core.alerting.outcomes import Outcomes
 from talka_core.auditing import Auditor, Violation
 from talka_core.history import FOLDS, advance
+from talka_core.resource import PoolRecord
+from talka_core.roster import RosterRecord
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols import events as e
 from talka_protocols.alerts import AlertKind, Condition
@@ -52,6 +54,10 @@ class Watch:
         self._granted_at: dict[str, int] = {}
         self._outcomes = Outcomes(round(1000 * limits.error_window_s))
         self._facts: list[Condition] = []
+
+    def begin(self, log: LogName, position: int, state: PoolRecord | RosterRecord) -> None:
+        """Let a log begin with a state behind a position; what was before was pruned."""
+        self._auditor.begin(log, position, state)
 
     def take(self, log: LogName, position: int, commit: Commit[Event]) -> None:
         """Take the next commit of the stream."""

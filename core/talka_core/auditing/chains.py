@@ -8,7 +8,8 @@
 
 What was written before there were keys is unsigned, and is vouched for by the first signed commit behind it.
 A pruned log begins at the latest behind its base, and that of an archived execution with the signed fact
-that says so; nothing vouches here for what left a log before that.
+that says so; nothing vouches here for what left a log before that. The log of a worker that is gone for
+good may be missing, and begin anew: it says nothing about executions.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from talka_protocols.seals import (
     place_of_log,
     read_signature,
 )
-from talka_protocols.subjects import PLAN, LogName
+from talka_protocols.subjects import PLAN, WORKER, LogName
 
 UNKNOWN_AT = 2**53
 """The time of what cannot be read, so that no time limit hides it."""
@@ -116,6 +117,8 @@ class Chains:
             where = Where(name, chain.next_version or 0, stored.position, UNKNOWN_AT)
             chain.next_version, chain.digest, chain.position = None, None, stored.position
             return [violation((Kind.CHANGED, f"The commit cannot be read: {fault}"), where)]
+        if stored.log.kind == WORKER and commit.version == 1 and not chain.position:
+            self._forget(name, stored.position)
         if is_archived := _says_archived(commit):
             self._archive(stored, chain, commit)
         found = list(self._findings(place, chain, stored, commit, anchor))
@@ -144,6 +147,8 @@ class Chains:
                 continue
             first = min(noted)
             chain = self._chains.get(log)
+            if chain is None and log.startswith(f"{WORKER}."):
+                continue
             is_end = chain is None or first > chain.position
             what = "The end of the log is cut off" if is_end else "Commits are missing"
             sentence = f"{what}: the read model saw {len(noted)} more, from event {noted[first].version} on."

@@ -19,12 +19,14 @@ from talka_protocols.alerts import Condition
 from talka_protocols.errors import BrokenHistoryError, PlatformError, UnknownExecutionError
 from talka_protocols.events import AlertEvent
 from talka_protocols.ports import Lease, StoredCommit
+from talka_protocols.subjects import POOL, SHARD
 from talka_services.alerting.alertlog import AlertLog
 from talka_services.alerting.lags import inbox_lags
 from talka_services.alerting.receiver import Receiver
 from talka_services.client.histories import Histories
 from talka_services.loop import until_one_ends
 from talka_services.projection.source import JetStreamSource
+from talka_services.runner.bases import bases_of
 from talka_services.service.node import Node
 from talka_services.telemetry import get_logger
 
@@ -112,7 +114,10 @@ class _Looking:
         self._has_read = asyncio.Event()
 
     async def read(self) -> None:
-        """Take every commit there is and will be."""
+        """Take every commit there is and will be, behind what pruned logs begin with."""
+        ports = self._node.ports
+        async for name, base in bases_of((POOL, SHARD), ports.log, ports.snapshots):
+            self._watch.begin(name, base.position, base.state)
         async with aclosing(self._source.follow(0)) as pages:
             async for page in pages:
                 for stored in page:

@@ -27,7 +27,8 @@ from talka_protocols.messages import ArchiveExecution, Recipient
 from talka_protocols.subjects import PLAN, LogName
 from talka_services.archives.checking import IncompleteError, check
 from talka_services.archives.depots import Depot, TakenError, digest_of
-from talka_services.archives.pruner import Pruned, Pruner
+from talka_services.archives.pruned import Pruned
+from talka_services.archives.pruner import Pruner
 from talka_services.archives.reading import opened
 from talka_services.archives.survey import Found, Survey
 from talka_services.client.histories import Histories

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 
-from msgspec import Struct
-
 from talka_core.archiving import Extent
 from talka_core.history import FOLDS, advance, packed
 from talka_protocols.ports import Snapshot
 from talka_protocols.subjects import ALERT, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
+from talka_services.archives.departures import Departures
+from talka_services.archives.pruned import Pruned
 from talka_services.jetstream.api import last_message, message_counts
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.purging import Purge
@@ -31,14 +31,6 @@ SMALL = 50
 """A log of its own with so few commits is left alone: its base would be as large."""
 SETTLED_MS = 3_600_000
 """For so long whoever asked something of a schedule or a trigger may still look for the answer."""
-
-
-class Pruned(Struct, frozen=True):
-    """How many events left a log, and the execution that holds up the rest, if one does."""
-
-    log: str
-    events: int
-    held_by: str = ""
 
 
 class Pruner:
@@ -68,7 +60,8 @@ class Pruner:
         settled = min(before, self._ports.clock.now_ms() - SETTLED_MS)
         for kind in OWN:
             found += [await self._prune(name, _nobody, settled) for name in await self._long(kind)]
-        return found
+        departures = Departures(self._connection, self._ports, self._on_step)
+        return found + await departures.run(settled)
 
     async def _long(self, kind: str) -> list[LogName]:
         """Return the logs of a kind that it is worth to prune."""
@@ -81,7 +74,7 @@ class Pruner:
         last = await last_message(self._connection, self._connection.names.stream("log"), subject)
         base = await base_of(name, self._ports.snapshots)
         fold, state, at = FOLDS[name.kind], base.state, base.at
-        extent = Extent(is_archived, before)
+        extent, events = Extent(is_archived, before), 0
         # The newest commit stays, so that the log still says where it ends.
         end = last.seq if last is not None else 0
         if base.position + 1 < end:
@@ -93,6 +86,7 @@ class Pruner:
                         break
                     for version, _cause, event in commit.events():
                         advance(fold, state, version, event, commit.at)
+                        events += 1
                     at = commit.at
         if extent.position:
             snapshot = Snapshot(extent.position, state.version, packed(fold, state), at)
@@ -101,7 +95,7 @@ class Pruner:
         if extent.position or base.position:
             self._on_step("purge shared")
             await self._purge.log_before(name, max(extent.position, base.position) + 1)
-        return Pruned(str(name), state.version - base.version, extent.held_by)
+        return Pruned(str(name), events, extent.held_by)
 
 
 def _nobody(_key: str) -> bool:

@@ -14,7 +14,7 @@ from talka_core.auditing.violations import violation
 from talka_protocols.commit import decode_commit
 from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.ports import Log, Snapshots, StoredCommit
-from talka_services.runner.bases import PRUNED, base_of
+from talka_services.runner.bases import PRUNED, bases_of
 
 KEPT = 1_000
 """How many violations are kept; those after them are only counted."""
@@ -59,11 +59,9 @@ async def audit(
         on_read: Told how many commits were taken, and how many messages follow.
     """
     auditor, found, count, taken = Auditor(only), list[Violation](), 0, 0
-    for kind in PRUNED if snapshots is not None and not only else ():
-        for name in await log.names(kind):
-            base = await base_of(name, snapshots)
-            if base.position:
-                auditor.begin(name, base.position, base.state)
+    if snapshots is not None and not only:
+        async for name, base in bases_of(PRUNED, log, snapshots):
+            auditor.begin(name, base.position, base.state)
     async with aclosing(log.read_all(AUDITED)) as heaps:
         async for heap in heaps:
             for stored in heap.commits:

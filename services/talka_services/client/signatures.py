@@ -16,7 +16,7 @@ from talka_protocols.ports import Snapshots
 from talka_protocols.subjects import POOL
 from talka_services.client.audits import KEPT, Audit, Signatures
 from talka_services.exports.archive import MANIFEST, Archive, manifest_place
-from talka_services.runner.bases import PRUNED, base_of
+from talka_services.runner.bases import PRUNED, bases_of
 from talka_services.sealing.ports import SealedLog
 
 Compared = tuple[list[Violation], Signatures]
@@ -40,11 +40,9 @@ async def audit_signatures(
         UnknownKeyError: something is sealed, and there are no keys.
     """
     chains = Chains(log.vault.verify, namespace, anchors, (POOL,) if is_export else ())
-    for kind in PRUNED if snapshots is not None else ():
-        for name in await log.names(kind):
-            base = await base_of(name, snapshots)
-            if base.position:
-                chains.begin(name, base.position, base.version)
+    if snapshots is not None:
+        async for name, base in bases_of(PRUNED, log, snapshots):
+            chains.begin(name, base.position, base.version)
     found, taken = list[Violation](), 0
     async with aclosing(log.read_all(KINDS)) as heaps:
         async for heap in heaps:

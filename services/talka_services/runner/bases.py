@@ -6,12 +6,13 @@ what has left the log: it is stored before anything is removed.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from msgspec import Struct
 
 from talka_core.history import FOLDS, unpacked
-from talka_protocols.ports import Snapshots
+from talka_protocols.ports import Log, Snapshots
 from talka_protocols.subjects import ALERT, BASE, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
 
 PRUNED = (POOL, SHARD, SCHEDULE, TRIGGER, WORKER, ALERT)
@@ -45,3 +46,18 @@ async def base_of(log: LogName, snapshots: Snapshots | None) -> Base:
     state = unpacked(fold, found.body)
     fold.restore(state)
     return Base(found.position, found.version, found.at, state)
+
+
+async def bases_of(
+    kinds: Collection[str], log: Log, snapshots: Snapshots
+) -> AsyncIterator[tuple[LogName, Base]]:
+    """Yield what the logs of some kinds begin with that were pruned.
+
+    Raises:
+        BrokenHistoryError: a base lay in the object store, and is gone from there.
+    """
+    for kind in kinds:
+        for name in await log.names(kind):
+            base = await base_of(name, snapshots)
+            if base.position:
+                yield name, base

@@ -31,19 +31,28 @@ class Incarnations:
     async def begin(self) -> int:
         """Record the next incarnation and return its number.
 
+        A log that is empty was removed because no pool knew the worker any more: it begins again.
+
         Raises:
             ConflictError: another process has taken the worker's id since our last incarnation.
         """
-        last, holder = await self._newest()
-        if self.current and holder != self._process:
-            raise ConflictError(
-                f"Worker {self.name.key!r} has ended: another process uses its --worker-id ({holder}).",
-                hint="Give each worker an id of its own.",
-            )
-        incarnation = max(last, self.current) + 1
-        await self._record(WorkerRegistered(incarnation, self._pool))
-        self.current = incarnation
-        return incarnation
+        while True:
+            last, holder = await self._newest()
+            if self.current and holder not in ("", self._process):
+                raise ConflictError(
+                    f"Worker {self.name.key!r} has ended: another process uses its --worker-id ({holder}).",
+                    hint="Give each worker an id of its own.",
+                )
+            incarnation = max(last, self.current) + 1
+            try:
+                await self._record(WorkerRegistered(incarnation, self._pool))
+            except ConflictError:
+                if not self._position or await self._ports.log.read(self.name):
+                    raise
+                # The log was removed between our look and our writing.
+                continue
+            self.current = incarnation
+            return incarnation
 
     async def end(self) -> None:
         """Record that the current incarnation was stopped."""
@@ -55,7 +64,7 @@ class Incarnations:
         Both of its facts say so, so that the newest commit alone does where the rest was pruned.
         """
         stored = await self._ports.log.read(self.name)
-        last, holder = 0, ""
+        last, holder, self._version = 0, "", 0
         for item in stored:
             commit = decode_commit(item.log, item.body)
             for version, cause, event in commit.events():

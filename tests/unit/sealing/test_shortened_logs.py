@@ -7,11 +7,11 @@ from tests.unit.sealing.test_chains import anchors
 
 from talka_core.auditing import Anchors, Chains
 from talka_protocols.commit import Commit, Decision, encode_commit
-from talka_protocols.events import ExecutionArchived
+from talka_protocols.events import ExecutionArchived, WorkerRegistered
 from talka_protocols.ports import StoredCommit
 from talka_protocols.seals import digest_of
 from talka_protocols.states import ExecutionState
-from talka_protocols.subjects import PLAN, LogName
+from talka_protocols.subjects import PLAN, WORKER, LogName
 from talka_services.loop import run
 from talka_services.sealing.vault import Vault
 
@@ -68,3 +68,25 @@ def test_a_pruned_log_begins_at_the_latest_behind_its_base() -> None:
     assert wrong(HONEST, noted, (2, 4)) == []
     assert wrong(HONEST[3:], noted, (2, 4)) == [("removed", 4), ("removed", 3)]
     assert wrong(HONEST[3:], None, (2, 4)) == [("removed", 4)]
+
+
+async def lived(count: int, behind: int = 0) -> list[StoredCommit]:
+    """Return the signed log of a worker that has begun so often, at positions behind one."""
+    log, name, position = sealing(SIGNING), LogName(WORKER, "-", "w1"), 0
+    for number in range(1, count + 1):
+        body = encode_commit(Commit(number, 1, 0, (Decision("p", (WorkerRegistered(number, "default"),)),)))
+        position = await log.append(name, position, body, str(number))
+    stored = await log.read(name)
+    return [StoredCommit(name, behind + each.position, each.body, each.commit_id) for each in stored]
+
+
+def test_the_log_of_a_worker_may_go_and_begin_anew() -> None:
+    """What the read model noted of it is not missed then; what is cut out of one that is there, is."""
+    whole, again = run(lived(4)), run(lived(2, behind=10))
+    noted = anchors(whole)[str(LOG)]
+    name = str(whole[0].log)
+    assert wrong([], {name: noted}) == []
+    assert wrong(again, {name: {**noted, **anchors(again)[str(LOG)]}}) == []
+    assert wrong([whole[0], *whole[2:]], {name: noted}) != []
+    assert wrong(whole[:3], {name: noted}) != []
+    assert wrong(whole[1:], {name: noted}) != []
