@@ -161,6 +161,7 @@ def test_the_page_asks_for_the_token(browser: Browser, tmp_path: Path) -> None:
         for place in ("/executions/nothing", "/pools", "/alerts", "/"):
             page.goto(guarded.address + place)
             expect(page.get_by_role("alert").get_by_label("Token")).to_be_visible()
+            assert violations(page) == [], place
         page.get_by_label("Token").fill("not-the-token-but-as-long-as-it-is-x")
         page.get_by_role("button", name="Use it in this tab").click()
         expect(page.get_by_role("alert")).to_contain_text("wrong")
