@@ -47,7 +47,7 @@ async def test_what_was_told_first_is_compared_with_the_end(nats_server: NatsSer
         assert all(answer.json()["eta"]["p90"] for answer in told)
         await over(talka, asked)
         shown = ""
-        while ENDED not in shown:  # noqa: ASYNC110  (only the gateway knows)
+        while ENDED not in shown:
             await asyncio.sleep(0.02)
             shown = (await http.get("/metrics")).text
         counts = [
