@@ -29,6 +29,7 @@ class Measure(StrEnum):
     ATTEMPT_LOST = "task_attempt_lost"
     DURATION = "execution_seconds"
     EXECUTION_ENDED = "execution_ended"
+    ETA_ERROR = "eta_error_seconds"
 
 
 class Reading(Struct, frozen=True):
@@ -50,6 +51,7 @@ LABELS: dict[Measure, tuple[str, ...]] = {
     Measure.ATTEMPT_LOST: ("agent_type",),
     Measure.DURATION: ("status",),
     Measure.EXECUTION_ENDED: ("status",),
+    Measure.ETA_ERROR: ("held",),
 }
 UNKNOWN = "unknown"
 _ENDED: dict[type, str] = {
@@ -142,6 +144,23 @@ class ExecutionMeter:
                 del self._tasks[task_id]
             case _:
                 pass
+
+
+class Told(Struct, frozen=True):
+    """When an execution was said to be over, in half and in nine of ten cases, in Unix milliseconds."""
+
+    p50: int
+    p90: int
+
+
+def eta_error(told: Told, ended: Reading, at: int) -> Iterator[Reading]:
+    """Yield how far from the middle of what was told an execution ended, if it came to a regular end.
+
+    ``held`` is whether it was over by the instant told for nine of ten cases.
+    """
+    if ended.labels[0] in ("succeeded", "partial"):
+        held = "yes" if at <= told.p90 else "no"
+        yield Reading(Measure.ETA_ERROR, (held,), abs(at - told.p50) / 1000)
 
 
 def _scheduled(instants: _Instants, kind: str, at: int) -> Iterator[Reading]:

@@ -83,6 +83,15 @@ DASHBOARDS: dict[str, list[Panel]] = {
         Panel("From ready to asking the pool", "s", quantiles("task_scheduling_seconds")),
         Panel("From scheduled to running", "s", quantiles("task_dispatch_seconds")),
         Panel("Run times", "s", quantiles("task_run_seconds")),
+        Panel("How far from the ETA executions end", "s", quantiles("eta_error_seconds")),
+        Panel(
+            "Ends by the ETA for nine of ten cases",
+            "percentunit",
+            {
+                "share": 'sum(rate(talka_eta_error_seconds_count{held="yes"}[$__rate_interval])) '
+                "/ sum(rate(talka_eta_error_seconds_count[$__rate_interval]))"
+            },
+        ),
     ],
     "services": [
         Panel("Gateways that answer", "short", {"{{instance}}": 'up{job="talka"}'}, "stat"),

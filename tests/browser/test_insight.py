@@ -157,10 +157,11 @@ def test_the_page_asks_for_the_token(browser: Browser, tmp_path: Path) -> None:
     """Every view asks for it where the gateway does, says when it is wrong, and takes the right one."""
     (tmp_path / "token").write_text(TOKEN)
     with platform_at(tmp_path, "--token-file", "token", token=TOKEN) as guarded:
-        page = browser.new_page()
+        page = browser.new_page(bypass_csp=True)
         for place in ("/executions/nothing", "/pools", "/alerts", "/"):
             page.goto(guarded.address + place)
             expect(page.get_by_role("alert").get_by_label("Token")).to_be_visible()
+            assert violations(page) == [], place
         page.get_by_label("Token").fill("not-the-token-but-as-long-as-it-is-x")
         page.get_by_role("button", name="Use it in this tab").click()
         expect(page.get_by_role("alert")).to_contain_text("wrong")

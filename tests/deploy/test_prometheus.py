@@ -131,16 +131,21 @@ def _prometheus(directory: Path, address: str) -> Generator[Callable[[str, dict[
             [*argv, f"--web.listen-address=127.0.0.1:{port}"], cwd=directory, stdout=log, stderr=log
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=10) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
 
-            def ask(path: str, query: dict[str, str]) -> Any:
+            def is_ready() -> bool:
+                assert process.poll() is None, (directory / "prometheus.log").read_text()
                 try:
-                    return client.get(path, params=query).raise_for_status().json()["data"]
+                    return client.get("/-/ready").is_success
                 except httpx.TransportError:
-                    assert process.poll() is None, (directory / "prometheus.log").read_text()
-                    return {"result": [], "alerts": []}
+                    return False
 
-            yield ask
+            _wait(is_ready)
+            yield (
+                lambda path, query: (
+                    client.get(f"/api/v1{path}", params=query).raise_for_status().json()["data"]
+                )
+            )
     finally:
         process.terminate()
         process.wait(30)

@@ -1,4 +1,4 @@
-"""Dead letters are bounded, and no bound keeps a namespace from being opened."""
+"""Dead letters and what tasks print are bounded, and no bound keeps a namespace from being opened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import pytest
 from talka_protocols.subjects import Names
 from talka_services.jetstream.api import SECOND_NS, call
 from talka_services.jetstream.connection import Connection, connect
-from talka_services.jetstream.topology import DEAD_AGE_S, DEAD_BYTES, ensure_topology
+from talka_services.jetstream.topology import (
+    DEAD_AGE_S,
+    DEAD_BYTES,
+    TASKLOG_AGE_S,
+    TASKLOG_BYTES,
+    ensure_topology,
+)
 
 
 class Startable(Protocol):
@@ -37,6 +43,14 @@ async def test_dead_letters_are_kept_for_a_month_and_half_a_gigabyte(connection:
     config = await dead_stream(connection)
     assert config["max_age"] == DEAD_AGE_S * SECOND_NS
     assert config["max_bytes"] == DEAD_BYTES
+    assert config["discard"] == "old"
+
+
+async def test_what_tasks_print_is_kept_for_a_week(connection: Connection) -> None:
+    """The stream of task logs drops the oldest beyond its limits, which the server itself keeps."""
+    config = (await call(connection, f"STREAM.INFO.{connection.names.stream('tasklog')}")).config
+    assert config["max_age"] == TASKLOG_AGE_S * SECOND_NS == 7 * 24 * 3600 * SECOND_NS
+    assert config["max_bytes"] == TASKLOG_BYTES
     assert config["discard"] == "old"
 
 

@@ -32,10 +32,7 @@ const WITH_MOMENT: ReadonlySet<Tab> = new Set(["graph", "timeline", "resources"]
 export function ExecutionView({ store }: { store: Store }) {
   const { tab, task } = route.value;
   const Shown = VIEWS[tab];
-  const error = store.error.value;
-  if (!store.count.value) {
-    return error ? <Problem error={error} /> : <p class="nothing" role="status">Reading {store.expected.value ?? ""} events…</p>;
-  }
+  if (!store.count.value) return <Absent store={store} />;
   return (
     <div class={task === null ? "execution" : "execution with-task"}>
       <Head store={store} />
@@ -53,6 +50,22 @@ export function ExecutionView({ store }: { store: Store }) {
   );
 }
 
+/** What is there before the first event is, or instead of it: where one is, and the way back. */
+function Absent({ store }: { store: Store }) {
+  const error = store.error.value;
+  return (
+    <div class="head">
+      <Crumb />
+      <h1>{store.id}</h1>
+      {error ? <Problem error={error} /> : <p class="nothing" role="status">Reading {store.expected.value ?? ""} events…</p>}
+    </div>
+  );
+}
+
+function Crumb({ id = "" }: { id?: string }) {
+  return <p class="crumb"><Link to={HOME}>Executions</Link> <span aria-hidden="true">/</span> {id && <span class="id">{id}</span>}</p>;
+}
+
 function Head({ store }: { store: Store }) {
   const { state } = store.now.value;
   const tasks = [...state.tasks.values()];
@@ -63,7 +76,7 @@ function Head({ store }: { store: Store }) {
   const link = { connecting: "connecting…", live: "live", lost: "connection lost, trying again", over: "" }[store.link.value];
   return (
     <div class="head">
-      <p class="crumb"><Link to={HOME}>Executions</Link> <span aria-hidden="true">/</span> <span class="id">{store.id}</span></p>
+      <Crumb id={store.id} />
       <div class="heading">
         <h1>{name}</h1>
         <Badge status={state.status} />

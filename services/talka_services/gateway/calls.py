@@ -14,6 +14,7 @@ from msgspec.structs import FieldInfo, fields
 from starlette.requests import Request
 
 from talka_core import limits
+from talka_core.metering import Told
 from talka_core.nesting import is_deeper
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import ServerUnavailableError
@@ -33,6 +34,8 @@ DEPTH_MAX = limits.DEPTH_MAX + 8
 """How deep a body may be nested: as deep as a definition may, and what is around it here."""
 ANSWER_S = 5.0
 """How long a request waits to be recorded; after that it is on file, and taken up when a service runs."""
+TOLD_MAX = 10_000
+"""Of how many executions it is kept when they were said to be over."""
 
 T = TypeVar("T")
 
@@ -40,7 +43,8 @@ T = TypeVar("T")
 class Source:
     """What calls ask: the client of a namespace, and what the gateway keeps of it to answer soon.
 
-    ``database`` is where its read model lies, empty if there is none.
+    ``database`` is where its read model lies, empty if there is none; ``told`` is when
+    executions that go on were first said to be over.
     """
 
     def __init__(self, orchestrator: Orchestrator, database: str = "") -> None:
@@ -49,8 +53,17 @@ class Source:
         self.overview = Overview(orchestrator.node.connection, orchestrator.histories)
         self.recent = Recent(orchestrator.node.ports.log, orchestrator.histories)
         self.holdings = PoolHoldings(orchestrator.node.ports.log, orchestrator.histories)
+        self.told: dict[str, Told] = {}
         ports = orchestrator.node.ports
         self.whole = WholeHistories(ports.log, ports.blobs, ports.shards, ports.snapshots)
+
+    def tell(self, execution_id: str, told: Told) -> None:
+        """Keep what was told of an execution first, to be compared with its end."""
+        if execution_id in self.told:
+            return
+        if len(self.told) >= TOLD_MAX:
+            del self.told[next(iter(self.told))]
+        self.told[execution_id] = told
 
     async def close(self) -> None:
         """Stop reading; the client goes on."""
@@ -71,6 +84,7 @@ class Call:
         self.recent = source.recent
         self.holdings = source.holdings
         self.database = source.database
+        self.tell = source.tell
         self.name = name
         self.status: HTTPStatus | None = None
         self.headers: dict[str, str] = {}

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from talka_core.auditing import Violation
 from talka_core.auditing.auditor import Summary
+from talka_core.metering import Told
 from talka_core.scheduler.usage import Proposal, proposals
 from talka_protocols.bottlenecks import Bottlenecks
 from talka_protocols.explanations import Explanation
@@ -42,7 +43,9 @@ class Draw(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def get_eta(call: Call, execution_id: str, query: Draw) -> Eta:
     """Tell when an execution will be over, in half and in nine of ten cases."""
-    return await eta(call.histories, execution_id, round(1000 * time.time()), query.seed)
+    found = await eta(call.histories, execution_id, round(1000 * time.time()), query.seed)
+    call.tell(execution_id, Told(round(1000 * found.eta.p50), round(1000 * found.eta.p90)))
+    return found
 
 
 class Simulated(Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from talka_core.alerting import Lag
-from talka_core.metering import LABELS, ExecutionMeter, Measure, Reading
+from talka_core.metering import LABELS, ExecutionMeter, Measure, Reading, eta_error
 from talka_core.status import inventory_of, use_of
 from talka_protocols.errors import BrokenHistoryError, PlatformError, TalkaError
 from talka_protocols.events import ExecutionEvent
@@ -50,6 +50,7 @@ HELP = {
     Measure.ATTEMPT_LOST: "Attempts whose worker went away.",
     Measure.DURATION: "From the start of executions to their end.",
     Measure.EXECUTION_ENDED: "Executions that ended.",
+    Measure.ETA_ERROR: "From the ETA that was told first of an execution to its end, and whether it held.",
 }
 
 log = get_logger(__name__)
@@ -61,6 +62,7 @@ class Metrics:
     def __init__(self, source: Source, callers: Callers) -> None:
         self._orchestrator = source.orchestrator
         self._overview = source.overview
+        self._told = source.told
         self._callers = callers
         self._meters: dict[str, ExecutionMeter] = {}
         self._registry = registry = CollectorRegistry()
@@ -149,6 +151,12 @@ class Metrics:
                 self._count(reading)
                 if reading.measure is Measure.EXECUTION_ENDED:
                     self._meters.pop(key, None)
+                    self._compare(key, reading, commit.at)
+
+    def _compare(self, key: str, ended: Reading, at: int) -> None:
+        told = self._told.pop(key, None)
+        for reading in eta_error(told, ended, at) if told is not None else ():
+            self._count(reading)
 
     def _count(self, reading: Reading) -> None:
         metric = self._read[reading.measure].labels(*reading.labels)

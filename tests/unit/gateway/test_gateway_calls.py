@@ -25,7 +25,13 @@ def call_of(query: str = "", path: dict[str, str] | None = None, key: str | None
         headers=Headers(headers), query_params=QueryParams(query), path_params=path or {}, app=app
     )
     source: Any = SimpleNamespace(
-        orchestrator=SimpleNamespace(histories=None), overview=None, recent=None, holdings=None, whole=None
+        orchestrator=SimpleNamespace(histories=None),
+        overview=None,
+        recent=None,
+        holdings=None,
+        whole=None,
+        database="",
+        tell=None,
     )
     return Call(request, source, "pause_execution", Caller("token:ada", Role.OPERATOR))
 

@@ -48,7 +48,7 @@ async def test_a_reader_that_fails_begins_again(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(metrics, "News", News)
     monkeypatch.setattr(metrics, "AGAIN_S", 0.001)
     node = SimpleNamespace(connection=None)
-    source: Any = SimpleNamespace(orchestrator=SimpleNamespace(node=node), overview=None)
+    source: Any = SimpleNamespace(orchestrator=SimpleNamespace(node=node), overview=None, told={})
     reader = Metrics(source, Callers())
     await asyncio.wait_for(News.is_read.wait(), 20)
     assert News.failures == []
