@@ -17,7 +17,9 @@ import pytest
 from tests.conftest import NatsServer
 from tests.readmodel import Stream, history, notifications, projector, rows
 
+from talka_core.auditing import Anchor
 from talka_core.readmodel import Changes
+from talka_core.readmodel.rows import AnchorRow
 from talka_protocols.errors import CallerError
 from talka_protocols.ports import StoredCommit
 from talka_protocols.subjects import EXECUTION, LogName, Names
@@ -25,6 +27,7 @@ from talka_services.jetstream.blobs import JetStreamBlobs
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.log import JetStreamLog
 from talka_services.projection import JetStreamSource, Projector, View, open_view
+from talka_services.projection.noted import noted_in
 from talka_services.projection.views import MovedError
 
 KILLS = 5
@@ -109,6 +112,19 @@ def test_a_model_is_of_one_log(view: View) -> None:
     assert (after.generation, after.position) == (before.generation + 1, 0)
     with pytest.raises(MovedError):
         view.record(Changes(), before, 1)
+
+
+async def test_what_is_noted_is_asked_by_its_place(place: str, view: View) -> None:
+    """What was recorded for this log; another log's is refused, and where no file is there is nothing."""
+    changes = Changes()
+    changes.put(AnchorRow("execution.0.e", 7, 3, "digest"))
+    view.record(changes, view.standing("stream"), 7)
+    source = Stream([])
+    assert await noted_in(place, source) == {"execution.0.e": {7: Anchor(3, "digest")}}
+    assert await noted_in(f"{Path(__file__).parent}/none.sqlite", source) == {}
+    view.reset("other")
+    with pytest.raises(CallerError, match="another log"):
+        await noted_in(place, source)
 
 
 def test_both_databases_say_the_same(view: View, at_once: View) -> None:
