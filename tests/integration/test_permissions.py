@@ -278,6 +278,7 @@ async def of_worker(client: Orchestrator, kind: type[Any], worker_id: str) -> An
 
 async def test_a_worker_with_a_key_has_its_end_told(server: PermittedServer) -> None:
     """Its witness connects as the worker did, over TLS, and nobody waits for its silence to last."""
+    server.violations()
     async with asyncio.timeout(60), platform(server) as client:
         access = server.access("one", "worker-w2")
         shown = ["--nats-nkey", str(access.nkey), "--nats-ca", str(access.ca), "--namespace", "one"]
