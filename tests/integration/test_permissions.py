@@ -17,18 +17,20 @@ from tests.integration.beginnings import first_events
 from tests.integration.permitted import PermittedServer
 
 from talka_core.builder import WorkflowBuilder
-from talka_protocols.errors import NotPermittedError
+from talka_protocols.errors import CredentialsRefusedError, NotPermittedError
 from talka_protocols.events import WorkerJoined, WorkerLost
 from talka_protocols.messages import AttemptFinished, Outcome, Recipient, sealed
 from talka_protocols.permissions import PLANNING, Service, User
 from talka_protocols.states import ExecutionState
-from talka_protocols.subjects import POOL, LogName, shard_of
+from talka_protocols.subjects import POOL, LogName, Names, shard_of
 from talka_protocols.workflow import Task
 from talka_services.client import Orchestrator, connect
 from talka_services.executors.registry import Executors, ExecutorSettings
 from talka_services.gateway import GatewayOptions, serving
+from talka_services.jetstream.access import Access
 from talka_services.jetstream.api import EXPECTED_LAST, call
 from talka_services.jetstream.connection import Connection, Message, is_forbidden
+from talka_services.jetstream.connection import connect as connect_to
 from talka_services.jetstream.inspection import inspect
 from talka_services.jetstream.rights import NEVER
 from talka_services.service import Node
@@ -265,6 +267,15 @@ async def test_a_stranger_is_told_once(server: PermittedServer) -> None:
     assert command.returncode == 3
     (line,) = said.decode().splitlines()
     assert "refused who we say we are" in line
+    server.violations()
+
+
+async def test_no_stranger_waits_for_ever(server: PermittedServer) -> None:
+    """Whenever the server ends a connection, be it while TLS begins, whoever opened it is told so in time."""
+    strangers = (connect_to(server.url, "stranger", Names("one"), Access(ca=server.ca)) for _ in range(40))
+    async with asyncio.timeout(60):
+        ended = await asyncio.gather(*strangers, return_exceptions=True)
+    assert {type(each) for each in ended} == {CredentialsRefusedError}
     server.violations()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from itertools import count
 from typing import Any, Protocol, cast
 
@@ -36,6 +36,7 @@ from talka_services.telemetry import get_logger
 RECONNECT_WAIT_S = 0.1
 CONNECT_TIMEOUT_S = 2.0
 FIRST_CONNECT_S = 3.0
+CLOSE_S = 2.0
 REQUEST_TIMEOUT_S = 5.0
 PENDING_BYTES = 64 * 1024 * 1024
 HEADER_ALLOWANCE = 4096
@@ -170,8 +171,7 @@ class Connection:
             **options,
         }
         self.servers = tuple(servers)
-        async with asyncio.timeout(FIRST_CONNECT_S):
-            await cast("Any", self.nc).connect(list(servers), **wanted)
+        await _within(FIRST_CONNECT_S, cast("Any", self.nc).connect(list(servers), **wanted))
         if access.is_tls and not vars(self.nc)["_server_info"].get("tls_required"):
             raise ssl.SSLError("the server does not speak TLS")
         self._prefix = self.wire.new_inbox()
@@ -278,8 +278,8 @@ class Connection:
             # The client would try to send what it has buffered, and fail before it has cleaned up.
             vars(self.nc).update(_pending=[], _pending_data_size=0)
         try:
-            await self.wire.close()
-        except OSError as error:
+            await _within(CLOSE_S, self.wire.close())
+        except (TimeoutError, OSError) as error:
             log.debug("nats.closed_without_server", address=self.address, error=str(error))
         self._drop_waiting()
 
@@ -344,6 +344,25 @@ def is_forbidden(message: Message) -> bool:
 def is_nobody_there(message: Message) -> bool:
     """Tell whether this is the server's own answer that nobody listens."""
     return message.headers is not None and message.headers.get("Status") == NO_RESPONDERS
+
+
+async def _within(seconds: float, doing: Coroutine[Any, Any, None]) -> None:
+    """Await what nats-py does, and let go of it when the time is over.
+
+    Where a server refuses us while TLS begins, nats-py may wait for ever for the connection to close,
+    and takes no notice of being cancelled before.
+
+    Raises:
+        TimeoutError: the time is over.
+    """
+    task = asyncio.ensure_future(doing)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        task.cancel()
+    if not done:
+        raise TimeoutError
+    await task
 
 
 async def connect(
