@@ -113,7 +113,7 @@ def test_traces_are_sent_as_executions_end_through_outages_and_kills(shell: Shel
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["ready"] == "up"
         first = shell.json("run", "traced.yaml", "--data-dir", "sending")["execution_id"]
-        _until(lambda: first in _sent(taken.traces))
+        _until(lambda: first in _sent(taken.traces) and len(taken.metrics) > 0)
     second = shell.json("run", "traced.yaml", "--data-dir", "sending")["execution_id"]
     process.kill()
     process.communicate()
@@ -142,6 +142,8 @@ def test_traces_are_sent_as_executions_end_through_outages_and_kills(shell: Shel
         process.send_signal(signal.SIGTERM)
         process.communicate()
         assert process.returncode == 0
+        # One request when the gateway began, and one when it was told to stop.
+        assert len(taken.metrics) >= 2
 
 
 def _sent(taken: list[ExportTraceServiceRequest]) -> set[str]:
