@@ -1,7 +1,8 @@
-"""What a gateway does beside answering: it raises alerts, and sends traces."""
+"""What a gateway does beside answering: it raises alerts, and sends traces and metrics."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,18 +11,21 @@ from msgspec.structs import replace
 
 from talka_services.cli.alerts import alert_options
 from talka_services.cli.outcome import UsageError
-from talka_services.cli.tracing import collector_at
+from talka_services.cli.tracing import collector_at, metric_collector_at
 
 if TYPE_CHECKING:
     from talka_services.gateway import GatewayOptions
 
-SendTraces = Annotated[
+INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
+"""The variable that OpenTelemetry has for it, in milliseconds."""
+
+SendByOtlp = Annotated[
     str | None,
     typer.Option(
         "--otlp",
         metavar="URL",
         envvar="TALKA_OTLP",
-        help="Send the trace of each execution that ends to an OpenTelemetry collector (OTLP over HTTP).",
+        help="Send metrics, and traces as executions end, to an OpenTelemetry collector (OTLP over HTTP).",
     ),
 ]
 
@@ -45,8 +49,31 @@ def with_followers(
     """Return the options of a gateway that also follows the log.
 
     Raises:
-        UsageError: there is no such limit, or the extra `otel` is not installed.
+        UsageError: there is no such limit, the interval is none, or the extra `otel` is not installed.
         CallerError: an address is none.
     """
-    collector = collector_at(otlp) if otlp else None
-    return replace(options, alerts=alert_options(webhook, limits), collector=collector)
+    options = replace(options, alerts=alert_options(webhook, limits))
+    if not otlp:
+        return options
+    return replace(
+        options,
+        collector=collector_at(otlp) if _is_sent("TRACES") else None,
+        metric_collector=metric_collector_at(otlp) if _is_sent("METRICS") else None,
+        metric_interval_s=_interval_s(options.metric_interval_s),
+    )
+
+
+def _is_sent(signal: str) -> bool:
+    """Return whether a signal is sent: OpenTelemetry's own variables leave one out that a collector lacks."""
+    return os.environ.get(f"OTEL_{signal}_EXPORTER") != "none"
+
+
+def _interval_s(default_s: float) -> float:
+    given = os.environ.get(INTERVAL, "").strip()
+    if not given:
+        return default_s
+    if not given.isdecimal() or int(given) == 0:
+        raise UsageError(
+            f"{INTERVAL} is {given!r}, no number of milliseconds.", hint="15000 is a quarter of a minute."
+        )
+    return int(given) / 1000

@@ -12,7 +12,7 @@ from talka_services.cli.alerts import AlertLimits, Webhook
 from talka_services.cli.archiving import ArchiveTo, Retain, retaining, retention_of
 from talka_services.cli.command import Target, command
 from talka_services.cli.embedding import Flags
-from talka_services.cli.followers import SendTraces
+from talka_services.cli.followers import SendByOtlp
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.pairs import (
     parse_amounts,
@@ -100,7 +100,7 @@ def up(
     strategy: PoolStrategy = None,
     webhook: Webhook = None,
     alert: AlertLimits = None,
-    otlp: SendTraces = None,
+    otlp: SendByOtlp = None,
     retain: Retain = None,
     archive_to: ArchiveTo = None,
     access: Access = None,

@@ -12,7 +12,7 @@ import typer
 
 from talka_services.cli.alerts import AlertLimits, Webhook
 from talka_services.cli.command import Target
-from talka_services.cli.followers import SendTraces, refuse_followers, with_followers
+from talka_services.cli.followers import SendByOtlp, refuse_followers, with_followers
 from talka_services.cli.models import Database, place_of
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.stopping import UntilInputEnds
@@ -118,7 +118,7 @@ def gateway(
     insecure: Insecure = False,
     webhook: Webhook = None,
     alert: AlertLimits = None,
-    otlp: SendTraces = None,
+    otlp: SendByOtlp = None,
     database: Database = None,
     until_input_ends: UntilInputEnds = False,
     listen_fd: ListenFd = None,
@@ -144,8 +144,9 @@ def checked(flags: GatewayFlags, *, is_served: bool) -> GatewayFlags | None:
         refuse_followers(flags.webhook, flags.otlp)
         return None
     tried = flags.options()
-    if tried.collector is not None:
-        tried.collector.close()
+    for collector in (tried.collector, tried.metric_collector):
+        if collector is not None:
+            collector.close()
     return flags
 
 

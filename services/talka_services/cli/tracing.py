@@ -15,6 +15,7 @@ from talka_services.loop import run as run_loop
 
 if TYPE_CHECKING:
     from talka_protocols.tracing import Trace
+    from talka_services.otlp.metrics import MetricCollector
     from talka_services.tracing.otlp import Collector
 
 ExecutionId = Annotated[
@@ -75,7 +76,7 @@ async def _found(target: Target, wanted: str) -> Trace:
 
 
 def collector_at(url: str) -> Collector:
-    """Return the collector at an address.
+    """Return the collector of traces at an address.
 
     Raises:
         UsageError: the extra `otel` is not installed.
@@ -84,11 +85,29 @@ def collector_at(url: str) -> Collector:
     try:
         from talka_services.tracing.otlp import Collector
     except ImportError as error:
-        raise UsageError(
-            f"Traces cannot be sent, because {error.name} is not installed.",
-            hint="Install it with: pip install 'talka[otel]'.",
-        ) from error
+        raise _not_installed("Traces", error) from error
     return Collector(url)
+
+
+def metric_collector_at(url: str) -> MetricCollector:
+    """Return the collector of metrics at an address.
+
+    Raises:
+        UsageError: the extra `otel` is not installed.
+        CallerError: the address is none.
+    """
+    try:
+        from talka_services.otlp.metrics import MetricCollector
+    except ImportError as error:
+        raise _not_installed("Metrics", error) from error
+    return MetricCollector(url)
+
+
+def _not_installed(what: str, error: ImportError) -> UsageError:
+    return UsageError(
+        f"{what} cannot be sent, because {error.name} is not installed.",
+        hint="Install it with: pip install 'talka[otel]'.",
+    )
 
 
 def _sent(collector: Collector, found: Trace) -> int:

@@ -1,4 +1,4 @@
-"""``/metrics``: what goes on in numbers, as Prometheus asks for it.
+"""``/metrics``: what goes on in numbers, as Prometheus asks for it, and as it is sent elsewhere.
 
 Counters and durations are read off the log from the moment the gateway began,
 outside the actors' path; what stands at the moment is asked for at each scrape.
@@ -14,6 +14,7 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric as Family
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -91,7 +92,22 @@ class Metrics:
         except TalkaError as error:
             return response_of(error)
 
+    async def families(self) -> list[Family]:
+        """Return what a scrape would answer now.
+
+        Raises:
+            PlatformError: the server does not answer.
+        """
+        await self._look()
+        return list(self._registry.collect())
+
     async def _scraped(self, request: Request) -> Response:
+        await self._look()
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(self._registry), media_type=media_type)
+
+    async def _look(self) -> None:
+        """Have the gauges show what stands now; nothing else runs from then until they are read."""
         order, _ = await self._overview.standings()
         statuses = [self._overview.standing(name).status for _, name in order]
         histories = self._orchestrator.histories
@@ -107,8 +123,6 @@ class Metrics:
         self._standing.lags(lags)
         now_ms = time.time_ns() // 1_000_000
         self._scaling.show(demand_in(pool, now_ms) for pool in pools)
-        encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(self._registry), media_type=media_type)
 
     async def close(self) -> None:
         """Stop reading."""

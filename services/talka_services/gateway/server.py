@@ -19,6 +19,7 @@ from talka_services.gateway.callers import Callers
 from talka_services.gateway.calls import Source
 from talka_services.gateway.guard import guard_for
 from talka_services.gateway.listening import address_of, answering, bound
+from talka_services.gateway.metric_sender import INTERVAL_S, MetricSender, MetricTaker
 from talka_services.gateway.metrics import Metrics
 from talka_services.tracing import Taker, TraceSender
 
@@ -32,7 +33,8 @@ class GatewayOptions(Struct, frozen=True):
     The socket of a ``descriptor`` listens already, for whoever started this process.
     ``token`` is an admin's; the file ``access`` says who else may ask, and what.
     ``allowed_hosts`` are further names that it may be asked by. ``alerts`` say what it
-    raises alerts about, and whom it tells; ``collector`` is sent the trace of each execution.
+    raises alerts about, and whom it tells; ``collector`` is sent the trace of each execution,
+    ``metric_collector`` what ``/metrics`` answers, every so many seconds.
     ``database`` is where the read model lies that audits are compared with, empty if there is none.
     """
 
@@ -45,6 +47,8 @@ class GatewayOptions(Struct, frozen=True):
     descriptor: int | None = None
     alerts: AlertOptions = AlertOptions()
     collector: Taker | None = None
+    metric_collector: MetricTaker | None = None
+    metric_interval_s: float = INTERVAL_S
     database: str = ""
 
 
@@ -78,11 +82,14 @@ async def serving(orchestrator: Orchestrator, options: GatewayOptions) -> AsyncG
     metrics = Metrics(source, callers)
     watcher = Watcher(orchestrator.node, orchestrator.histories, options.alerts)
     sender = _sender(orchestrator, options.collector)
+    metric_sender = _metric_sender(metrics, options, listening)
     app = application(source, guard, callers, metrics)
     try:
         async with answering(app, listening, app.closing.set):
             yield address_of(options.host, listening)
     finally:
+        if metric_sender is not None:
+            await metric_sender.close()
         if sender is not None:
             await sender.close()
         await watcher.close()
@@ -101,3 +108,13 @@ def _sender(orchestrator: Orchestrator, collector: Taker | None) -> TraceSender 
     if collector is None:
         return None
     return TraceSender(orchestrator.node, orchestrator.histories, collector)
+
+
+def _metric_sender(
+    metrics: Metrics, options: GatewayOptions, listening: socket.socket
+) -> MetricSender | None:
+    if options.metric_collector is None:
+        return None
+    # As a scrape would tell it; it stays the same when the gateway starts again.
+    instance = f"{socket.gethostname()}:{listening.getsockname()[1]}"
+    return MetricSender(metrics, options.metric_collector, instance, options.metric_interval_s)

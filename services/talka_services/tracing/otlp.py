@@ -6,10 +6,8 @@ its clocks have no part in it. Importing this needs the extra ``otel``.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from importlib.metadata import version
-from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -19,26 +17,15 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
-from talka_protocols.errors import CallerError, PlatformError
 from talka_protocols.tracing import Outcome, Service, Span, Trace
+from talka_services.otlp.endpoints import CollectorError, Signal, endpoint
 
-PATH = "/v1/traces"
 TIMEOUT_S = 10
 BATCH = 512
 """How many spans one request carries."""
 MILLISECOND_NS = 1_000_000
 _STATUS = {Outcome.UNSET: StatusCode.UNSET, Outcome.OK: StatusCode.OK, Outcome.ERROR: StatusCode.ERROR}
 _KINDS = {Service.WORKER: SpanKind.CONSUMER}
-
-
-# What the exporter logs about a failure is raised as one error here.
-logging.getLogger("opentelemetry.exporter.otlp").setLevel(logging.CRITICAL)
-
-
-class CollectorError(PlatformError):
-    """The collector did not take a trace."""
-
-    code = "collector_unavailable"
 
 
 class Collector:
@@ -53,12 +40,7 @@ class Collector:
     def __init__(
         self, url: str, headers: Mapping[str, str] | None = None, attributes: Mapping[str, str] | None = None
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise CallerError(
-                f"{url!r} is no address of a collector.", hint="It looks like http://localhost:4318."
-            )
-        self.url = url if parts.path.rstrip("/") else f"{url.rstrip('/')}{PATH}"
+        self.url = endpoint(url, Signal.TRACES)
         self._exporter = OTLPSpanExporter(endpoint=self.url, headers=dict(headers or {}), timeout=TIMEOUT_S)
         scope = {"service.namespace": "talka", "service.version": version("talka"), **(attributes or {})}
         self._resources = {

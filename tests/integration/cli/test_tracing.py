@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.integration.cli.shell import Shell
+from tests.integration.otlp import collector
 
 from talka_core.traceparent import traceparent
 
@@ -37,34 +35,6 @@ tasks:
 """
 
 
-@contextmanager
-def _collector(port: int = 0) -> Generator[tuple[str, list[ExportTraceServiceRequest]]]:
-    """Take traces over HTTP as a collector does; what is sent there is in the list."""
-    taken: list[ExportTraceServiceRequest] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            assert self.path == "/v1/traces"
-            assert self.headers["Content-Type"] == "application/x-protobuf"
-            taken.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it so)
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", taken
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture(scope="module")
 def done(shell: Shell) -> dict[str, Any]:
     """The result of the workflow that is traced."""
@@ -76,11 +46,11 @@ def done(shell: Shell) -> dict[str, Any]:
 def test_a_trace_reaches_a_collector_whole(shell: Shell, done: dict[str, Any]) -> None:
     """Every service has spans there, under the right parents; a task was told the span of its attempt."""
     execution_id = done["execution_id"]
-    with _collector() as (url, taken):
-        sent = shell.json("trace", execution_id, "--data-dir", "traced", "--otlp", url)
+    with collector() as taken:
+        sent = shell.json("trace", execution_id, "--data-dir", "traced", "--otlp", taken.url)
     services: dict[str, str] = {}
     spans: dict[str, Span] = {}
-    for group in taken[0].resource_spans:
+    for group in taken.traces[0].resource_spans:
         name = next(a.value.string_value for a in group.resource.attributes if a.key == "service.name")
         for span in (span for scope in group.scope_spans for span in scope.spans):
             assert span.trace_id.hex() == sent["trace_id"]
@@ -138,23 +108,23 @@ def test_traces_are_sent_as_executions_end_through_outages_and_kills(shell: Shel
     """What ends while the collector is away or the platform dies is sent later, with the same ids."""
     (shell.directory / "traced.yaml").write_text(TRACED)
     up = ("up", "--json", "--data-dir", "sending", "--http-port", "0", "--otlp")
-    with _collector() as (url, taken):
-        process = shell.start(*up, url)
+    with collector() as taken:
+        process = shell.start(*up, taken.url)
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["ready"] == "up"
         first = shell.json("run", "traced.yaml", "--data-dir", "sending")["execution_id"]
-        _until(lambda: first in _sent(taken))
+        _until(lambda: first in _sent(taken.traces) and len(taken.metrics) > 0)
     second = shell.json("run", "traced.yaml", "--data-dir", "sending")["execution_id"]
     process.kill()
     process.communicate()
-    port = int(url.rpartition(":")[2])
-    with _collector(port) as (url, taken):
-        process = shell.start(*up, url)
-        _until(lambda: second in _sent(taken))
-        assert first not in _sent(taken)
+    port = int(taken.url.rpartition(":")[2])
+    with collector(port) as taken:
+        process = shell.start(*up, taken.url)
+        _until(lambda: second in _sent(taken.traces))
+        assert first not in _sent(taken.traces)
         spans = [
             span
-            for group in taken
+            for group in taken.traces
             for part in group.resource_spans
             for scope in part.scope_spans
             for span in scope.spans
@@ -163,7 +133,7 @@ def test_traces_are_sent_as_executions_end_through_outages_and_kills(shell: Shel
         assert all(span.parent_span_id in ids or span.name.startswith("execution ") for span in spans)
         services = {
             attribute.value.string_value
-            for group in taken
+            for group in taken.traces
             for part in group.resource_spans
             for attribute in part.resource.attributes
             if attribute.key == "service.name"
@@ -172,6 +142,8 @@ def test_traces_are_sent_as_executions_end_through_outages_and_kills(shell: Shel
         process.send_signal(signal.SIGTERM)
         process.communicate()
         assert process.returncode == 0
+        # One request when the gateway began, and one when it was told to stop.
+        assert len(taken.metrics) >= 2
 
 
 def _sent(taken: list[ExportTraceServiceRequest]) -> set[str]:
