@@ -93,7 +93,7 @@ class WildcardError(CallerError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name!r} is no name: spaces end one, and '*' and '>' stand for many.",
+            f"{name!r} is no name: spaces end one, '*' and '>' stand for many, and dots stand between parts.",
             hint="Names have letters, digits, '-' and '_'.",
         )
 

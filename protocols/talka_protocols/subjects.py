@@ -14,7 +14,7 @@ from msgspec import Struct
 from talka_protocols.errors import WildcardError
 
 TOKEN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
-_NO_NAME = re.compile(r"[*> \t\r\n]")
+_NO_NAME = re.compile(r"[*> \t\r\n\f]|^\.|\.\.|\.$")
 
 EXECUTION = "execution"
 PLAN = "plan"

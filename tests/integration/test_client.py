@@ -178,7 +178,7 @@ async def test_cancelling_what_has_ended_is_refused_mildly(talka: Orchestrator) 
         await talka.get_execution_status("nobody")
 
 
-@pytest.mark.parametrize("name", ["*", ">", "a b", "a\nb"])
+@pytest.mark.parametrize("name", ["*", ">", "a b", "a\nb", "a\fb", ".a", "a.", "a..b"])
 async def test_no_id_stands_for_many_or_ends_too_soon(talka: Orchestrator, name: str) -> None:
     """What the server takes for a wildcard, or an end, neither shows nor touches what belongs to others."""
     result = await talka.execute_workflow(workflow(sleep("a")))
