@@ -37,6 +37,7 @@ RECONNECT_WAIT_S = 0.1
 CONNECT_TIMEOUT_S = 2.0
 FIRST_CONNECT_S = 3.0
 CLOSE_S = 2.0
+CANCEL_AGAIN_S = 0.05
 REQUEST_TIMEOUT_S = 5.0
 PENDING_BYTES = 64 * 1024 * 1024
 HEADER_ALLOWANCE = 4096
@@ -347,10 +348,10 @@ def is_nobody_there(message: Message) -> bool:
 
 
 async def _within(seconds: float, doing: Coroutine[Any, Any, None]) -> None:
-    """Await what nats-py does, and let go of it when the time is over.
+    """Await what nats-py does, and end it when the time is over.
 
-    Where a server refuses us while TLS begins, nats-py may wait for ever for the connection to close,
-    and takes no notice of being cancelled before.
+    Where a server refuses us while TLS begins, nats-py may wait for ever for the connection to close; and it
+    goes on trying if it is cancelled in the moment in which something else ends.
 
     Raises:
         TimeoutError: the time is over.
@@ -359,7 +360,8 @@ async def _within(seconds: float, doing: Coroutine[Any, Any, None]) -> None:
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
     finally:
-        task.cancel()
+        while task.cancel():
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
     if not done:
         raise TimeoutError
     await task
