@@ -18,7 +18,7 @@ tasks:
   - {id: soil, name: Test the soil, agent_type: sleep, payload: {seconds: 0.1, result: loam}}
   - {id: corn, agent_type: sleep, payload: {seconds: 0.3}, depends_on: [soil]}
   - {id: beans, agent_type: sleep, payload: {seconds: 0.1}, depends_on: [soil]}
-  - {id: feast, agent_type: sleep, payload: {seconds: 0}, depends_on: [corn, beans]}
+  - {id: feast, agent_type: sleep, payload: {seconds: 0, result: "${soil}"}, depends_on: [corn, beans]}
 """
 FAILED = """
 talka: 1

@@ -68,6 +68,9 @@ def test_finished_execution(page: Page, platform: Platform, finished: str) -> No
     expect(panel.get_by_role("row")).to_have_count(2)
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
+    _node(page, "feast").click()
+    expect(page.get_by_role("region", name="Inputs")).to_contain_text('"soil": "loam"')
+    page.keyboard.press("Escape")
 
     page.get_by_role("tab", name="Timeline").click()
     line = page.get_by_role("button", name="corn: ")

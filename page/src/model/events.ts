@@ -104,6 +104,12 @@ export interface TaskDocument {
   error?: Failure;
 }
 
+export interface TaskDetail {
+  task: TaskDocument;
+  /** What the references in its payload stand for, as far as it is known. */
+  inputs: Record<string, unknown>;
+}
+
 export interface Segment {
   task_id: string;
   spent_on: string;

@@ -1,7 +1,7 @@
 /** One task: how it stands, why it waits, its attempts, and what came of it. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api } from "../api";
-import type { Explanation, TaskDocument } from "../model/events";
+import type { Explanation, TaskDetail } from "../model/events";
 import { isFinal } from "../model/fold";
 import { duration, words } from "../model/format";
 import { type Span, spansOf } from "../model/spans";
@@ -115,9 +115,9 @@ function endOf(spans: readonly Span[]): string {
   return words(last.replace(/^Task/, "").replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase()) || "–";
 }
 
-/** What came of it, or what went wrong: large results are fetched only when they are asked for. */
+/** What came of it, or what went wrong, and what it was given: large values are fetched only when they are asked for. */
 function Outcome({ store, id }: { store: Store; id: string }) {
-  const [found, keep] = useState<TaskDocument | null>(null);
+  const [found, keep] = useState<TaskDetail | null>(null);
   const [failure, fail] = useState("");
   const status = store.now.value.state.tasks.get(id)?.status;
   useEffect(() => {
@@ -130,16 +130,20 @@ function Outcome({ store, id }: { store: Store; id: string }) {
   }, [id, status]);
   if (failure) return <Unknown what="what came of it" reason={failure} />;
   if (!found) return null;
-  if (found.error) {
-    return (
-      <section class="why" aria-label="Error">
-        <h3>Error</h3>
-        <p><span class="id">{found.error.code}</span> {found.error.message}</p>
-        {found.error.detail && <pre tabIndex={0}>{found.error.detail}</pre>}
-      </section>
-    );
-  }
-  return found.result === undefined || found.result === null ? null : <Value title="Result" value={found.result} />;
+  const { task: { error, result }, inputs } = found;
+  return (
+    <>
+      {error && (
+        <section class="why" aria-label="Error">
+          <h3>Error</h3>
+          <p><span class="id">{error.code}</span> {error.message}</p>
+          {error.detail && <pre tabIndex={0}>{error.detail}</pre>}
+        </section>
+      )}
+      {!error && result !== undefined && result !== null && <Value title="Result" value={result} />}
+      {Object.keys(inputs).length > 0 && <Value title="Inputs" value={inputs} />}
+    </>
+  );
 }
 
 function Neighbours({ store, id }: { store: Store; id: string }) {
