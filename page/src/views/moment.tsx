@@ -1,14 +1,16 @@
 /** Who works on what, and what waits, at the event that is shown. */
 import { TASK_STATUSES } from "../model/events";
-import type { State, TaskState } from "../model/fold";
+import type { TaskState } from "../model/fold";
 import { words } from "../model/format";
 import { go } from "../router";
+import type { Store } from "../store";
 import { Icon } from "./parts";
 
 /** More are counted and not named. */
 const NAMED_MAX = 12;
 
-export function Moment({ state }: { state: State }) {
+export function Moment({ store }: { store: Store }) {
+  const { state } = store.shown.value;
   const tasks = [...state.tasks.values()];
   const held = tasks.filter((task) => task.status === "running" || task.status === "scheduled");
   const workers = new Map<string, TaskState[]>();

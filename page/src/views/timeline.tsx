@@ -4,7 +4,7 @@ import type { Segment } from "../model/events";
 import { duration, ticks } from "../model/format";
 import { inSight, offsetsOf } from "../model/rows";
 import { type Row, type Span, rowsByTask, rowsByWorker, spansOf } from "../model/spans";
-import { go, route } from "../router";
+import { go, route, routed } from "../router";
 import { type Store, isOver, now } from "../store";
 import { useScrolling } from "./scrolling";
 
@@ -84,7 +84,7 @@ interface RowProps {
 function RowView({ row, top, label, chart, x, end, critical, isByTask }: RowProps) {
   const height = row.lanes * LANE + PADDING;
   const said = `${row.label}: ${sums(row.spans, end)}`;
-  const isSelected = isByTask && route.value.task === row.id;
+  const isSelected = isByTask && routed.task.value === row.id;
   return (
     <li class={isSelected ? "line selected" : "line"} style={{ top: `${top}px`, height: `${height}px` }}>
       {isByTask
