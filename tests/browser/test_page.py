@@ -190,7 +190,7 @@ def test_thousand_tasks(page: Page, platform: Platform, large: str) -> None:
     slider = page.get_by_role("slider", name="Event")
     slider.fill("2000")
     expect(page.locator(".instant")).to_contain_text("event 2000 of")
-    expect(page.locator(".node.s-pending").first).to_be_attached()
+    expect(page.locator(".node[data-status=pending]").first).to_be_attached()
     page.get_by_role("tab", name="Timeline").click()
     expect(page.locator(".line").first).to_be_visible()
     assert page.locator(".line").count() < 100

@@ -57,7 +57,6 @@ export function mark(drawing: Element, tasks: ReadonlyMap<string, TaskState>): v
     const state = node.lastElementChild!;
     state.textContent = text;
     state.previousElementSibling!.setAttribute("d", shapeOf(status));
-    node.setAttribute("class", `node s-${status}`);
     node.setAttribute("data-status", status);
     if (short(id) !== id) node.setAttribute("aria-label", `${id} ${words(status)}`);
   }
