@@ -107,6 +107,9 @@ def test_running_execution(page: Page, platform: Platform, running: str) -> None
     _open(page, platform, running, "?task=after")
     expect(_node(page, "slow")).to_contain_text("running")
     expect(page.get_by_label("Why")).to_contain_text("slow")
+    start = page.get_by_role("region", name="Start")
+    expect(start).to_contain_text(re.compile(r"Expected to start in about .*, after .*/slow has ended"))
+    expect(start.locator("time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
     expect(page.get_by_label("Workers")).to_contain_text("slow")
     expect(page.locator(".eta")).to_contain_text("left")
     for tab in ("Timeline", "Events", "Graph"):
