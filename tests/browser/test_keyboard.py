@@ -34,7 +34,7 @@ def _view(page: Page, platform: Platform, execution_id: str, name: str) -> None:
 
 
 def test_what_if_by_keyboard(page: Page, platform: Platform, finished: str) -> None:
-    """Each field takes what is typed, Enter sends it, what is wrong is put right, a task of the answer opened."""
+    """Each field takes what is typed, Enter sends it, what is wrong is put right, and a task is opened."""
     _view(page, platform, finished, "What if")
     _tab_to(page, page.get_by_label("Order"))
     page.keyboard.press("ArrowDown")
