@@ -1,7 +1,7 @@
 /** Asking the gateway. */
 import type { Alert, AlertPage, Bottlenecks, Comparison, Pool, PoolUse, WhatIf, Wish } from "./model/insight";
 import type { Role } from "./model/refusal";
-import type { Eta, Execution, Explanation, Question, RollbackPlan, TaskDocument, Workflow } from "./model/events";
+import type { Eta, Execution, Explanation, Question, RollbackPlan, TaskDetail, Workflow } from "./model/events";
 
 export const PREFIX = "/api/v1";
 const TOKEN = "talka-token";
@@ -75,8 +75,8 @@ export const api = {
   alerts: (isAll: boolean) => ask<AlertPage>(`/alerts?all=${isAll}`),
   acknowledge: (number: number) => post<Alert>(`/alerts/${number}/acknowledge`, {}),
   execution: (id: string) => ask<Execution>(one(id)),
-  task: async (id: string, task: string) =>
-    (await ask<{ task: TaskDocument }>(`${one(id)}/tasks/${encodeURIComponent(task)}`)).task,
+  task: (id: string, task: string) =>
+    ask<TaskDetail>(`${one(id)}/tasks/${encodeURIComponent(task)}`),
   explanation: (id: string, task: string) =>
     ask<Explanation>(`${one(id)}/tasks/${encodeURIComponent(task)}/explanation`),
   eta: (id: string) => ask<Eta>(`${one(id)}/eta`),

@@ -2,7 +2,7 @@ import { render } from "preact";
 import { useMemo, useEffect } from "preact/hooks";
 import "./style.css";
 import { caller, introduce } from "./caller";
-import { HOME, type Route, listen, route } from "./router";
+import { HOME, listen, routed } from "./router";
 import { Store } from "./store";
 import { AlertsLink, AlertsView } from "./views/alerts";
 import { ExecutionView } from "./views/execution";
@@ -11,7 +11,6 @@ import { Link } from "./views/parts";
 import { PoolsView } from "./views/resources";
 
 function Page() {
-  const here = route.value;
   return (
     <>
       <a class="skip" href="#main">Skip to content</a>
@@ -26,15 +25,16 @@ function Page() {
           {caller.value && <span class="caller" title={`Signed in as ${caller.value.name}`}>{caller.value.role}</span>}
         </nav>
       </header>
-      <main id="main" tabIndex={-1}><View here={here} /></main>
+      <main id="main" tabIndex={-1}><View /></main>
     </>
   );
 }
 
-function View({ here }: { here: Route }) {
-  if (here.execution !== null) return <Followed key={here.execution} id={here.execution} />;
-  if (here.page === "pools") return <PoolsView />;
-  return here.page === "alerts" ? <AlertsView /> : <ListView />;
+function View() {
+  const [execution, page] = [routed.execution.value, routed.page.value];
+  if (execution !== null) return <Followed key={execution} id={execution} />;
+  if (page === "pools") return <PoolsView />;
+  return page === "alerts" ? <AlertsView /> : <ListView />;
 }
 
 function Followed({ id }: { id: string }) {

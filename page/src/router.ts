@@ -1,5 +1,5 @@
 /** Which view the address names: `/`, `/pools`, `/alerts`, or `/executions/ID/TAB?task=…&at=…&with=…`. */
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 export const TABS = ["graph", "timeline", "resources", "bottlenecks", "what-if", "compare", "events"] as const;
 export type Tab = (typeof TABS)[number];
@@ -46,6 +46,13 @@ export function addressOf(to: Route): string {
 }
 
 export const route = signal<Route>(HOME);
+/** Its parts, for what shows no more of it: each step of the slider changes `at`, and only what depends on it is drawn anew. */
+export const routed = {
+  page: computed(() => route.value.page),
+  execution: computed(() => route.value.execution),
+  tab: computed(() => route.value.tab),
+  task: computed(() => route.value.task),
+};
 
 /** Go somewhere; `replace` leaves no step to go back to. */
 export function go(change: Partial<Route>, replace = false): void {

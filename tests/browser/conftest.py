@@ -16,9 +16,10 @@ talka: 1
 name: finished
 tasks:
   - {id: soil, name: Test the soil, agent_type: sleep, payload: {seconds: 0.1, result: loam}}
-  - {id: corn, agent_type: sleep, payload: {seconds: 0.3}, depends_on: [soil]}
+  - {id: corn, agent_type: sleep, payload: {seconds: 0.3}, depends_on: [soil],
+     resources: {cpu_cores: 2, memory_mb: 64}}
   - {id: beans, agent_type: sleep, payload: {seconds: 0.1}, depends_on: [soil]}
-  - {id: feast, agent_type: sleep, payload: {seconds: 0}, depends_on: [corn, beans]}
+  - {id: feast, agent_type: sleep, payload: {seconds: 0, result: "${soil}"}, depends_on: [corn, beans]}
 """
 FAILED = """
 talka: 1

@@ -68,6 +68,9 @@ def test_finished_execution(page: Page, platform: Platform, finished: str) -> No
     expect(panel.get_by_role("row")).to_have_count(2)
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
+    _node(page, "feast").click()
+    expect(page.get_by_role("region", name="Inputs")).to_contain_text('"soil": "loam"')
+    page.keyboard.press("Escape")
 
     page.get_by_role("tab", name="Timeline").click()
     line = page.get_by_role("button", name="corn: ")
@@ -104,6 +107,9 @@ def test_running_execution(page: Page, platform: Platform, running: str) -> None
     _open(page, platform, running, "?task=after")
     expect(_node(page, "slow")).to_contain_text("running")
     expect(page.get_by_label("Why")).to_contain_text("slow")
+    start = page.get_by_role("region", name="Start")
+    expect(start).to_contain_text(re.compile(r"Expected to start in about .*, after .*/slow has ended"))
+    expect(start.locator("time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
     expect(page.get_by_label("Workers")).to_contain_text("slow")
     expect(page.locator(".eta")).to_contain_text("left")
     for tab in ("Timeline", "Events", "Graph"):
@@ -187,7 +193,7 @@ def test_thousand_tasks(page: Page, platform: Platform, large: str) -> None:
     slider = page.get_by_role("slider", name="Event")
     slider.fill("2000")
     expect(page.locator(".instant")).to_contain_text("event 2000 of")
-    expect(page.locator(".node.s-pending").first).to_be_attached()
+    expect(page.locator(".node[data-status=pending]").first).to_be_attached()
     page.get_by_role("tab", name="Timeline").click()
     expect(page.locator(".line").first).to_be_visible()
     assert page.locator(".line").count() < 100

@@ -52,7 +52,7 @@ def test_a_workflow_is_submitted_found_and_shown(api: Api) -> None:
     assert api.get(f"/executions/{second}/tasks/a/result") == {"n": 5}
     assert api.get(f"/executions/{second}/workflow")["config"]["strategy"] == "depth_first"
     detail = api.get(f"/executions/{first}/tasks/b%2Fc")
-    assert (detail["task"]["result"], detail["needs"]) == (3, ["a"])
+    assert (detail["task"]["result"], detail["needs"], detail["inputs"]) == (3, ["a"], {"a.n": 3})
     assert api.get(f"/executions/{first}/tasks/nothing", 404)["code"] == "unknown_task"
     results = api.get(f"/executions/{first}/results")
     assert {task: each["result"] for task, each in results["tasks"].items()} == {"a": {"n": 3}, "b/c": 3}

@@ -98,7 +98,9 @@ def main() -> None:
                 )
             for tab in ("graph", "timeline", "events"):
                 address = f"{platform.address}/executions/{large}/{tab}".removesuffix("/graph")
-                _report(f"slider step, {tab}", _steps(browser, address, found["version"]))
+                firsts, others = _stepped(browser, address, found["version"])
+                _report(f"first step, {tab}", firsts)
+                _report(f"slider step, {tab}", others)
             _report("event to sight", _updates(browser, platform))
 
 
@@ -128,11 +130,20 @@ def _opened(browser: Browser, address: str) -> Page:
     return page
 
 
-def _steps(browser: Browser, address: str, last: int) -> list[float]:
-    """Step by one from places all over the log, forwards and backwards, and leap."""
-    page = _opened(browser, address)
+def _stepped(browser: Browser, address: str, last: int) -> tuple[list[float], list[float]]:
+    """Step by one from places all over the log, forwards and backwards, and leap.
+
+    The first step after the page was opened, from the last event to the first, is by
+    itself, and taken of several pages.
+    """
+    firsts = [_steps(browser, address, [1])[0] for _ in range(VIEWS)]
     places = [1 + (last - 2) * step // STEPS for step in range(STEPS)]
-    versions = [v for place in places for v in (place, place + 1, place)]
+    first, *others = _steps(browser, address, [v for place in places for v in (place, place + 1, place)])
+    return [*firsts, first], others
+
+
+def _steps(browser: Browser, address: str, versions: Sequence[int]) -> list[float]:
+    page = _opened(browser, address)
     took: list[float] = [page.evaluate(STEP, version) for version in versions]
     page.context.close()
     return took

@@ -28,11 +28,22 @@ export interface Failure {
   detail?: string;
 }
 
+export interface Resources {
+  cpu_cores?: number;
+  memory_mb?: number;
+  disk_mb?: number;
+  network_bandwidth_mbps?: number;
+  gpu_count?: number;
+  custom_resources?: Record<string, number>;
+}
+
 export interface TaskDefinition {
   id: string;
   agent_type: string;
   name?: string;
   payload?: unknown;
+  /** What an attempt holds while it runs; what is not declared is left out. */
+  resources?: Resources;
   dependencies?: string[];
   is_irreversible?: boolean;
 }
@@ -104,6 +115,12 @@ export interface TaskDocument {
   error?: Failure;
 }
 
+export interface TaskDetail {
+  task: TaskDocument;
+  /** What the references in its payload stand for, as far as it is known. */
+  inputs: Record<string, unknown>;
+}
+
 export interface Segment {
   task_id: string;
   spent_on: string;
@@ -119,6 +136,9 @@ export interface Cause {
 
 export interface Explanation {
   causes: Cause[];
+  /** When it is expected to start, in Unix seconds; null where nobody can tell, or where it has. */
+  starts_at: number | null;
+  /** The same in a sentence, with what it rests on; empty where it has started. */
   expectation: string;
 }
 

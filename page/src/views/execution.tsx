@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { duration } from "../model/format";
 import { isFinal } from "../model/fold";
-import { HOME, TABS, type Tab, go, route } from "../router";
+import { HOME, TABS, type Tab, go, routed } from "../router";
 import { type Store, isOver, now } from "../store";
 import { Refusal, refusalFor } from "./act";
 import { Actions } from "./actions";
@@ -30,7 +30,7 @@ const VIEWS = {
 const WITH_MOMENT: ReadonlySet<Tab> = new Set(["graph", "timeline", "resources"]);
 
 export function ExecutionView({ store }: { store: Store }) {
-  const { tab, task } = route.value;
+  const [tab, task] = [routed.tab.value, routed.task.value];
   const Shown = VIEWS[tab];
   if (!store.count.value) return <Absent store={store} />;
   return (
@@ -42,7 +42,7 @@ export function ExecutionView({ store }: { store: Store }) {
       <div class="body">
         <section role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`}>
           <Shown key={tab} store={store} />
-          {WITH_MOMENT.has(tab) && <Moment state={store.shown.value.state} />}
+          {WITH_MOMENT.has(tab) && <Moment store={store} />}
         </section>
         {task !== null && <TaskPanel key={task} store={store} id={task} />}
       </div>
@@ -101,7 +101,7 @@ function Tabs({ tab }: { tab: Tab }) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     // The next key may come before the page is drawn again.
-    const to = TABS[(TABS.indexOf(route.value.tab) + step + TABS.length) % TABS.length]!;
+    const to = TABS[(TABS.indexOf(routed.tab.value) + step + TABS.length) % TABS.length]!;
     go({ tab: to }, true);
     document.getElementById(`tab-${to}`)?.focus();
   };

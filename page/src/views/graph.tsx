@@ -1,12 +1,11 @@
 /** The graph of tasks, coloured by where each stands at the event that is shown. */
 import { memo } from "preact/compat";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { NODE, type Edge, type Place, draw, within } from "../model/graph";
-import { words } from "../model/format";
+import { type Edge, draw, within } from "../model/graph";
 import { nearest } from "../model/direction";
-import { go, route } from "../router";
+import { go, routed } from "../router";
 import type { Store } from "../store";
-import { IconPath } from "./parts";
+import { Nodes, mark } from "./node";
 import { useScrolling } from "./scrolling";
 
 const ZOOM = { min: 0.1, max: 1.5, step: 1.25 };
@@ -15,8 +14,6 @@ const FIT_MIN = { small: 0.45, large: 0.6 };
 /** Of a larger graph only what is in sight is drawn, and this many pixels around it. */
 const ALL_MAX = 250;
 const AROUND = 80;
-/** What fits into a node; clipping each of a thousand texts makes painting slow. */
-const LETTERS = 19;
 
 export function GraphView({ store }: { store: Store }) {
   const { state } = store.shown.value;
@@ -34,14 +31,16 @@ export function GraphView({ store }: { store: Store }) {
   const fit = Math.max(FIT_MIN[isLarge ? "large" : "small"], Math.min(1, width / drawing.width));
   const scale = zoom ?? fit;
   const zoomBy = (factor: number): void => setZoom(Math.max(ZOOM.min, Math.min(ZOOM.max, scale * factor)));
-  const tabStop = focused ?? route.value.task ?? drawing.places[0]?.id ?? null;
+  const chosen = routed.task.value;
+  const tabStop = focused ?? chosen ?? drawing.places[0]?.id ?? null;
 
   const shown = useMemo(() => {
     if (!isLarge) return drawing;
     const [x, y] = [(left - AROUND) / scale, (top - AROUND) / scale];
     const sight = { left: x, top: y, right: x + (width + 2 * AROUND) / scale, bottom: y + (height + 2 * AROUND) / scale };
-    return within(drawing, sight, new Set([tabStop, route.value.task]));
-  }, [drawing, isLarge, scale, left, top, width, height, tabStop, route.value.task]);
+    return within(drawing, sight, new Set([tabStop, chosen]));
+  }, [drawing, isLarge, scale, left, top, width, height, tabStop, chosen]);
+  useLayoutEffect(() => mark(box.current!, state.tasks));
   // A task that was out of sight is there only when it has been drawn.
   useLayoutEffect(() => {
     if (!byKey.current || focused === null) return;
@@ -80,13 +79,7 @@ export function GraphView({ store }: { store: Store }) {
           role="group" aria-label={`Graph of ${drawing.places.length} tasks; arrow keys go from task to task`}
         >
           <Edges edges={shown.edges} />
-          {shown.places.map((place) => (
-            <Node
-              key={place.id} place={place} status={state.tasks.get(place.id)?.status ?? "absent"}
-              attempt={state.tasks.get(place.id)?.attempt ?? 0}
-              isSelected={route.value.task === place.id} isTabStop={tabStop === place.id}
-            />
-          ))}
+          <Nodes places={shown.places} chosen={chosen} tabStop={tabStop} />
         </svg>
       </div>
     </div>
@@ -96,32 +89,6 @@ export function GraphView({ store }: { store: Store }) {
 const Edges = memo(({ edges }: { edges: readonly Edge[] }) => (
   <g class="edges" aria-hidden="true">{edges.map((edge) => <path key={edge.key} d={edge.path} />)}</g>
 ));
-
-interface NodeProps {
-  place: Place;
-  status: string;
-  attempt: number;
-  isSelected: boolean;
-  isTabStop: boolean;
-}
-
-const Node = memo(({ place, status, attempt, isSelected, isTabStop }: NodeProps) => (
-  <g
-    class={`node s-${status}${isSelected ? " selected" : ""}`} transform={`translate(${place.x} ${place.y})`}
-    data-task={place.id} data-status={status} role="button" tabindex={isTabStop ? 0 : -1} aria-pressed={isSelected}
-    aria-label={place.id === short(place.id) ? undefined : `${place.id} ${words(status)}`}
-  >
-    <rect class="box" width={NODE.width} height={NODE.height} rx="7" />
-    <rect class="band" width="5" height={NODE.height - 14} x="7" y="7" rx="2.5" />
-    <text x="21" y="18" class="title">{short(place.id)}</text>{" "}
-    <g class={`icon s-${status}`} transform="translate(20 24)"><IconPath status={status} /></g>
-    <text x="36" y="34" class="state">{words(status)}{attempt > 1 ? ` · attempt ${attempt}` : ""}</text>
-  </g>
-));
-
-function short(id: string): string {
-  return id.length > LETTERS ? `${id.slice(0, LETTERS - 1)}…` : id;
-}
 
 export function useWidth(element: { current: HTMLElement | null }): number {
   const [width, setWidth] = useState(800);

@@ -1,39 +1,32 @@
-/** Who works on what, and what waits, at the event that is shown. */
-import { TASK_STATUSES } from "../model/events";
+/** Who works on what, what that holds, and what waits, at the event that is shown. */
+import { type TaskStatus, TASK_STATUSES } from "../model/events";
 import type { State, TaskState } from "../model/fold";
 import { words } from "../model/format";
+import { amountsHeld, heldInWords, sumOf } from "../model/holdings";
 import { go } from "../router";
+import type { Store } from "../store";
 import { Icon } from "./parts";
 
 /** More are counted and not named. */
 const NAMED_MAX = 12;
 
-export function Moment({ state }: { state: State }) {
-  const tasks = [...state.tasks.values()];
-  const held = tasks.filter((task) => task.status === "running" || task.status === "scheduled");
-  const workers = new Map<string, TaskState[]>();
-  for (const task of held) workers.set(task.worker, [...(workers.get(task.worker) ?? []), task]);
-  const queue = tasks.filter((task) => task.status === "queued" || task.status === "ready");
-  const counts = TASK_STATUSES.map((status) => [status, tasks.filter((task) => task.status === status).length] as const);
+export function Moment({ store }: { store: Store }) {
+  const { state } = store.shown.value;
+  const byStatus = new Map<TaskStatus, TaskState[]>(TASK_STATUSES.map((status) => [status, []]));
+  for (const task of state.tasks.values()) byStatus.get(task.status)!.push(task);
+  const those = (...statuses: TaskStatus[]): TaskState[] => statuses.flatMap((status) => byStatus.get(status)!);
+  const queue = those("queued", "ready");
   return (
     <div class="moment">
       <section aria-label="Tasks by status">
         <h2>Tasks</h2>
         <ul class="counts">
-          {counts.filter(([, count]) => count).map(([status, count]) => (
-            <li key={status}><Icon status={status} />{words(status)} <b>{count}</b></li>
+          {[...byStatus].filter(([, tasks]) => tasks.length).map(([status, tasks]) => (
+            <li key={status}><Icon status={status} />{words(status)} <b>{tasks.length}</b></li>
           ))}
         </ul>
       </section>
-      <section aria-label="Workers">
-        <h2>Allocations by worker</h2>
-        {workers.size === 0 && <p class="quiet">No worker holds anything.</p>}
-        <dl>
-          {[...workers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([worker, those]) => (
-            <div key={worker}><dt class="id">{worker}</dt><dd><Names tasks={those} /></dd></div>
-          ))}
-        </dl>
-      </section>
+      <Workers state={state} held={those("running", "scheduled")} />
       <section aria-label="Queue">
         <h2>Queue</h2>
         {queue.length ? <Names tasks={queue} /> : <p class="quiet">Nothing waits for resources.</p>}
@@ -42,13 +35,41 @@ export function Moment({ state }: { state: State }) {
   );
 }
 
-function Names({ tasks }: { tasks: TaskState[] }) {
+/** Each worker with all that it has allocated to this execution, and what each of its tasks has of that. */
+function Workers({ state, held }: { state: State; held: readonly TaskState[] }) {
+  const workers = new Map<string, TaskState[]>();
+  for (const task of held) {
+    const others = workers.get(task.worker);
+    if (others) others.push(task);
+    else workers.set(task.worker, [task]);
+  }
+  const amounts = (task: TaskState) => amountsHeld(state.definitions.get(task.id));
+  return (
+    <section aria-label="Workers">
+      <h2>Allocations by worker</h2>
+      {workers.size === 0 && <p class="quiet">No worker holds anything.</p>}
+      <dl>
+        {[...workers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([worker, those]) => (
+          <div key={worker}>
+            <dt><span class="id">{worker}</span> <span>{heldInWords(sumOf(those.map(amounts)))}</span></dt>
+            <dd><Names tasks={those} says={(task) => heldInWords(amounts(task))} /></dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+function Names({ tasks, says }: { tasks: readonly TaskState[]; says?: (task: TaskState) => string }) {
   return (
     <span class="names">
       {tasks.slice(0, NAMED_MAX).map((task) => (
-        <button key={task.id} type="button" class="task" onClick={() => go({ task: task.id })}>
-          <Icon status={task.status} />{task.id}
-        </button>
+        <span key={task.id}>
+          <button type="button" class="task" onClick={() => go({ task: task.id })}>
+            <Icon status={task.status} />{task.id}
+          </button>
+          {says?.(task) && <span class="quiet"> {says(task)}</span>}
+        </span>
       ))}
       {tasks.length > NAMED_MAX && <span class="quiet">and {tasks.length - NAMED_MAX} more</span>}
     </span>

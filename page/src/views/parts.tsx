@@ -22,14 +22,14 @@ const ICONS: Record<string, string> = {
 export function Icon({ status }: { status: string }) {
   return (
     <svg class={`icon s-${status}`} viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
-      <IconPath status={status} />
+      <path d={shapeOf(status)} />
     </svg>
   );
 }
 
-/** The shape alone, for within a drawing. */
-export function IconPath({ status }: { status: string }) {
-  return <path d={ICONS[status] ?? ICONS["pending"]!} />;
+/** The shape alone, as the `d` of a path, for within a drawing. */
+export function shapeOf(status: string): string {
+  return ICONS[status] ?? ICONS["pending"]!;
 }
 
 export function Badge({ status }: { status: string }) {

@@ -1,9 +1,9 @@
 /** One task: how it stands, why it waits, its attempts, and what came of it. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api } from "../api";
-import type { Explanation, TaskDocument } from "../model/events";
+import type { Explanation, TaskDetail } from "../model/events";
 import { isFinal } from "../model/fold";
-import { duration, words } from "../model/format";
+import { clock, duration, words } from "../model/format";
 import { type Span, spansOf } from "../model/spans";
 import { go, route } from "../router";
 import { type Store, now } from "../store";
@@ -11,6 +11,9 @@ import { Restart } from "./actions";
 import { Badge, Said } from "./parts";
 import { Answer } from "./question";
 import { TaskLog } from "./tasklog";
+
+/** How often it is asked again when a task will start: that moves on with the clock alone. */
+const AGAIN_MS = 5000;
 
 export function TaskPanel({ store, id }: { store: Store; id: string }) {
   const { state, count } = store.shown.value;
@@ -48,29 +51,47 @@ export function TaskPanel({ store, id }: { store: Store; id: string }) {
   );
 }
 
-/** What keeps it from running; asked again whenever something happened. */
+/** When it is expected to start, and what keeps it from that; asked again whenever something happened, and as time passes. */
 function Why({ store, id }: { store: Store; id: string }) {
   const [said, say] = useState<Explanation | null>(null);
   const [failure, fail] = useState("");
   const version = store.now.value.state.version;
   useEffect(() => {
     let isStale = false;
-    const timer = setTimeout(() => {
+    let timer: ReturnType<typeof setTimeout>;
+    const again = (): void => {
       api.explanation(store.id, id).then(
-        (found) => { if (!isStale) { say(found); fail(""); } },
-        (error: Error) => { if (!isStale) fail(error.message); },
+        (found) => {
+          if (isStale) return;
+          say(found);
+          fail("");
+          if (found.starts_at !== null) timer = setTimeout(again, AGAIN_MS);
+        },
+        (error: Error) => {
+          if (isStale) return;
+          fail(error.message);
+          timer = setTimeout(again, AGAIN_MS);
+        },
       );
-    }, said ? 300 : 0);
+    };
+    timer = setTimeout(again, said ? 300 : 0);
     return () => { isStale = true; clearTimeout(timer); };
   }, [id, version]);
   if (failure) return <Unknown what="why it waits" reason={failure} />;
   if (!said) return null;
   return (
-    <section class="why" aria-label="Why">
-      <h3>Why</h3>
-      <ul>{said.causes.map((cause) => <li key={cause.sentence}>{cause.sentence} {cause.remedy && <span class="quiet"><Said text={cause.remedy} /></span>}</li>)}</ul>
-      {said.expectation && <p class="quiet">{said.expectation}</p>}
-    </section>
+    <>
+      {said.expectation && (
+        <section class="why" aria-label="Start">
+          <h3>Start</h3>
+          <p>{said.expectation} {said.starts_at !== null && <span class="quiet">That is at <time>{clock(said.starts_at).slice(0, "00:00:00".length)}</time>.</span>}</p>
+        </section>
+      )}
+      <section class="why" aria-label="Why">
+        <h3>Why</h3>
+        <ul>{said.causes.map((cause) => <li key={cause.sentence}>{cause.sentence} {cause.remedy && <span class="quiet"><Said text={cause.remedy} /></span>}</li>)}</ul>
+      </section>
+    </>
   );
 }
 
@@ -115,9 +136,9 @@ function endOf(spans: readonly Span[]): string {
   return words(last.replace(/^Task/, "").replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase()) || "–";
 }
 
-/** What came of it, or what went wrong: large results are fetched only when they are asked for. */
+/** What came of it, or what went wrong, and what it was given: large values are fetched only when they are asked for. */
 function Outcome({ store, id }: { store: Store; id: string }) {
-  const [found, keep] = useState<TaskDocument | null>(null);
+  const [found, keep] = useState<TaskDetail | null>(null);
   const [failure, fail] = useState("");
   const status = store.now.value.state.tasks.get(id)?.status;
   useEffect(() => {
@@ -130,16 +151,20 @@ function Outcome({ store, id }: { store: Store; id: string }) {
   }, [id, status]);
   if (failure) return <Unknown what="what came of it" reason={failure} />;
   if (!found) return null;
-  if (found.error) {
-    return (
-      <section class="why" aria-label="Error">
-        <h3>Error</h3>
-        <p><span class="id">{found.error.code}</span> {found.error.message}</p>
-        {found.error.detail && <pre tabIndex={0}>{found.error.detail}</pre>}
-      </section>
-    );
-  }
-  return found.result === undefined || found.result === null ? null : <Value title="Result" value={found.result} />;
+  const { task: { error, result }, inputs } = found;
+  return (
+    <>
+      {error && (
+        <section class="why" aria-label="Error">
+          <h3>Error</h3>
+          <p><span class="id">{error.code}</span> {error.message}</p>
+          {error.detail && <pre tabIndex={0}>{error.detail}</pre>}
+        </section>
+      )}
+      {!error && result !== undefined && result !== null && <Value title="Result" value={result} />}
+      {Object.keys(inputs).length > 0 && <Value title="Inputs" value={inputs} />}
+    </>
+  );
 }
 
 function Neighbours({ store, id }: { store: Store; id: string }) {

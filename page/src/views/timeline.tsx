@@ -1,10 +1,11 @@
 /** Where the time went: a bar for each stretch of each attempt, by task or by worker. */
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { memo } from "preact/compat";
+import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import type { Segment } from "../model/events";
 import { duration, ticks } from "../model/format";
 import { inSight, offsetsOf } from "../model/rows";
 import { type Row, type Span, rowsByTask, rowsByWorker, spansOf } from "../model/spans";
-import { go, route } from "../router";
+import { go, route, routed } from "../router";
 import { type Store, isOver, now } from "../store";
 import { useScrolling } from "./scrolling";
 
@@ -30,7 +31,7 @@ export function TimelineView({ store }: { store: Store }) {
   const { box, top, height, width } = useScrolling();
   const label = width < 560 ? 96 : 150;
   const chart = Math.max(120, width - label - 16) * zoom;
-  const x = (instant: number): number => ((instant - begin) / (end - begin)) * chart;
+  const x = useCallback((instant: number): number => ((instant - begin) / (end - begin)) * chart, [begin, end, chart]);
   const offsets = useMemo(() => offsetsOf(rows.map((row) => row.lanes * LANE + PADDING)), [rows]);
   const [first, last] = inSight(offsets, top, height);
   const whole = offsets[offsets.length - 1]!;
@@ -81,10 +82,11 @@ interface RowProps {
   isByTask: boolean;
 }
 
-function RowView({ row, top, label, chart, x, end, critical, isByTask }: RowProps) {
+/** A step of the slider moves only the cursor; one row by worker may have thousands of bars. */
+const RowView = memo(({ row, top, label, chart, x, end, critical, isByTask }: RowProps) => {
   const height = row.lanes * LANE + PADDING;
   const said = `${row.label}: ${sums(row.spans, end)}`;
-  const isSelected = isByTask && route.value.task === row.id;
+  const isSelected = isByTask && routed.task.value === row.id;
   return (
     <li class={isSelected ? "line selected" : "line"} style={{ top: `${top}px`, height: `${height}px` }}>
       {isByTask
@@ -108,7 +110,7 @@ function RowView({ row, top, label, chart, x, end, critical, isByTask }: RowProp
       </svg>
     </li>
   );
-}
+});
 
 function Legend({ hasCritical }: { hasCritical: boolean }) {
   const names = { queue: "turn", resource: "resources", start: "dispatch", run: "run", failed: "failed", retry: "retry", wait: "wait" };

@@ -138,6 +138,11 @@ def document_of(state: ExecutionRecord) -> ExecutionDocument:
     return execution_document(status_of(state), accepted_at or None, state.pool)
 
 
+def large_value(claim: ClaimCheck) -> LargeValue:
+    """Return what stands for a stored value."""
+    return LargeValue(claim.ref, claim.bytes, claim.sha256)
+
+
 def task_document(task: TaskResult) -> TaskDocument:
     """Return how one task stands as a document."""
     result: Any = task.result
@@ -148,7 +153,7 @@ def task_document(task: TaskResult) -> TaskDocument:
     elif task.error is not None:
         result, error = UNSET, Fault(task.error.code, task.error.message, task.error.detail)
     elif isinstance(result, ClaimCheck):
-        result = LargeValue(result.ref, result.bytes, result.sha256)
+        result = large_value(result)
     used = task.usage
     usage: UsageDocument | UnsetType = UNSET
     if used is not None:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from talka_core.scheduler.inputs import inputs_of
+from talka_core.scheduler.state import ExecutionRecord
 from talka_core.status import result_of
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskStatus
@@ -20,6 +22,7 @@ from talka_services.gateway.documents import (
     ExecutionDocument,
     TaskDocument,
     document_of,
+    large_value,
     task_document,
     task_documents,
 )
@@ -205,12 +208,17 @@ async def list_tasks(call: Call, execution_id: str, query: TaskFilters) -> TaskP
 
 
 class TaskDetail(Struct, frozen=True):
-    """One task: how it stands, how it is defined, and what it waits for."""
+    """One task: how it stands, how it is defined, and what it waits for.
+
+    ``inputs`` are the values that the references in its payload stand for, by reference, as far as
+    they are known; what lies in a stored result is a ``LargeValue``.
+    """
 
     task: TaskDocument
     definition: Task | None
     needs: tuple[str, ...]
     needed_by: tuple[str, ...]
+    inputs: dict[str, Any]
 
 
 async def get_task(call: Call, execution_id: str, task_id: str) -> TaskDetail:
@@ -226,7 +234,14 @@ async def get_task(call: Call, execution_id: str, task_id: str) -> TaskDetail:
         state.index.tasks.get(task_id),
         tuple(edge.from_task for edge in edges if edge.to_task == task_id),
         tuple(edge.to_task for edge in edges if edge.from_task == task_id),
+        _inputs(state, task_id),
     )
+
+
+def _inputs(state: ExecutionRecord, task_id: str) -> dict[str, Any]:
+    values, excerpts = inputs_of(state, task_id)
+    stored = {text: large_value(excerpt.claim) for text, excerpt in excerpts.items()}
+    return dict(sorted({**values, **stored}.items()))
 
 
 async def get_result(call: Call, execution_id: str, task_id: str) -> Any:
