@@ -18,7 +18,7 @@ from talka_services.gateway.access import digest_of
 DOCS = Path(__file__).parent
 IMAGES = DOCS / "images"
 WIDE = {"width": 1280, "height": 860}
-TALL = WIDE | {"height": 930}
+TALL = WIDE | {"height": 950}
 PHONE = {"width": 360, "height": 740}
 FAILING = """
 talka: 1
