@@ -18,6 +18,7 @@ from talka_services.gateway.access import digest_of
 DOCS = Path(__file__).parent
 IMAGES = DOCS / "images"
 WIDE = {"width": 1280, "height": 860}
+TALL = WIDE | {"height": 950}
 PHONE = {"width": 360, "height": 740}
 FAILING = """
 talka: 1
@@ -99,7 +100,7 @@ def _take(browser: Browser, platform: Platform) -> None:
     light.get_by_text("run again from there").wait_for()
     _save(light, "page-rollback")
 
-    dark = _page(browser, WIDE, color_scheme="dark")
+    dark = _page(browser, TALL, color_scheme="dark")
     dark.goto(f"{platform.address}/executions/{finished}?at=40")
     dark.locator("[data-status=running]").first.wait_for()
     _save(dark, "page-slider-dark")

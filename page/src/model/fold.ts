@@ -44,6 +44,8 @@ export interface State {
   edges: Dependency[];
   additions: Addition[];
   retired: Map<string, number>;
+  /** Allocations that wait for another task, with the task that had each last. */
+  kept: Map<string, string>;
   undone: string[];
   resumed: string[];
   isTimingOut: boolean;
@@ -66,7 +68,7 @@ export function initial(): State {
   return {
     version: 0, at: 0, name: "", status: "accepted", reason: "", startedAt: null, finishedAt: null,
     tasks: new Map(), definitions: new Map(), edges: [], additions: [], retired: new Map(),
-    undone: [], resumed: [], isTimingOut: false, shape: 0,
+    kept: new Map(), undone: [], resumed: [], isTimingOut: false, shape: 0,
   };
 }
 
@@ -191,6 +193,14 @@ function added(state: State, event: TalkaEvent): void {
   }
   state.edges = state.edges.concat(dependencies);
   state.shape++;
+}
+
+function keep(state: State, event: TalkaEvent): void {
+  state.kept.set(event.allocation_id ?? "", event.task_id ?? "");
+}
+
+function letGo(state: State, event: TalkaEvent): void {
+  state.kept.delete(event.allocation_id ?? "");
 }
 
 // --- the execution as a whole ---------------------------------------------------------------------
@@ -329,6 +339,10 @@ const HANDLERS: Record<string, Handler> = {
   TaskReleased: become("ready"),
   TaskAdopted: adopted,
   TaskUnwanted: (state, event) => touch(state, event, (task) => { task.isUnwanted = true; }),
+  AllocationKept: keep,
+  AllocationHandedOn: letGo,
+  AllocationReleased: letGo,
+  AllocationRequestWithdrawn: letGo,
   TasksAdded: added,
   ExtensionRequested: become("waiting"),
   ExecutionStarted: started,
@@ -347,5 +361,5 @@ const HANDLERS: Record<string, Handler> = {
   RollbackFailed: (state, event) => { stand("failed")(state, event); state.finishedAt = event.at; },
   ExecutionRestarted: restarted,
   // Its tasks lie in the archive.
-  ExecutionArchived: (state) => { state.tasks.clear(); },
+  ExecutionArchived: (state) => { state.tasks.clear(); state.kept.clear(); },
 };

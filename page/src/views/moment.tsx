@@ -14,6 +14,7 @@ export function Moment({ store }: { store: Store }) {
   const { state } = store.shown.value;
   const byStatus = new Map<TaskStatus, TaskState[]>(TASK_STATUSES.map((status) => [status, []]));
   for (const task of state.tasks.values()) byStatus.get(task.status)!.push(task);
+  const kept = new Set([...state.kept.values()].flatMap((id) => state.tasks.get(id) ?? []));
   const those = (...statuses: TaskStatus[]): TaskState[] => statuses.flatMap((status) => byStatus.get(status)!);
   const queue = those("queued", "ready");
   return (
@@ -26,7 +27,7 @@ export function Moment({ store }: { store: Store }) {
           ))}
         </ul>
       </section>
-      <Workers state={state} held={those("running", "scheduled")} />
+      <Workers state={state} held={[...new Set([...those("running", "scheduled"), ...kept])]} kept={kept} />
       <section aria-label="Queue">
         <h2>Queue</h2>
         {queue.length ? <Names tasks={queue} /> : <p class="quiet">Nothing waits for resources.</p>}
@@ -35,8 +36,15 @@ export function Moment({ store }: { store: Store }) {
   );
 }
 
+interface WorkersProps {
+  state: State;
+  held: readonly TaskState[];
+  /** Those that have ended, and left what they held to another that is to come. */
+  kept: ReadonlySet<TaskState>;
+}
+
 /** Each worker with all that it has allocated to this execution, and what each of its tasks has of that. */
-function Workers({ state, held }: { state: State; held: readonly TaskState[] }) {
+function Workers({ state, held, kept }: WorkersProps) {
   const workers = new Map<string, TaskState[]>();
   for (const task of held) {
     const others = workers.get(task.worker);
@@ -44,6 +52,8 @@ function Workers({ state, held }: { state: State; held: readonly TaskState[] }) 
     else workers.set(task.worker, [task]);
   }
   const amounts = (task: TaskState) => amountsHeld(state.definitions.get(task.id));
+  const says = (task: TaskState): string =>
+    [heldInWords(amounts(task)), kept.has(task) ? "kept for another" : ""].filter(Boolean).join(", ");
   return (
     <section aria-label="Workers">
       <h2>Allocations by worker</h2>
@@ -52,7 +62,7 @@ function Workers({ state, held }: { state: State; held: readonly TaskState[] }) 
         {[...workers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([worker, those]) => (
           <div key={worker}>
             <dt><span class="id">{worker}</span> <span>{heldInWords(sumOf(those.map(amounts)))}</span></dt>
-            <dd><Names tasks={those} says={(task) => heldInWords(amounts(task))} /></dd>
+            <dd><Names tasks={those} says={says} /></dd>
           </div>
         ))}
       </dl>
