@@ -36,6 +36,8 @@ class Ceilings:
 
     ``ceiling`` and ``agent_types`` are what the workers of this process are
     known to offer; they go before what a pool was declared to offer.
+    ``strategies`` are those of pools that nobody else declares, by pool, so
+    that their logs need not be read.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Ceilings:
         histories: Histories,
         ceiling: Mapping[str, float] | None = None,
         agent_types: frozenset[str] | None = None,
+        strategies: Mapping[str, str] | None = None,
     ) -> None:
         self._histories = histories
+        self._strategies: Mapping[str, str] = {} if strategies is None else strategies
         self._ceiling = ceiling
         self._agent_types = agent_types
         self._read: dict[str, tuple[float, Declared]] = {}
@@ -58,8 +62,10 @@ class Ceilings:
         checked = await self._possible(workflow)
         if checked.config.strategy is not None or checked.config.custom_strategy:
             return checked
-        declared = await self._declared(checked.config.pool)
-        return with_default_strategy(checked, checked.config.pool, declared.strategy)
+        pool = checked.config.pool
+        known = self._strategies.get(pool)
+        strategy = (await self._declared(pool)).strategy if known is None else known
+        return with_default_strategy(checked, pool, strategy)
 
     async def _possible(self, workflow: Workflow) -> Workflow:
         try:

@@ -25,6 +25,7 @@ from talka_services.service.worker import DRAIN_S, SLOTS, WorkerOptions, default
 from talka_services.telemetry import get_logger
 
 EMBEDDED_SHARDS = 2
+POOL_OWNED = "default"
 JOIN_S = 5.0
 
 log = get_logger(__name__)
@@ -91,23 +92,25 @@ async def local(
             snapshot_every=chosen.snapshot_every,
         )
         async with node:
-            node.own(
-                configuration=PoolConfiguration(
-                    chosen.shared,
-                    breakers=chosen.breakers,
-                    scaling=chosen.scaling,
-                    quotas=chosen.quotas,
-                    weights=chosen.weights,
-                    strategy=chosen.strategy,
-                )
+            configuration = PoolConfiguration(
+                chosen.shared,
+                breakers=chosen.breakers,
+                scaling=chosen.scaling,
+                quotas=chosen.quotas,
+                weights=chosen.weights,
+                strategy=chosen.strategy,
             )
+            node.own(configuration=configuration)
             offers = chosen.offers or (chosen.capacity,) * chosen.workers
             served = [await _add_worker(node, chosen, offer, agents or {}) for offer in offers]
             largest = {**largest_offer(offers), "slots": float(chosen.slots), **chosen.shared}
             ceiling = largest if offers else None
             agent_types = frozenset[str]().union(*served) if served else None
-            orchestrator = Orchestrator(node, ceiling=ceiling, agent_types=agent_types)
+            strategies: dict[str, str] = {}
+            orchestrator = Orchestrator(node, ceiling=ceiling, agent_types=agent_types, strategies=strategies)
             await _until_joined(orchestrator)
+            last = configuration if configuration.is_given else await orchestrator.histories.pool(POOL_OWNED)
+            strategies[POOL_OWNED] = last.strategy
             try:
                 yield orchestrator
             finally:
@@ -119,7 +122,7 @@ async def _until_joined(orchestrator: Orchestrator) -> None:
     missing = {worker.options.worker_id for worker in orchestrator.node.workers}
     if not missing:
         return
-    pool = LogName(POOL, "-", "default")
+    pool = LogName(POOL, "-", POOL_OWNED)
     try:
         async with asyncio.timeout(JOIN_S), aclosing(orchestrator.histories.follow_commits(pool)) as commits:
             async for _position, commit in commits:

@@ -58,6 +58,7 @@ class Orchestrator(Controls, Following, Answering, Explaining, Recalling):
     ``ceiling`` and ``agent_types`` are what the workers are known to offer;
     without them, what the workflow's pool was declared to offer counts. A
     workflow that asks for more is refused before anything is stored.
+    ``strategies`` are those of pools that only this process declares.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Orchestrator(Controls, Following, Answering, Explaining, Recalling):
         *,
         ceiling: Mapping[str, float] | None = None,
         agent_types: frozenset[str] | None = None,
+        strategies: Mapping[str, str] | None = None,
     ) -> None:
         self.node = node
         self._ports = node.ports
@@ -73,7 +75,7 @@ class Orchestrator(Controls, Following, Answering, Explaining, Recalling):
         client_id = f"client-{uuid4().hex[:12]}"
         self.submitted: dict[str, None] = {}
         self.histories = Histories(node.ports.log, node.ports.blobs, node.ports.shards, node.ports.snapshots)
-        self._ceilings = Ceilings(self.histories, ceiling, agent_types)
+        self._ceilings = Ceilings(self.histories, ceiling, agent_types, strategies)
         self.resources = ResourceManager(node, self.histories, client_id)
         self._requests = Requests(node.ports, self.histories, client_id)
         self.schedules = Schedules(self._requests, self.histories)
