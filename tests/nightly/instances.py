@@ -38,10 +38,11 @@ TARDINESS_PERCENT = {ONE_PASS: 2.0}
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance: what `talka simulate` is asked, and the best value that is known."""
+    """One instance: what `talka simulate` is asked, with which options, and the best value that is known."""
 
     family: str
-    arguments: tuple[str, ...]
+    file: str
+    options: tuple[str, ...]
     best: float
     is_optimal: bool
 
@@ -59,20 +60,26 @@ def instances(data: Path) -> Iterator[Instance]:
             where = str(data / folder / row["file"])
             capacity = ("--capacity", f"cpu_cores={row['processors']}") if folder == "stg" else ()
             is_optimal = row["status"] == "optimal"
-            yield Instance(row["set"], (where, *capacity), float(row["best_known"]), is_optimal)
+            yield Instance(row["set"], where, capacity, float(row["best_known"]), is_optimal)
     for row in rows(data / "wt40" / "index.csv"):
         where = f"{data / 'wt40' / 'wt40.txt'}#{row['position_in_file']}"
         best = float(row["optimal_weighted_tardiness"])
-        yield Instance("wt40", (where, "--strategy", "deadline"), best, is_optimal=True)
+        yield Instance("wt40", where, ("--strategy", "deadline"), best, is_optimal=True)
 
 
-def simulated(instance: Instance, improve_s: float) -> float:
-    """Return the makespan, or the weighted tardiness, in seconds."""
+def simulated(members: Iterable[Instance], improve_s: float) -> Iterator[tuple[Instance, float]]:
+    """Yield the makespan, or weighted tardiness, of each in seconds; one command for each set of options.
     search = ("--improve", str(improve_s)) if improve_s else ()
-    command = (sys.executable, "-m", "talka", "simulate", *instance.arguments, *search, "--json")
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = json.loads(output)
-    return float(found["weighted_tardiness_s" if instance.family == "wt40" else "makespan_s"])
+    together: dict[tuple[str, ...], list[Instance]] = {}
+    for instance in members:
+        together.setdefault(instance.options, []).append(instance)
+    for options, those in together.items():
+        files = [instance.file for instance in those]
+        command = (sys.executable, "-m", "talka", "simulate", *files, *options, *search, "--json")
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        for instance, line in zip(those, output.splitlines(), strict=True):
+            key = "weighted_tardiness_s" if instance.family == "wt40" else "makespan_s"
+            yield instance, float(json.loads(line)[key])
 
 
 def judged(family: str, measured: list[tuple[Instance, float]], improve_s: float) -> dict[str, object]:
@@ -110,8 +117,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
             sets.setdefault(instance.family, []).append(instance)
     is_met = True
     for family, members in sets.items():
-        measured = [(instance, simulated(instance, chosen.improve)) for instance in members]
-        verdict = judged(family, measured, chosen.improve)
+        verdict = judged(family, list(simulated(members, chosen.improve)), chosen.improve)
         is_met &= bool(verdict["is_met"])
         sys.stdout.write(json.dumps(verdict) + "\n")
         sys.stdout.flush()

@@ -167,12 +167,12 @@ def reprioritize(
 
     What waits in the pool is asked for anew, at its new rank; what runs goes on.
     """
-    from talka_services.cli.loading import strategy_named
+    from talka_services.cli.loading import known_strategy
     from talka_services.cli.outcome import UsageError
 
     if strategy is None and priority is None:
         raise UsageError("Nothing is to change.", hint="Give --strategy, --priority, or both.")
-    chosen = "" if strategy is None else strategy_named(strategy).value
+    chosen = "" if strategy is None else known_strategy(strategy)
 
     async def ask(orchestrator: Orchestrator) -> None:
         await orchestrator.reprioritize(execution_id, strategy=chosen, priority=priority)

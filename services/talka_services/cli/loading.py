@@ -9,10 +9,8 @@ from typing import Any
 
 import msgspec
 
-from talka_core.custom_strategies import PLUGGED_IN
 from talka_core.default_strategy import by_strategy
 from talka_core.sharing import check_sharing
-from talka_core.spelling import did_you_mean
 from talka_core.strategies import strategy_of
 from talka_core.validation import check
 from talka_protocols.errors import TalkaError, WorkflowInvalidError
@@ -22,7 +20,7 @@ from talka_services.cli.outcome import UsageError
 from talka_services.formats import Source, is_function, load_function, machines, parse_inputs, read_file
 from talka_services.formats import workflow_of as workflow_of_source
 from talka_services.formats.instances import is_instance, read_instance
-from talka_services.strategies import is_custom
+from talka_services.strategies import fault_of
 
 
 @dataclass(frozen=True)
@@ -158,21 +156,10 @@ def known_strategy(name: str) -> str:
     Raises:
         UsageError: there is no such strategy.
     """
-    is_brought = name not in tuple(Strategy) and is_custom(name)
-    return name if is_brought else strategy_named(name).value
-
-
-def strategy_named(name: str) -> Strategy:
-    """Return a built-in strategy.
-
-    Raises:
-        UsageError: there is no such strategy.
-    """
-    try:
-        return Strategy(name)
-    except ValueError:
-        hint = did_you_mean(name, [*Strategy, *sorted(PLUGGED_IN)], label="Strategies")
-        raise UsageError(f"There is no strategy {name!r}.", hint=hint) from None
+    if fault := fault_of(name):
+        what, hint = fault
+        raise UsageError(what, hint=hint)
+    return name
 
 
 def _scaled(task: Task, scale: float) -> Task:

@@ -117,7 +117,6 @@ def resource(
     --shared, --ceiling, --agent-type, --breaker, --quota, --weight and --strategy together
     declare anew what the pools are; without any of them the last declaration holds.
     """
-    from talka_services.cli.loading import known_strategy
     from talka_services.service.configuration import PoolConfiguration
 
     configuration = PoolConfiguration(
@@ -127,7 +126,7 @@ def resource(
         parse_breakers(breaker or ()),
         quotas=parse_quotas(quota or ()),
         weights=parse_weights(weight or ()),
-        strategy=known_strategy(strategy) if strategy else "",
+        strategy=strategy or "",
     )
     pools = tuple(pool or ("default",))
     run_loop(_own(target, (Recipient.RESOURCE,), health, pools, configuration))

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from talka_protocols.events import WorkerJoined
 from talka_protocols.policies import Breaker, ScalingPolicy
 from talka_protocols.subjects import POOL, LogName
+from talka_services.client.histories import Histories
 from talka_services.client.orchestrator import Orchestrator
 from talka_services.embedded import Durability, EmbeddedServer
 from talka_services.executors.agents import AgentExecutor
@@ -106,15 +107,22 @@ async def local(
             largest = {**largest_offer(offers), "slots": float(chosen.slots), **chosen.shared}
             ceiling = largest if offers else None
             agent_types = frozenset[str]().union(*served) if served else None
-            strategies: dict[str, str] = {}
+            strategies = {POOL_OWNED: await _strategy_of(node, configuration)}
             orchestrator = Orchestrator(node, ceiling=ceiling, agent_types=agent_types, strategies=strategies)
             await _until_joined(orchestrator)
-            last = configuration if configuration.is_given else await orchestrator.histories.pool(POOL_OWNED)
-            strategies[POOL_OWNED] = last.strategy
             try:
                 yield orchestrator
             finally:
                 await orchestrator.resources.close()
+
+
+async def _strategy_of(node: Node, configuration: PoolConfiguration) -> str:
+    """Return the strategy of the pool here: what is declared now, or else what was declared last."""
+    if configuration.is_given:
+        return configuration.strategy
+    ports = node.ports
+    histories = Histories(ports.log, ports.blobs, ports.shards, ports.snapshots)
+    return (await histories.pool(POOL_OWNED)).strategy
 
 
 async def _until_joined(orchestrator: Orchestrator) -> None:

@@ -7,11 +7,9 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from talka_core.custom_strategies import PLUGGED_IN
 from talka_core.default_strategy import by_strategy
 from talka_core.simulation import Change
-from talka_core.spelling import did_you_mean
-from talka_protocols.workflow import Strategy, WorkflowConfig
+from talka_protocols.workflow import WorkflowConfig
 from talka_services.client.staffing import staff_of
 from talka_services.client.what_if import WhatIf, what_if
 from talka_services.gateway.calls import Call
@@ -19,7 +17,7 @@ from talka_services.gateway.executions import ONE
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.problems import bad_request
 from talka_services.gateway.roles import Role
-from talka_services.strategies import is_custom
+from talka_services.strategies import fault_of
 
 AMOUNT_MAX = 1e9
 Amount = Annotated[float, Meta(ge=0, le=AMOUNT_MAX)]
@@ -71,9 +69,9 @@ def _config(config: WorkflowConfig, body: Wish) -> WorkflowConfig:
     if body.max_parallel is not None:
         config = replace(config, max_parallel=body.max_parallel)
     name = body.strategy
-    if name and name not in tuple(Strategy) and not is_custom(name):
-        hint = did_you_mean(name, [*Strategy, *sorted(PLUGGED_IN)], label="Strategies")
-        raise bad_request("bad_body", f"There is no strategy {name!r}.", hint=hint)
+    if name and (fault := fault_of(name)):
+        what, hint = fault
+        raise bad_request("bad_body", what, hint=hint)
     return by_strategy(config, name) if name else config
 
 

@@ -7,14 +7,12 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from talka_core.custom_strategies import PLUGGED_IN
 from talka_core.resource.soundness import scaling_fault
-from talka_core.spelling import did_you_mean
 from talka_protocols.errors import CallerError
 from talka_protocols.messages import ConfigurePool, ResourceMessage, ScalePool
 from talka_protocols.policies import Breaker, ScalingPolicy
-from talka_protocols.workflow import ResourceRequirements, Strategy
-from talka_services.strategies import is_custom
+from talka_protocols.workflow import ResourceRequirements
+from talka_services.strategies import fault_of
 
 FAILURES_MAX = 1_000
 """How many failures a breaker may count; each of their instants is remembered."""
@@ -66,9 +64,9 @@ class PoolConfiguration(Struct, frozen=True):
                 raise CallerError(f"The amount of {name!r} is {amount!r}.", hint="Give a number from 0.")
         if self.scaling is not None:
             check_scaling(self.scaling)
-        if self.strategy and self.strategy not in tuple(Strategy) and not is_custom(self.strategy):
-            hint = did_you_mean(self.strategy, [*Strategy, *sorted(PLUGGED_IN)], label="Strategies")
-            raise CallerError(f"There is no strategy {self.strategy!r}.", hint=hint)
+        if self.strategy and (fault := fault_of(self.strategy)):
+            what, hint = fault
+            raise CallerError(what, hint=hint)
         for tenant, weight in self.weights.items():
             if not math.isfinite(weight) or weight <= 0:
                 raise CallerError(f"The weight of tenant {tenant!r} is {weight!r}.", hint="Give more than 0.")
