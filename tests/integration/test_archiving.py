@@ -10,12 +10,18 @@ from tests.conftest import NatsServer
 from tests.integration.archiving import LATER_MS, archivist, check_archived, over, platform, waits
 
 from talka import Orchestrator, Task, WorkflowBuilder
+from talka_core.archiving import executions_in
+from talka_core.scheduler import ExecutionRecord
+from talka_protocols.commit import decode_commit
 from talka_protocols.errors import RequestRefusedError
 from talka_protocols.states import ExecutionState
-from talka_protocols.subjects import EXECUTION, Names
+from talka_protocols.subjects import EXECUTION, POOL, LogName, Names
+from talka_services.archives.survey import Survey
 from talka_services.client.audits import audit
+from talka_services.client.histories import Histories
 from talka_services.exports import Archive, import_execution
 from talka_services.jetstream.api import call
+from talka_services.runner.ports import Ports
 
 
 class CrashError(Exception):
@@ -162,3 +168,57 @@ async def test_nothing_is_removed_for_a_file_that_is_another(
         assert file.read_bytes() == b"somebody's"
         assert not (await talka.get_execution_status(execution_id)).archived
         assert files(tmp_path) == [file]
+
+
+class CountedHistories(Histories):
+    """Notes which executions are folded."""
+
+    def __init__(self, ports: Ports) -> None:
+        super().__init__(ports.log, ports.blobs, ports.shards, ports.snapshots)
+        self.folded: list[str] = []
+
+    async def execution(self, execution_id: str, at: int | None = None) -> ExecutionRecord:
+        """Return an execution's state."""
+        self.folded.append(execution_id)
+        return await super().execution(execution_id, at)
+
+
+async def test_only_what_has_changed_is_looked_at_again(nats_server: NatsServer, names: Names) -> None:
+    """However many are over and wait to be archived, each of them is folded once."""
+    async with platform(nats_server, names) as talka:
+        first, second = [await talka.submit_workflow(waits(name)) for name in ("first", "second")]
+        await over(talka, first)
+        await over(talka, second)
+        ports = talka.node.ports
+        histories = CountedHistories(ports)
+        survey = Survey(talka.node.connection, ports, histories)
+        assert set((await survey.look(LATER_MS)).standings) == {first, second}
+        assert sorted(histories.folded) == sorted([first, second])
+        histories.folded.clear()
+        await talka.restart(second, from_task="t0")
+        await over(talka, second)
+        found = await survey.look(LATER_MS)
+        assert histories.folded == [second]
+        assert all(standing.is_over for standing in found.standings.values())
+
+
+async def test_archives_of_a_busy_pool_stay_small(
+    nats_server: NatsServer, names: Names, tmp_path: Path
+) -> None:
+    """What the pool did for others meanwhile is not in the file."""
+    async with platform(nats_server, names) as talka:
+        others = [await talka.submit_workflow(waits(f"other{number}")) for number in range(3)]
+        for other in others:
+            await over(talka, other)
+        one = await talka.submit_workflow(waits("one"))
+        await over(talka, one)
+        await archivist(talka, tmp_path).run(LATER_MS, [one])
+        (file,) = files(tmp_path)
+        with Archive(file) as archive:
+            pool = LogName(POOL, "-", archive.manifest.pool)
+            commits = [decode_commit(pool, stored.body) for stored in await archive.log.read(pool)]
+        named = {
+            name for commit in commits for _, _, event in commit.events() for name in executions_in(event)
+        }
+        assert one in named
+        assert not named & set(others)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from os.path import getsize
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -29,17 +28,20 @@ from talka_services.archives.checking import IncompleteError, check
 from talka_services.archives.depots import Depot, TakenError, digest_of
 from talka_services.archives.pruned import Pruned
 from talka_services.archives.pruner import Pruner
-from talka_services.archives.reading import opened
+from talka_services.archives.reading import ReadOnce, fetched, newest_commit, opened
 from talka_services.archives.survey import Found, Survey
 from talka_services.client.histories import Histories
 from talka_services.client.requests import Requests
 from talka_services.exports import Archive, export_execution
+from talka_services.exports.pools import PoolCommits
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.purging import Purge
 from talka_services.runner.journal import archived_in
 from talka_services.runner.ports import Ports
 from talka_services.telemetry import get_logger
 
+AT_ONCE = 32
+"""How many executions are on their way to the depot at a time: most of that is waiting."""
 RECORDED_S = 15.0
 """How long a scheduler is given to record that an execution is archived."""
 
@@ -70,6 +72,14 @@ class Outcome(Struct):
     pruned: list[Pruned] = field(default_factory=list[Pruned])
 
 
+class _Run(Struct, frozen=True):
+    """What the executions that go at once share; ``directory`` is for what is on its way."""
+
+    found: Found
+    pools: PoolCommits
+    directory: Path
+
+
 class Archivist:
     """Archives the executions of one namespace to one depot; several of them disturb nobody.
 
@@ -86,6 +96,7 @@ class Archivist:
         self._ports = ports
         self._depot = depot
         self._on_step = on_step
+        self._connection = connection
         self._purge = Purge(connection)
         self._histories = Histories(ports.log, ports.blobs, ports.shards, ports.snapshots)
         self._requests = Requests(ports, self._histories, f"archivist-{uuid4().hex[:12]}")
@@ -118,44 +129,63 @@ class Archivist:
             return outcome
         for name in found.leftovers:
             await self._finish_again(name, outcome)
-        for family in outcome.planned:
-            try:
-                outcome.archived.append(await self._archive(family, found))
-            except ServerUnavailableError:
-                raise
-            except TalkaError as error:
-                log.warning("archive.failed", execution=family.root, error=str(error))
-                outcome.failed[family.root] = str(error)
+        await self._archive_all(found, outcome)
         after = await self._survey.look(ended_before)
         outcome.pruned = await self._pruner.run(after.is_archived, ended_before)
         return outcome
 
-    async def _archive(self, family: Family, found: Found) -> Archived:
-        ports, root = self._ports, family.root
-        with TemporaryDirectory(prefix="talka-archive-") as directory:
-            draft = Path(directory, "draft")
-            manifest = await export_execution(
-                root,
-                draft,
-                log=ports.log,
-                blobs=ports.blobs,
-                snapshots=ports.snapshots,
-                namespace=ports.names.namespace,
-                shards=ports.shards,
-            )
-            strangers = {root, *manifest.children} - {*family.members}
-            if any(not found.is_archived(name) for name in strangers):
-                raise IncompleteError(f"Sub-workflows of {root!r} have changed since they were looked at.")
-            with Archive(draft) as archive:
-                versions = await check(archive, family.members, ports.log, ports.shards)
-            name = f"{root}.{versions[root]}.talka.sqlite"
-            self._on_step("publish")
-            sha256 = await self._publish(name, draft, family)
-            size = await asyncio.to_thread(getsize, draft)
+    async def _archive_all(self, found: Found, outcome: Outcome) -> None:
+        """Archive what is planned, some at once."""
+        some = asyncio.Semaphore(AT_ONCE)
+
+        async def one(family: Family, run: _Run) -> None:
+            async with some:
+                try:
+                    outcome.archived.append(await self._archive(family, run))
+                except ServerUnavailableError:
+                    raise
+                except TalkaError as error:
+                    log.warning("archive.failed", execution=family.root, error=str(error))
+                    outcome.failed[family.root] = str(error)
+
+        try:
+            with TemporaryDirectory(prefix="talka-archive-") as directory:
+                run = _Run(found, PoolCommits(self._ports.log), Path(directory))
+                async with asyncio.TaskGroup() as group:
+                    for family in outcome.planned:
+                        group.create_task(one(family, run))
+        except BaseExceptionGroup as errors:
+            # They have one cause: what one of them met would have met the others.
+            raise errors.exceptions[0] from None
+
+    async def _archive(self, family: Family, run: _Run) -> Archived:
+        ports, root, log_ = self._ports, family.root, ReadOnce(self._ports.log)
+        draft = run.directory / f"{root}.draft"
+        manifest = await export_execution(
+            root,
+            draft,
+            log=log_,
+            blobs=ports.blobs,
+            snapshots=ports.snapshots,
+            namespace=ports.names.namespace,
+            shards=ports.shards,
+            pools=run.pools,
+        )
+        strangers = {root, *manifest.children} - {*family.members}
+        if any(not run.found.is_archived(name) for name in strangers):
+            raise IncompleteError(f"Sub-workflows of {root!r} have changed since they were looked at.")
+        with Archive(draft) as archive:
+            versions = await check(archive, family.members, log_, ports.shards)
+        name = f"{root}.{versions[root]}.talka.sqlite"
+        self._on_step("publish")
+        sha256 = await self._publish(name, draft, family)
+        size = await asyncio.to_thread(_removed, draft)
         place = self._depot.url(name)
         for member in family.members:
             self._on_step("record")
-            await self._record(ArchiveExecution(member, uuid4().hex, versions[member], place, sha256, root))
+            after = (await log_.read(self._histories.name(member)))[-1].position
+            request = ArchiveExecution(member, uuid4().hex, versions[member], place, sha256, root)
+            await self._record(request, after)
         for member in family.members:
             await self._finish(member)
         log.info("archive.archived", execution=root, place=place, members=len(family.members))
@@ -168,22 +198,20 @@ class Archivist:
             sha256 = digest_of(draft)
         except TakenError:
             sha256 = ""
-        with TemporaryDirectory(prefix="talka-archive-") as directory:
-            there = await self._depot.get(name, Path(directory))
+        async with fetched(self._depot, name) as there:
             if digest_of(there) == sha256:
                 return sha256
             with Archive(there) as archive:
                 await check(archive, family.members, self._ports.log, self._ports.shards)
             return digest_of(there)
 
-    async def _record(self, request: ArchiveExecution) -> None:
-        """Have the scheduler record where an execution lies.
+    async def _record(self, request: ArchiveExecution, after: int) -> None:
+        """Have the scheduler record behind a position of its log where an execution lies.
 
         Raises:
             RequestRefusedError: it has changed since, or is archived already.
             PlatformError: no scheduler has recorded it in time.
         """
-        _state, after = await self._histories.latest(request.key)
         name = self._histories.name(request.key)
         try:
             async with asyncio.timeout(RECORDED_S):
@@ -197,7 +225,7 @@ class Archivist:
     async def _finish_again(self, name: str, outcome: Outcome) -> None:
         """Remove what a run before did not, if the archive is there."""
         try:
-            if await self._finish(name, is_checked=False):
+            if await self._finish_checked(name):
                 outcome.finished.append(name)
         except ServerUnavailableError:
             raise
@@ -205,23 +233,42 @@ class Archivist:
             log.warning("archive.not_finished", execution=name, error=str(error))
             outcome.failed[name] = str(error)
 
-    async def _finish(self, key: str, *, is_checked: bool = True) -> bool:
-        """Remove what is archived of an execution, and tell whether there was anything to remove."""
+    async def _finish_checked(self, key: str) -> bool:
+        """Remove what is archived of an execution if its archive is there; tell if there was anything."""
         name = self._histories.name(key)
         commits = await self._ports.log.read(name)
         places = [place for place, commit in enumerate(commits) if archived_in(commit) is not None]
         if not places:
             return False
-        place = places[-1]
-        archived = archived_in(commits[place])
+        archived = archived_in(commits[places[-1]])
         assert archived is not None, "it was found there"
-        if not is_checked and place > 0:
+        if places[-1] > 0:
             async with opened(archived.place, archived.sha256):
                 pass
+        await self._remove(name, commits[places[-1]].position)
+        return True
+
+    async def _finish(self, key: str) -> None:
+        """Remove what has just been recorded to be archived."""
+        name = self._histories.name(key)
+        newest = await newest_commit(self._connection, name)
+        if newest is not None and archived_in(newest) is not None:
+            await self._remove(name, newest.position)
+        else:
+            # Somebody has asked something of it meanwhile.
+            await self._finish_checked(key)
+
+    async def _remove(self, name: LogName, before: int) -> None:
         self._on_step("purge plan")
-        await self._purge.log(LogName(PLAN, name.shard, key))
+        await self._purge.log(LogName(PLAN, name.shard, name.key))
         self._on_step("purge snapshots")
         await self._purge.snapshots(name)
         self._on_step("purge log")
-        await self._purge.log_before(name, commits[place].position)
-        return True
+        await self._purge.log_before(name, before)
+
+
+def _removed(file: Path) -> int:
+    """Remove a file, and return how many bytes it had."""
+    size = file.stat().st_size
+    file.unlink()
+    return size

@@ -16,7 +16,7 @@ from talka_services.telemetry import get_logger
 
 EVERY_S = 3_600.0
 AGAIN_S = 60.0
-BATCH = 100
+BATCH = 500
 """How many executions of their own go at a time; while there are more, the next follow at once."""
 LEASE = "retention"
 

@@ -17,7 +17,7 @@ from talka_core.readmodel import anchor_of
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols.commit import Commit, decode_commit
 from talka_protocols.errors import UnknownExecutionError
-from talka_protocols.events import Event, PoolConfigured, TaskScheduled, TaskWaiting
+from talka_protocols.events import Event, TaskScheduled, TaskWaiting
 from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName, shard_of
 from talka_protocols.workflow import ClaimCheck
@@ -30,9 +30,12 @@ from talka_services.exports.archive import (
     snapshot_event,
     write_archive,
 )
+from talka_services.exports.pools import PoolCommits
 from talka_services.runner.bases import base_name
 from talka_services.sealing.ports import SealedLog, bare
 from talka_services.sealing.vault import Vault
+
+TALKA = version("talka")
 
 
 async def export_execution(
@@ -44,8 +47,11 @@ async def export_execution(
     snapshots: Snapshots,
     namespace: str,
     shards: int,
+    pools: PoolCommits | None = None,
 ) -> Manifest:
     """Write an execution with its sub-workflows, their plans, pools' commits and values to one file.
+
+    Whoever exports several that are over gives ``pools``, so that the pools' logs are read once for all.
 
     Raises:
         UnknownExecutionError: there is no such execution.
@@ -54,19 +60,25 @@ async def export_execution(
     """
     histories = Histories(log, blobs, shards)
     family = await _family(log, execution_id, shards)
-    pools = {id_: (await histories.execution(id_)).pool for id_ in family}
+    pool_of = {id_: (await histories.execution(id_)).pool for id_ in family}
     children = tuple(id_ for id_ in family if id_ != execution_id)
     manifest = Manifest(
-        execution_id, namespace, shards, pools[execution_id], time.time(), version("talka"), children=children
+        execution_id,
+        namespace,
+        shards,
+        pool_of[execution_id],
+        time.time(),
+        TALKA,
+        children=children,
     )
     stored = [commit for commits in family.values() for commit in commits]
     workers = set(_workers(stored))
     for id_ in family:
         stored += await log.read(LogName(PLAN, shard_of(id_, shards), id_))
     claims = claims_of(stored)
-    for pool in sorted(set(pools.values())):
-        commits = await log.read(LogName(POOL, "-", pool))
-        stored += [commit for commit in commits if _concerns(commit, frozenset(family), workers)]
+    pools = pools or PoolCommits(log)
+    for pool in sorted(set(pool_of.values())):
+        stored += await pools.about(pool, family, workers)
     vault = log.vault if isinstance(log, SealedLog) else Vault()
     if vault.signs:
         manifest = replace(manifest, anchors=_anchors(stored))
@@ -77,7 +89,7 @@ async def export_execution(
         # One that was taken since then is of an event that the file does not have.
         if snapshot is not None and snapshot.position <= commits[-1].position:
             events.append(snapshot_event(name, snapshot))
-    for pool in sorted(set(pools.values())):
+    for pool in sorted(set(pool_of.values())):
         # Of a pruned log it says what the rest begins with.
         name = base_name(LogName(POOL, "-", pool))
         if (base := await snapshots.load(name)) is not None:
@@ -151,17 +163,3 @@ def _named_by(event: Event) -> Iterator[Any]:
     origin = getattr(event, "origin", None)
     yield from (getattr(origin, name, None) for name in ("claim", "added_claim"))
     yield from getattr(event, "artifacts", {}).values()
-
-
-def _concerns(stored: StoredCommit, family: frozenset[str], workers: set[str]) -> bool:
-    """Tell whether a pool's commit is about the executions' allocations, a worker that ran them, or all."""
-    for _version, _cause, event in decode_commit(stored.log, stored.body).events():
-        holder: Any = getattr(event, "holder", None)
-        if isinstance(event, PoolConfigured) or getattr(holder, "execution_id", "") in family:
-            return True
-        if (
-            getattr(event, "allocation_id", "").partition("/")[0] in family
-            or getattr(event, "worker_id", "") in workers
-        ):
-            return True
-    return False

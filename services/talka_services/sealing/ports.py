@@ -54,14 +54,14 @@ class SealedLog:
     def __init__(self, inner: Log, vault: Vault, namespace: str) -> None:
         self.inner = inner
         self.vault = vault
-        self._namespace = namespace
+        self.namespace = namespace
         self._heads: dict[LogName, tuple[int, str]] = {}
 
     async def append(self, log: LogName, after: int, body: bytes, commit_id: str) -> int:
         """Append one commit; see `talka_protocols.ports.Log`."""
         if not (self.vault.signs or self.vault.encrypts) or is_sealed(body):
             return await self.inner.append(log, after, body, commit_id)
-        place = place_of_log(self._namespace, log)
+        place = place_of_log(self.namespace, log)
         if self.vault.signs and not _is_signed(body):
             body = self.vault.sign(place, body, await self._head(log, after))
         stored = self.vault.seal(f"log/{place}", body)
@@ -116,7 +116,7 @@ class SealedLog:
         """
         if not is_sealed(commit.body):
             return commit
-        place = f"log/{place_of_log(self._namespace, commit.log)}"
+        place = f"log/{place_of_log(self.namespace, commit.log)}"
         return replace(commit, body=self.vault.open_if_whole(place, commit.body), sealed=commit.body)
 
     async def _head(self, log: LogName, after: int) -> str:

@@ -1,0 +1,67 @@
+"""Finds what pools have recorded about executions; each pool's log is read once, whatever is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct, field
+
+from talka_core.archiving import executions_in
+from talka_protocols.commit import decode_commit
+from talka_protocols.events import PoolConfigured
+from talka_protocols.ports import Log, StoredCommit
+from talka_protocols.subjects import POOL, LogName
+
+
+class PoolCommits:
+    """The commits of pools' logs, by what they are about, as they were when a pool was first asked about."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._pools: dict[str, _Index] = {}
+
+    async def about(self, pool: str, executions: Iterable[str], workers: Iterable[str]) -> list[StoredCommit]:
+        """Return those about the executions' allocations, a worker of these itself, or the whole pool.
+
+        Raises:
+            BrokenHistoryError: a commit cannot be decoded.
+            PlatformError: the log cannot be read.
+        """
+        index = self._pools.get(pool)
+        if index is None:
+            commits = await self._log.read(LogName(POOL, "-", pool))
+            index = self._pools[pool] = await asyncio.to_thread(_indexed, commits)
+        return index.about(executions, workers)
+
+
+class _Index(Struct):
+    commits: dict[int, StoredCommit]
+    executions: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    workers: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    always: set[int] = field(default_factory=set[int])
+
+    def about(self, executions: Iterable[str], workers: Iterable[str]) -> list[StoredCommit]:
+        chosen = self.always.union(
+            *(self.executions.get(name, ()) for name in executions),
+            *(self.workers.get(name, ()) for name in workers),
+        )
+        return [self.commits[position] for position in sorted(chosen)]
+
+
+def _indexed(commits: Iterable[StoredCommit]) -> _Index:
+    index = _Index({commit.position: commit for commit in commits})
+    for commit in index.commits.values():
+        for _version, _cause, event in decode_commit(commit.log, commit.body).events():
+            named = [*executions_in(event)]
+            for name in named:
+                index.executions[name].add(commit.position)
+            # A grant names its worker, and says nothing about that worker itself.
+            worker: Any = None if named else getattr(event, "worker_id", None)
+            if worker is not None:
+                index.workers[worker].add(commit.position)
+            if isinstance(event, PoolConfigured):
+                index.always.add(commit.position)
+    return index
