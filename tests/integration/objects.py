@@ -9,6 +9,7 @@ from moto.server import ThreadedMotoServer
 
 IAM = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=x"
 """What a request is signed for is how the server tells what is asked of it, objects or users."""
+PATIENCE_S = 60.0
 ALL = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": "*"}]}'
 
 
@@ -38,7 +39,7 @@ class ObjectServer:
     def make_bucket(self, name: str) -> None:
         """Make an empty bucket."""
         self._check_keys(after="inf")
-        httpx.put(f"{self.url}/{name}").raise_for_status()
+        httpx.put(f"{self.url}/{name}", timeout=PATIENCE_S).raise_for_status()
         self._check_keys(after="0")
 
     def stop(self) -> None:
@@ -51,9 +52,9 @@ class ObjectServer:
         self._server.start()
 
     def _check_keys(self, after: str) -> None:
-        httpx.post(f"{self.url}/moto-api/reset-auth", content=after).raise_for_status()
+        httpx.post(f"{self.url}/moto-api/reset-auth", content=after, timeout=PATIENCE_S).raise_for_status()
 
     def _administer(self, **fields: str) -> ET.Element:
         body = {"Version": "2010-05-08", **fields}
-        answer = httpx.post(self.url, data=body, headers={"Authorization": IAM})
+        answer = httpx.post(self.url, data=body, headers={"Authorization": IAM}, timeout=PATIENCE_S)
         return ET.fromstring(answer.raise_for_status().text)
