@@ -1,8 +1,10 @@
 """``python -m talka_chaos.soak --minutes 60 --load 0.7``: steady load with kills, and nothing may grow.
 
-Every service, two workers and the server are processes of their own, which are killed in turn and started
-again. An archiver takes what is over away all the time. Prints one JSON object, and fails if an execution is
-lost or did not succeed, if the audit finds something, or if memory, open handles or a stream grew.
+The server, two processes of each service, two workers, an archiver, a gateway and a projector are processes
+of their own. Some are killed in turn and started again; one of each kind lives to the end, so that its memory
+says something. The archiver takes what is over away all the time. Says on stderr now and then how far it is,
+prints one JSON object, and fails if an execution is lost or did not succeed, if the audit finds something, or
+if memory, open handles or a stream grew.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct, field
 
-from talka_chaos.processes import NATS, SERVICES, Cluster
+from talka_chaos.processes import NATS, SERVICES, Cluster, free_port
 from talka_chaos.soak.load import Load, peak
 from talka_chaos.soak.samples import Samples, bytes_below, sample
 from talka_protocols.errors import TalkaError
@@ -33,8 +35,12 @@ SAMPLES = 60
 """How many samples are taken, whatever the time."""
 SETTLED_S = 120.0
 DOWN_S = 1.0
+ASKED_AT_ONCE = 32
 ARCHIVER = "archiver"
 WORKERS = ("w1", "w2")
+READERS = ("gateway", "projector")
+KILLED = (NATS, *SERVICES, ARCHIVER, "w1")
+"""The others live to the end."""
 
 
 class Soak(Struct):
@@ -66,14 +72,16 @@ async def _soak(soak: Soak) -> dict[str, Any]:
         cluster = Cluster(Path(directory))
         for worker_id in WORKERS:
             cluster.add_worker(worker_id)
+        standbys = [cluster.add_standby(service).name for service in SERVICES]
+        cluster.configure("gateway", "--port", str(free_port()))
+        cluster.configure("projector", "--database", f"{directory}/model.sqlite")
         cluster.configure(
             ARCHIVER, "--retain", f"{soak.retain_s:g}s", "--every", "5s", "--to", f"{directory}/archive"
         )
         try:
-            await cluster.start(NATS, *SERVICES, *WORKERS)
+            await cluster.start(NATS, *SERVICES, *standbys, *WORKERS, *READERS, ARCHIVER)
             async with await connect(cluster.url) as orchestrator:
-                most = await peak(orchestrator, min(30.0, 6 * soak.minutes))
-                await cluster.start(ARCHIVER)
+                most = await peak(orchestrator, min(60.0, 6 * soak.minutes))
                 return await _under_load(soak, cluster, orchestrator, most)
         finally:
             cluster.discard()
@@ -84,7 +92,7 @@ async def _under_load(
 ) -> dict[str, Any]:
     load, samples, seconds = Load(orchestrator, soak.load * most), Samples(), 60 * soak.minutes
     working = asyncio.create_task(load.run(seconds), name="load")
-    watching = asyncio.create_task(_watch(samples, cluster, orchestrator, seconds), name="samples")
+    watching = asyncio.create_task(_watch(samples, cluster, load, seconds), name="samples")
     killing = asyncio.create_task(_kill_now_and_then(soak, cluster), name="kills")
     try:
         await working
@@ -121,13 +129,16 @@ async def _under_load(
     }
 
 
-async def _watch(samples: Samples, cluster: Cluster, orchestrator: Orchestrator, seconds: float) -> None:
+async def _watch(samples: Samples, cluster: Cluster, load: Load, seconds: float) -> None:
+    began = time.monotonic()
     while True:
+        minutes = (time.monotonic() - began) / 60
         try:
-            await sample(samples, cluster, orchestrator)
+            taken = await sample(samples, cluster, load.orchestrator)
         except TalkaError as error:
             # The server is away: the next sample is as good.
-            typer.echo(f"no sample: {error}", err=True)
+            taken = f"no sample: {error}"
+        typer.echo(f"{minutes:.1f} min, {len(load.submitted)} submitted, {taken}", err=True)
         await asyncio.sleep(seconds / SAMPLES)
 
 
@@ -136,7 +147,7 @@ async def _kill_now_and_then(soak: Soak, cluster: Cluster) -> None:
     draw = random.Random(soak.seed)  # noqa: S311  (the same for the same seed)
     while True:
         await asyncio.sleep(draw.uniform(0.5, 1.5) * soak.kill_every_s)
-        name = draw.choice(sorted(cluster.programs))
+        name = draw.choice(KILLED)
         soak.kills[name] += 1
         cluster[name].kill()
         await asyncio.sleep(DOWN_S)
@@ -145,19 +156,26 @@ async def _kill_now_and_then(soak: Soak, cluster: Cluster) -> None:
 
 async def _settled(orchestrator: Orchestrator, submitted: list[str]) -> dict[str, str]:
     """Return which executions did not come to a good end in time, and how they stand."""
-    deadline, left = time.monotonic() + SETTLED_S, dict.fromkeys(submitted, "")
-    while left and time.monotonic() < deadline:
-        for execution_id in list(left):
-            try:
-                status = await orchestrator.get_execution_status(execution_id)
-            except TalkaError as error:
-                left[execution_id] = str(error)
-                continue
-            left[execution_id] = status.status.value
-            if status.status is ExecutionState.SUCCEEDED:
-                del left[execution_id]
+    left, ends_at = dict.fromkeys(submitted, ""), time.monotonic() + SETTLED_S
+    while left:
+        names = list(left)
+        for start in range(0, len(names), ASKED_AT_ONCE):
+            some = names[start : start + ASKED_AT_ONCE]
+            stand = await asyncio.gather(*(_standing(orchestrator, execution_id) for execution_id in some))
+            left.update(zip(some, stand, strict=True))
+        left = {name: state for name, state in left.items() if state != ExecutionState.SUCCEEDED.value}
+        if time.monotonic() > ends_at:
+            break
         await asyncio.sleep(0.5)
     return left
+
+
+async def _standing(orchestrator: Orchestrator, execution_id: str) -> str:
+    """Return the state of an execution, or why it cannot be told."""
+    try:
+        return (await orchestrator.get_execution_status(execution_id)).status.value
+    except TalkaError as error:
+        return str(error)
 
 
 if __name__ == "__main__":

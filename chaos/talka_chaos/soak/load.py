@@ -49,7 +49,7 @@ class Load:
     def __init__(self, orchestrator: Orchestrator, per_s: float) -> None:
         self.submitted: list[str] = []
         self.refused = 0
-        self._orchestrator = orchestrator
+        self.orchestrator = orchestrator
         self._per_s = per_s
 
     async def run(self, seconds: float) -> None:
@@ -57,7 +57,7 @@ class Load:
         ends_at = time.monotonic() + seconds
         while (now := time.monotonic()) < ends_at:
             try:
-                self.submitted.append(await self._orchestrator.submit_workflow(small()))
+                self.submitted.append(await self.orchestrator.submit_workflow(small()))
             except TalkaError as error:
                 log.warning("soak.refused", error=str(error))
                 self.refused += 1

@@ -48,24 +48,38 @@ class Samples(Struct):
         return found
 
 
-async def sample(samples: Samples, cluster: Cluster, orchestrator: Orchestrator) -> None:
-    """Take one sample of everything that runs now."""
+async def sample(samples: Samples, cluster: Cluster, orchestrator: Orchestrator) -> str:
+    """Take one sample of everything that runs now, whole or not at all, and return it in words.
+
+    Raises:
+        ServerUnavailableError: the server cannot be asked, and nothing was added.
+    """
+    figures = _processes(cluster)
+    connection = orchestrator.node.connection
+    for wanted in streams(connection):
+        answer = await call(connection, f"STREAM.INFO.{wanted['name']}")
+        what = str(wanted["name"]).rpartition("_")[2]
+        figures[f"stream {what}"] = answer.state.bytes / MIB
+    executions = len(await orchestrator.histories.names(EXECUTION))
+    for name, value in figures.items():
+        samples.add(name, value)
+    samples.executions.append(executions)
+    return ", ".join(f"{name} {value:.0f}" for name, value in figures.items() if "handles" not in name)
+
+
+def _processes(cluster: Cluster) -> dict[str, float]:
+    found: dict[str, float] = {}
     for name, program in cluster.programs.items():
         if not program.is_running:
             continue
         try:
             process = psutil.Process(program.pid)
-            samples.add(f"memory {name}", process.memory_info().rss / MIB)
-            samples.add(f"handles {name}", process.num_fds())
+            found[f"memory {name}"] = process.memory_info().rss / MIB
+            found[f"handles {name}"] = process.num_fds()
         except psutil.NoSuchProcess:
             # It has just been killed.
             continue
-    connection = orchestrator.node.connection
-    for wanted in streams(connection):
-        answer = await call(connection, f"STREAM.INFO.{wanted['name']}")
-        what = str(wanted["name"]).rpartition("_")[2]
-        samples.add(f"stream {what}", answer.state.bytes / MIB)
-    samples.executions.append(len(await orchestrator.histories.names(EXECUTION)))
+    return found
 
 
 def bytes_below(path: Path) -> int:
