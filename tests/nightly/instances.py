@@ -68,7 +68,7 @@ def instances(data: Path) -> Iterator[Instance]:
 
 
 def simulated(members: Iterable[Instance], improve_s: float) -> Iterator[tuple[Instance, float]]:
-    """Yield the makespan, or weighted tardiness, of each in seconds; one command for each set of options.
+    """Yield the makespan, or weighted tardiness, of each in seconds; one command for each set of options."""
     search = ("--improve", str(improve_s)) if improve_s else ()
     together: dict[tuple[str, ...], list[Instance]] = {}
     for instance in members:
