@@ -105,3 +105,9 @@ async def until_one_ends(*work: Awaitable[None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def keep_failure(task: asyncio.Task[Any]) -> None:
+    """Look at why a task has failed: it stays for whoever asks for the result, and nobody may any more."""
+    if not task.cancelled():
+        task.exception()

@@ -51,7 +51,7 @@ class Source:
         self.orchestrator = orchestrator
         self.database = database
         self.overview = Overview(orchestrator.node.connection, orchestrator.histories)
-        self.recent = Recent(orchestrator.node.ports.log, orchestrator.histories)
+        self.recent = Recent(orchestrator.node.ports.log, orchestrator.histories, orchestrator.submitted)
         self.holdings = PoolHoldings(orchestrator.node.ports.log, orchestrator.histories)
         self.told: dict[str, Told] = {}
         ports = orchestrator.node.ports

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from talka_core.planner import PlanRecord
 from talka_core.scheduler import ExecutionRecord
 from talka_core.status import status_of, task_result
 from talka_protocols.events import Parent
@@ -129,6 +130,23 @@ def execution_document(
         accepted_at,
         pool,
         status.archived or None,
+    )
+
+
+def on_file(plan: PlanRecord) -> ExecutionDocument:
+    """Return where an execution stands that no scheduler has begun, by what the planner knows of it."""
+    workflow = plan.workflow
+    return execution_document(
+        ExecutionStatus(
+            plan.execution_id,
+            plan.name,
+            ExecutionState.ACCEPTED,
+            version=0,
+            total=len(workflow.tasks) if workflow is not None else 0,
+            counts={},
+            parent=plan.parent,
+        ),
+        pool=workflow.config.pool if workflow is not None else "default",
     )
 
 

@@ -1,21 +1,24 @@
 """Where executions stand that were asked for lately: each is read on from where it was.
 
-What is answered holds everything that was recorded before it was asked.
+What is answered holds everything that was recorded before it was asked. An execution is there as soon as
+this gateway has put it on file, or any planner has recorded it: until a scheduler begins it, it is accepted.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Container
 
 from msgspec import Struct, field
 
 from talka_core.history import FOLDS, apply
 from talka_core.scheduler import ExecutionRecord
+from talka_protocols.errors import UnknownExecutionError
 from talka_protocols.ports import Log
 from talka_protocols.subjects import EXECUTION
 from talka_services.client.histories import Histories
-from talka_services.gateway.documents import ExecutionDocument, document_of
+from talka_services.gateway.documents import ExecutionDocument, document_of, on_file
 
 KEPT = 64
 
@@ -28,11 +31,12 @@ class _Entry(Struct):
 
 
 class Recent:
-    """The executions of one namespace that were asked for last."""
+    """The executions of a namespace that were asked for last; ``submitted`` are those we put on file."""
 
-    def __init__(self, log: Log, histories: Histories) -> None:
+    def __init__(self, log: Log, histories: Histories, submitted: Container[str] = ()) -> None:
         self._log = log
         self._histories = histories
+        self._submitted = submitted
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
 
     async def document(self, execution_id: str) -> ExecutionDocument:
@@ -46,7 +50,7 @@ class Recent:
         return document
 
     async def standing(self, execution_id: str) -> tuple[ExecutionDocument, int]:
-        """Return where an execution stands, and the position of its last commit.
+        """Return where an execution stands, and the position of its last commit; 0 if it has yet to begin.
 
         Raises:
             UnknownExecutionError: there is no such execution.
@@ -59,10 +63,19 @@ class Recent:
         async with entry.reading:
             try:
                 return await self._read(execution_id, entry), entry.position
+            except UnknownExecutionError:
+                return await self._on_file(execution_id), 0
             except BaseException:
                 # What was folded in part is of no use to anybody.
                 entry.state = entry.document = None
                 raise
+
+    async def _on_file(self, execution_id: str) -> ExecutionDocument:
+        """Return where an execution stands whose log has not begun."""
+        plan = await self._histories.plan(execution_id)
+        if plan.version == 0 and execution_id not in self._submitted:
+            raise UnknownExecutionError(execution_id)
+        return on_file(plan)
 
     async def _read(self, execution_id: str, entry: _Entry) -> ExecutionDocument:
         if entry.state is None:

@@ -56,7 +56,7 @@ async def stream_events(
     after = last_id(call, query.first - 1)
     found, position = await call.recent.standing(execution_id)
     if found.status not in FINAL_EXECUTION_STATES:
-        return live_response(call, _events(call, execution_id, after))
+        return live_response(call, _events(call, execution_id, after, is_begun=position > 0))
     if LAST in call.request.headers and after >= found.version:
         return Response(status_code=HTTPStatus.NO_CONTENT)
     # Read before the answer begins, so that what cannot be read is said in its status.
@@ -65,8 +65,10 @@ async def stream_events(
     return live_response(call, _past(commits, log, found, position, after))
 
 
-async def _events(call: Call, execution_id: str, after: int) -> AsyncGenerator[bytes]:
+async def _events(call: Call, execution_id: str, after: int, *, is_begun: bool) -> AsyncGenerator[bytes]:
     log = call.histories.name(execution_id)
+    if not is_begun:
+        await call.histories.until_begun(execution_id)
     async with aclosing(until_over(call.histories, execution_id, after)) as commits:
         async for position, commit in commits:
             if messages := _messages(log, position, commit, after):

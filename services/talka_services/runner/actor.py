@@ -20,6 +20,7 @@ from talka_core.behaviour import Behaviour, Effect
 from talka_protocols.messages import Advance, Letter, Message, Recipient, TimerFired, decode_envelope
 from talka_protocols.messages.speakers import TRUSTED, is_service, may_say
 from talka_protocols.ports import Delivery, Inbox, Lease
+from talka_services.loop import keep_failure
 from talka_services.runner.definitions import Definitions, stored_form
 from talka_services.runner.journal import Entry, Journal
 from talka_services.runner.mail import Reminder
@@ -176,8 +177,8 @@ class Actor:
         """Wait for deliveries, local messages, a tick or the end."""
         while True:
             if self._receiving is None:
-                self._receiving = asyncio.create_task(_receive(inbox))
-                self._receiving.add_done_callback(lambda _task: self._wake.set())
+                self._receiving = asyncio.create_task(_receive(inbox), name=f"receive {self.address}")
+                self._receiving.add_done_callback(self._on_received)
             if self._receiving.done():
                 deliveries = self._receiving.result()
                 self._receiving = None
@@ -186,6 +187,10 @@ class Actor:
                 return ()
             self._wake.clear()
             await self._wake.wait()
+
+    def _on_received(self, receiving: asyncio.Task[Sequence[Delivery]]) -> None:
+        keep_failure(receiving)
+        self._wake.set()
 
     def _open(self, deliveries: Sequence[Delivery]) -> list[Cause]:
         """Return the messages in the deliveries, without those of senders that have been replaced."""
@@ -337,10 +342,13 @@ class Actor:
 
     async def _close(self, inbox: Inbox) -> None:
         self._performer.close()
-        if self._receiving is not None:
-            self._receiving.cancel()
-            await asyncio.wait([self._receiving])
-        await inbox.close()
+        try:
+            if self._receiving is not None:
+                self._receiving.cancel()
+                await asyncio.wait([self._receiving])
+        finally:
+            # Also when whoever waits for us has no more patience: an inbox left open goes on receiving.
+            await inbox.close()
 
 
 async def _receive(inbox: Inbox) -> Sequence[Delivery]:

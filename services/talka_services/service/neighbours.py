@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from talka_protocols.ports import Delivery, Inbox, Post
 from talka_protocols.subjects import Names
 from talka_services.jetstream.batch import take
+from talka_services.loop import keep_failure
 from talka_services.runner.ports import OpenInbox
 
 
@@ -92,9 +93,14 @@ class NeighbourInbox:
             self._receiving = None
         batch = take((self._handed, self._received))
         if self._receiving is None and not self._received:
-            self._receiving = asyncio.create_task(_receive(self._outer))
-            self._receiving.add_done_callback(lambda _task: self._wake.set())
+            self._receiving = asyncio.create_task(_receive(self._outer), name=f"receive {self._subject}")
+            self._receiving.add_done_callback(self._on_received)
         return batch
+
+    def _on_received(self, receiving: asyncio.Task[Sequence[Delivery]]) -> None:
+        # The connection may end while the actor is busy with its last batch, and asks for nothing more.
+        keep_failure(receiving)
+        self._wake.set()
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Settle those that came through the server."""
@@ -106,10 +112,12 @@ class NeighbourInbox:
         """Stop receiving; what neighbours handed over is theirs to repeat."""
         if self._open_here.get(self._subject) is self:
             del self._open_here[self._subject]
-        if self._receiving is not None:
-            self._receiving.cancel()
-            await asyncio.wait([self._receiving])
-        await self._outer.close()
+        try:
+            if self._receiving is not None:
+                self._receiving.cancel()
+                await asyncio.wait([self._receiving])
+        finally:
+            await self._outer.close()
 
 
 async def _receive(inbox: Inbox) -> Sequence[Delivery]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Callable, Sequence
 
+from talka_protocols.errors import PlatformError
+from talka_protocols.ports import Delivery, Inbox
 from talka_protocols.subjects import Names
-from talka_services.memory.post import MemoryPost
+from talka_services.memory.post import MemoryInbox, MemoryPost
 from talka_services.service.neighbours import Neighbours
 
 NAMES = Names("test")
@@ -110,3 +114,76 @@ async def test_what_the_first_neighbour_launches_begins_before_the_others_look()
     assert seen == ["the attempt begins", "the pool looks"]
     await worker.close()
     await pool.close()
+
+
+class Ending(MemoryInbox):
+    """An inbox whose connection ends when ``over`` is set."""
+
+    def __init__(self, over: asyncio.Event) -> None:
+        super().__init__([])
+        self.over = over
+
+    async def receive(self) -> Sequence[Delivery]:
+        """Wait for the end."""
+        await self.over.wait()
+        raise PlatformError("The inbox receives nothing more.")
+
+
+async def test_a_failure_that_nobody_asks_for_any_more_is_no_complaint() -> None:
+    """The connection ends while an actor is busy with its last batch; asyncio said so with a traceback."""
+    over, complaints = asyncio.Event(), list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, told: complaints.append(told["message"]))
+
+    async def open_inbox(kind: str, address: str, on_renewed: Callable[[], None]) -> Inbox:
+        del kind, address, on_renewed
+        return Ending(over)
+
+    here = Neighbours(MemoryPost(NAMES), open_inbox, NAMES)
+    inbox = await here.open_inbox("worker", "w1", lambda: None)
+    receiving = asyncio.create_task(inbox.receive())
+    await asyncio.sleep(0)
+    receiving.cancel()
+    over.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    del here, inbox, receiving
+    gc.collect()
+    assert complaints == []
+
+
+class Lingering(MemoryInbox):
+    """An inbox whose last `receive` takes its time to end."""
+
+    is_closed = False
+
+    async def receive(self) -> Sequence[Delivery]:
+        """Wait for ever."""
+        try:
+            return await super().receive()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.01)
+            raise
+
+    async def close(self) -> None:
+        """Take note."""
+        self.is_closed = True
+
+
+async def test_an_inbox_is_closed_also_by_whoever_has_no_more_patience() -> None:
+    """A process told to stop gives up what takes too long; an inbox left open would go on receiving."""
+    outer = Lingering([])
+
+    async def open_inbox(kind: str, address: str, on_renewed: Callable[[], None]) -> Inbox:
+        del kind, address, on_renewed
+        return outer
+
+    inbox = await Neighbours(MemoryPost(NAMES), open_inbox, NAMES).open_inbox("worker", "w1", lambda: None)
+    receiving = asyncio.create_task(inbox.receive())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    receiving.cancel()
+    closing = asyncio.create_task(inbox.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([receiving, closing])
+    assert outer.is_closed
