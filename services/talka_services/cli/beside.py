@@ -135,6 +135,7 @@ class GatewayProcess:
         # Its standard input ends with this process, however that ends, and then it stops too.
         return await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",
             "-m",
             "talka",
             *arguments,

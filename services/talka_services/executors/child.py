@@ -180,6 +180,8 @@ class Child(asyncio.Protocol):
         output = sys.stderr.fileno() if launch.passes_output else subprocess.DEVNULL
         return await asyncio.create_subprocess_exec(
             sys.executable,
+            # A file that a task leaves in its directory must not take the place of a module.
+            "-P",
             "-m",
             _PROGRAM,
             str(fd),

@@ -22,8 +22,14 @@ from talka_protocols.ports import Attempt
 from talka_services.executors.checkpoint_file import CheckpointFile
 from talka_services.executors.child import work_directory
 from talka_services.executors.directory import Directory
-from talka_services.executors.environment import OWN_PREFIX, TRACE_VARIABLE, passed_through
+from talka_services.executors.environment import (
+    OWN_PREFIX,
+    TRACE_VARIABLE,
+    passed_through,
+    require_harmless,
+)
 from talka_services.executors.exits import signal_name
+from talka_services.executors.functions import EVERYTHING
 from talka_services.executors.guardian import Guardian
 from talka_services.executors.process import Ended, Launch, run_process
 from talka_services.executors.program import find_program
@@ -118,7 +124,8 @@ class CommandExecutor:
         return ended
 
     def _launch(self, payload: CommandPayload, attempt: Attempt) -> Launch:
-        cwd = os.path.join(self._settings.work_dir or os.getcwd(), payload.cwd or "")
+        base, allow = work_directory(self._settings.work_dir), self._settings.allow_commands
+        cwd = os.path.join(base, payload.cwd or "")
         env = {
             **self._inherited,
             TRACE_VARIABLE: traceparent(attempt.execution_id, attempt.task.id, attempt.attempt),
@@ -132,7 +139,9 @@ class CommandExecutor:
         argv = [str(part) for part in payload.argv]
         if payload.shell is not None:
             argv = [_SHELL, "-c", payload.shell]
-        program = find_program(argv[0], cwd, self._settings.allow_commands, env.get("PATH"))
+        program = find_program(argv[0], cwd, base, allow, env.get("PATH"))
+        if EVERYTHING not in allow:
+            require_harmless(payload.env, argv[0])
         if not os.path.isdir(cwd):
             raise TaskFailedError(
                 f"The directory {cwd!r} in which {argv[0]!r} should run does not exist on this worker.",

@@ -2,7 +2,8 @@
 
 The allow-list bounds which code a definition can reach; it is no sandbox for
 the code that is allowed. A name that an allowed module merely imported from
-elsewhere is refused, so allowing ``mymodule`` does not give ``mymodule:os.system``.
+elsewhere is refused, so allowing ``mymodule`` does not give ``mymodule:os.system``,
+nor, where it says ``from os import system``, ``mymodule:system.__call__``.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def find_function(call: str, allow: Sequence[str]) -> Function:
     target = _attribute(_module(module_name), name)
     if not callable(target):
         raise TaskFailedError(f"{call} is a {type(target).__name__}, not a function.")
-    home = getattr(target, "__module__", None) or module_name
+    home = _home(target)
     if not is_allowed(home.lstrip("_"), allow):
         require_allowed(_PUBLIC_HOMES.get(home, home), allow)
     is_async = inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(
@@ -98,9 +99,26 @@ def _module(name: str) -> ModuleType:
         ) from error
 
 
+def _home(target: Any) -> str:
+    """Return the module that a callable comes from; what is bound in C has none but its owner's."""
+    home = getattr(target, "__module__", None)
+    if isinstance(home, str):
+        return home
+    owner = getattr(target, "__self__", target)
+    if isinstance(owner, ModuleType):
+        return owner.__name__
+    kind: type = owner if isinstance(owner, type) else type(owner)
+    return kind.__module__
+
+
 def _attribute(module: ModuleType, name: str) -> Any:
     target: Any = module
     for part in name.split("."):
+        if part.startswith("__"):
+            raise NotAllowedError(
+                f"{module.__name__}:{name} reaches through {part!r}, which Python itself keeps there.",
+                hint="Name a function of the module, or of a class in it.",
+            )
         if isinstance(target, ModuleType) and target is not module:
             raise NotAllowedError(
                 f"{module.__name__}:{name} reaches through the module {target.__name__!r}.",

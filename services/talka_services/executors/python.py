@@ -134,12 +134,12 @@ class PythonExecutor:
 
     def _lane(self, limits: LaneLimits, threads: int) -> Lane:
         settings = self._settings
+        cwd = work_directory(settings.work_dir)
+        places = [*filter(None, sys.path), cwd]
         launch = ChildLaunch(
-            hello=frames.Hello(
-                [place for place in sys.path if place], settings.allow_modules, threads, limits.capacity == 1
-            ),
+            hello=frames.Hello(places, settings.allow_modules, threads, limits.capacity == 1),
             env=passed_through(settings.environment),
-            cwd=work_directory(settings.work_dir),
+            cwd=cwd,
             passes_output=settings.child_output == "stderr",
             guardian=self._guardian,
             sampler=self._sampler,

@@ -6,10 +6,12 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import uvicorn
 
 from talka_protocols.errors import CallerError
+from talka_services.gateway.connections import Connection, Doorkeeper
 
 BACKLOG = 512
 GRACE_S = 3
@@ -54,10 +56,13 @@ def address_of(host: str, listening: socket.socket) -> str:
 
 @asynccontextmanager
 async def answering(
-    app: object, listening: socket.socket, on_closing: Callable[[], None] = lambda: None
+    app: object,
+    listening: socket.socket,
+    on_closing: Callable[[], None] = lambda: None,
+    doorkeeper: Doorkeeper | None = None,
 ) -> AsyncGenerator[None]:
     """Serve an ASGI application for as long as the context lasts; ``on_closing`` ends what streams."""
-    server = _Server(_configuration(app))
+    server = _Server(_configuration(app, doorkeeper or Doorkeeper()))
     task = asyncio.create_task(server.serve([listening]), name="http")
     try:
         yield
@@ -75,9 +80,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _configuration(app: object) -> uvicorn.Config:
+def _configuration(app: object, doorkeeper: Doorkeeper) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
+        http=partial(Connection, doorkeeper),  # type: ignore[arg-type]
         lifespan="off",
         ws="none",
         log_config=None,

@@ -59,6 +59,7 @@ async def searched(request: SearchRequest) -> list[int]:
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",
         "-m",
         __name__,
         stdin=asyncio.subprocess.PIPE,

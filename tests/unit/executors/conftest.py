@@ -20,6 +20,8 @@ from talka_services.executors.registry import ExecutorSettings
 MODULE = "talka_test_functions"
 SOURCE = """
 import asyncio, dataclasses, os, pathlib, signal, subprocess, sys, time
+from os import system
+from subprocess import Popen
 
 @dataclasses.dataclass
 class Point:
@@ -141,6 +143,7 @@ def say(text):
     print(text, flush=True)
 
 LEFT = []
+TABLE = {}
 
 def hold(megabytes, seconds):
     held = b"x" * (megabytes << 20)

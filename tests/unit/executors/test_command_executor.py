@@ -175,7 +175,7 @@ async def test_a_file_that_is_no_program(command: CommandExecutor, attempt: Make
         ((), {"argv": ["echo"]}, False),
         (("echo",), {"argv": ["echo"]}, True),
         (("echo",), {"argv": ["./echo"]}, False),
-        (("echo",), {"argv": ["echo"], "env": {"PATH": "."}}, True),
+        (("echo",), {"argv": ["echo"], "env": {"COLUMNS": "80", "NODE_ENV": "test"}}, True),
         (("/bin/echo",), {"argv": ["/bin/echo"]}, True),
         (("/bin/echo",), {"argv": ["cat"]}, False),
         (("echo",), {"shell": "echo"}, False),
@@ -199,6 +199,56 @@ async def test_only_allowed_programs_start(
         with pytest.raises(NotAllowedError, match="--allow-command"):
             await executor.execute(attempt(**payload))
     await executor.close()
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    """A program in the worker's directory, and one of its name elsewhere."""
+    for place, says in (("bin", "ours"), ("theirs/bin", "theirs")):
+        (tmp_path / place).mkdir(parents=True)
+        tool = tmp_path / place / "tool"
+        tool.write_text(f"#!/bin/bash\necho {says}\n")
+        tool.chmod(0o755)
+    return tmp_path
+
+
+async def test_a_listed_path_is_the_workers(attempt: Make, told: Path) -> None:
+    """One without a beginning is taken from the worker's directory, wherever a task wants to run."""
+    executor = CommandExecutor(ExecutorSettings(allow_commands=("bin/tool",), work_dir=str(told)))
+    assert (await executor.execute(attempt(argv=["bin/tool"])))["stdout"] == "ours\n"
+    assert (await executor.execute(attempt(argv=["../bin/tool"], cwd="theirs")))["stdout"] == "ours\n"
+    with pytest.raises(NotAllowedError, match="bin/tool"):
+        await executor.execute(attempt(argv=["bin/tool"], cwd="theirs"))
+    await executor.close()
+
+
+async def test_a_program_of_many_names_is_allowed_by_one(attempt: Make, told: Path) -> None:
+    """What lies in one file is another program under each name, as in BusyBox; directories may be links."""
+    (told / "bin/others").symlink_to("tool")
+    (told / "linked").symlink_to("bin")
+    settings = ExecutorSettings(allow_commands=(str(told / "bin/others"),), work_dir=str(told))
+    executor = CommandExecutor(settings)
+    assert (await executor.execute(attempt(argv=["linked/others"])))["stdout"] == "ours\n"
+    with pytest.raises(NotAllowedError, match="bin/tool"):
+        await executor.execute(attempt(argv=["bin/tool"]))
+    await executor.close()
+
+
+CODE = {"BASH_ENV": "$(touch ran)", "BASH_FUNC_echo%%": "() { touch ran; }", "PATH": ".", "LD_PRELOAD": "./x"}
+
+
+@pytest.mark.parametrize("name", CODE)
+async def test_an_allowed_program_runs_no_code_of_the_task(attempt: Make, told: Path, name: str) -> None:
+    """A variable by which it would is refused, where not everything is allowed, and nothing is started."""
+    payload = {"argv": ["bin/tool"], "env": {name: CODE[name]}}
+    executor = CommandExecutor(ExecutorSettings(allow_commands=("bin/tool",), work_dir=str(told)))
+    with pytest.raises(NotAllowedError, match=f"bin/tool.*{name}.*--allow-command"):
+        await executor.execute(attempt(**payload))
+    await executor.close()
+    assert not (told / "ran").exists()
+    is_open = CommandExecutor(ExecutorSettings(allow_commands=("*",), work_dir=str(told)))
+    assert (await is_open.execute(attempt(**payload)))["exit_code"] == 0
+    await is_open.close()
 
 
 async def test_a_background_process_does_not_outlive_its_task(
