@@ -9,6 +9,7 @@ import asyncio
 
 from talka_core.auditing.rosters import OWNERS, listed_by
 from talka_core.readmodel import Changes
+from talka_protocols.errors import BrokenHistoryError
 from talka_protocols.ports import Log, Snapshots
 from talka_protocols.subjects import POOL, SHARD, WORKER
 from talka_services.projection.queries import anchored_ends
@@ -16,6 +17,9 @@ from talka_services.projection.views import View
 from talka_services.runner.bases import PRUNED, bases_of
 from talka_services.runner.definitions import Definitions
 from talka_services.runner.journal import newest
+from talka_services.telemetry import get_logger
+
+logger = get_logger(__name__)
 
 EVERY = 10_000
 """After so many commits it is looked again: so many rows too many there may be."""
@@ -35,12 +39,17 @@ class Shortening:
         return before // EVERY != after // EVERY
 
     async def note(self, changes: Changes) -> None:
-        """Add to changes what is to be forgotten with them.
+        """Add to changes what is to be forgotten with them; where that cannot be told it stays.
 
         Raises:
-            BrokenHistoryError: a roster, or a base, cannot be folded.
             PlatformError: the server does not answer, or refuses.
         """
+        try:
+            await self._note(changes)
+        except BrokenHistoryError as error:
+            logger.warning("projector.not_shortened", error=str(error))
+
+    async def _note(self, changes: Changes) -> None:
         async for name, base in bases_of(PRUNED, self._log, self._snapshots):
             changes.unanchor(str(name), base.position + 1)
             if name.kind == POOL:

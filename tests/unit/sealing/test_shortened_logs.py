@@ -7,11 +7,18 @@ from tests.unit.sealing.test_chains import anchors
 
 from talka_core.auditing import Anchors, Chains
 from talka_protocols.commit import Commit, Decision, encode_commit
-from talka_protocols.events import ExecutionArchived, WorkerRegistered
+from talka_protocols.events import (
+    Event,
+    ExecutionArchived,
+    LogsClosed,
+    LogsOpened,
+    ScheduleRemoved,
+    WorkerRegistered,
+)
 from talka_protocols.ports import StoredCommit
 from talka_protocols.seals import digest_of
 from talka_protocols.states import ExecutionState
-from talka_protocols.subjects import PLAN, WORKER, LogName
+from talka_protocols.subjects import PLAN, SCHEDULE, SHARD, WORKER, LogName
 from talka_services.loop import run
 from talka_services.sealing.vault import Vault
 
@@ -47,6 +54,15 @@ def test_an_archived_log_begins_with_the_fact_that_says_so() -> None:
     assert wrong([archived()], noted) == []
     assert wrong([HONEST[3]], noted) != []
     assert wrong([], noted) != []
+
+
+def test_an_unsigned_fact_excuses_nothing() -> None:
+    """Whoever can write to the stream, and has no key, cannot pass a removal off as an archived execution."""
+    fact = ExecutionArchived("r", EVENTS, "file:///a.talka", "0" * 64, LOG.key, ExecutionState.SUCCEEDED)
+    body = encode_commit(Commit(EVENTS + 1, 0, 0, (Decision("m", (fact,)),)))
+    forged, noted = StoredCommit(LOG, 5, body, "archived"), anchors(HONEST)
+    assert ("removed", 1) in wrong([forged], {**noted, str(PLAN_LOG): {1: noted[str(LOG)][1]}})
+    assert wrong([forged]) == []
 
 
 def test_an_archived_log_that_is_brought_back_begins_anew() -> None:
@@ -90,3 +106,33 @@ def test_the_log_of_a_worker_may_go_and_begin_anew() -> None:
     assert wrong([whole[0], *whole[2:]], {name: noted}) != []
     assert wrong(whole[:3], {name: noted}) != []
     assert wrong(whole[1:], {name: noted}) != []
+
+
+ROSTER = LogName(SHARD, "0", "starter-0")
+SCHEDULE_LOG = LogName(SCHEDULE, "0", "s")
+
+
+async def signed(name: LogName, *events: Event, behind: int = 0) -> list[StoredCommit]:
+    """Return a signed log with one commit for each event."""
+    log, position = sealing(SIGNING), 0
+    for number, event in enumerate(events, start=1):
+        body = encode_commit(Commit(number, 1, 0, (Decision("p", (event,)),)))
+        position = await log.append(name, position, body, str(number))
+    stored = await log.read(name)
+    return [StoredCommit(name, behind + each.position, each.body, each.commit_id) for each in stored]
+
+
+def test_the_log_of_a_schedule_may_go_once_its_roster_does_not_list_it() -> None:
+    """One that is listed must be there, also where the roster was pruned behind that."""
+    whole = run(signed(SCHEDULE_LOG, ScheduleRemoved("1"), ScheduleRemoved("2"), behind=10))
+    noted = {str(SCHEDULE_LOG): anchors(whole)[str(LOG)]}
+    opened, closed = LogsOpened(("s",)), LogsClosed(("s",))
+    assert wrong(run(signed(ROSTER, opened, closed)), noted) == []
+    assert wrong(run(signed(ROSTER, opened)), noted) == [("removed", 11)]
+    chains = Chains(SIGNING.verify, "default", noted)
+    chains.begin(ROSTER, 5, 9, ("s",))
+    assert [each.kind.value for each in chains.finish()] == ["removed"]
+    again = run(signed(SCHEDULE_LOG, ScheduleRemoved("3"), behind=20))
+    both = {str(SCHEDULE_LOG): {**noted[str(SCHEDULE_LOG)], **anchors(again)[str(LOG)]}}
+    assert wrong([*run(signed(ROSTER, opened, closed, opened)), *again], both) == []
+    assert wrong(whole[1:], noted) != []
