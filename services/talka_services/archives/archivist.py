@@ -218,9 +218,11 @@ class Archivist:
         if not is_checked and place > 0:
             async with opened(archived.place, archived.sha256):
                 pass
+        plan_name = LogName(PLAN, name.shard, key)
         self._on_step("purge plan")
-        await self._purge.log(LogName(PLAN, name.shard, key))
+        await self._purge.log(plan_name)
         self._on_step("purge snapshots")
+        await self._purge.snapshots(plan_name)
         await self._purge.snapshots(name)
         self._on_step("purge log")
         await self._purge.log_before(name, commits[place].position)

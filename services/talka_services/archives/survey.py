@@ -56,6 +56,7 @@ class Survey:
         names = self._connection.names
         counts = await message_counts(self._connection, names.stream("log"), names.logs(EXECUTION))
         logs = {names.log_name(subject): count for subject, count in counts.items()}
+        self._archived &= {name.key for name in logs}
         some = asyncio.Semaphore(AT_ONCE)
 
         async def one(name: LogName) -> Standing:
@@ -69,7 +70,8 @@ class Survey:
         standings = {name.key: standing for name, standing in zip(logs, found, strict=True)}
         several = {name.key for name, count in logs.items() if count > 1}
         several |= {name.key for name in await self._ports.log.names(PLAN)}
-        several |= await Purge(self._connection).with_snapshots(EXECUTION)
+        for kind in (EXECUTION, PLAN):
+            several |= await Purge(self._connection).with_snapshots(kind)
         leftovers = sorted(key for key in several if standings.get(key, LIVE).is_archived)
         return Found(standings, tuple(leftovers))
 
