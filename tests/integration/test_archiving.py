@@ -135,6 +135,8 @@ async def test_what_was_archived_comes_back(nats_server: NatsServer, names: Name
         await over(talka, execution_id)
         before = await talka.get_execution_status(execution_id)
         await archivist(talka, tmp_path).run(LATER_MS)
+        with pytest.raises(RequestRefusedError, match="archived"):
+            await talka.restart(execution_id, from_task="t2")
         (file,) = files(tmp_path)
         with Archive(file) as archive:
             await import_execution(archive, log=ports.log, blobs=ports.blobs, shards=ports.shards)

@@ -66,6 +66,7 @@ class _Chain(Struct):
     """How far one log was taken; None where what should follow cannot be known.
 
     ``latest`` is the version with which a log begins at the latest that is not there from its beginning.
+    ``is_archived`` says that it may begin at version 1 again: with what is brought back.
     """
 
     next_version: int | None = 1
@@ -73,6 +74,7 @@ class _Chain(Struct):
     digest: str | None = ""
     position: int = 0
     is_signed: bool = False
+    is_archived: bool = False
 
 
 class Chains:
@@ -133,13 +135,14 @@ class Chains:
             self._forget(name, stored.position)
         if is_archived := _says_archived(commit):
             self._archive(stored, chain, commit)
+        elif chain.is_archived and commit.version < (chain.next_version or 0):
+            chain.next_version, chain.digest, chain.is_archived = 1, None, False
         found = list(self._findings(place, chain, stored, commit, anchor))
         chain.next_version, chain.latest = commit.version + len(commit), None
         chain.digest = None if any(kind is Kind.CHANGED for kind, _ in found) else digest_of(stored.body)
         chain.position = stored.position
-        if is_archived:
-            # An execution that is brought back begins anew behind the fact that it was archived.
-            chain.next_version, chain.digest = 1, None
+        # What is asked of it from now on is refused behind that fact, and what is brought back begins anew.
+        chain.is_archived |= is_archived
         where = Where(name, commit.version, stored.position, commit.at)
         return [violation(finding, where) for finding in found]
 

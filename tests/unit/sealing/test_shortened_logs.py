@@ -12,6 +12,7 @@ from talka_protocols.events import (
     ExecutionArchived,
     LogsClosed,
     LogsOpened,
+    RequestRefused,
     ScheduleRemoved,
     WorkerRegistered,
 )
@@ -74,6 +75,23 @@ def test_an_archived_log_that_is_brought_back_begins_anew() -> None:
     assert wrong([archived(), *back]) == []
     assert wrong([archived(), *back[1:]]) == [("removed", 7)]
     assert wrong([archived(), back[0], *back[2:]]) == [("removed", 8)]
+
+
+def test_what_is_refused_of_an_archived_execution_follows_the_fact() -> None:
+    """In order and chained to it, and what is brought back may come behind that; a gap is found."""
+    fact = archived()
+    signed_refusals = []
+    digest = digest_of(fact.body)
+    for number in (2, 3):
+        refusal = RequestRefused("CancelExecution", "archived", "It is archived.")
+        body = encode_commit(Commit(EVENTS + number, 0, 0, (Decision("m", (refusal,)),)))
+        body = SIGNING.sign(str(LOG), body, digest)
+        digest = digest_of(body)
+        signed_refusals.append(StoredCommit(LOG, 4 + number, body, f"refusal {number}"))
+    back = [StoredCommit(LOG, 10 + place, each.body, each.commit_id) for place, each in enumerate(HONEST)]
+    assert wrong([fact, *signed_refusals, *back]) == []
+    assert wrong([fact, signed_refusals[1]]) == [("removed", 7)]
+    assert wrong([fact, *signed_refusals, *back[1:]]) == [("removed", 11)]
 
 
 def test_a_pruned_log_begins_at_the_latest_behind_its_base() -> None:
