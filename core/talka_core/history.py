@@ -18,7 +18,7 @@ from talka_core.resource import RESOURCE, PoolRecord
 from talka_core.roster import RosterRecord, evolve_roster
 from talka_core.scheduler import SCHEDULER, ExecutionRecord, begin_anew, begins_anew, restore
 from talka_core.scheduler.index import WorkflowIndex
-from talka_core.starter import STARTER, ScheduleRecord
+from talka_core.starter import STARTER, ScheduleRecord, is_spent
 from talka_core.trigger import TRIGGER_BEHAVIOUR, TriggerRecord
 from talka_protocols.commit import Commit
 from talka_protocols.errors import BrokenHistoryError
@@ -34,7 +34,8 @@ class Fold:
     """How the logs of one kind become a state, and how that state becomes a snapshot and back.
 
     ``begins_anew`` tells of an event that it can be folded without those before it, into a state
-    that ``begin_anew`` has emptied.
+    that ``begin_anew`` has emptied. ``is_spent``, where there is one, tells of a state that the whole
+    log may go: one that is written to afterwards begins at version 1.
     """
 
     state_type: type[Any]
@@ -44,10 +45,34 @@ class Fold:
     restore: Callable[[Any], None] = lambda _state: None
     begins_anew: Callable[[Any, int, Any], bool] = lambda _state, _version, _event: False
     begin_anew: Callable[[Any, int], None] = lambda _state, _before: None
+    is_spent: Callable[[Any], bool] | None = None
 
 
 def _of(behaviour: Behaviour[Any, Any, Any], state_type: type[Any]) -> Fold:
     return Fold(state_type, behaviour.initial, behaviour.evolve)
+
+
+def _until_spent(
+    behaviour: Behaviour[Any, Any, Any], state_type: type[Any], is_spent: Callable[[Any], bool]
+) -> Fold:
+    """Return how the logs fold that go as a whole once nothing of them is needed."""
+
+    def begins_anew(state: Any, version: int, _event: Any) -> bool:
+        return version == 1 and state.version > 0 and is_spent(state)
+
+    def begin_anew(state: Any, _before: int) -> None:
+        empty = behaviour.initial(state.name)
+        for name in state_type.__struct_fields__:
+            setattr(state, name, getattr(empty, name))
+
+    return Fold(
+        state_type,
+        behaviour.initial,
+        behaviour.evolve,
+        begins_anew=begins_anew,
+        begin_anew=begin_anew,
+        is_spent=is_spent,
+    )
 
 
 def _pack_execution(state: ExecutionRecord) -> ExecutionRecord:
@@ -67,8 +92,8 @@ FOLDS: dict[str, Fold] = {
     ),
     PLAN: _of(PLANNER, PlanRecord),
     POOL: _of(RESOURCE, PoolRecord),
-    SCHEDULE: _of(STARTER, ScheduleRecord),
-    TRIGGER: _of(TRIGGER_BEHAVIOUR, TriggerRecord),
+    SCHEDULE: _until_spent(STARTER, ScheduleRecord, is_spent),
+    TRIGGER: _until_spent(TRIGGER_BEHAVIOUR, TriggerRecord, TRIGGER_BEHAVIOUR.is_over),
     SHARD: Fold(RosterRecord, RosterRecord, evolve_roster),
     WORKER: Fold(
         IncarnationRecord,

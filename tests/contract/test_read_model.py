@@ -19,7 +19,7 @@ from tests.readmodel import Stream, history, notifications, projector, rows
 
 from talka_core.auditing import Anchor
 from talka_core.readmodel import Changes
-from talka_core.readmodel.rows import AnchorRow
+from talka_core.readmodel.rows import AllocationRow, AnchorRow
 from talka_protocols.errors import CallerError
 from talka_protocols.ports import StoredCommit
 from talka_protocols.subjects import EXECUTION, LogName, Names
@@ -125,6 +125,36 @@ async def test_what_is_noted_is_asked_by_its_place(place: str, view: View) -> No
     view.reset("other")
     with pytest.raises(CallerError, match="another log"):
         await noted_in(place, source)
+
+
+def test_what_left_the_log_leaves_the_model(view: View) -> None:
+    """Notes before a position, and allocations that clients freed before an instant: nothing else."""
+    changes = Changes()
+    for log, position in (("pool.p", 3), ("pool.p", 4), ("pool.q", 3)):
+        changes.put(AnchorRow(log, position, 1, "digest"))
+    for pool, name, execution_id, freed_at in (
+        ("p", "old", None, 9),
+        ("p", "held", None, 0),
+        ("p", "late", None, 10),
+        ("p", "e/t/1", "e", 9),
+        ("q", "old", None, 9),
+    ):
+        changes.put(AllocationRow(pool, name, execution_id=execution_id, freed_at=freed_at))
+    standing = view.record(changes, view.standing("stream"), 4)
+    changes = Changes()
+    changes.put(AnchorRow("pool.p", 5, 1, "digest"))
+    changes.put(AnchorRow("worker.w", 6, 1, "digest"))
+    changes.unanchor("pool.p", 4)
+    changes.unanchor("worker.w", 7)
+    changes.unallocated["p"] = 10
+    view.record(changes, standing, 6)
+    assert view.select("SELECT log, position FROM {p}anchors ORDER BY log, position") == [
+        ("pool.p", 4),
+        ("pool.p", 5),
+        ("pool.q", 3),
+    ]
+    left = view.select("SELECT pool, allocation_id FROM {p}allocations ORDER BY pool, allocation_id")
+    assert left == [("p", "e/t/1"), ("p", "held"), ("p", "late"), ("q", "old")]
 
 
 def test_both_databases_say_the_same(view: View, at_once: View) -> None:

@@ -11,16 +11,20 @@ from tests.integration.archiving import LATER_MS, archivist, check_archived, ove
 
 from talka import Orchestrator, Task, WorkflowBuilder
 from talka_core.archiving import executions_in
+from talka_core.history import FOLDS, packed
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols.commit import decode_commit
 from talka_protocols.errors import RequestRefusedError
+from talka_protocols.ports import Snapshot
 from talka_protocols.states import ExecutionState
-from talka_protocols.subjects import EXECUTION, POOL, LogName, Names
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName, Names
 from talka_services.archives.survey import Survey
 from talka_services.client.audits import audit
 from talka_services.client.histories import Histories
 from talka_services.exports import Archive, import_execution
 from talka_services.jetstream.api import call
+from talka_services.runner.definitions import Definitions
+from talka_services.runner.journal import newest
 from talka_services.runner.ports import Ports
 
 
@@ -137,6 +141,8 @@ async def test_what_was_archived_comes_back(nats_server: NatsServer, names: Name
         await over(talka, execution_id)
         before = await talka.get_execution_status(execution_id)
         await archivist(talka, tmp_path).run(LATER_MS)
+        with pytest.raises(RequestRefusedError, match="archived"):
+            await talka.restart(execution_id, from_task="t2")
         (file,) = files(tmp_path)
         with Archive(file) as archive:
             await import_execution(archive, log=ports.log, blobs=ports.blobs, shards=ports.shards)
@@ -151,6 +157,24 @@ async def test_what_was_archived_comes_back(nats_server: NatsServer, names: Name
         assert [each.execution_id for each in outcome.archived] == [execution_id]
         await check_archived(talka, execution_id, 3)
         assert len(files(tmp_path)) == 2
+
+
+async def test_snapshots_of_a_plan_go_with_it(nats_server: NatsServer, names: Names, tmp_path: Path) -> None:
+    """What is brought back begins at event 1 again, which a snapshot of later ones would contradict."""
+    async with platform(nats_server, names) as talka:
+        ports = talka.node.ports
+        execution_id = await talka.submit_workflow(waits("w"))
+        await over(talka, execution_id)
+        plan = LogName(PLAN, talka.histories.name(execution_id).shard, execution_id)
+        entry = await newest(plan, ports.log, None, Definitions(ports.blobs))
+        body = packed(FOLDS[PLAN], entry.state)
+        await ports.snapshots.save(plan, Snapshot(entry.position, entry.state.version, body, entry.last_at))
+        await archivist(talka, tmp_path).run(LATER_MS)
+        assert await ports.snapshots.load(plan) is None
+        (file,) = files(tmp_path)
+        with Archive(file) as archive:
+            await import_execution(archive, log=ports.log, blobs=ports.blobs, shards=ports.shards)
+        assert (await talka.histories.plan(execution_id)).version == entry.state.version
 
 
 async def test_nothing_is_removed_for_a_file_that_is_another(

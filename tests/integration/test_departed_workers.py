@@ -19,8 +19,8 @@ from talka_protocols.errors import ConflictError
 from talka_protocols.messages import RegisterWorker, WorkerLeft
 from talka_protocols.subjects import WORKER, LogName, Names
 from talka_protocols.workflow import Workflow
-from talka_services.archives.departures import UNREAD_MS
 from talka_services.archives.pruner import SETTLED_MS, Pruner
+from talka_services.archives.removal import UNREAD_MS
 from talka_services.runner.bases import base_name, base_of
 from talka_services.runner.ports import SystemClock
 from talka_services.service.incarnations import Incarnations

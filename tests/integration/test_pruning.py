@@ -30,9 +30,9 @@ from talka_protocols.subjects import WORKER, LogName, Names
 from talka_protocols.triggers import Trigger, TriggerState
 from talka_protocols.workflow import Workflow
 from talka_services.archives import pruner
-from talka_services.archives.departures import UNREAD_MS
 from talka_services.archives.pruned import Pruned
 from talka_services.archives.pruner import SETTLED_MS, Pruner
+from talka_services.archives.removal import UNREAD_MS
 from talka_services.backups import back_up, namespace, restore
 from talka_services.backups.streams import SavedStream, save_stream
 from talka_services.client.audits import audit

@@ -9,7 +9,8 @@
 What was written before there were keys is unsigned, and is vouched for by the first signed commit behind it.
 A pruned log begins at the latest behind its base, and that of an archived execution with the signed fact
 that says so; nothing vouches here for what left a log before that. The log of a worker that is gone for
-good may be missing, and begin anew: it says nothing about executions.
+good may be missing, and begin anew: it says nothing about executions. So may that of a schedule or of a
+trigger which the roster of its shard does not call live.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from talka_core.auditing.rosters import Rosters
 from talka_core.auditing.violations import Finding, Kind, Violation, Where, violation
 from talka_protocols.commit import Commit, decode_commit
 from talka_protocols.errors import BrokenHistoryError
@@ -28,10 +30,14 @@ from talka_protocols.seals import (
     MalformedSignatureError,
     Signature,
     digest_of,
+    find_signature,
     place_of_log,
     read_signature,
 )
-from talka_protocols.subjects import PLAN, WORKER, LogName
+from talka_protocols.subjects import PLAN, SCHEDULE, TRIGGER, WORKER, LogName
+
+PASSING = (WORKER, SCHEDULE, TRIGGER)
+"""The kinds of logs that may go as a whole, and begin anew."""
 
 UNKNOWN_AT = 2**53
 """The time of what cannot be read, so that no time limit hides it."""
@@ -60,6 +66,7 @@ class _Chain(Struct):
     """How far one log was taken; None where what should follow cannot be known.
 
     ``latest`` is the version with which a log begins at the latest that is not there from its beginning.
+    ``is_archived`` says that it may begin at version 1 again: with what is brought back.
     """
 
     next_version: int | None = 1
@@ -67,6 +74,7 @@ class _Chain(Struct):
     digest: str | None = ""
     position: int = 0
     is_signed: bool = False
+    is_archived: bool = False
 
 
 class Chains:
@@ -91,9 +99,14 @@ class Chains:
         self._chains: dict[str, _Chain] = {}
         self._anchors = {log: dict(noted) for log, noted in (anchors or {}).items()}
         self._archived: set[str] = set()
+        self._rosters = Rosters()
 
-    def begin(self, log: LogName, position: int, version: int) -> None:
-        """Let a pruned log begin with any commit up to the one behind its base, which has this version."""
+    def begin(self, log: LogName, position: int, version: int, live: Collection[str] = ()) -> None:
+        """Let a pruned log begin with any commit up to the one behind its base, which has this version.
+
+        ``live`` is what it lists there if it is a roster.
+        """
+        self._rosters.begin(log, live)
         self._chains[str(log)] = _Chain(None, version + 1, None)
         self._forget(str(log), position)
 
@@ -117,22 +130,26 @@ class Chains:
             where = Where(name, chain.next_version or 0, stored.position, UNKNOWN_AT)
             chain.next_version, chain.digest, chain.position = None, None, stored.position
             return [violation((Kind.CHANGED, f"The commit cannot be read: {fault}"), where)]
-        if stored.log.kind == WORKER and commit.version == 1 and not chain.position:
+        self._rosters.take(stored.log, commit)
+        if stored.log.kind in PASSING and commit.version == 1 and not chain.position:
             self._forget(name, stored.position)
         if is_archived := _says_archived(commit):
             self._archive(stored, chain, commit)
+        elif chain.is_archived and commit.version < (chain.next_version or 0):
+            chain.next_version, chain.digest, chain.is_archived = 1, None, False
         found = list(self._findings(place, chain, stored, commit, anchor))
         chain.next_version, chain.latest = commit.version + len(commit), None
         chain.digest = None if any(kind is Kind.CHANGED for kind, _ in found) else digest_of(stored.body)
         chain.position = stored.position
-        if is_archived:
-            # An execution that is brought back begins anew behind the fact that it was archived.
-            chain.next_version, chain.digest = 1, None
+        # What is asked of it from now on is refused behind that fact, and what is brought back begins anew.
+        chain.is_archived |= is_archived
         where = Where(name, commit.version, stored.position, commit.at)
         return [violation(finding, where) for finding in found]
 
     def _archive(self, stored: StoredCommit, chain: _Chain, commit: Commit[Event]) -> None:
-        """Miss nothing that left the server with an execution that was archived."""
+        """Miss nothing that left with an execution that was archived, if that is signed as it was."""
+        if self._anchors.get(str(stored.log)) and find_signature(stored.body) is None:
+            return
         if not chain.position:
             chain.next_version, chain.digest = commit.version, None
             self._forget(str(stored.log), stored.position)
@@ -147,7 +164,7 @@ class Chains:
                 continue
             first = min(noted)
             chain = self._chains.get(log)
-            if chain is None and log.startswith(f"{WORKER}."):
+            if chain is None and (log.startswith(f"{WORKER}.") or self._rosters.may_be_gone(log)):
                 continue
             is_end = chain is None or first > chain.position
             what = "The end of the log is cut off" if is_end else "Commits are missing"

@@ -22,6 +22,8 @@ class Changes:
 
     ``forgotten`` are executions of which nothing but their own row stays.
     ``archived`` are those of them whose allocations are forgotten as well.
+    ``unanchored`` are the logs of which nothing that was noted before a position is kept, and
+    ``unallocated`` the pools of which the allocations that clients freed before an instant are not.
     ``executions`` are those whose own row changes, with the place of their
     newest commit. ``tasks`` are those of their tasks that do, None for all.
     """
@@ -31,6 +33,8 @@ class Changes:
         self.tasks: dict[str, dict[str, None] | None] = {}
         self.forgotten: dict[str, None] = {}
         self.archived: dict[str, None] = {}
+        self.unanchored: dict[str, int] = {}
+        self.unallocated: dict[str, int] = {}
         self._rows: dict[str, dict[Key, Row]] = {name: {} for name in TABLES}
         self._removed: dict[str, dict[Key, None]] = {name: {} for name in TABLES}
 
@@ -68,6 +72,13 @@ class Changes:
         self.archived[execution_id] = None
         rows = self._rows["allocations"]
         for key in [key for key in rows if str(key[1]).startswith(f"{execution_id}/")]:
+            del rows[key]
+
+    def unanchor(self, log: str, before: int) -> None:
+        """Keep nothing that was noted of a log before a position: what it was noted of is gone by rights."""
+        self.unanchored[log] = max(before, self.unanchored.get(log, 0))
+        rows = self._rows["anchors"]
+        for key in [key for key in rows if key[0] == log and int(str(key[1])) < before]:
             del rows[key]
 
     def touch(self, execution_id: str, tasks: Iterable[str] | None) -> None:

@@ -7,7 +7,7 @@ nothing is started twice and what was missed is dealt with by the schedule's rul
 
 from talka_core.behaviour import Behaviour
 from talka_core.starter.decide import decide
-from talka_core.starter.effects import answer, is_over, react, resume
+from talka_core.starter.effects import answer, is_over, is_spent, react, resume
 from talka_core.starter.state import ScheduleRecord, evolve
 from talka_protocols.events import ScheduleEvent
 from talka_protocols.messages import StarterMessage
@@ -24,4 +24,4 @@ STARTER: Behaviour[ScheduleRecord, StarterMessage, ScheduleEvent] = Behaviour(
     is_over=is_over,
 )
 
-__all__ = ["STARTER", "ScheduleRecord"]
+__all__ = ["STARTER", "ScheduleRecord", "is_spent"]

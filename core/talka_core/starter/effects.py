@@ -83,6 +83,11 @@ def is_over(state: ScheduleRecord) -> bool:
     return not state.next_at and not state.queued_at and not state.alive
 
 
+def is_spent(state: ScheduleRecord) -> bool:
+    """Tell whether nobody needs it any more: it was removed or never set, or for one start, which came."""
+    return is_over(state) and (state.schedule is None or bool(state.execution_id))
+
+
 def _owed_to(state: ScheduleRecord, execution_id: str, run: Run) -> Iterator[Effect]:
     if not run.is_recorded:
         yield _submit(state, execution_id, run)

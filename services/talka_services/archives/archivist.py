@@ -259,9 +259,11 @@ class Archivist:
             await self._finish_checked(key)
 
     async def _remove(self, name: LogName, before: int) -> None:
+        plan_name = LogName(PLAN, name.shard, name.key)
         self._on_step("purge plan")
-        await self._purge.log(LogName(PLAN, name.shard, name.key))
+        await self._purge.log(plan_name)
         self._on_step("purge snapshots")
+        await self._purge.snapshots(plan_name)
         await self._purge.snapshots(name)
         self._on_step("purge log")
         await self._purge.log_before(name, before)

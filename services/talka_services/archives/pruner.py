@@ -14,6 +14,7 @@ from talka_core.history import FOLDS, advance, packed
 from talka_protocols.ports import Snapshot
 from talka_protocols.subjects import ALERT, POOL, SCHEDULE, SHARD, TRIGGER, WORKER, LogName
 from talka_services.archives.departures import Departures
+from talka_services.archives.endings import Endings
 from talka_services.archives.pruned import Pruned
 from talka_services.jetstream.api import last_message, message_counts
 from talka_services.jetstream.connection import Connection
@@ -58,6 +59,8 @@ class Pruner:
                 is_about = kind == POOL or name.key.startswith(OF_EXECUTIONS)
                 found.append(await self._prune(name, is_archived if is_about else _nobody, before))
         settled = min(before, self._ports.clock.now_ms() - SETTLED_MS)
+        endings = Endings(self._connection, self._ports, self._on_step)
+        found += await endings.run(settled)
         for kind in OWN:
             found += [await self._prune(name, _nobody, settled) for name in await self._long(kind)]
         departures = Departures(self._connection, self._ports, self._on_step)

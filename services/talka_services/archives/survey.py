@@ -76,7 +76,8 @@ class Survey:
         standings = {name.key: standing for name, standing in zip(logs, found, strict=True)}
         several = {name.key for name, count in logs.items() if count > 1}
         several |= {name.key for name in await self._ports.log.names(PLAN)}
-        several |= await Purge(self._connection).with_snapshots(EXECUTION)
+        for kind in (EXECUTION, PLAN):
+            several |= await Purge(self._connection).with_snapshots(kind)
         leftovers = sorted(key for key in several if standings.get(key, LIVE).is_archived)
         return Found(standings, tuple(leftovers))
 

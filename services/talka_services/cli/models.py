@@ -121,7 +121,7 @@ async def model_of(node: Node, place: str) -> AsyncGenerator[Model]:
 
     view = open_view(place)
     source = JetStreamSource(node.connection)
-    projector: Projector = Projector(view, source, node.ports.log, node.ports.blobs)
+    projector: Projector = Projector(view, source, node.ports.log, node.ports.blobs, node.ports.snapshots)
     try:
         yield Model(view, projector, source)
     except DATABASE_ERRORS as error:

@@ -80,7 +80,7 @@ class Schedules:
         """Return where a schedule stands.
 
         Raises:
-            UnknownScheduleError: there never was one of this name.
+            UnknownScheduleError: there was none of this name, or its log was removed since.
         """
         state, _ = await self._histories.schedule(name)
         if state.workflow is None and not state.version:
@@ -88,7 +88,7 @@ class Schedules:
         return schedule_status(state)
 
     async def list(self, *, is_all: bool = False) -> list[ScheduleStatus]:
-        """Return the schedules by name: those that will start something, or all that there ever were."""
+        """Return the schedules by name: those that will start something, or also those that are over."""
         names = await self._histories.names(SCHEDULE)
         found = [await self.get(name) for name in names]
         return [status for status in found if is_all or status.state in SHOWN]

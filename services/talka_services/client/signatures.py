@@ -13,7 +13,7 @@ from talka_core.auditing.chains import UNKNOWN_AT
 from talka_core.auditing.violations import violation
 from talka_protocols.commit import KINDS
 from talka_protocols.ports import Snapshots
-from talka_protocols.subjects import POOL
+from talka_protocols.subjects import POOL, SHARD
 from talka_services.client.audits import KEPT, Audit, Signatures
 from talka_services.exports.archive import MANIFEST, Archive, manifest_place
 from talka_services.runner.bases import PRUNED, bases_of
@@ -42,7 +42,8 @@ async def audit_signatures(
     chains = Chains(log.vault.verify, namespace, anchors, (POOL,) if is_export else ())
     if snapshots is not None:
         async for name, base in bases_of(PRUNED, log, snapshots):
-            chains.begin(name, base.position, base.version)
+            live = base.state.live if name.kind == SHARD else ()
+            chains.begin(name, base.position, base.version, live)
     found, taken = list[Violation](), 0
     async with aclosing(log.read_all(KINDS)) as heaps:
         async for heap in heaps:

@@ -61,7 +61,7 @@ class Triggers:
         """Return where a trigger stands.
 
         Raises:
-            UnknownTriggerError: there never was one of this name.
+            UnknownTriggerError: there was none of this name, or its log was removed since.
         """
         state, _ = await self._histories.trigger(name)
         if not state.generation:
@@ -69,7 +69,7 @@ class Triggers:
         return trigger_status(state)
 
     async def list(self, *, is_all: bool = False) -> list[TriggerStatus]:
-        """Return the triggers by name: those that there are, or all that there ever were."""
+        """Return the triggers by name: those that there are, or also those that were deleted lately."""
         names = await self._histories.names(TRIGGER)
         states = [(await self._histories.trigger(name))[0] for name in names]
         found = [trigger_status(state) for state in states if state.generation]

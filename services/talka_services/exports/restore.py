@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from talka_core.scheduler import ExecutionRecord
+from talka_protocols.commit import decode_commit
 from talka_protocols.errors import CallerError
 from talka_protocols.ports import Blobs, Log, StoredCommit
 from talka_protocols.seals import without_signature
@@ -86,9 +87,9 @@ async def _move(archive: Archive, name: LogName, log: Log, shards: int) -> Move:
     there = list(await archive.log.read(name))
     here_name = LogName(name.kind, shard_of(name.key, shards), name.key)
     stored = await log.read(here_name)
-    # What was archived from here comes behind the fact that says so.
-    begun = next((place for place, commit in enumerate(stored, 1) if archived_in(commit) is not None), 0)
-    here = stored[begun:]
+    # What was archived from here comes behind the fact that says so, and behind what was refused since.
+    fact = next((place for place, commit in enumerate(stored, 1) if archived_in(commit) is not None), 0)
+    here = _brought_back(stored[fact:]) if fact else stored
     if _unsigned(here) != _unsigned(there[: len(here)]):
         raise ExecutionExistsError(
             f"There is another execution {name.key!r} here.",
@@ -98,5 +99,11 @@ async def _move(archive: Archive, name: LogName, log: Log, shards: int) -> Move:
         here_name,
         stored[-1].position if stored else 0,
         there[len(here) :],
-        stored[begun - 1].position if begun else 0,
+        stored[fact - 1].position if fact else 0,
     )
+
+
+def _brought_back(stored: Sequence[StoredCommit]) -> Sequence[StoredCommit]:
+    """Return the commits from the first version on: an import that was broken off left them."""
+    firsts = (place for place, each in enumerate(stored) if decode_commit(each.log, each.body).version == 1)
+    return stored[next(firsts, len(stored)) :]

@@ -22,8 +22,9 @@ from talka_core.history import FOLDS, apply
 from talka_core.readmodel import Changes, anchor_of, fold_execution, fold_pool, rows_of, unreadable
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols.errors import BrokenHistoryError, CallerError, PlatformError
-from talka_protocols.ports import Blobs, Log, StoredCommit
-from talka_protocols.subjects import EXECUTION, POOL, LogName
+from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
+from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName
+from talka_services.projection.shortening import Shortening
 from talka_services.projection.source import Source
 from talka_services.projection.views import AGAIN_HINT, DATABASE_ERRORS, MovedError, Standing, View
 from talka_services.runner.definitions import Definitions
@@ -68,15 +69,19 @@ class Projector:
     """Keeps one view up to date with one source.
 
     ``log`` and ``blobs`` are where an execution is read from the beginning when
-    its state is not in memory, and definitions that are stored apart.
+    its state is not in memory, and definitions that are stored apart. ``snapshots``
+    say what has left the log since, of which nothing is kept here either.
     """
 
-    def __init__(self, view: View, source: Source, log: Log, blobs: Blobs) -> None:
+    def __init__(
+        self, view: View, source: Source, log: Log, blobs: Blobs, snapshots: Snapshots | None = None
+    ) -> None:
         self._projection = ReadModel(view)
         self._view = view
         self._source = source
         self._log = log
         self._definitions = Definitions(blobs)
+        self._shortening = Shortening(view, log, snapshots, self._definitions) if snapshots else None
         self._states: OrderedDict[str, ExecutionRecord] = OrderedDict()
         self._tasks = 0
         self._broken: set[str] = set()
@@ -136,6 +141,8 @@ class Projector:
 
     async def _process(self, standing: Standing, commits: Sequence[StoredCommit]) -> Standing:
         changes = await self.fold(commits)
+        if self._shortening is not None and self._shortening.is_due(standing.position, commits[-1].position):
+            await self._shortening.note(changes)
         page = Page(changes, standing)
         tracking = Tracking(standing.source, commits[-1].position)
         await asyncio.to_thread(self._projection.process_event, page, tracking)
@@ -165,6 +172,9 @@ class Projector:
         execution_id = stored.log.key
         try:
             is_archived = archived_in(stored) is not None
+            if is_archived and anchor_of(stored) is not None:
+                changes.unanchor(str(stored.log), stored.position)
+                changes.unanchor(f"{PLAN}.{execution_id}", stored.position)
             if execution_id in self._broken and not is_archived:
                 return
             state = self._states.get(execution_id)

@@ -68,6 +68,11 @@ def anchors(view: View) -> Anchors:
     return found
 
 
+def anchored_ends(view: View) -> dict[str, int]:
+    """Return the logs of which something was noted, with the position of the newest."""
+    return dict(view.select("SELECT log, MAX(position) FROM {p}anchors GROUP BY log"))
+
+
 def kinds(view: View, *, agent_type: str = "", since: int = 0) -> list[KindStatistics]:
     """Return what the attempts that ended since then, or have not ended, came to by agent type."""
     statement = (

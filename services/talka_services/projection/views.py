@@ -180,6 +180,20 @@ class Writing(TrackingRecorder):
         if changes.archived:
             statement = f"DELETE FROM {self.schema.prefix}allocations WHERE execution_id = {self.schema.mark}"  # noqa: S608
             cursor.executemany(statement, [(name,) for name in changes.archived])
+        self._shorten(cursor, changes)
+
+    def _shorten(self, cursor: Any, changes: Changes) -> None:
+        """Remove what was kept of parts of logs that have left the server since."""
+        prefix, mark = self.schema.prefix, self.schema.mark
+        if changes.unanchored:
+            statement = f"DELETE FROM {prefix}anchors WHERE log = {mark} AND position < {mark}"  # noqa: S608
+            cursor.executemany(statement, list(changes.unanchored.items()))
+        if changes.unallocated:
+            statement = (
+                f"DELETE FROM {prefix}allocations WHERE pool = {mark} AND freed_at > 0 AND freed_at < {mark} "  # noqa: S608
+                "AND COALESCE(execution_id, '') = ''"
+            )
+            cursor.executemany(statement, list(changes.unallocated.items()))
 
     def _write(self, cursor: Any, table: str, changes: Changes) -> None:
         if removed := changes.removed(table):

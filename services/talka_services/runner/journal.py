@@ -212,6 +212,9 @@ async def _folded(
     if stored:
         entry.last_at = await fold_in(fold, entry.state, stored, definitions)
         entry.position = stored[-1].position
+    elif fold.is_spent is not None and entry.position and not await log.read(name, entry.position - 1):
+        # The whole log was removed, and what it began with is still to be: it begins anew.
+        return Entry(name, fold.initial(name.key))
     entry.is_new = entry.position == 0
     return entry
 
