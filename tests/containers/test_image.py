@@ -68,6 +68,12 @@ def test_it_runs_alone(stack: Stack) -> None:
     assert done["status"] == "succeeded"
 
 
+def test_it_has_what_its_options_need(stack: Stack) -> None:
+    """Object stores, issuers of tokens, collectors of traces, a read model in PostgreSQL."""
+    modules = "import jwt, obstore, opentelemetry.exporter.otlp.proto.http, psycopg_pool"
+    stack.docker("run", "--rm", "--entrypoint", "python3", stack.image, "-c", modules)
+
+
 def test_an_unready_service_is_unhealthy(stack: Stack) -> None:
     """What the image asks of a process fails where nobody answers."""
     check = json.loads(

@@ -24,6 +24,20 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{ .Values.nats.existingSecret | default (printf "%s-nats" (include "talka.fullname" .)) }}
 {{- end }}
 
+{{- /* The Secret with the gateway's own token; none where an access file says who may ask, unless both are named. */ -}}
 {{- define "talka.tokenSecret" -}}
-{{ .Values.gateway.existingSecret | default (printf "%s-gateway" (include "talka.fullname" .)) }}
+{{- with .Values.gateway }}
+{{- if .existingSecret }}{{ .existingSecret }}{{ else if not .access.existingSecret }}{{ include "talka.fullname" $ }}-gateway{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* The port that a URL leads to. */ -}}
+{{- define "talka.urlPort" -}}
+{{- $url := urlParse . }}
+{{- if regexMatch ":[0-9]+$" $url.host }}{{ regexFind "[0-9]+$" $url.host }}{{ else }}{{ eq $url.scheme "https" | ternary 443 80 }}{{ end }}
+{{- end }}
+
+{{- /* A rule that lets out to a port, wherever that is: policies know no names of hosts. */ -}}
+{{- define "talka.egress" -}}
+ports: [{port: {{ . }}, protocol: TCP}]
 {{- end }}

@@ -20,41 +20,11 @@ seccompProfile: {type: RuntimeDefault}
 - {name: TALKA_LOG_FORMAT, value: json}
 {{- end }}
 
-{{- /* The key of a service at the NATS server, and the server's authority: (dict "root" . "user" NAME). */ -}}
-{{- define "talka.keyEnvironment" -}}
-{{- if .root.Values.nats.keysSecret }}
-- {name: TALKA_NATS_NKEY, value: /etc/talka-nats/user.nk}
-{{- if .root.Values.nats.caKey }}
-- {name: TALKA_NATS_CA, value: /etc/talka-nats/ca.pem}
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{- define "talka.keyMount" -}}
-{{- if .root.Values.nats.keysSecret }}
-- {name: nats-key, mountPath: /etc/talka-nats, readOnly: true}
-{{- end }}
-{{- end }}
-
-{{- define "talka.keyVolume" -}}
-{{- with .root.Values.nats.keysSecret }}
-- name: nats-key
-  secret:
-    secretName: {{ . }}
-    # Its own key and no other, for nobody but it.
-    defaultMode: 0440
-    items:
-      - {key: {{ $.user }}.nk, path: user.nk}
-      {{- with $.root.Values.nats.caKey }}
-      - {key: {{ . }}, path: ca.pem}
-      {{- end }}
-{{- end }}
-{{- end }}
-
 {{- /* A Deployment of a service: (dict "root" . "component" NAME "args" LIST "settings" VALUES "replicas" NUMBER
-       "port" NUMBER "env" YAML "grace" SECONDS); without "replicas" an autoscaler says how many. */ -}}
+       "port" NUMBER "env" LIST "envFrom" LIST "mounts" LIST "volumes" LIST "grace" SECONDS); without "replicas" an
+       autoscaler says how many. */ -}}
 {{- define "talka.deployment" -}}
-{{- $keys := dict "root" .root "user" (.name | default .component) -}}
+{{- $files := dict "root" .root "user" (.name | default .component) -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -69,9 +39,6 @@ spec:
   template:
     metadata:
       labels: {{- include "talka.labels" . | nindent 8 }}
-      {{- with .annotations }}
-      annotations: {{- toYaml . | nindent 8 }}
-      {{- end }}
     spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
@@ -92,8 +59,11 @@ spec:
           imagePullPolicy: {{ .root.Values.image.pullPolicy }}
           args: {{- concat .args .settings.args | toYaml | nindent 12 }}
           env: {{- include "talka.environment" .root | nindent 12 }}
-            {{- with include "talka.keyEnvironment" $keys }}{{ . | nindent 12 }}{{ end }}
+            {{- with include "talka.fileEnvironment" $files }}{{ trim . | nindent 12 }}{{ end }}
             {{- with .env }}{{ toYaml . | nindent 12 }}{{ end }}
+          {{- with .envFrom }}
+          envFrom: {{- toYaml . | nindent 12 }}
+          {{- end }}
           ports:
             - {name: http, containerPort: {{ .port }}}
           startupProbe:
@@ -113,11 +83,13 @@ spec:
           securityContext: {{- include "talka.containerSecurity" .root | nindent 12 }}
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
-            {{- with include "talka.keyMount" $keys }}{{ . | nindent 12 }}{{ end }}
+            {{- with include "talka.fileMounts" $files }}{{ trim . | nindent 12 }}{{ end }}
+            {{- with .mounts }}{{ toYaml . | nindent 12 }}{{ end }}
             {{- with .settings.volumeMounts }}{{ toYaml . | nindent 12 }}{{ end }}
       volumes:
         - {name: tmp, emptyDir: {}}
-        {{- with include "talka.keyVolume" $keys }}{{ . | nindent 8 }}{{ end }}
+        {{- with include "talka.fileVolumes" $files }}{{ trim . | nindent 8 }}{{ end }}
+        {{- with .volumes }}{{ toYaml . | nindent 8 }}{{ end }}
         {{- with .settings.volumes }}{{ toYaml . | nindent 8 }}{{ end }}
 {{- end }}
 

@@ -32,7 +32,7 @@ spec:
 {{- /* The pool is told by what it shall decide. */ -}}
 {{- define "talka.scalingPolicy" -}}
 {{- $scaling := .settings.scaling -}}
-{{- $keys := dict "root" .root "user" "client" -}}
+{{- $files := dict "root" .root "user" "client" -}}
 apiVersion: batch/v1
 kind: Job
 metadata:
@@ -51,6 +51,9 @@ spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
       securityContext: {{- include "talka.podSecurity" 10001 | nindent 8 }}
+      {{- with .root.Values.image.pullSecrets }}
+      imagePullSecrets: {{- toYaml . | nindent 8 }}
+      {{- end }}
       containers:
         - name: scaling
           image: {{ include "talka.image" .root | quote }}
@@ -65,15 +68,15 @@ spec:
             - --cool-down-s={{ $scaling.coolDownSeconds }}
             - --scale-to-zero-after-s={{ $scaling.scaleToZeroAfterSeconds }}
           env: {{- include "talka.environment" .root | nindent 12 }}
-            {{- with include "talka.keyEnvironment" $keys }}{{ . | nindent 12 }}{{ end }}
+            {{- with include "talka.fileEnvironment" $files }}{{ trim . | nindent 12 }}{{ end }}
           resources:
             requests: {cpu: 50m, memory: 128Mi}
             limits: {memory: 256Mi}
           securityContext: {{- include "talka.containerSecurity" .root | nindent 12 }}
-          {{- with include "talka.keyMount" $keys }}
-          volumeMounts: {{- . | nindent 12 }}
+          {{- with include "talka.fileMounts" $files }}
+          volumeMounts: {{- trim . | nindent 12 }}
           {{- end }}
-      {{- with include "talka.keyVolume" $keys }}
-      volumes: {{- . | nindent 8 }}
+      {{- with include "talka.fileVolumes" $files }}
+      volumes: {{- trim . | nindent 8 }}
       {{- end }}
 {{- end }}

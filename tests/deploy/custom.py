@@ -1,4 +1,4 @@
-"""Checks the ScaledObjects in a YAML file against KEDA's models: python keda.py FILE.
+"""Checks resources that Kubernetes itself does not know against their owners' models: python custom.py FILE.
 
 The models leave out what they do not define, without a word, so what comes back is compared with what was
 given.
@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
+
+MODELS = {
+    "ScaledObject": "cloudcoil.models.keda.v1alpha1",
+    "PodMonitor": "cloudcoil.models.prometheus_operator.v1",
+}
 
 
 def lost(given: Any, kept: Any, place: str) -> Iterator[str]:
@@ -30,17 +35,17 @@ def lost(given: Any, kept: Any, place: str) -> Iterator[str]:
 
 
 def main(file: Path) -> int:
-    """Return 0 if every ScaledObject of the file is as KEDA wants it."""
-    models: Any = importlib.import_module("cloudcoil.models.keda.v1alpha1")
+    """Return 0 if every such resource of the file is as its owner wants it."""
     documents = [each for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each]
-    scaled = [each for each in documents if each["kind"] == "ScaledObject"]
+    checked = [each for each in documents if each["kind"] in MODELS]
     found: list[str] = []
-    for each in scaled:
-        model = models.ScaledObject.model_validate(each)
+    for each in checked:
+        models: Any = importlib.import_module(MODELS[each["kind"]])
+        model = getattr(models, each["kind"]).model_validate(each)
         kept = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        found += lost(each, kept, each["metadata"]["name"])
-    sys.stdout.write(f"{len(scaled)} checked, unknown: {', '.join(found) or 'nothing'}\n")
-    return 1 if found or not scaled else 0
+        found += lost(each, kept, f"{each['kind']} {each['metadata']['name']}")
+    sys.stdout.write(f"{len(checked)} checked, unknown: {', '.join(found) or 'nothing'}\n")
+    return 1 if found or not checked else 0
 
 
 if __name__ == "__main__":
