@@ -16,5 +16,5 @@ def test_a_duration_is_in_seconds(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e400", "9" * 400 + "d", "1e12", "", "1x", "h"])
 def test_what_is_no_number_of_seconds_is_refused(text: str) -> None:
     """No number, infinitely many, and more than could be counted in milliseconds."""
-    with pytest.raises(UsageError, match="--every .* is no duration"):
+    with pytest.raises(UsageError, match=r"--every .* is no duration"):
         parse_seconds(text, "--every")
