@@ -197,8 +197,4 @@ class World:
         """Let an inbox's memory be lost, and its owner notice that the stream is new."""
         self.note("inbox lost", subject)
         self.injected["inbox_loss"] += 1
-        mailbox = self.post.mailbox(subject)
-        mailbox.unsettled.clear()
-        mailbox.delivered = 0
-        if mailbox.owner is not None and mailbox.owner.on_renewed is not None:
-            mailbox.owner.on_renewed()
+        self.post.lose(subject)

@@ -24,10 +24,20 @@ class Fault(Struct, frozen=True):
     at_s: float
 
 
+class Stopped(Struct, frozen=True):
+    """A task that did not succeed, after so many attempts, and why."""
+
+    task_id: str
+    status: str
+    attempts: int
+    error: str
+
+
 class Trial(Struct, frozen=True):
     """One seed: how the execution ended, which faults happened, and what was violated.
 
-    ``attempts`` really ran. If anything was violated, ``faults`` are the fewest that were found to be
+    ``attempts`` really ran. ``stopped`` are the tasks that failed, or ran out of time, in an execution
+    that did not succeed. If anything was violated, ``faults`` are the fewest that were found to be
     needed for that, in their order; ``injected`` counts all that happened at first, by kind.
     """
 
@@ -39,6 +49,7 @@ class Trial(Struct, frozen=True):
     injected: dict[str, int]
     violations: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+    stopped: tuple[Stopped, ...] = ()
 
 
 class Site(Struct, frozen=True):

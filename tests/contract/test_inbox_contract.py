@@ -3,60 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
-from msgspec import Struct
+from tests.contract.mail import Mail, jetstream, memory, simulated
 
-from talka_protocols.ports import Delivery, Inbox, Post
+from talka_chaos import ports
+from talka_protocols.ports import Delivery, Inbox
 from talka_protocols.subjects import Names
+from talka_services.jetstream import inbox as jetstream_inbox
+from talka_services.jetstream.api import SECOND_NS
 from talka_services.jetstream.connection import Connection
-from talka_services.jetstream.inbox import open_inbox
-from talka_services.jetstream.post import JetStreamPost
-from talka_services.memory import MemoryPost
+
+ACK_WAIT_S = 1
 
 
-class Mail(Struct):
-    """One implementation: its post, its names and how an inbox is opened.
-
-    ``delivered`` returns when all that was posted lies ready in the open inboxes.
-    """
-
-    post: Post
-    names: Names
-    open: Callable[[str], Awaitable[Inbox]]
-    delivered: Callable[[], Awaitable[None]]
-    opened: list[Inbox]
-
-
-@pytest.fixture(params=["memory", "jetstream"])
-async def mail(request: pytest.FixtureRequest, connection: Connection, names: Names) -> AsyncIterator[Mail]:
+@pytest.fixture(params=["memory", "simulated", "jetstream"])
+async def mail(
+    request: pytest.FixtureRequest, connection: Connection, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Mail]:
     """Each implementation in turn; inboxes that a test opened are closed after it."""
+    monkeypatch.setattr(ports, "REDELIVERY_S", 0.1)
     opened: list[Inbox] = []
-    memory = MemoryPost(names)
-    post: Post = memory if request.param == "memory" else JetStreamPost(connection)
-
-    async def open_one(address: str) -> Inbox:
-        inbox: Inbox
-        if post is memory:
-            inbox = memory.open_inbox("shard", address)
-        else:
-            inbox = await open_inbox(connection, "shard", address)
-        opened.append(inbox)
-        return inbox
-
-    async def waiting(stream: str) -> int:
-        return sum(info.num_pending or 0 for info in await connection.js.consumers_info(stream))
-
-    async def delivered() -> None:
-        for stream in () if post is memory else (names.stream("inbox"), names.stream("request")):
-            async with asyncio.timeout(20):
-                while await waiting(stream):  # noqa: ASYNC110  (only the server knows)
-                    await asyncio.sleep(0.01)
-        # The answer comes after all that the server has sent before.
-        await connection.nc.flush()
-
-    yield Mail(post, names, open_one, delivered, opened)
+    if request.param == "memory":
+        yield memory(names, opened)
+    elif request.param == "simulated":
+        yield simulated(names, opened)
+    else:
+        yield jetstream(names, opened, connection)
     for inbox in opened:
         await inbox.close()
 
@@ -177,3 +151,68 @@ async def test_a_batch_is_bounded(mail: Mail) -> None:
     while sum(sizes) < 1400:
         sizes.append(len(await asyncio.wait_for(inbox.receive(), 20)))
     assert max(sizes) <= 512
+
+
+async def _until(inbox: Inbox, last: bytes) -> list[bytes]:
+    """Receive until an envelope has come, and return all that did."""
+    got: list[bytes] = []
+    while last not in got:
+        got += bodies(list(await asyncio.wait_for(inbox.receive(), 20)))
+    return got
+
+
+async def test_what_is_not_settled_in_time_comes_again(mail: Mail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost acknowledgement means that all behind the last one comes again, in order, and nothing else."""
+    monkeypatch.setitem(jetstream_inbox.SETTINGS, "ack_wait", ACK_WAIT_S * SECOND_NS)
+    inbox, subject = await mail.open("1"), mail.names.inbox("shard", "1")
+    await mail.post.send([(subject, b"%d" % number) for number in range(5)])
+    deliveries = await receive(inbox, 5)
+    await inbox.acknowledge(deliveries[:2])
+    await mail.lose_answer(inbox, deliveries[2:])
+    again: list[Delivery] = []
+    while len(again) < 3:
+        again += await asyncio.wait_for(inbox.receive(), 20)
+    assert bodies(again[:3]) == [b"2", b"3", b"4"]
+    await inbox.acknowledge(again)
+    await mail.post.send([(subject, b"5")])
+    # On a slow machine they may have come once more before they were settled.
+    assert set(await _until(inbox, b"5")) <= {b"2", b"3", b"4", b"5"}
+    assert await _until(await mail.open("1"), b"5") == [b"5"]
+
+
+async def test_what_is_sent_twice_arrives_twice(mail: Mail) -> None:
+    """Nobody takes two envelopes for one because they are alike: that is what ids inside are for."""
+    inbox = await mail.open("1")
+    for subject in (mail.names.inbox("shard", "1"), mail.names.requests("shard", "1")):
+        await mail.post.send([(subject, b"same"), (subject, b"same")])
+        await mail.post.send([(subject, b"same")])
+    assert bodies(await receive(inbox, 6)) == [b"same"] * 6
+
+
+async def test_a_late_acknowledgement_settles_nothing_that_was_not_in_it(mail: Mail) -> None:
+    """An owner that is none any more may settle what it has taken, and nothing behind that."""
+    old, subject = await mail.open("1"), mail.names.requests("shard", "1")
+    await mail.post.send([(subject, b"%d" % number) for number in range(5)])
+    deliveries = await receive(old, 5)
+    new = await mail.open("1")
+    await receive(new, 5)
+    await old.acknowledge(deliveries[:3])
+    await mail.post.send([(subject, b"5")])
+    await _until(new, b"5")
+    got = await _until(await mail.open("1"), b"5")
+    assert got in ([b"%d" % number for number in range(first, 6)] for first in (0, 3))
+
+
+async def test_what_lay_in_memory_may_be_lost_and_its_owner_is_told(mail: Mail) -> None:
+    """Only actors' messages are: what clients ask is on file. And what is sent from then on arrives."""
+    message, request = mail.names.inbox("shard", "1"), mail.names.requests("shard", "1")
+    inbox = await mail.open("1")
+    await mail.post.send([(message, b"lost"), (request, b"asked")])
+    await mail.delivered()
+    await mail.lose_memory()
+    await asyncio.wait_for(mail.renewed.wait(), 30)
+    await mail.post.send([(message, b"sent later")])
+    got: set[bytes] = set()
+    while not {b"asked", b"sent later"} <= got:
+        got.update(bodies(list(await asyncio.wait_for(inbox.receive(), 20))))
+    assert got <= {b"lost", b"asked", b"sent later"}

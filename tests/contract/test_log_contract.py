@@ -11,10 +11,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.contract.simulated import Immortal, calm_world
 
-from talka_protocols.errors import ConflictError
+from talka_chaos.ports import SimLog
+from talka_protocols.errors import CallerError, ConflictError
 from talka_protocols.ports import Log
-from talka_protocols.subjects import LogName
+from talka_protocols.subjects import LogName, Names
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.log import JetStreamLog
 from talka_services.memory import MemoryLog
@@ -40,12 +42,23 @@ def _recorder_log(which: str, directory: Path) -> RecorderLog:
 
 
 @pytest.fixture(
-    params=["memory", "jetstream", "popo", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+    params=[
+        "memory",
+        "simulated",
+        "jetstream",
+        "popo",
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+    ]
 )
-async def log(request: pytest.FixtureRequest, tmp_path: Path, connection: Connection) -> AsyncIterator[Log]:
+async def log(
+    request: pytest.FixtureRequest, tmp_path: Path, connection: Connection, names: Names
+) -> AsyncIterator[Log]:
     """Each implementation in turn, empty."""
     if request.param == "memory":
         yield MemoryLog()
+    elif request.param == "simulated":
+        yield SimLog(calm_world(names), Immortal())
     elif request.param == "jetstream":
         yield JetStreamLog(connection)
     else:
@@ -117,6 +130,28 @@ async def test_log_recognises_its_own_append(log: Log) -> None:
     first = await log.append(NAME, 0, b"body", "id-1")
     assert await log.append(NAME, 0, b"body", "id-1") == first
     assert len(await log.read(NAME)) == 1
+
+
+async def test_log_recognises_its_own_append_behind_those_to_other_logs(log: Log) -> None:
+    """What was written elsewhere meanwhile does not matter: it is the end of its own log."""
+    first = await log.append(NAME, 0, b"body", "id-1")
+    await fill(log, OTHER, 3)
+    assert await log.append(NAME, 0, b"body", "id-1") == first
+    second = await log.append(NAME, first, b"next", "id-2")
+    assert second > first
+    assert [commit.body for commit in await log.read(NAME)] == [b"body", b"next"]
+
+
+async def test_log_refuses_what_is_too_large(log: Log) -> None:
+    """A body over the limit is refused before anything is stored; one of just that size is stored."""
+    most: int | None = getattr(log, "max_bytes", None)
+    if most is None:
+        pytest.skip("it has no limit of its own")
+    with pytest.raises(CallerError, match="over the limit"):
+        await log.append(NAME, 0, b"x" * (most + 1), "large")
+    assert list(await log.read(NAME)) == []
+    position = await log.append(NAME, 0, b"x" * most, "fits")
+    assert [commit.position for commit in await log.read(NAME)] == [position]
 
 
 async def test_log_does_not_take_a_later_commit_for_its_own(log: Log) -> None:

@@ -1,8 +1,9 @@
 """Fuzzes the gateway and every decoder for so many minutes in all: ``python -m tests.fuzz --minutes 60``.
 
 Decoders get input that is guided by the code that it reaches (atheris), one after the other; the gateway
-gets random requests, a third of the time. What breaks something is kept in the folder, and what reached
-new code, too: ``python -m tests.fuzz.kept FOLDER`` adds a little of that to the corpus.
+gets random requests, a third of the time, half of that from people whom it asks who they are. What breaks
+something is kept in the folder, and what reached new code, too: ``python -m tests.fuzz.kept FOLDER`` adds a
+little of that to the corpus.
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
-from tests.fuzz.gateway import Asking, platform
+from tests.fuzz.gateway import TOKENS, Asking, access_file, platform
 from tests.fuzz.targets import SUPPRESSED, TARGETS
+
+from talka_services.gateway.roles import Role
 
 GATEWAY_SHARE = 1 / 3
 WEIGHTS = {"letters": 6, "workflow": 4, "commit": 3, "snapshot": 2, "condition": 2}
 """How many times as long as the others those run behind which there is the most code."""
 HARD_EXTRA_S = 600
+Ask = Callable[[Asking, Any, st.DataObject], None]
 
 
 def main() -> int:
@@ -64,18 +69,27 @@ def _decoder(name: str, seconds: int, folder: Path) -> bool:
 
 
 def _gateway(seconds: float, begin: int) -> bool:
-    """Ask in rounds, a few requests of each operation, until the time is over."""
-    end, is_well = time.monotonic() + seconds, True
+    """Ask one that lets everybody in for half of the time, then one that asks who it is."""
     with tempfile.TemporaryDirectory() as folder, platform(Path(folder)) as address:
-        asking = Asking(address)
-        while time.monotonic() < end and is_well:
-            for name, operation in asking.operations():
-                is_well = _asked(asking, name, operation, begin) and is_well
-            begin += 1
+        is_well = _rounds(Asking(address), seconds / 2, begin, Asking.ask)
+    with tempfile.TemporaryDirectory() as folder:
+        options = ("--access", str(access_file(Path(folder))))
+        with platform(Path(folder), *options) as address:
+            asking = Asking(address, TOKENS[Role.ADMIN])
+            return _rounds(asking, seconds / 2, begin, Asking.ask_as_somebody) and is_well
+
+
+def _rounds(asking: Asking, seconds: float, begin: int, ask: Ask) -> bool:
+    """Ask in rounds, a few requests of each operation, until the time is over or something broke."""
+    end, is_well = time.monotonic() + seconds, True
+    while time.monotonic() < end and is_well:
+        for name, operation in asking.operations():
+            is_well = _asked(name, begin, lambda data, what=operation: ask(asking, what, data)) and is_well
+        begin += 1
     return is_well
 
 
-def _asked(asking: Asking, name: str, operation: Any, number: int) -> bool:
+def _asked(name: str, number: int, once: Callable[[st.DataObject], None]) -> bool:
     @seed(number)
     @settings(
         max_examples=20,
@@ -85,7 +99,7 @@ def _asked(asking: Asking, name: str, operation: Any, number: int) -> bool:
     )
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:
-        asking.ask(operation, data)
+        once(data)
 
     try:
         ask()

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from tests.fuzz.mutation import VAULT
@@ -25,7 +26,11 @@ from talka_protocols.subjects import LogName
 from talka_protocols.triggers import Trigger
 from talka_protocols.workflow import Workflow
 from talka_services.cli import pairs
-from talka_services.cli.moments import parse_seconds
+from talka_services.cli.answering import read_data
+from talka_services.cli.figures import since_ms
+from talka_services.cli.moments import parse_instant, parse_seconds
+from talka_services.cli.probing import parse_place
+from talka_services.otlp.endpoints import Signal, endpoint
 from talka_services.sealing.keyring import load_keyring, save_keyring
 
 RESULT = {"n": 3, "text": "a", "list": [1, 2.5, None, "b"], "map": {"k": True}}
@@ -36,6 +41,7 @@ VALUES: dict[str, Any] = {
 }
 AT = 1_700_000_000_000
 DAY_MS = 86_400_000
+ZONE = ZoneInfo("Europe/Berlin")
 
 
 def condition(body: bytes) -> None:
@@ -140,6 +146,11 @@ OPTIONS: tuple[Callable[[list[str]], object], ...] = (
     pairs.parse_objects,
     lambda given: [pairs.parse_scaling(each) for each in given],
     lambda given: [parse_seconds(each, "--every") for each in given],
+    lambda given: [parse_instant(each, "--at", ZONE) for each in given],
+    lambda given: [since_ms(each, AT) for each in given],
+    lambda given: [parse_place(each) for each in given],
+    lambda given: [endpoint(each, Signal.TRACES) for each in given],
+    lambda given: [read_data(each) for each in given if not each.startswith("@")],
 )
 
 
@@ -147,5 +158,6 @@ def options(body: bytes) -> None:
     """Options of the form KEY=VALUE and the like, one a line, given to each that takes some."""
     given = body.decode("utf-8", "replace").splitlines()
     for parse in OPTIONS:
-        with contextlib.suppress(TalkaError):
-            parse(given)
+        for each in (given, *([line] for line in given)):
+            with contextlib.suppress(TalkaError):
+                parse(each)

@@ -16,6 +16,7 @@ import yaml
 from msgspec.structs import replace
 
 from talka_protocols.errors import TalkaError
+from talka_services.executors.frames import FrameReader, frame
 from talka_services.sealing import Key, Keyring, Vault
 
 RARE: tuple[Any, ...] = (
@@ -55,6 +56,8 @@ _SECRET = Key("k-fuzz", 0.0, "", "07" * 32)
 KEY = replace(_SECRET, public=_SECRET.signing().public_key().public_bytes_raw().hex())
 VAULT = Vault(Keyring(KEY.id, (KEY,)))
 """The keys with which what is sealed is opened, changed and sealed again."""
+
+DIGITS_MAX = 9
 
 Tree = Any
 Place = tuple[Any, Any]
@@ -177,6 +180,28 @@ def lines(body: bytes, change: Callable[[Tree], Tree]) -> bytes:
     tree = change(body.decode().split("\n"))
     found = tree if isinstance(tree, list) else [tree]
     return "\n".join(each if isinstance(each, str) else json.dumps(each) for each in found).encode("utf-8")
+
+
+def numbers(body: bytes, change: Callable[[Tree], Tree]) -> bytes:
+    """The words of lines, numbers among them."""
+    words = [[_word(each) for each in line.split()] for line in body.decode().splitlines()]
+    tree = change(words)
+    rows = tree if isinstance(tree, list) else [tree]
+    return "\n".join(
+        " ".join(str(each) for each in (row if isinstance(row, list) else [row])) for row in rows
+    ).encode("utf-8")
+
+
+def _word(text: str) -> int | str:
+    return int(text) if text.isdecimal() and len(text) <= DIGITS_MAX else text
+
+
+def framed(body: bytes, change: Callable[[Tree], Tree]) -> bytes:
+    """Frames, each of its length in four bytes and JSON."""
+    tree = change([_read(each) for each in FrameReader().feed(body)])
+    return b"".join(
+        frame([json.dumps(each).encode()]) for each in (tree if isinstance(tree, list) else [tree])
+    )
 
 
 def _read(body: bytes) -> Tree:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck
-from tests.fuzz import actors, decisions, mutation
+from tests.fuzz import actors, decisions, files, mutation, tokens, wire
 from tests.fuzz.mutation import Shape
 
 from talka_core.cloudevents import check_event, decode_batch, decode_event, write_event
@@ -148,22 +148,41 @@ TARGETS: dict[str, Target] = {
             decisions.schedule,
             decisions.sealed,
             decisions.trigger,
+            files.backup,
+            files.instance,
+            files.secret,
+            files.trace,
+            tokens.bearer,
+            tokens.issuer,
+            wire.description,
+            wire.frame,
+            wire.heartbeat,
+            wire.printed,
         )
     },
 }
 SHAPES: dict[str, Shape] = {
     "access": mutation.document,
+    "backup": mutation.plain,
+    "bearer": mutation.plain,
     "cloudevent": mutation.published,
     "commit": mutation.headed,
     "cursor": mutation.encoded,
+    "description": mutation.plain,
     "envelope": mutation.plain,
+    "frame": mutation.framed,
+    "heartbeat": mutation.plain,
     "inputs": mutation.lines,
+    "instance": mutation.numbers,
+    "issuer": mutation.headed,
     "keyring": mutation.plain,
     "letters": mutation.headed,
     "options": mutation.lines,
+    "printed": mutation.plain,
     "schedule": mutation.plain,
     "sealed": mutation.sealed,
     "snapshot": mutation.plain,
+    "trace": mutation.plain,
     "trigger": mutation.plain,
     "workflow": mutation.document,
 }

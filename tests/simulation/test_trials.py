@@ -69,6 +69,16 @@ def test_an_example_holds_and_a_seed_is_always_the_same(name: str) -> None:
     assert first.injected
 
 
+def test_what_stopped_an_execution_is_told() -> None:
+    """A task that may not be tried again ends some executions, and the trial names it and says why."""
+    fragile = Workflow("x", "x", tuple(Task(name, "sleep", estimated_seconds=1.0) for name in "abcd"))
+    ended = [trial for trial in tried(fragile, SITE, range(12)) if trial.status != "succeeded"]
+    assert ended
+    for trial in ended:
+        assert trial.violations == ()
+        assert [each for each in trial.stopped if each.status == "failed" and each.error and each.attempts]
+
+
 def test_what_can_never_run_there_is_refused() -> None:
     """A task that needs more than any worker has is refused at once, not simulated for ever."""
     large = example("quickstart")

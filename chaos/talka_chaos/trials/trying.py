@@ -24,9 +24,10 @@ from talka_chaos.workers import WorkerProcess
 from talka_chaos.world import Suffered, World
 from talka_core.validation import check
 from talka_protocols.messages import ConfigurePool, Recipient, RegisterWorker, SubmitWorkflow
+from talka_protocols.states import ExecutionState, TaskStatus
 from talka_protocols.subjects import EXECUTION, shard_of
 from talka_protocols.workflow import Workflow
-from talka_services.trials import Fault, Site, Trial
+from talka_services.trials import Fault, Site, Stopped, Trial
 
 EXECUTION_ID = "tried"
 UNREST = "L1"
@@ -34,6 +35,7 @@ UNREST = "L1"
 SHORT_CALM_S = 30.0
 LABEL = re.compile(r"\b[A-Z][0-9]+\b")
 SLOTS = 8
+BROKEN = (TaskStatus.FAILED, TaskStatus.TIMED_OUT)
 TRIES = 100
 """How many runs may be spent on shrinking one failure."""
 
@@ -121,6 +123,7 @@ def _tried(seed: int, model: Workflow, site: Site) -> Trial:
         len(simulation.world.runs.begun),
         report.events,
         {kind: count for kind, count in sorted(report.injected.items()) if count},
+        stopped=_stopped(simulation),
     )
     if report.is_healthy:
         return trial
@@ -164,3 +167,14 @@ def labels_of(findings: Sequence[str]) -> frozenset[str]:
 def _status(simulation: Tried) -> str:
     state = simulation.world.book.of_kind(EXECUTION).get(EXECUTION_ID)
     return "" if state is None else str(state.status)
+
+
+def _stopped(simulation: Tried) -> tuple[Stopped, ...]:
+    state = simulation.world.book.of_kind(EXECUTION).get(EXECUTION_ID)
+    if state is None or state.status is ExecutionState.SUCCEEDED:
+        return ()
+    return tuple(
+        Stopped(task_id, str(task.status), task.attempt, task.error.message if task.error else "")
+        for task_id, task in state.tasks.items()
+        if task.status in BROKEN
+    )

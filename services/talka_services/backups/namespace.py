@@ -146,7 +146,7 @@ def read_backup(directory: Path) -> Backup:
         raise BackupError(
             f"{directory} holds no whole backup: {path.name} cannot be read ({error.strerror}).", hint=WHOLE
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BackupError(f"{path} is not the manifest of a backup: {error}.", hint=WHOLE) from error
     if backup.format > FORMAT:
         raise BackupError(
@@ -154,7 +154,7 @@ def read_backup(directory: Path) -> Backup:
             hint="Upgrade Talka.",
         )
     for what in ORDER:
-        if what not in backup.streams:
+        if what not in backup.streams or not isinstance(backup.streams[what].config.get("name"), str):
             raise BackupError(f"{path} names no stream {what!r}.", hint=WHOLE)
         check_file(backup.streams[what], file_of(directory, what))
     return backup
@@ -177,6 +177,10 @@ async def restore(
             f"{directory} is a backup of the namespace {backup.namespace!r}, not of {namespace!r}.",
             hint=f"Restore it with --namespace {backup.namespace}; names are part of what is stored.",
         )
+    for what in ORDER:
+        named, own = backup.streams[what].config["name"], _stream(connection, what)
+        if named != own:
+            raise BackupError(f"{directory} calls the stream {own!r} {named!r}.", hint=WHOLE)
     await _refuse_existing(connection)
     made: list[str] = []
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -10,6 +11,8 @@ from talka_services.cli.outcome import UsageError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
+_MOST_S = 1e11
+"""Some thousand years; what is longer, or no number, could not be counted in milliseconds."""
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
@@ -24,15 +27,19 @@ def parse_seconds(text: str, option: str) -> float:
     Raises:
         UsageError: it is none.
     """
-    if _DURATION.fullmatch(text):
-        return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     try:
-        return float(text)
+        if _DURATION.fullmatch(text):
+            seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+        else:
+            seconds = float(text)
     except ValueError:
+        seconds = math.nan
+    if not abs(seconds) <= _MOST_S:
         raise UsageError(
             f"{option} {text!r} is no duration.",
             hint=f"Write seconds, or numbers with s, m, h or d: {option} 15m, {option} 1h30m.",
-        ) from None
+        )
+    return seconds
 
 
 def parse_instant(text: str, option: str, zone: ZoneInfo) -> float:

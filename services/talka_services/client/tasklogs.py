@@ -86,9 +86,14 @@ async def _ended(histories: Histories, execution_id: str) -> None:
 
 def _printed(connection: Connection, message: Message) -> list[Printed]:
     place = place_of_subject(connection.names, message.subject)
+    return printed_in(connection.vault.open_if_whole(place, message.data), message.subject)
+
+
+def printed_in(body: bytes, subject: str) -> list[Printed]:
+    """Return what a message of the stream holds of the tasks' output."""
     try:
-        return _decode(connection.vault.open_if_whole(place, message.data))
-    except ValueError as error:
+        return _decode(body)
+    except (ValueError, RecursionError) as error:
         # Anybody may publish there; what is none of ours is none of the tasks'.
-        log.warning("tasklog.unreadable", subject=message.subject, error=str(error))
+        log.warning("tasklog.unreadable", subject=subject, error=str(error))
         return []

@@ -125,7 +125,7 @@ class HttpExecutor:
         }
         if is_whole and "json" in response.headers.get("content-type", ""):
             # Where it says JSON and is not, the text is all there is.
-            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            with contextlib.suppress(ValueError, RecursionError):
                 result["json"] = msgspec.json.decode(whole)
         return result
 

@@ -151,7 +151,7 @@ class NatsExecutor:
             "truncated": kept.is_truncated,
         }
         # Many services answer with JSON, and none says so.
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with contextlib.suppress(ValueError, RecursionError):
             result["json"] = msgspec.json.decode(answer.data)
         return result
 
@@ -196,7 +196,7 @@ def _headers(payload: NatsPayload, attempt: Attempt) -> dict[str, str]:
 def _kept(payload: NatsPayload, answer: Message) -> dict[str, Any]:
     try:
         stored = msgspec.json.decode(answer.data, type=_Stored)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         raise TaskFailedError(
             f"What answered at {payload.subject} is no stream.",
             hint="Expect a reply, or have a stream keep the subject.",

@@ -134,13 +134,18 @@ def _read(document: Mapping[str, Any]) -> _Instance:
     try:
         return msgspec.convert(document, _Instance)
     except msgspec.ValidationError as error:
-        text, _, place = str(error).partition(" - at `")
-        raise WorkflowInvalidError(
-            f"The WfFormat instance is malformed: {text[:1].lower()}{text[1:]}.",
-            hint="WfFormat 1.5 says what each field holds.",
-            code="wrong_type",
-            path=path_of(place),
-        ) from None
+        raise malformed(error) from None
+
+
+def malformed(error: msgspec.ValidationError) -> WorkflowInvalidError:
+    """Return the error for people of an instance of which a field holds something else than it may."""
+    text, _, place = str(error).partition(" - at `")
+    return WorkflowInvalidError(
+        f"The WfFormat instance is malformed: {text[:1].lower()}{text[1:]}.",
+        hint="WfFormat 1.5 says what each field holds.",
+        code="wrong_type",
+        path=path_of(place),
+    )
 
 
 def _parents(entries: Sequence[_TaskEntry]) -> dict[str, list[str]]:

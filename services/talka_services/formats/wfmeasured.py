@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from talka_services.formats.wfformat import MIB
+from talka_services.formats.wfformat import MIB, malformed
 
 INPUT_MB = "input_mb"
 """The name of the feature that input sizes are."""
@@ -55,9 +55,20 @@ class _Trace(Struct, frozen=True):
     execution: _Execution = _Execution()
 
 
+class _Document(Struct, frozen=True):
+    workflow: _Trace
+
+
 def measured(document: Mapping[str, Any]) -> dict[str, Measured]:
-    """Return by task id what was measured, of an instance that `wfformat.from_wfformat` accepts."""
-    trace = msgspec.convert(document["workflow"], _Trace)
+    """Return by task id what was measured, of an instance that `wfformat.from_wfformat` accepts.
+
+    Raises:
+        WorkflowInvalidError: what running it needs is there, and what was measured is malformed.
+    """
+    try:
+        trace = msgspec.convert(document, _Document).workflow
+    except msgspec.ValidationError as error:
+        raise malformed(error) from None
     sizes = {file.id: file.size_in_bytes for file in trace.specification.files}
     inputs = {
         task.id: sum(sizes.get(name, 0.0) for name in task.input_files) / MIB

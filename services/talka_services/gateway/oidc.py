@@ -108,16 +108,19 @@ class Oidc:
         import httpx  # noqa: PLC0415  (it takes long to import)
 
         issuer = self._options.issuer
+        malformed = (ValueError, TypeError, AttributeError, RecursionError, self._jwt.PyJWTError)
         try:
             keys = self._jwt.PyJWKSet.from_dict(await self._json(await self._keys_url())).keys
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, self._jwt.PyJWTError) as error:
+            # One whose name is no text is none that a token could name.
+            found = {each.key_id or "": each for each in keys if isinstance(each.key_id, str | None)}
+        except (httpx.HTTPError, httpx.InvalidURL, *malformed) as error:
             raise HttpError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "issuer_unavailable",
                 f"The issuer {issuer} does not tell its keys: {error!r}.",
                 hint="Check oidc.issuer in the access file, and that the gateway reaches it.",
             ) from None
-        self._keys = {each.key_id or "": each for each in keys}
+        self._keys = found
         self._fetched_s = time.monotonic()
 
     async def _keys_url(self) -> str:

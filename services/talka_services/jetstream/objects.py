@@ -67,7 +67,7 @@ def described(body: bytes) -> Stored:
     """
     try:
         return _decode(body)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise IncompleteError(f"its description cannot be read: {error}") from error
 
 

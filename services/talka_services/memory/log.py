@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
 
-from talka_protocols.errors import ConflictError
+from talka_protocols.errors import CallerError, ConflictError
 from talka_protocols.ports import Heap, StoredCommit
 from talka_protocols.subjects import LogName
 
@@ -26,7 +26,13 @@ class MemoryLog:
 
         Raises:
             ConflictError: the log's last position is not ``after``.
+            CallerError: the body is larger than ``max_bytes``.
         """
+        if len(body) > self.max_bytes:
+            raise CallerError(
+                f"A commit of {len(body)} bytes to {log} is over the limit of {self.max_bytes} bytes.",
+                hint="Split the decision.",
+            )
         commits = self._logs.setdefault(log, [])
         last = commits[-1].position if commits else 0
         if last != after:

@@ -60,6 +60,14 @@ class MemoryPost:
         """Return every subject that was ever used, sorted."""
         return sorted(self._mailboxes)
 
+    def lose(self, subject: str) -> None:
+        """Lose all that lies in a mailbox, as a server's memory does, and let its owner notice."""
+        mailbox = self.mailbox(subject)
+        mailbox.unsettled.clear()
+        mailbox.delivered = 0
+        if mailbox.owner is not None and mailbox.owner.on_renewed is not None:
+            mailbox.owner.on_renewed()
+
     def mailbox(self, subject: str) -> _Mailbox:
         """Return the mailbox of a subject, a new one if there is none yet."""
         return self._mailboxes.setdefault(subject, _Mailbox())

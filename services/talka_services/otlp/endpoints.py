@@ -34,8 +34,13 @@ def endpoint(url: str, signal: Signal) -> str:
     Raises:
         CallerError: the address is none.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+    try:
+        parts = urlsplit(url)
+        # A port that is none is told only to who asks for it.
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, is_address = urlsplit(""), False
+    if not is_address:
         raise CallerError(
             f"{url!r} is no address of a collector.", hint="It looks like http://localhost:4318."
         )

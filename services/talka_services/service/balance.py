@@ -25,6 +25,8 @@ STEADY_S = 3.0
 
 log = get_logger(__name__)
 
+_decode = msgspec.json.Decoder(Peer).decode
+
 
 class Balance:
     """Tells the service ``me`` what to give up: ``give_up`` gets each id that is not for it."""
@@ -66,8 +68,10 @@ class Balance:
             log.debug("balance.not_heard", error=str(error))
 
     async def _on_beat(self, message: Message) -> None:
-        peer = msgspec.json.decode(message.data, type=Peer)
-        if peer != self._me:
+        peer = read_peer(message.data)
+        if peer is None:
+            log.warning("balance.unreadable", subject=self._subject)
+        elif peer != self._me:
             self._heard[peer] = asyncio.get_running_loop().time()
 
     def _look(self, now: float, owned: Collection[str]) -> None:
@@ -80,6 +84,14 @@ class Balance:
         for id_ in sorted(set(owned) - share):
             log.info("balance.given_up", subject=self._subject, id=id_, services=len(self._heard) + 1)
             self._give_up(id_)
+
+
+def read_peer(body: bytes) -> Peer | None:
+    """Return the service that says that it is there, None where it is something else that was sent."""
+    try:
+        return _decode(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def peer_of(holder: str) -> Peer:

@@ -52,6 +52,14 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True):
 _decoder = msgspec.json.Decoder(Heartbeat)
 
 
+def read_heartbeat(body: bytes) -> Heartbeat | None:
+    """Return a heartbeat, None for what is none: anybody who may send some can send anything."""
+    try:
+        return _decoder.decode(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 class Liveness:
     """Watches everybody who holds something of one pool."""
 
@@ -82,11 +90,8 @@ class Liveness:
 
         ``who`` is whose it is, as far as the server vouches for that: somebody else's counts for nothing.
         """
-        try:
-            beat = _decoder.decode(body)
-        except ValueError:
-            return False
-        if who is not None and beat.id != who:
+        beat = read_heartbeat(body)
+        if beat is None or (who is not None and beat.id != who):
             return False
         identity = (beat.id, beat.incarnation)
         self._heard[identity] = _now_s()

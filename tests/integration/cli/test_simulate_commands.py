@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.integration.cli.conftest import up
 from tests.integration.cli.shell import Shell
 
 from talka_services import trials
-from talka_services.trials import Fault, Trial
+from talka_services.trials import Fault, Site, Stopped, Trial
 
 WIDE = """
 talka: 1
@@ -93,6 +94,7 @@ def test_a_workflow_is_tried_in_a_cluster_that_fails(shell: Shell) -> None:
     assert first == again
     assert (first["seeds"], first["first_seed"], first["violations"]) == (1, 5, [])
     assert sum(first["statuses"].values()) == 1
+    assert bool(first["unsuccessful"]) is ("succeeded" not in first["statuses"])
     assert sum(first["injected"].values()) > 0
     assert min(first["attempts"], first["events"]) > 0
     said = shell.run(*words, "--seeds", "2")
@@ -116,7 +118,44 @@ def test_a_violation_is_shown_with_the_faults_that_it_takes(
     assert failed["faults"] == [{"kind": "crash", "at_s": 1.25}]
     said = shell.run(*words, code=1)
     assert "of 5 faults it takes 1: crash at 1.250 s" in said
-    assert "talka simulate --chaos --seed 7 good.yaml" in said
+    assert "talka simulate --chaos --seed 7 good.yaml --workers 2 --capacity cpu_cores=" in said
+
+
+def test_a_failing_seed_can_be_tried_again_as_it_was(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that is shown has the same workers, amounts, inputs and limits, and finds the same."""
+    asked: list[tuple[Site, Sequence[int]]] = []
+
+    def tried(_workflow: object, site: Site, seeds: Sequence[int]) -> Iterator[Trial]:
+        asked.append((site, seeds))
+        yield Trial(9, "running", 9.0, 3, 40, {}, ("L1 it is running",))
+
+    monkeypatch.setattr(trials, "trier", lambda: tried)
+    words = ("--workers", "3", "--capacity", "cpu_cores=1.5", "--shared", "licence=2", "--max-tasks", "2000")
+    said = shell.run("simulate", "good.yaml", "--chaos", "--seed", "9", *words, "--input", "pause=1", code=1)
+    again = shlex.split(said.replace("\n", " ").partition("again: talka ")[2])
+    shell.run(*again, code=1)
+    assert asked[0] == asked[1]
+    assert "pause=1" in again
+    assert again[-2:] == ["--max-tasks", "2000"]
+
+
+def test_what_did_not_succeed_is_told_by_seed_and_task(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults that are no fault of the platform's: which seeds, which tasks most often, and why."""
+
+    def tried(*_asked: object) -> Iterator[Trial]:
+        for seed in range(14):
+            stopped = (Stopped("fetch", "failed", 2, "It was drawn."),) if seed else ()
+            yield Trial(seed, "failed" if seed else "succeeded", 9.0, 3, 40, {}, stopped=stopped)
+
+    monkeypatch.setattr(trials, "trier", lambda: tried)
+    said = " ".join(shell.run("simulate", "good.yaml", "--chaos", "--seeds", "14").split())
+    assert "failed: with seed 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more" in said
+    assert "fetch failed in 13 of 13, lastly at attempt 2: It was drawn." in said
+    (told,) = shell.lines("simulate", "good.yaml", "--chaos", "--seeds", "14")
+    assert [each["seed"] for each in told["unsuccessful"]] == list(range(1, 14))
+    assert told["unsuccessful"][0]["tasks"] == [
+        {"task_id": "fetch", "status": "failed", "attempts": 2, "error": "It was drawn."}
+    ]
 
 
 def test_chaos_goes_with_few_options(

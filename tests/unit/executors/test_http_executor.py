@@ -20,6 +20,7 @@ from talka_services.executors.registry import ExecutorSettings
 
 Make = Callable[..., Attempt]
 LARGE = 300_000
+DEPTH = 5_000
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,6 +38,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, b"x" * LARGE, "text/plain")
         elif path == "/liar":
             self._answer(200, b"not json", "application/json")
+        elif path == "/deep":
+            self._answer(200, b"[" * DEPTH, "application/json")
         elif path == "/missing":
             self._answer(404, b"nothing here", "text/plain")
         else:
@@ -127,6 +130,13 @@ async def test_text_redirects_and_false_json(http: HttpExecutor, attempt: Make, 
     assert "json" not in moved
     assert liar["body"] == "not json"
     assert "json" not in liar
+
+
+async def test_what_is_nested_too_deep_stays_text(http: HttpExecutor, attempt: Make, server: str) -> None:
+    """An answer that nobody can read as JSON is an answer all the same."""
+    deep = await http.execute(attempt(url=f"{server}/deep"))
+    assert (deep["status"], deep["body"]) == (200, "[" * DEPTH)
+    assert "json" not in deep
 
 
 async def test_a_large_body_is_bounded(http: HttpExecutor, attempt: Make, server: str) -> None:

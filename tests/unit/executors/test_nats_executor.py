@@ -138,6 +138,23 @@ async def test_an_answer_that_does_not_come_is_a_failure(
         await executor.execute(attempt(server=nats_server.url, subject="chatty", expects="stored"))
 
 
+@pytest.mark.parametrize("said", [b"[" * 5_000, b'{"stream": "\xff"}', b"{"])
+async def test_an_answer_that_is_no_json_is_an_answer_and_no_stream(
+    executor: NatsExecutor, attempt: Make, nats_server: NatsServer, other: Any, said: bytes
+) -> None:
+    """Nested too deep, in no UTF-8 or cut short: it is text, and a stream does not speak like this."""
+
+    async def answer(message: Any) -> None:
+        await message.respond(said)
+
+    await other.subscribe("odd", cb=answer)
+    await other.flush()
+    result = await executor.execute(attempt(server=nats_server.url, subject="odd"))
+    assert "json" not in result
+    with pytest.raises(TaskFailedError, match="no stream"):
+        await executor.execute(attempt(server=nats_server.url, subject="odd", expects="stored"))
+
+
 async def test_long_answers_are_cut_and_long_messages_refused(
     executor: NatsExecutor, attempt: Make, nats_server: NatsServer, other: Any
 ) -> None:

@@ -140,6 +140,39 @@ async def test_an_issuer_that_is_away_or_another_is_503(issuer: Issuer, oidc: Oi
     await oidc.close()
 
 
+@pytest.mark.parametrize(
+    "keys", [[7], [None], [{"kty": "OKP", "crv": "Ed25519", "x": "AA", "kid": ["k1"]}], {"k1": {}}, "k1"]
+)
+async def test_keys_that_are_none_are_503(issuer: Issuer, keys: object) -> None:
+    """Whatever the issuer tells in place of keys, nobody is let in, and it is said whose fault that is."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/keys":
+            return httpx.Response(200, json={"keys": keys})
+        return issuer.answer(request)
+
+    oidc = Oidc(OPTIONS, httpx.MockTransport(answer))
+    with pytest.raises(HttpError) as caught:
+        await oidc.caller(issuer.token())
+    assert (caught.value.status, caught.value.code) == (503, "issuer_unavailable")
+    await oidc.close()
+
+
+async def test_a_key_whose_name_is_no_text_is_left_out(issuer: Issuer) -> None:
+    """The others still verify what they signed."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = issuer.answer(request)
+        if request.url.path != "/keys":
+            return found
+        keys = found.json()["keys"]
+        return httpx.Response(200, json={"keys": [{**keys[0], "kid": ["k1"]}, *keys]})
+
+    oidc = Oidc(OPTIONS, httpx.MockTransport(answer))
+    assert (await oidc.caller(issuer.token())).name == "oidc:ada"
+    await oidc.close()
+
+
 async def test_a_caller_without_a_role_is_403_and_a_bad_token_401(issuer: Issuer, oidc: Oidc) -> None:
     from tests.unit.gateway.test_gateway_callers import request  # noqa: PLC0415
 

@@ -124,7 +124,7 @@ def test_one_address_tells_where_all_goes(url: str, traces: str, metrics: str) -
     assert (endpoint(url, Signal.TRACES), endpoint(url, Signal.METRICS)) == (traces, metrics)
 
 
-@pytest.mark.parametrize("url", ["localhost:4318", "grpc://c:4317", "http://"])
+@pytest.mark.parametrize("url", ["localhost:4318", "grpc://c:4317", "http://", "http://[::1", "http://c:x"])
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(CallerError, match="no address of a collector"):
         endpoint(url, Signal.METRICS)
