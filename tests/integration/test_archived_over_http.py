@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ async def test_it_is_read_in_its_file(
 ) -> None:
     """Every look at it answers what it answered before; a large result comes from the file, too.
 
-    The file is opened once for all of them.
+    The file is opened once for all of them. The worker has left meanwhile, and its pool's log says so.
     """
     openings: list[str] = []
 
@@ -84,6 +84,11 @@ async def test_it_is_read_in_its_file(
         before = await told(http, execution_id)
         result = await asked(http, f"/executions/{execution_id}/tasks/t0/result")
         assert (await asked(http, f"/executions/{execution_id}"))["archived"] is None
+        await talka.node.workers[0].stop()
+        async with aclosing(talka.histories.follow_pool("default")) as states:
+            async for pool in states:
+                if not pool.workers:
+                    break
         assert (await archivist(talka, tmp_path).run(LATER_MS, [execution_id])).archived
         assert await told(http, execution_id) == before
         assert await asked(http, f"/executions/{execution_id}/tasks/t0/result") == result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from talka_core.scheduler import ExecutionRecord
 from talka_protocols.commit import Commit
@@ -60,6 +61,17 @@ class WholeHistories(Histories):
             if archive is None:
                 return await super().execution(execution_id, at)
             return await archive.histories.execution(execution_id, at)
+
+    async def pool_events(self, execution_id: str, pool: str) -> list[tuple[int, Any]]:
+        """Return the events of the pool that an execution ran in, with their instants.
+
+        Raises:
+            RequestRefusedError: they lie in an archive that cannot be read here.
+        """
+        async with self._place_of(execution_id) as archive:
+            if archive is None:
+                return await super().pool_events(execution_id, pool)
+            return await archive.histories.pool_events(execution_id, pool)
 
     async def value(self, execution_id: str, claim: ClaimCheck) -> bytes:
         """Return a large result of an execution.

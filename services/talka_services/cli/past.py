@@ -16,7 +16,7 @@ from talka_services.cli.loading import Request, load_workflow
 from talka_services.cli.outcome import UsageError
 from talka_services.cli.recollection import names_execution
 from talka_services.cli.records import open_execution, open_records
-from talka_services.client.recollecting import pool_history, run_on_record, runs_on_record
+from talka_services.client.recollecting import run_on_record, runs_on_record
 from talka_services.loop import run as run_loop
 from talka_services.machine import machine_capacity
 
@@ -72,9 +72,8 @@ def _file_run(request: Request, flags: Flags) -> Run:
 async def _recorded_run(target: Target, wanted: str) -> Run:
     async with open_execution(target, wanted) as (records, execution_id):
         state = await records.histories.execution(execution_id)
-        return await run_on_record(
-            records.histories, state, await pool_history(records.histories, state.pool)
-        )
+        pool = await records.histories.pool_events(execution_id, state.pool)
+        return await run_on_record(records.histories, state, pool)
 
 
 def history(target: Target, named: Sequence[str]) -> list[Run]:

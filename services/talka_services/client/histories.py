@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from talka_core.history import FOLDS, apply
 from talka_core.planner import PlanRecord
@@ -92,6 +92,13 @@ class Histories:
             known = [(base.at, event) for event in beginning(base.state)]
         commits = [commit for position, commit in await self.commits(name) if position > base.position]
         return known + [(commit.at, event) for commit in commits for _, _, event in commit.events()]
+
+    async def pool_events(self, execution_id: str, pool: str) -> list[tuple[int, Any]]:  # noqa: ARG002
+        """Return the events of the pool that an execution ran in, with their instants (Unix milliseconds).
+
+        Where the execution lies in a file, these are those that the file holds, as others may have left.
+        """
+        return [*await self.timed(LogName(POOL, "-", pool))]
 
     async def execution(self, execution_id: str, at: int | None = None) -> ExecutionRecord:
         """Return an execution's state at an event, or now.

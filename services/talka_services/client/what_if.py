@@ -20,7 +20,6 @@ from talka_core.simulation import (
 from talka_core.spelling import did_you_mean
 from talka_protocols.errors import RequestRefusedError
 from talka_services.client.histories import Histories
-from talka_services.client.recollecting import pool_history
 from talka_services.machine import machine_capacity
 
 
@@ -78,7 +77,7 @@ async def recalled(histories: Histories, execution_id: str) -> Recorded:
     """
     state = await histories.execution(execution_id)
     events = [event for _, event in await histories.timed(histories.name(execution_id))]
-    pool = await pool_history(histories, state.pool)
+    pool = await histories.pool_events(execution_id, state.pool)
     return recorded(state, events, pool, time.time_ns() // 1_000_000)
 
 

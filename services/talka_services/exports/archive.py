@@ -16,10 +16,10 @@ originator id                     originator version   topic                    
 
 Its sub-workflows, and theirs, are in it in the same way. Commits keep their
 bytes, ids and positions. The logs of executions and plans are complete; of a
-pool's log only those commits are there that concern the executions, whole, so
-its versions have gaps and it is shown, not folded. What was sealed is sealed
-in the file too, and is read with the same keys. A reader opens the file as
-immutable and writes nothing beside it.
+pool's log only those commits are there that concern the executions, the
+workers or the pool's amounts, whole, so its versions have gaps and it is shown,
+not folded. What was sealed is sealed in the file too, and is read with the same
+keys. A reader opens the file as immutable and writes nothing beside it.
 """
 
 from __future__ import annotations

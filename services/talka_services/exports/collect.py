@@ -17,7 +17,7 @@ from talka_core.readmodel import anchor_of
 from talka_core.scheduler.waiting import WORKFLOW
 from talka_protocols.commit import Commit, decode_commit
 from talka_protocols.errors import UnknownExecutionError
-from talka_protocols.events import Event, TaskScheduled, TaskWaiting
+from talka_protocols.events import Event, TaskWaiting
 from talka_protocols.ports import Blobs, Log, Snapshots, StoredCommit
 from talka_protocols.subjects import EXECUTION, PLAN, POOL, LogName, shard_of
 from talka_protocols.workflow import ClaimCheck
@@ -72,13 +72,12 @@ async def export_execution(
         children=children,
     )
     stored = [commit for commits in family.values() for commit in commits]
-    workers = set(_workers(stored))
     for id_ in family:
         stored += await log.read(LogName(PLAN, shard_of(id_, shards), id_))
     claims = claims_of(stored)
     pools = pools or PoolCommits(log)
     for pool in sorted(set(pool_of.values())):
-        stored += await pools.about(pool, family, workers)
+        stored += await pools.about(pool, family)
     vault = log.vault if isinstance(log, SealedLog) else Vault()
     if vault.signs:
         manifest = replace(manifest, anchors=_anchors(stored))
@@ -138,13 +137,6 @@ def _children(stored: Iterable[StoredCommit]) -> Iterator[str]:
 def _decoded(stored: Iterable[StoredCommit]) -> Iterator[Commit[Event]]:
     for commit in stored:
         yield decode_commit(commit.log, commit.body)
-
-
-def _workers(stored: Sequence[StoredCommit]) -> Iterator[str]:
-    for commit in _decoded(stored):
-        for _version, _cause, event in commit.events():
-            if isinstance(event, TaskScheduled):
-                yield event.worker_id
 
 
 def claims_of(stored: Sequence[StoredCommit]) -> list[ClaimCheck]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 from msgspec import Struct, field
 
 from talka_core.archiving import executions_in
 from talka_protocols.commit import decode_commit
-from talka_protocols.events import PoolConfigured
+from talka_protocols.events import PoolConfigured, WorkerDraining, WorkerJoined, WorkerLost
 from talka_protocols.ports import Log, StoredCommit
 from talka_protocols.subjects import POOL, LogName
+
+STANDING = (PoolConfigured, WorkerJoined, WorkerDraining, WorkerLost)
+"""What says which workers and amounts there are."""
 
 
 class PoolCommits:
@@ -23,8 +25,8 @@ class PoolCommits:
         self._log = log
         self._pools: dict[str, _Index] = {}
 
-    async def about(self, pool: str, executions: Iterable[str], workers: Iterable[str]) -> list[StoredCommit]:
-        """Return those about the executions' allocations, a worker of these itself, or the whole pool.
+    async def about(self, pool: str, executions: Iterable[str]) -> list[StoredCommit]:
+        """Return those about the executions, and those about workers and the pool's amounts.
 
         Raises:
             BrokenHistoryError: a commit cannot be decoded.
@@ -34,20 +36,16 @@ class PoolCommits:
         if index is None:
             commits = await self._log.read(LogName(POOL, "-", pool))
             index = self._pools[pool] = await asyncio.to_thread(_indexed, commits)
-        return index.about(executions, workers)
+        return index.about(executions)
 
 
 class _Index(Struct):
     commits: dict[int, StoredCommit]
     executions: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    workers: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    always: set[int] = field(default_factory=set[int])
+    general: set[int] = field(default_factory=set[int])
 
-    def about(self, executions: Iterable[str], workers: Iterable[str]) -> list[StoredCommit]:
-        chosen = self.always.union(
-            *(self.executions.get(name, ()) for name in executions),
-            *(self.workers.get(name, ()) for name in workers),
-        )
+    def about(self, executions: Iterable[str]) -> list[StoredCommit]:
+        chosen = self.general.union(*(self.executions.get(name, ()) for name in executions))
         return [self.commits[position] for position in sorted(chosen)]
 
 
@@ -58,10 +56,6 @@ def _indexed(commits: Iterable[StoredCommit]) -> _Index:
             named = [*executions_in(event)]
             for name in named:
                 index.executions[name].add(commit.position)
-            # A grant names its worker, and says nothing about that worker itself.
-            worker: Any = None if named else getattr(event, "worker_id", None)
-            if worker is not None:
-                index.workers[worker].add(commit.position)
-            if isinstance(event, PoolConfigured):
-                index.always.add(commit.position)
+            if not named and isinstance(event, STANDING):
+                index.general.add(commit.position)
     return index
