@@ -1,7 +1,8 @@
 """The checkup of a NATS server: from what it says of itself to what is wrong, and what to do about it."""
 
-from talka_core.checkup.checks import BOUNDS, KEPT, OLDEST_SERVER, checkup
-from talka_core.checkup.facts import Finding, Level, ServerFacts, Skew, StorageFacts, StreamFacts
+from talka_core.checkup.checks import BOUNDS, KEPT, checkup
+from talka_core.checkup.facts import Finding, Level, NodeFacts, ServerFacts, Skew, StorageFacts, StreamFacts
+from talka_core.checkup.servers import OLDEST_SERVER
 
 __all__ = [
     "BOUNDS",
@@ -9,6 +10,7 @@ __all__ = [
     "OLDEST_SERVER",
     "Finding",
     "Level",
+    "NodeFacts",
     "ServerFacts",
     "Skew",
     "StorageFacts",

@@ -5,34 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from talka_core.checkup.facts import Finding, Level, ServerFacts, StorageFacts, StreamFacts
+from talka_core.checkup.facts import Finding, Level, ServerFacts, StreamFacts
+from talka_core.checkup.servers import clock, disk, node, shown_size, storage, syncing, version, versions
 
-OLDEST_SERVER = (2, 12)
 PAYLOAD_MIN = 1_000_000
 """Bytes. Commits are split by the server's limit; below this one large decisions take many messages."""
-SKEW_WARNING_MS = 1_000.0
-SKEW_ERROR_MS = 30_000.0
-FULL_WARNING = 0.8
-FULL_ERROR = 0.95
 KEPT = ("storage", "subjects", "max_msgs_per_subject")
 """What makes a stream another one if it differs."""
 NEEDED = ("allow_msg_schedules", "allow_rollup_hdrs", "allow_msg_ttl", "deny_delete")
 BOUNDS = ("max_age", "max_bytes")
 REPLICAS_MIN = 3
+RESTART = "Look at the server's log, and start it again."
+MAJORITY = "More than half of the servers must run and reach each other: start those that do not."
 
 
 def checkup(facts: ServerFacts) -> list[Finding]:
     """Return what every check finds, in the order in which one would mend it."""
-    found = [*_server(facts)]
+    found = [*_server(facts), *versions(facts.nodes)]
+    for each in facts.nodes:
+        found += node(each)
     if facts.jetstream_fault:
         return found
-    found += [
-        *_clock(facts),
-        *_syncing(facts),
-        *_storage("file", facts.file),
-        *_storage("memory", facts.memory),
-    ]
-    if all(stream.present is None for stream in facts.streams):
+    told = {each.name for each in facts.nodes}
+    for server, skew in facts.skews.items():
+        if server not in told and (server or not told):
+            found += clock(server or facts.address, skew)
+    if not facts.nodes:
+        found += syncing(facts.address, facts.is_synced)
+    if facts.disk_free is not None or not facts.nodes:
+        found += disk(facts.address, facts.disk_free)
+    found += [*storage("file", facts.file), *storage("memory", facts.memory)]
+    if all(stream.present is None and not stream.is_silent for stream in facts.streams):
         advice = "Start `talka service planner` or `talka up`; whoever comes first makes the streams."
         return [
             *found,
@@ -44,17 +47,13 @@ def checkup(facts: ServerFacts) -> list[Finding]:
 
 
 def _server(facts: ServerFacts) -> Iterator[Finding]:
-    shown = ".".join(map(str, facts.version))
     reached = f"It answers within {facts.answered_ms:.1f} ms."
     yield Finding("reachable", Level.OK, facts.address, reached)
-    if facts.version < OLDEST_SERVER:
-        oldest = ".".join(map(str, OLDEST_SERVER))
-        said = f"It is version {shown}; Talka needs {oldest} or later."
-        yield Finding("version", Level.ERROR, facts.address, said, "Upgrade nats-server.")
-    else:
-        yield Finding("version", Level.OK, facts.address, f"It is version {shown}.")
+    yield from version(facts.address, facts.version)
     if facts.jetstream_fault:
         advice = "Start nats-server with a jetstream block, and enable JetStream for this account."
+        if facts.cluster:
+            advice = f"{MAJORITY} If all do: {advice}"
         said = f"JetStream does not answer: {facts.jetstream_fault}."
         yield Finding("jetstream", Level.ERROR, facts.address, said, advice)
     else:
@@ -65,50 +64,11 @@ def _server(facts: ServerFacts) -> Iterator[Finding]:
         yield Finding("payload", Level.WARNING, facts.address, said, advice)
 
 
-def _clock(facts: ServerFacts) -> Iterator[Finding]:
-    if facts.skew is None:
-        return
-    ahead = abs(facts.skew.ms) - facts.skew.error_ms
-    side = "ahead of" if facts.skew.ms > 0 else "behind"
-    exactness = f"give or take {facts.skew.error_ms:,.0f} ms"
-    said = f"Its clock is {abs(facts.skew.ms):,.0f} ms {side} this machine's, {exactness}."
-    advice = "Let both machines follow a time server (NTP); times in the log are off by as much."
-    if ahead <= SKEW_WARNING_MS:
-        yield Finding("clock", Level.OK, facts.address, said)
-    else:
-        level = Level.ERROR if ahead > SKEW_ERROR_MS else Level.WARNING
-        yield Finding("clock", level, facts.address, said, advice)
-
-
-def _syncing(facts: ServerFacts) -> Iterator[Finding]:
-    match facts.is_synced:
-        case True:
-            yield Finding("sync", Level.OK, facts.address, "It syncs each commit before it acknowledges it.")
-        case False:
-            said = "It acknowledges before it syncs: a loss of power takes back what was acknowledged."
-            advice = "Set sync_interval: always in the jetstream block, on every server of a cluster."
-            yield Finding("sync", Level.WARNING, facts.address, said, advice)
-        case None:
-            said = "Whether it syncs before it acknowledges cannot be seen from here."
-            advice = "Look for sync_interval: always in its configuration, or name its http port: --monitor."
-            yield Finding("sync", Level.UNKNOWN, facts.address, said, advice)
-
-
-def _storage(kind: str, storage: StorageFacts) -> Iterator[Finding]:
-    taken = max(storage.used, storage.reserved)
-    if storage.limit <= 0:
-        yield Finding(
-            "storage", Level.OK, kind, f"{_size(storage.used)} used; the account has no limit of its own."
-        )
-        return
-    share = taken / storage.limit
-    said = f"{_size(storage.used)} used and {_size(storage.reserved)} reserved of {_size(storage.limit)}."
-    advice = f"Raise max_{kind}_store, give the store a larger disk, or remove what is not needed."
-    level = Level.ERROR if share > FULL_ERROR else Level.WARNING if share > FULL_WARNING else Level.OK
-    yield Finding("storage", level, kind, said, "" if level is Level.OK else advice)
-
-
 def _stream(facts: ServerFacts, stream: StreamFacts) -> Iterator[Finding]:
+    if stream.is_silent:
+        said = "Nobody answers about it: it has no leader, and stands still."
+        yield Finding("replication", Level.ERROR, stream.name, said, MAJORITY if facts.cluster else RESTART)
+        return
     if stream.present is None and stream.wanted["storage"] == "memory":
         said = "It lives in memory, and is made anew by the next service."
         yield Finding("streams", Level.OK, stream.name, said)
@@ -120,7 +80,7 @@ def _stream(facts: ServerFacts, stream: StreamFacts) -> Iterator[Finding]:
         return
     wrong = [*_differences(stream.wanted, stream.present)]
     yield from wrong or [
-        Finding("streams", Level.OK, stream.name, f"{_size(stream.size)}, configured as it should be.")
+        Finding("streams", Level.OK, stream.name, f"{shown_size(stream.size)}, configured as it should be.")
     ]
     yield from _replication(facts, stream, stream.present)
 
@@ -148,8 +108,8 @@ def _replication(facts: ServerFacts, stream: StreamFacts, present: Mapping[str, 
         return
     replicas = int(present.get("num_replicas", 1))
     if not stream.leader:
-        advice = "More than half of its servers must run and reach each other: start those that do not."
-        yield Finding("replication", Level.ERROR, stream.name, "It has no leader, and stands still.", advice)
+        said = "It has no leader, and stands still."
+        yield Finding("replication", Level.ERROR, stream.name, said, MAJORITY)
     elif stream.behind:
         said = f"Its replica is away or not up to date on {', '.join(stream.behind)}."
         advice = "See whether these servers run; a replica catches up by itself."
@@ -169,12 +129,3 @@ def _permissions(facts: ServerFacts) -> Iterator[Finding]:
         yield Finding("permissions", Level.ERROR, subject, "We may not use it, or get no answer.", advice)
     if not facts.refused:
         yield Finding("permissions", Level.OK, facts.address, "We may read and write what a service does.")
-
-
-def _size(count: int) -> str:
-    size, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"

@@ -32,7 +32,8 @@ class StreamFacts(Struct, frozen=True):
     """A stream as it should be and as it is; ``present`` is None if there is none.
 
     ``size`` is in bytes. ``leader`` is empty while there is none; ``behind`` are
-    the servers whose replica is away or not up to date.
+    the servers whose replica is away or not up to date. One that ``is_silent`` nobody answers
+    about, so whether it is there is not known.
     """
 
     wanted: Mapping[str, Any]
@@ -40,6 +41,7 @@ class StreamFacts(Struct, frozen=True):
     size: int = 0
     leader: str = ""
     behind: tuple[str, ...] = ()
+    is_silent: bool = False
 
     @property
     def name(self) -> str:
@@ -62,12 +64,29 @@ class Skew(Struct, frozen=True):
     error_ms: float
 
 
+class NodeFacts(Struct, frozen=True):
+    """What one server tells of itself at its monitoring port.
+
+    ``fault`` says why it is not healthy; ``file`` and ``memory`` are those of all its accounts together.
+    """
+
+    name: str
+    version: tuple[int, int]
+    is_synced: bool
+    skew: Skew
+    fault: str = ""
+    file: StorageFacts = StorageFacts()
+    memory: StorageFacts = StorageFacts()
+
+
 class ServerFacts(Struct, frozen=True):
-    """What could be found out about a server and the streams of one namespace.
+    """What could be found out about a server, those that store with it, and the streams of one namespace.
 
     ``jetstream_fault`` says why JetStream does not answer. ``cluster`` is empty for
     a server that stands alone. ``is_synced`` tells whether it syncs before it
-    acknowledges, None if nobody knows. ``refused`` are subjects that we may not write to.
+    acknowledges, None if nobody knows. ``skews`` are by the server that was asked.
+    ``nodes`` are the servers whose monitoring ports we know; ``disk_free`` are the bytes free
+    where an embedded server stores, None for any other. ``refused`` are subjects that we may not write to.
     """
 
     address: str
@@ -77,8 +96,10 @@ class ServerFacts(Struct, frozen=True):
     jetstream_fault: str = ""
     file: StorageFacts = StorageFacts()
     memory: StorageFacts = StorageFacts()
-    skew: Skew | None = None
+    skews: Mapping[str, Skew] = {}
     is_synced: bool | None = None
+    nodes: tuple[NodeFacts, ...] = ()
+    disk_free: int | None = None
     streams: tuple[StreamFacts, ...] = ()
     refused: tuple[str, ...] = ()
     answered_ms: float = 0.0

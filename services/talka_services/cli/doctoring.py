@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from shutil import disk_usage
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -24,7 +25,10 @@ COLOURS = {"ok": "green", "unknown": "magenta", "warning": "yellow", "error": "r
 Monitor = Annotated[
     str | None,
     typer.Option(
-        "--monitor", metavar="URL", help="The server's monitoring port (http://host:8222), which knows more."
+        "--monitor",
+        metavar="URL",
+        help="The server's monitoring port (http://host:8222), which knows its disk and more; of several "
+        "servers all of theirs, separated by commas.",
     ),
 ]
 
@@ -46,10 +50,12 @@ def doctor(
     target: Target, monitor: Monitor = None, service: ForService = None, worker_id: ForWorker = "*"
 ) -> None:
     """Check the server, its streams, clock, storage and permissions, and say what to do. Changes nothing."""
-    if monitor is not None and not monitor.startswith(("http://", "https://")):
-        raise UsageError(f"--monitor {monitor!r} is no URL.", hint="Write http://host:8222.")
+    monitors = monitor.split(",") if monitor is not None else []
+    for url in monitors:
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"--monitor {url!r} is no URL.", hint="Write http://host:8222.")
     user = User(service, worker_id) if service is not None else None
-    findings = run_loop(_check(target, monitor, user))
+    findings = run_loop(_check(target, monitors, user))
     is_well = not any(finding.level == "error" for finding in findings)
     if target.is_json:
         print_json({"well": is_well, "findings": [msgspec.structs.asdict(finding) for finding in findings]})
@@ -60,18 +66,21 @@ def doctor(
         raise typer.Exit(ExitCode.NOT_SUCCEEDED)
 
 
-async def _check(target: Target, monitor: str | None, user: User | None) -> list[Finding]:
+async def _check(target: Target, monitors: Sequence[str], user: User | None) -> list[Finding]:
     from talka_core.checkup import checkup
-    from talka_services.jetstream.inspection import inspect, is_synced_by
+    from talka_services.jetstream.inspection import inspect
+    from talka_services.jetstream.monitoring import node_at
 
-    async with _reached(target) as (connection, is_synced):
-        known = is_synced if monitor is None else await is_synced_by(monitor)
-        return checkup(await inspect(connection, known, user))
+    async with _reached(target) as (connection, is_synced, disk_free):
+        nodes = [await node_at(monitor) for monitor in monitors]
+        return checkup(await inspect(connection, is_synced, user, nodes, disk_free))
 
 
 @asynccontextmanager
-async def _reached(target: Target) -> AsyncGenerator[tuple[Connection, bool | None]]:
-    """Connect, and tell whether the server syncs, as far as that is known without asking it; make no stream.
+async def _reached(target: Target) -> AsyncGenerator[tuple[Connection, bool | None, int | None]]:
+    """Connect, and tell whether the server syncs and how many bytes are free for it; make no stream.
+
+    Both are known without asking of a server of our own, and of no other.
 
     Raises:
         ServerUnavailableError: no server answers at the address.
@@ -88,7 +97,7 @@ async def _reached(target: Target) -> AsyncGenerator[tuple[Connection, bool | No
     if target.server:
         connection = await connect(target.server.split(","), "talka doctor", names, target.access)
         try:
-            yield connection, None
+            yield connection, None, None
         finally:
             await connection.close()
         return
@@ -96,7 +105,7 @@ async def _reached(target: Target) -> AsyncGenerator[tuple[Connection, bool | No
     async with EmbeddedServer(target.data_dir, running_durability(target.data_dir) or "power") as server:
         connection = await connect(server.url, "talka doctor", names)
         try:
-            yield connection, server.facts.durability == "power"
+            yield connection, server.facts.durability == "power", disk_usage(target.data_dir).free
         finally:
             await connection.close()
 

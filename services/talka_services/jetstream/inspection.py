@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-import httpx
 import msgspec
 from msgspec import Struct, field
 
-from talka_core.checkup import ServerFacts, Skew, StorageFacts, StreamFacts
+from talka_core.checkup import NodeFacts, ServerFacts, Skew, StorageFacts, StreamFacts
 from talka_protocols.errors import PlatformError
 from talka_protocols.permissions import User
 from talka_protocols.subjects import EXECUTION, LogName
-from talka_services.jetstream.api import EXPECTED_LAST, NOT_FOUND, PREFIX, Failure, StreamState
+from talka_services.jetstream.api import (
+    EXPECTED_LAST,
+    NOT_FOUND,
+    PREFIX,
+    UNAVAILABLE,
+    Failure,
+    StreamState,
+)
 from talka_services.jetstream.connection import Connection, NoAnswerError, NobodyThereError, is_forbidden
+from talka_services.jetstream.refusals import without_secrets
 from talka_services.jetstream.rights import NEVER, PROBE, missing
 from talka_services.jetstream.topology import server_version, streams
 
 ANSWER_S = 3.0
+NO_ANSWER = 0
+"""The code of what no server has said."""
 
 
 class _Replica(Struct, frozen=True):
@@ -55,30 +64,26 @@ class _Info(Struct, frozen=True):
     limits: _Limits = _Limits()
 
 
-class _Config(Struct, frozen=True):
-    sync_always: bool = False
-
-
-class _JetStream(Struct, frozen=True):
-    config: _Config = _Config()
-
-
-class _Varz(Struct, frozen=True):
-    jetstream: _JetStream = _JetStream()
-
-
-async def inspect(connection: Connection, is_synced: bool | None, user: User | None = None) -> ServerFacts:
-    """Return what can be found out through a connection; ``is_synced`` is known from elsewhere, if at all.
+async def inspect(
+    connection: Connection,
+    is_synced: bool | None,
+    user: User | None = None,
+    nodes: Sequence[NodeFacts] = (),
+    disk_free: int | None = None,
+) -> ServerFacts:
+    """Return what can be found out through a connection; the rest is known from elsewhere, if at all.
 
     With a ``user``, what its service needs is asked for, and else what all of them write.
     """
     said: dict[str, Any] = vars(connection.nc)["_server_info"]
     facts = ServerFacts(
-        connection.address,
+        _asked(connection),
         server_version(connection.nc),
         str(said.get("cluster", "")),
         connection.wire.max_payload,
         is_synced=is_synced,
+        nodes=tuple(nodes),
+        disk_free=disk_free,
     )
     started = time.monotonic()
     account = await _ask(connection, "INFO")
@@ -86,42 +91,39 @@ async def inspect(connection: Connection, is_synced: bool | None, user: User | N
     if account.error is not None:
         fault = f"{account.error.description} ({account.error.err_code})".removesuffix(" (0)")
         return msgspec.structs.replace(facts, jetstream_fault=fault, answered_ms=answered_ms)
-    found = [await _stream(connection, wanted) for wanted in streams(connection)]
+    found = await asyncio.gather(*(_stream(connection, wanted) for wanted in streams(connection)))
     present = {stream.name for stream, _ in found if stream.present is not None}
-    skew = min((skew for _, skew in found if skew is not None), key=lambda skew: skew.error_ms, default=None)
+    skews: dict[str, Skew] = {}
+    for stream, skew in found:
+        # Of several servers the leader of a stream answers.
+        server = stream.leader if facts.cluster else ""
+        best = skews.get(server)
+        if skew is not None and (best is None or skew.error_ms < best.error_ms):
+            skews[server] = skew
     return msgspec.structs.replace(
         facts,
         answered_ms=answered_ms,
         file=StorageFacts(account.storage, account.reserved_storage, account.limits.max_storage),
         memory=StorageFacts(account.memory, account.reserved_memory, account.limits.max_memory),
-        skew=skew,
+        skews=dict(sorted(skews.items())),
         streams=tuple(stream for stream, _ in found),
         refused=await (missing(connection, user) if user else _refused(connection, present)),
     )
 
 
-async def is_synced_by(monitor: str) -> bool:
-    """Return whether a server syncs before it acknowledges, as its monitoring port says.
-
-    Raises:
-        PlatformError: nobody answers there, or not as a NATS server.
-    """
-    try:
-        async with httpx.AsyncClient(timeout=ANSWER_S) as client:
-            answer = (await client.get(f"{monitor.rstrip('/')}/varz")).raise_for_status()
-        return msgspec.json.decode(answer.content, type=_Varz).jetstream.config.sync_always
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise PlatformError(
-            f"No NATS server tells about itself at {monitor}: {error or type(error).__name__}.",
-            hint="Give the address of its http port (http://nats.example:8222), or leave --monitor out.",
-        ) from error
+def _asked(connection: Connection) -> str:
+    """Return which of the servers that we were told of answers, fit for messages."""
+    url = connection.nc.connected_url
+    if len(connection.servers) < 2 or url is None:
+        return connection.address
+    return without_secrets(url.geturl())
 
 
 async def _ask(connection: Connection, what: str) -> _Info:
     try:
         message = await connection.request(f"{PREFIX}.{what}", wait_s=ANSWER_S)
     except (NoAnswerError, NobodyThereError) as error:
-        return _Info(Failure(description=str(error)))
+        return _Info(Failure(NO_ANSWER, description=str(error)))
     return msgspec.json.decode(message.data, type=_Info)
 
 
@@ -131,6 +133,8 @@ async def _stream(connection: Connection, wanted: dict[str, Any]) -> tuple[Strea
     info = await _ask(connection, f"STREAM.INFO.{wanted['name']}")
     took_ms = 1000 * (time.monotonic() - started)
     if info.error is not None:
+        if info.error.code in {NO_ANSWER, UNAVAILABLE}:
+            return StreamFacts(wanted, is_silent=True), None
         if info.error.code != NOT_FOUND:
             raise PlatformError(
                 f"The server does not tell about the stream {wanted['name']}: {info.error.description}.",

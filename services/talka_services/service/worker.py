@@ -42,6 +42,8 @@ from talka_services.witness import Witness
 
 SLOTS = 256
 DRAIN_S = 10.0
+DRAIN_KNOWN_S = 3.0
+"""How long the pool gets to take note that we drain; a new owner of it has begun by then."""
 HAND_BACK_S = 2.0
 """How long the scheduler gets to settle what was handed back."""
 LEAVE_S = 2.0
@@ -280,8 +282,11 @@ class WorkerService:
 
     async def _drain(self) -> None:
         worker_id, drain_s = self.options.worker_id, self.options.drain_s
+        ends_s = asyncio.get_running_loop().time() + drain_s
         self._actor.tell(Drain(worker_id))
-        await _until(self._is_idle, drain_s)
+        # Until the pool knows it grants us more, and each of that would be an attempt that is lost with us.
+        await _until(lambda: self._state.is_drain_recorded, min(drain_s, DRAIN_KNOWN_S))
+        await _until(self._is_idle, ends_s - asyncio.get_running_loop().time())
         self._actor.tell(Drain(worker_id, hand_back=True))
         # The actor may be waiting for the server, so what runs is stopped without it as well.
         self._stop_attempts()

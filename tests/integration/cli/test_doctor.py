@@ -19,7 +19,7 @@ def test_a_directory_that_is_well(shell: Shell) -> None:
     found = shell.json("doctor")
     assert found["well"] is True
     assert {finding["level"] for finding in found["findings"]} == {"ok"}
-    assert "sync" in {finding["check"] for finding in found["findings"]}
+    assert {"sync", "disk"} <= {finding["check"] for finding in found["findings"]}
     shown = shell.run("doctor")
     assert "talka_default_log" in shown
     assert "It syncs each commit" in shown
@@ -31,6 +31,7 @@ def test_a_directory_that_is_well(shell: Shell) -> None:
         pytest.param(("--server", "nats://127.0.0.1:1"), 3, "server_unavailable", marks=pytest.mark.slow),
         (("--data-dir", "nowhere"), 2, "data_directory"),
         (("--monitor", "here"), 2, "usage"),
+        (("--monitor", "http://127.0.0.1:1,here"), 2, "usage"),
         (("--monitor", "http://127.0.0.1:1"), 1, "platform"),
     ],
 )

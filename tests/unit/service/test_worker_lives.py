@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from talka_protocols.errors import ConflictError
-from talka_protocols.messages import AdmitWorker, Recipient, RegisterWorker, StartTask
+from talka_protocols.messages import AdmitWorker, ConfirmDrain, Recipient, RegisterWorker, StartTask
 from talka_protocols.messages import decode_envelope as decode
 from talka_protocols.ports import Attempt, Delivery, Inbox, Lease
 from talka_protocols.subjects import LogName, Names
@@ -239,6 +239,21 @@ async def test_stop_does_not_wait_for_a_server_that_is_away() -> None:
     stage.log.is_away = True
     await asyncio.wait_for(service.stop(), PATIENCE_S)
     assert not stage.executor.running
+
+
+async def test_worker_leaves_when_its_pool_knows_that_it_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a busy pool granted until then was lost with the worker, and had to begin again elsewhere."""
+    monkeypatch.setattr(worker, "DRAIN_KNOWN_S", PATIENCE_S)
+    stage = Stage()
+    service = await stage.worker(drain_s=PATIENCE_S)
+    await stage.admit(service, 1)
+    actor = cast("Any", service)._actor
+    await until(lambda: service.is_admitted)
+    stopping = asyncio.create_task(service.stop())
+    left, _ = await asyncio.wait({stopping}, timeout=0.5)
+    assert not left, "nothing runs, but the pool may be about to grant it something"
+    actor.tell(ConfirmDrain("w1", 1))
+    await asyncio.wait_for(stopping, PATIENCE_S)
 
 
 class CrashingLeases:
