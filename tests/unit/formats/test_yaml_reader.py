@@ -99,7 +99,7 @@ def test_too_many_values(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes time to read and memory to hold, so that there is a most of them."""
     monkeypatch.setattr(yaml_reader, "VALUES_MAX", 3)
     assert _refusal(text).code == "too_many_values"
-    assert read_yaml("a: [x, y]") == {"a": ["x", "y"]}
+    assert read_yaml("[x, y]") == ["x", "y"]
 
 
 @pytest.mark.parametrize("text", ["[1,2,3,4,5]", "[[],{},[]]", '{"a":{"b":{"c":{}}}}'])
