@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -84,7 +85,7 @@ def test_a_value_is_found_in_data_of_any_shape(value: str) -> None:
     assert inner.rstrip("=") not in cleaned.decode()
 
 
-ENCODED = {
+ENCODED: dict[str, Callable[[str], str]] = {
     "base64": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
     "hexadecimal": lambda text: text.encode().hex(),
     "ascii json": json.dumps,
