@@ -108,6 +108,7 @@ class Chains:
         chain = self._chains.setdefault(name, _Chain())
         if stored.log.kind in self._partial:
             chain.next_version = chain.digest = None
+        is_noted = bool(self._anchors.get(name))
         anchor = self._anchors.get(name, {}).pop(stored.position, None)
         try:
             commit: Commit[Event] | None = None if fault else decode_commit(stored.log, stored.body)
@@ -119,7 +120,8 @@ class Chains:
             return [violation((Kind.CHANGED, f"The commit cannot be read: {fault}"), where)]
         if stored.log.kind == WORKER and commit.version == 1 and not chain.position:
             self._forget(name, stored.position)
-        if is_archived := _says_archived(commit):
+        is_archived = _says_archived(commit) and (not is_noted or self._is_true(place, stored.body))
+        if is_archived:
             self._archive(stored, chain, commit)
         found = list(self._findings(place, chain, stored, commit, anchor))
         chain.next_version, chain.latest = commit.version + len(commit), None
@@ -137,6 +139,14 @@ class Chains:
             chain.next_version, chain.digest = commit.version, None
             self._forget(str(stored.log), stored.position)
         self._archived.add(stored.log.key)
+
+    def _is_true(self, place: str, body: bytes) -> bool:
+        """Tell whether a commit is signed by one of ours."""
+        try:
+            signature = read_signature(body)
+        except MalformedSignatureError:
+            return False
+        return signature is not None and self._verify(place, signature) is Verdict.TRUE
 
     def finish(self) -> list[Violation]:
         """Return what the read model saw and nobody else did."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tests.unit.sealing.chains import LOG, ring, sealing, written
+from tests.unit.sealing.chains import LOG, OTHER, changed, ring, sealing, written
 from tests.unit.sealing.test_chains import anchors
 
 from talka_core.auditing import Anchors, Chains
 from talka_protocols.commit import Commit, Decision, encode_commit
 from talka_protocols.events import ExecutionArchived, WorkerRegistered
 from talka_protocols.ports import StoredCommit
-from talka_protocols.seals import digest_of
+from talka_protocols.seals import digest_of, without_signature
 from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import PLAN, WORKER, LogName
 from talka_services.loop import run
@@ -47,6 +47,18 @@ def test_an_archived_log_begins_with_the_fact_that_says_so() -> None:
     assert wrong([archived()], noted) == []
     assert wrong([HONEST[3]], noted) != []
     assert wrong([], noted) != []
+
+
+def test_a_signed_log_is_not_replaced_by_a_word_that_it_is_archived() -> None:
+    """An unsigned fact, or one signed for another log, takes nothing away of a log and its plan."""
+    noted = {**anchors(HONEST), str(PLAN_LOG): anchors(HONEST)[str(LOG)]}
+    unsigned = without_signature(archived().body)
+    foreign = SIGNING.sign(str(OTHER), unsigned, digest_of(HONEST[3].body))
+    assert wrong([changed(archived(), unsigned)]) == []
+    for body in (unsigned, foreign):
+        found = wrong([changed(archived(), body)], noted)
+        assert found.count(("removed", HONEST[0].position)) == 2
+        assert ("removed", archived().position) in found
 
 
 def test_an_archived_log_that_is_brought_back_begins_anew() -> None:
