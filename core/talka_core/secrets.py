@@ -7,10 +7,12 @@ taken out again of whatever the task prints, returns, saves or fails with.
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
 from collections.abc import Collection, Iterator
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -21,6 +23,8 @@ from talka_protocols.workflow import Task
 SECRET = "secret"  # noqa: S105  (what a reference begins with)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 MASK = "***"
+_ESCAPED = re.compile("%..")
+_URL_SAFE = str.maketrans("+/", "-_")
 MASKED_CHARS_MIN = 4
 """Shorter values, and shorter lines of longer ones, would mask half of every text."""
 
@@ -70,12 +74,13 @@ def check_secrets(task: Task, task_ids: Collection[str], *, runs_at_worker: bool
 
 
 class Redactor:
-    """Takes values out of text and of data, as they are, as JSON, in base64 and percent-encoded."""
+    """Takes values out of text and of data: as they are, in JSON, HTML, base64, hexadecimal, and in URLs."""
 
     def __init__(self, values: Collection[str]) -> None:
         found = {form for value in values for form in _forms(value) if len(form) >= MASKED_CHARS_MIN}
         self._forms = sorted(found, key=lambda form: (-len(form), form))
         self._bytes = [form.encode() for form in self._forms]
+        self._in_json = {msgspec.json.encode(form)[1:-1] for form in self._forms}
         self._pattern = re.compile("|".join(map(re.escape, self._forms))) if self._forms else None
 
     @property
@@ -102,7 +107,8 @@ class Redactor:
 
     def json(self, encoded: bytes) -> bytes:
         """Return a JSON text with every secret in it masked; one without any comes back as it is."""
-        if not self.is_in(encoded):
+        # What is escaped in a text there, as JSON in JSON is, stands escaped twice.
+        if not any(form in encoded for form in self._in_json):
             return encoded
         return msgspec.json.encode(self.data(msgspec.json.decode(encoded)))
 
@@ -154,3 +160,24 @@ def _forms(value: str) -> Iterator[str]:
         yield msgspec.json.encode(text).decode()[1:-1]
         yield quote(text, safe="")
         yield base64.b64encode(text.encode()).decode().rstrip("=")
+    # What a program puts around it, as a user's name in a header, comes with the whole of it.
+    for text in {value, value.strip()}:
+        yield from _parts_of_base64(text.encode())
+        yield json.dumps(text)[1:-1]
+        yield html.escape(text)
+        for quoted in (quote(text, safe=""), quote(text), quote_plus(text)):
+            yield quoted
+            yield _ESCAPED.sub(lambda escaped: escaped[0].lower(), quoted)
+        yield from (text.encode().hex(), text.encode().hex().upper())
+
+
+def _parts_of_base64(data: bytes) -> Iterator[str]:
+    """Return what base64 makes of it wherever it stands in what is encoded, in both alphabets.
+
+    The first and last sign are left out where they hold bits of what stands beside it.
+    """
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + data).decode()
+        part = encoded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
+        yield part
+        yield part.translate(_URL_SAFE)

@@ -28,9 +28,10 @@ from talka_services.client import Orchestrator, connect
 from talka_services.executors.registry import Executors, ExecutorSettings
 from talka_services.gateway import GatewayOptions, serving
 from talka_services.jetstream.access import Access
-from talka_services.jetstream.api import EXPECTED_LAST, call
+from talka_services.jetstream.api import EXPECTED_LAST, call, last_message
 from talka_services.jetstream.connection import Connection, Message, is_forbidden
 from talka_services.jetstream.connection import connect as connect_to
+from talka_services.jetstream.feed import Feed
 from talka_services.jetstream.inspection import inspect
 from talka_services.jetstream.rights import NEVER
 from talka_services.service import Node
@@ -198,6 +199,37 @@ async def test_answers_to_others_are_not_overheard(
         assert connection.forbidden == {subject.lower() for subject in refused}
     finally:
         await connection.close()
+
+
+async def test_nothing_is_delivered_to_what_is_anothers(server: PermittedServer, begun: None) -> None:
+    """A consumer may name any subject for what it delivers, and the server asks nobody whether it may.
+
+    It delivers only where somebody has subscribed to just that subject, which nobody does to one of a stream.
+    """
+    names, worker = Names("one"), await server.connect("one", "worker-w1")
+    admin = await server.connect("one", "admin")
+    stream, chunk = names.objects_stream(), names.object_chunks("forged")
+    targets = {
+        names.stream("log"): names.log(LogName("execution", "0", "some")),
+        names.stream("inbox"): names.spoken(names.inbox("scheduler", "0"), "resource"),
+        names.kv_stream("leases"): names.lease("scheduler.0"),
+    }
+    feed = Feed(worker, stream, chunk, 0)
+    try:
+        assert b"error" not in (await worker.request(chunk, b"{}")).data
+        for name, target in targets.items():
+            config = {"name": name, "deliver_subject": target, "filter_subject": chunk, "mem_storage": True}
+            request = {"stream_name": stream, "config": {**config, "ack_policy": "none"}}
+            await call(worker, f"CONSUMER.CREATE.{stream}.{name}.{chunk}", request)
+        async with asyncio.timeout(30):
+            while not await feed.next():
+                pass
+        for where, target in targets.items():
+            assert await last_message(admin, where, target) is None, target
+    finally:
+        await feed.close()
+        await worker.close()
+        await admin.close()
 
 
 COMMANDS = (

@@ -30,7 +30,6 @@ from talka_protocols.seals import (
     MalformedSignatureError,
     Signature,
     digest_of,
-    find_signature,
     place_of_log,
     read_signature,
 )
@@ -121,6 +120,7 @@ class Chains:
         chain = self._chains.setdefault(name, _Chain())
         if stored.log.kind in self._partial:
             chain.next_version = chain.digest = None
+        is_noted = bool(self._anchors.get(name))
         anchor = self._anchors.get(name, {}).pop(stored.position, None)
         try:
             commit: Commit[Event] | None = None if fault else decode_commit(stored.log, stored.body)
@@ -133,7 +133,8 @@ class Chains:
         self._rosters.take(stored.log, commit)
         if stored.log.kind in PASSING and commit.version == 1 and not chain.position:
             self._forget(name, stored.position)
-        if is_archived := _says_archived(commit):
+        is_archived = _says_archived(commit) and (not is_noted or self._is_true(place, stored.body))
+        if is_archived:
             self._archive(stored, chain, commit)
         elif chain.is_archived and commit.version < (chain.next_version or 0):
             chain.next_version, chain.digest, chain.is_archived = 1, None, False
@@ -147,13 +148,19 @@ class Chains:
         return [violation(finding, where) for finding in found]
 
     def _archive(self, stored: StoredCommit, chain: _Chain, commit: Commit[Event]) -> None:
-        """Miss nothing that left with an execution that was archived, if that is signed as it was."""
-        if self._anchors.get(str(stored.log)) and find_signature(stored.body) is None:
-            return
+        """Miss nothing that left the server with an execution that was archived."""
         if not chain.position:
             chain.next_version, chain.digest = commit.version, None
             self._forget(str(stored.log), stored.position)
         self._archived.add(stored.log.key)
+
+    def _is_true(self, place: str, body: bytes) -> bool:
+        """Tell whether a commit is signed by one of ours."""
+        try:
+            signature = read_signature(body)
+        except MalformedSignatureError:
+            return False
+        return signature is not None and self._verify(place, signature) is Verdict.TRUE
 
     def finish(self) -> list[Violation]:
         """Return what the read model saw and nobody else did."""

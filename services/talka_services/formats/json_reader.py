@@ -13,6 +13,9 @@ from talka_services.formats.places import place_at
 
 JSON_DEPTH_MAX = DEPTH_MAX + 8
 
+VALUES_MAX = 4_000_000
+"""How many values a definition has at most; a body of 32 MiB could have four times as many."""
+
 _MARKS = re.compile(r'"(?:[^"\\]|\\.)*"(?:\s*:)?|[{}\[\]]|[^\s,:{}\[\]"]+', re.DOTALL)
 """Keys with their colons, other strings, brackets, and words such as numbers."""
 _CONSTANTS = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -28,8 +31,16 @@ def read_json(text: str, *, file: str | None = None) -> Any:
     Raises:
         NotJsonError: It is no JSON; with the place.
         WorkflowInvalidError: It repeats a key, holds a number that JSON does
-            not have, or is nested too deeply for the reader; with the place.
+            not have, has too many values, or is nested too deeply for the reader; with the place.
     """
+    # A value begins a list or an object, or stands behind a comma: counting them is quick, reading is not.
+    if sum(map(text.count, ",[{")) > VALUES_MAX:
+        raise WorkflowInvalidError(
+            f"The file has more than {VALUES_MAX:,} values.",
+            hint="Keep large values in files of their own.",
+            code="too_many_values",
+            file=file,
+        )
     try:
         return json.loads(text, object_pairs_hook=_table, parse_constant=_no_constant)
     except json.JSONDecodeError as error:

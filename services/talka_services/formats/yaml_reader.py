@@ -15,6 +15,7 @@ from yaml import events
 
 from talka_core.limits import DEPTH_MAX
 from talka_protocols.errors import WorkflowInvalidError
+from talka_services.formats.json_reader import VALUES_MAX
 from talka_services.formats.places import start_of
 
 YAML_DEPTH_MAX = DEPTH_MAX + 8
@@ -86,6 +87,9 @@ class _Reader:
         return self._result
 
     def _take(self, event: events.Event) -> None:
+        if self._values > VALUES_MAX:
+            message = f"The file has more than {VALUES_MAX:,} values."
+            raise self._error(message, event, "Keep large values in files of their own.", "too_many_values")
         if isinstance(event, events.CollectionEndEvent):
             self._close()
         elif isinstance(event, events.ScalarEvent):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache
 from hashlib import blake2b
 from http import HTTPStatus
@@ -34,6 +34,9 @@ DEPTH_MAX = limits.DEPTH_MAX + 8
 """How deep a body may be nested: as deep as a definition may, and what is around it here."""
 ANSWER_S = 5.0
 """How long a request waits to be recorded; after that it is on file, and taken up when a service runs."""
+READ_AT_ONCE_BYTES = 64 * 1024
+"""Larger bodies are looked at in threads, so that nobody else waits for it."""
+READERS = 2
 TOLD_MAX = 10_000
 """Of how many executions it is kept when they were said to be over."""
 
@@ -54,6 +57,7 @@ class Source:
         self.recent = Recent(orchestrator.node.ports.log, orchestrator.histories, orchestrator.submitted)
         self.holdings = PoolHoldings(orchestrator.node.ports.log, orchestrator.histories)
         self.told: dict[str, Told] = {}
+        self.readers = asyncio.Semaphore(READERS)
         ports = orchestrator.node.ports
         self.whole = WholeHistories(ports.log, ports.blobs, ports.shards, ports.snapshots)
 
@@ -85,6 +89,7 @@ class Call:
         self.holdings = source.holdings
         self.database = source.database
         self.tell = source.tell
+        self._readers = source.readers
         self.name = name
         self.status: HTTPStatus | None = None
         self.headers: dict[str, str] = {}
@@ -161,6 +166,13 @@ class Call:
             raise bad_request("bad_body", f"The body is not what is asked for: {error}.") from None
         except (ValueError, RecursionError) as error:
             raise bad_request("bad_body", f"The body is no JSON: {error}.") from None
+
+    async def apart(self, body: bytes, read: Callable[[], T]) -> T:
+        """Return what reads a body: of a large one in a thread, of which there are few at a time."""
+        if len(body) <= READ_AT_ONCE_BYTES:
+            return read()
+        async with self._readers:
+            return await asyncio.to_thread(read)
 
     @property
     def media_type(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -13,6 +14,7 @@ from talka_core.validation import check
 from talka_protocols.errors import WorkflowInvalidError
 from talka_protocols.workflow import Strategy, Workflow
 from talka_services.formats import Source, parse_inputs, read_text, workflow_of
+from talka_services.gateway.calls import Call
 from talka_services.gateway.problems import SECONDS_MAX, VERSION_MAX, bad_request
 
 MEDIA = (
@@ -41,6 +43,15 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Annotated[float, Meta(gt=0, le=SECONDS_MAX)] | None,
         Meta(description="Raises or lowers the time limit."),
     ] = None
+
+
+async def brought(call: Call, body: bytes, limits: Limits) -> Workflow:
+    """Return the checked workflow that a call brings; others go on while a large one is read.
+
+    Raises:
+        WorkflowInvalidError: it is invalid, with line and column.
+    """
+    return await call.apart(body, partial(read_workflow, body, limits))
 
 
 def read_workflow(body: bytes, limits: Limits, *, name: str | None = None) -> Workflow:

@@ -17,7 +17,7 @@ from talka_protocols.states import FINAL_EXECUTION_STATES, ExecutionState, TaskS
 from talka_protocols.workflow import ClaimCheck, Task, Workflow
 from talka_services.formats.document import WorkflowFile
 from talka_services.gateway.calls import ANSWER_S, Call
-from talka_services.gateway.definitions import BYTES_MAX, MEDIA, Limits, read_workflow
+from talka_services.gateway.definitions import BYTES_MAX, MEDIA, Limits, brought
 from talka_services.gateway.documents import (
     ExecutionDocument,
     TaskDocument,
@@ -62,7 +62,7 @@ async def submit_workflow(call: Call, query: Submission, body: bytes) -> Submitt
     `talka submit --key`: submitting again answers with the same execution, and
     another workflow under the key is refused. 201 says that it has begun, 202 that it is on file.
     """
-    workflow = read_workflow(body, query)
+    workflow = await brought(call, body, query)
     orchestrator = call.orchestrator
     if query.debounce:
         if query.at is not None or call.key is not None:
@@ -265,9 +265,9 @@ def _unknown_task(execution_id: str, task_id: str) -> RequestRefusedError:
     )
 
 
-async def validate_workflow(call: Call, query: Limits, body: bytes) -> Workflow:  # noqa: ARG001
+async def validate_workflow(call: Call, query: Limits, body: bytes) -> Workflow:
     """Check a workflow without starting it, and return it complete: every dependency, and its id."""
-    return read_workflow(body, query)
+    return await brought(call, body, query)
 
 
 _CREATED = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)

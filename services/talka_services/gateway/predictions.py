@@ -14,7 +14,7 @@ from talka_services.client.forecasting import makespan_of, offers_in
 from talka_services.client.recollecting import runs_on_record
 from talka_services.formats.document import WorkflowFile
 from talka_services.gateway.calls import Call
-from talka_services.gateway.definitions import BYTES_MAX, MEDIA, Limits, read_workflow
+from talka_services.gateway.definitions import BYTES_MAX, MEDIA, Limits, brought
 from talka_services.gateway.operations import Operation
 from talka_services.gateway.roles import Role
 
@@ -51,7 +51,7 @@ class WorkflowPrediction(Struct, frozen=True):
 
 async def predict_workflow(call: Call, query: Limits, body: bytes) -> WorkflowPrediction:
     """Predict how long a workflow would take, from tasks of the same kinds that ran; nothing is started."""
-    workflow = read_workflow(body, query)
+    workflow = await brought(call, body, query)
     pool = await call.histories.pool(workflow.config.pool)
     known = await runs_on_record(call.histories)
     run = Run("", workflow, offers=tuple(offers_in(pool)), shared=dict(pool.shared))

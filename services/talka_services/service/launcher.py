@@ -309,8 +309,8 @@ class Launcher:
         result, extension = split(returned)
         try:
             encoded = redactor.json(msgspec.json.encode(result))
-            if extension is not None and redactor.is_in(added := msgspec.json.encode(extension)):
-                extension = msgspec.json.decode(redactor.json(added), type=Extension)
+            if extension is not None and not redactor.is_idle:
+                extension = msgspec.json.decode(redactor.json(msgspec.json.encode(extension)), type=Extension)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             sentence = f"The result cannot be recorded as JSON: {error}."
             return Ending(Outcome.FAILED, error=TaskFailure("result_not_encodable", sentence))

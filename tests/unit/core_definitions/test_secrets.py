@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
@@ -79,6 +83,33 @@ def test_a_value_is_found_in_data_of_any_shape(value: str) -> None:
     cleaned = Redactor([value]).json(msgspec.json.encode(data))
     assert value not in json.dumps(json.loads(cleaned), ensure_ascii=False)
     assert inner.rstrip("=") not in cleaned.decode()
+
+
+ENCODED: dict[str, Callable[[str], str]] = {
+    "base64": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "ascii json": json.dumps,
+    "html": html.escape,
+    "path": quote,
+    "form": quote_plus,
+}
+
+
+@pytest.mark.parametrize("way", ENCODED)
+def test_a_value_is_found_in_what_is_encoded_with_it(way: str) -> None:
+    """As a password in a header, behind a user's name of any length; in a text, in data, and in a stream."""
+    value = "correct horse/é+<x>?"
+    redactor = Redactor([value])
+    for before in ("", "a", "ab", "ada:"):
+        encoded = ENCODED[way](f"{before}{value}:z")
+        for cleaned in (
+            redactor.text(encoded),
+            redactor.json(msgspec.json.encode({"said": encoded})).decode(),
+            RedactedStream(redactor).feed(encoded.encode() + b"\n" * 99).decode(),
+        ):
+            assert MASK in cleaned
+            left = [part for part in re.split(r"\W+", cleaned) if len(part) > 8 and part in encoded]
+            assert left == []
 
 
 def test_what_holds_no_secret_is_left_alone() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from talka_protocols.errors import WorkflowInvalidError
+from talka_services.formats import json_reader, yaml_reader
 from talka_services.formats.places import find_in_yaml
 from talka_services.formats.yaml_reader import read_yaml
 
@@ -91,6 +92,24 @@ def test_alias_bomb() -> None:
     for before, name in zip("abcdefghij", "bcdefghijk", strict=True):
         lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
     assert _refusal("\n".join(lines)).code == "too_many_aliases"
+
+
+@pytest.mark.parametrize("text", ["a: [x, y, z, x, y]", "[[], {}, {a: {}}]", "- 1\n- 2\n- 3\n- 4\n- 5\n"])
+def test_too_many_values(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes time to read and memory to hold, so that there is a most of them."""
+    monkeypatch.setattr(yaml_reader, "VALUES_MAX", 3)
+    assert _refusal(text).code == "too_many_values"
+    assert read_yaml("[x, y]") == ["x", "y"]
+
+
+@pytest.mark.parametrize("text", ["[1,2,3,4,5]", "[[],{},[]]", '{"a":{"b":{"c":{}}}}'])
+def test_too_many_values_of_json(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, told before the text is read."""
+    monkeypatch.setattr(json_reader, "VALUES_MAX", 3)
+    with pytest.raises(WorkflowInvalidError, match="more than 3 values") as caught:
+        json_reader.read_json(text)
+    assert caught.value.code == "too_many_values"
+    assert json_reader.read_json('{"a": [1, 2]}') == {"a": [1, 2]}
 
 
 def test_places() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +11,13 @@ import pytest
 from msgspec import Struct
 from starlette.datastructures import Headers, QueryParams
 
-from talka_protocols.errors import RequestRefusedError, ServerUnavailableError
+from talka_protocols.errors import RequestRefusedError, ServerUnavailableError, WorkflowInvalidError
+from talka_protocols.workflow import Workflow
 from talka_services.gateway import calls as module
+from talka_services.gateway import definitions
 from talka_services.gateway.calls import Call
+from talka_services.gateway.definitions import Limits, read_workflow
+from talka_services.gateway.executions import validate_workflow
 from talka_services.gateway.problems import HttpError, problem_of
 from talka_services.gateway.roles import Caller, Role
 
@@ -32,6 +37,7 @@ def call_of(query: str = "", path: dict[str, str] | None = None, key: str | None
         whole=None,
         database="",
         tell=None,
+        readers=asyncio.Semaphore(1),
     )
     return Call(request, source, "pause_execution", Caller("token:ada", Role.OPERATOR))
 
@@ -102,3 +108,25 @@ def test_parameters_are_read_by_their_types() -> None:
         with pytest.raises(HttpError) as caught:
             call_of(query).read_query(Asked)
         assert (caught.value.status, caught.value.code) == (400, "bad_parameter")
+
+
+async def test_others_are_served_while_a_large_definition_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in a thread, one after the other; what is wrong with it is said as ever."""
+    may_read, has_begun, reading = threading.Event(), asyncio.Event(), list[int]()
+    tell = asyncio.get_running_loop().call_soon_threadsafe
+
+    def read(body: bytes, limits: Limits) -> Workflow:
+        reading.append(len(reading))
+        tell(has_begun.set)
+        assert may_read.wait(30)
+        return read_workflow(body, limits)
+
+    monkeypatch.setattr(definitions, "read_workflow", read)
+    body = b'{"talka": 1, "name": "large", "tasks": [{"id": "a"}]' + b" " * 100_000 + b"}"
+    asked = [asyncio.create_task(validate_workflow(call, Limits(), body)) for call in [call_of()] * 2]
+    await has_begun.wait()
+    assert reading == [0]
+    may_read.set()
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert reading == [0, 1]
+    assert [error.code for error in found if isinstance(error, WorkflowInvalidError)] == ["missing_field"] * 2

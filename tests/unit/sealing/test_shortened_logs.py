@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.sealing.chains import LOG, ring, sealing, written
+from tests.unit.sealing.chains import LOG, OTHER, changed, ring, sealing, written
 from tests.unit.sealing.test_chains import anchors
 
 from talka_core.auditing import Anchors, Chains
@@ -17,7 +17,7 @@ from talka_protocols.events import (
     WorkerRegistered,
 )
 from talka_protocols.ports import StoredCommit
-from talka_protocols.seals import digest_of
+from talka_protocols.seals import digest_of, without_signature
 from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import PLAN, SCHEDULE, SHARD, WORKER, LogName
 from talka_services.loop import run
@@ -64,6 +64,18 @@ def test_an_unsigned_fact_excuses_nothing() -> None:
     forged, noted = StoredCommit(LOG, 5, body, "archived"), anchors(HONEST)
     assert ("removed", 1) in wrong([forged], {**noted, str(PLAN_LOG): {1: noted[str(LOG)][1]}})
     assert wrong([forged]) == []
+
+
+def test_a_signed_log_is_not_replaced_by_a_word_that_it_is_archived() -> None:
+    """An unsigned fact, or one signed for another log, takes nothing away of a log and its plan."""
+    noted = {**anchors(HONEST), str(PLAN_LOG): anchors(HONEST)[str(LOG)]}
+    unsigned = without_signature(archived().body)
+    foreign = SIGNING.sign(str(OTHER), unsigned, digest_of(HONEST[3].body))
+    assert wrong([changed(archived(), unsigned)]) == []
+    for body in (unsigned, foreign):
+        found = wrong([changed(archived(), body)], noted)
+        assert found.count(("removed", HONEST[0].position)) == 2
+        assert ("removed", archived().position) in found
 
 
 def test_an_archived_log_that_is_brought_back_begins_anew() -> None:
