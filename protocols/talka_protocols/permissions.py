@@ -89,7 +89,7 @@ def rights_of(user: User, names: Names, replies: str = INBOX) -> Rights:
         case Service.GATEWAY:
             publish, subscribe = _gateway(names)
         case Service.PROJECTOR:
-            publish, subscribe = [*_base(names), *_follow(names.stream("log"), f"{names.root}.log.>")], []
+            publish, subscribe = [*_base(names), *_projector(names)], []
         case Service.ARCHIVER:
             publish, subscribe = _archiver(names)
         case Service.CLIENT:
@@ -293,6 +293,13 @@ def _gateway(names: Names) -> tuple[list[str], list[str]]:
         *_hold(names, "*"),
     ]
     return publish, subscribe
+
+
+def _projector(names: Names) -> Iterator[str]:
+    """Read every log, what pruned ones begin with, and the definitions that are stored apart."""
+    yield from _follow(names.stream("log"), f"{names.root}.log.>")
+    yield _get(names.stream("snapshot"))
+    yield from _load(names)
 
 
 def _archiver(names: Names) -> tuple[list[str], list[str]]:
