@@ -148,12 +148,19 @@ async def test_what_was_archived_comes_back(nats_server: NatsServer, names: Name
             await import_execution(archive, log=ports.log, blobs=ports.blobs, shards=ports.shards)
         after = await talka.get_execution_status(execution_id)
         assert (after.counts, after.archived) == (before.counts, "")
+        assert (await talka.histories.execution(execution_id, at=3)).version == 3
+        name = talka.histories.name(execution_id)
+        seen = [
+            version for _, commit in await talka.histories.commits(name) for version, _, _ in commit.events()
+        ]
+        assert seen == [*range(1, before.version + 1)]
+        assert (await talka.wait(await talka.fork(execution_id, 3))).status is ExecutionState.SUCCEEDED
         await talka.restart(execution_id, from_task="t2")
         async for state in talka.histories.follow(execution_id):
             if state.tasks["t2"].attempt == 2 and state.status is ExecutionState.SUCCEEDED:
                 break
         await over(talka, execution_id)
-        outcome = await archivist(talka, tmp_path).run(LATER_MS)
+        outcome = await archivist(talka, tmp_path).run(LATER_MS, [execution_id])
         assert [each.execution_id for each in outcome.archived] == [execution_id]
         await check_archived(talka, execution_id, 3)
         assert len(files(tmp_path)) == 2

@@ -34,6 +34,7 @@ from talka_services.jetstream.connection import connect as connect_to
 from talka_services.jetstream.feed import Feed
 from talka_services.jetstream.inspection import inspect
 from talka_services.jetstream.rights import NEVER
+from talka_services.projection import shortening
 from talka_services.service import Node
 from talka_services.service.worker import WorkerOptions
 from talka_services.witness.obituary import REASON
@@ -263,8 +264,12 @@ COMMANDS = (
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_commands_and_gateway_need_no_more_rights(server: PermittedServer, tmp_path: Path) -> None:
+async def test_commands_and_gateway_need_no_more_rights(
+    server: PermittedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever a client, a gateway, a projector and an operator do, nothing is refused to them."""
+    # So that a model is shortened, too.
+    monkeypatch.setattr(shortening, "EVERY", 1)
     server.violations()
     (tmp_path / "quick.yaml").write_text(QUICK)
     async with asyncio.timeout(250), platform(server) as client:

@@ -165,12 +165,17 @@ async def test_a_name_can_be_used_again(talka: Orchestrator, dies_before: str) -
     assert (await talka.schedules.get("nightly")).schedule == RARELY
 
 
+def unique(_source: str, _event_id: str) -> str:
+    """Return a name that nothing else has."""
+    return uuid4().hex
+
+
 async def test_a_trigger_that_is_made_again_starts_nothing_twice(
     talka: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event that is published again has the id of what it started, which is on record for good."""
     # As if the server's own window for repeats were over.
-    monkeypatch.setattr(events, "event_key", lambda _source, _event_id: uuid4().hex)
+    monkeypatch.setattr(events, "event_key", unique)
     for _ in range(2):
         await talka.create_trigger("orders", Trigger("order.created"), WORK)
         await talka.publish("order.created", {}, event_id="one")
@@ -180,7 +185,7 @@ async def test_a_trigger_that_is_made_again_starts_nothing_twice(
         await talka.wait(settled.firing_id)
         assert await prune(talka) == {"trigger.orders"}
         assert await talka.histories.names(TRIGGER) == []
-    assert await talka.histories.names("execution") == [settled.firing_id]
+        assert await talka.histories.names("execution") == [settled.firing_id]
 
 
 async def test_a_log_that_is_removed_while_it_is_written_to(

@@ -69,9 +69,13 @@ class Histories:
         return LogName(EXECUTION, shard_of(execution_id, self._shards), execution_id)
 
     async def commits(self, name: LogName) -> list[tuple[int, Commit[Event]]]:
-        """Return a log's commits with their positions, definitions in place."""
+        """Return a log's commits with their positions, definitions in place.
+
+        Those of an execution that was archived and has come back are those since then: from event 1 on.
+        """
         stored = await self._log.read(name)
-        return [(item.position, await decoded(item, self._definitions)) for item in stored]
+        commits = [(item.position, await decoded(item, self._definitions)) for item in stored]
+        return _brought_back(commits) if name.kind == EXECUTION else commits
 
     async def decoded(self, commit: StoredCommit) -> Commit[Event]:
         """Return a commit with its definitions in place.
@@ -271,6 +275,16 @@ class Histories:
                 yield state
                 if state.status in FINAL_EXECUTION_STATES:
                     return
+
+
+def _brought_back(commits: list[tuple[int, Commit[Event]]]) -> list[tuple[int, Commit[Event]]]:
+    """Return the commits behind the fact that an execution was archived, if it has come back since."""
+    begun, is_archived = 0, False
+    for place, (_, commit) in enumerate(commits):
+        if is_archived and commit.version == 1:
+            begun, is_archived = place, False
+        is_archived |= any(isinstance(event, ExecutionArchived) for _, _, event in commit.events())
+    return commits[begun:]
 
 
 def _refuse_archived(commits: list[Commit[Event]]) -> None:

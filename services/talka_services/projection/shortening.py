@@ -9,7 +9,7 @@ import asyncio
 
 from talka_core.auditing.rosters import OWNERS, listed_by
 from talka_core.readmodel import Changes
-from talka_protocols.errors import BrokenHistoryError
+from talka_protocols.errors import PlatformError
 from talka_protocols.ports import Log, Snapshots
 from talka_protocols.subjects import POOL, SHARD, WORKER
 from talka_services.projection.queries import anchored_ends
@@ -39,14 +39,13 @@ class Shortening:
         return before // EVERY != after // EVERY
 
     async def note(self, changes: Changes) -> None:
-        """Add to changes what is to be forgotten with them; where that cannot be told it stays.
+        """Add to changes what is to be forgotten with them; what cannot be told now stays till the next time.
 
-        Raises:
-            PlatformError: the server does not answer, or refuses.
+        So a projector that may read logs only, as in an earlier version, goes on.
         """
         try:
             await self._note(changes)
-        except BrokenHistoryError as error:
+        except PlatformError as error:
             logger.warning("projector.not_shortened", error=str(error))
 
     async def _note(self, changes: Changes) -> None:

@@ -92,7 +92,7 @@ def test_an_archived_log_that_is_brought_back_begins_anew() -> None:
 def test_what_is_refused_of_an_archived_execution_follows_the_fact() -> None:
     """In order and chained to it, and what is brought back may come behind that; a gap is found."""
     fact = archived()
-    signed_refusals = []
+    signed_refusals: list[StoredCommit] = []
     digest = digest_of(fact.body)
     for number in (2, 3):
         refusal = RequestRefused("CancelExecution", "archived", "It is archived.")
