@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _rounds(asking: Asking, seconds: float, begin: int, ask: Ask) -> bool:
     end, is_well = time.monotonic() + seconds, True
     while time.monotonic() < end and is_well:
         for name, operation in asking.operations():
-            is_well = _asked(name, begin, lambda data, what=operation: ask(asking, what, data)) and is_well
+            is_well = _asked(name, begin, partial(ask, asking, operation)) and is_well
         begin += 1
     return is_well
 

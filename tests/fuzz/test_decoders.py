@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from random import Random
 
 import pytest
@@ -11,6 +12,8 @@ from tests.fuzz.mutation import changed
 from tests.fuzz.targets import CORPUS, SHAPES, SUPPRESSED, TARGETS, corpus
 
 EXAMPLES = 80
+MEMORY_BYTES, MEMORY_FACTOR = 32 * 1024 * 1024, 200
+"""What reading an input may take: room for the largest file, and so many times its own length."""
 PIECES = (
     b"",
     b"\x00",
@@ -38,6 +41,23 @@ def test_what_is_kept_is_read_or_refused(name: str) -> None:
         TARGETS[name](body)
         for part in range(1, 8):
             TARGETS[name](body[: len(body) * part // 8])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_is_kept_takes_little_memory(name: str) -> None:
+    """No input makes a reader hold much more than it is long, whatever it claims to be or refers to."""
+    found = list(corpus(name))
+    TARGETS[name](found[0])
+    tracemalloc.start()
+    try:
+        for body in found:
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            TARGETS[name](body)
+            _, peak = tracemalloc.get_traced_memory()
+            assert peak - before < MEMORY_BYTES + MEMORY_FACTOR * len(body), body[:100]
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -108,7 +108,7 @@ class Oidc:
         import httpx  # noqa: PLC0415  (it takes long to import)
 
         issuer = self._options.issuer
-        malformed = (ValueError, TypeError, AttributeError, RecursionError, self._jwt.PyJWTError)
+        malformed = (ValueError, RecursionError, self._jwt.PyJWTError)
         try:
             keys = self._jwt.PyJWKSet.from_dict(await self._json(await self._keys_url())).keys
             # One whose name is no text is none that a token could name.

@@ -13,7 +13,9 @@ def test_a_duration_is_in_seconds(text: str, seconds: float) -> None:
     assert parse_seconds(text, "--every") == seconds
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e400", "9" * 400 + "d", "1e12", "", "1x", "h"])
+@pytest.mark.parametrize(
+    "text", ["nan", "inf", "-inf", "1e400", "9" * 400 + "d", "1e12", "", "1x", "h"], ids=lambda text: text[:9]
+)
 def test_what_is_no_number_of_seconds_is_refused(text: str) -> None:
     """No number, infinitely many, and more than could be counted in milliseconds."""
     with pytest.raises(UsageError, match=r"--every .* is no duration"):

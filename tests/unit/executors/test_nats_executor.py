@@ -138,7 +138,7 @@ async def test_an_answer_that_does_not_come_is_a_failure(
         await executor.execute(attempt(server=nats_server.url, subject="chatty", expects="stored"))
 
 
-@pytest.mark.parametrize("said", [b"[" * 5_000, b'{"stream": "\xff"}', b"{"])
+@pytest.mark.parametrize("said", [b"[" * 5_000, b'{"stream": "\xff"}', b"{"], ids=["deep", "no UTF-8", "cut"])
 async def test_an_answer_that_is_no_json_is_an_answer_and_no_stream(
     executor: NatsExecutor, attempt: Make, nats_server: NatsServer, other: Any, said: bytes
 ) -> None:
