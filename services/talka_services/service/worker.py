@@ -285,7 +285,7 @@ class WorkerService:
         ends_s = asyncio.get_running_loop().time() + drain_s
         self._actor.tell(Drain(worker_id))
         # Until the pool knows it grants us more, and each of that would be an attempt that is lost with us.
-        await _until(lambda: self._state.is_drain_recorded, min(drain_s, DRAIN_KNOWN_S))
+        await _until(self._gets_nothing_more, min(drain_s, DRAIN_KNOWN_S))
         await _until(self._is_idle, ends_s - asyncio.get_running_loop().time())
         self._actor.tell(Drain(worker_id, hand_back=True))
         # The actor may be waiting for the server, so what runs is stopped without it as well.
@@ -293,6 +293,10 @@ class WorkerService:
         await _until(lambda: not self._launcher.running, max(drain_s, HAND_BACK_S))
         await _until(self._is_idle, HAND_BACK_S)
         await self._leave()
+
+    def _gets_nothing_more(self) -> bool:
+        """Tell whether the pool knows that we drain, or has never known us."""
+        return self._state.is_drain_recorded or not self._state.is_admitted
 
     def _is_idle(self) -> bool:
         """Tell whether nothing runs and every report is settled."""
