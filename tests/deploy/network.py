@@ -38,7 +38,8 @@ def _holds(expression: Mapping[str, Any], labels: Labels) -> bool:
     if operator == "NotIn":
         return value not in expression["values"]
     assert operator in {"Exists", "DoesNotExist"}
-    return (value is not None) == (operator == "Exists")
+    is_there = value is not None
+    return is_there if operator == "Exists" else not is_there
 
 
 def allows(
