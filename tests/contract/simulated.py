@@ -16,6 +16,10 @@ from talka_services.memory import MemoryPost
 NO_FAULTS = Faults(**dict.fromkeys(Faults.__struct_fields__, 0.0) | {"delay_s": 0.001})
 
 
+def _anything(*_commit: object) -> bool:
+    return False
+
+
 class Immortal:
     """A process that is in contact and does not die."""
 
@@ -32,7 +36,7 @@ def calm_world(names: Names) -> World:
     world.is_stormy = False
     world.names, world.post = names, MemoryPost(names)
     # It judges what actors commit, and here anything is.
-    world.book = cast("Any", SimpleNamespace(take=lambda *_: False))
+    world.book = cast("Any", SimpleNamespace(take=_anything))
     return world
 
 

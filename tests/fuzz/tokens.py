@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -67,8 +67,9 @@ def bearer(body: bytes) -> None:
     if not isinstance(parts, dict):
         assert not _let_in(oidc, body.decode("latin-1"))
         return
+    given = cast("dict[str, Any]", parts)
     try:
-        token = signed(parts.get("header"), parts.get("claims"))
+        token = signed(given.get("header"), given.get("claims"))
     except (UnicodeEncodeError, RecursionError):
         return
     _let_in(oidc, token)

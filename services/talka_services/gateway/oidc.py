@@ -111,8 +111,7 @@ class Oidc:
         malformed = (ValueError, RecursionError, self._jwt.PyJWTError)
         try:
             keys = self._jwt.PyJWKSet.from_dict(await self._json(await self._keys_url())).keys
-            # One whose name is no text is none that a token could name.
-            found = {each.key_id or "": each for each in keys if isinstance(each.key_id, str | None)}
+            named: list[tuple[Any, jwt.PyJWK]] = [(each.key_id, each) for each in keys]
         except (httpx.HTTPError, httpx.InvalidURL, *malformed) as error:
             raise HttpError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -120,7 +119,8 @@ class Oidc:
                 f"The issuer {issuer} does not tell its keys: {error!r}.",
                 hint="Check oidc.issuer in the access file, and that the gateway reaches it.",
             ) from None
-        self._keys = found
+        # One whose name is no text is none that a token could name.
+        self._keys = {name or "": each for name, each in named if name is None or isinstance(name, str)}
         self._fetched_s = time.monotonic()
 
     async def _keys_url(self) -> str:

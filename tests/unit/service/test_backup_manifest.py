@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -46,4 +46,4 @@ async def test_a_stream_of_another_namespace_is_not_made(tmp_path: Path) -> None
     """A manifest that was changed cannot have streams made that are not this namespace's."""
     directory = written(tmp_path, lambda what: f"TALKA_other_{what}")
     with pytest.raises(BackupError, match="TALKA_other_request"):
-        await restore(cast("Any", NOWHERE), directory)
+        await restore(NOWHERE, directory)
