@@ -211,9 +211,9 @@ async def test_nothing_is_delivered_to_what_is_anothers(server: PermittedServer,
     admin = await server.connect("one", "admin")
     stream, chunk = names.objects_stream(), names.object_chunks("forged")
     targets = {
-        names.stream("log"): names.log(LogName("execution", "0", "some")),
-        names.stream("inbox"): names.spoken(names.inbox("scheduler", "0"), "resource"),
-        names.kv_stream("leases"): names.lease("scheduler.0"),
+        names.stream("log"): names.log(LogName("execution", "0", "forged")),
+        names.stream("inbox"): names.spoken(names.inbox("scheduler", "99"), "resource"),
+        names.kv_stream("leases"): names.lease("scheduler.99"),
     }
     feed = Feed(worker, stream, chunk, 0)
     try:
