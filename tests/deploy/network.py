@@ -34,9 +34,9 @@ def selects(selector: Mapping[str, Any], labels: Labels) -> bool:
 def _holds(expression: Mapping[str, Any], labels: Labels) -> bool:
     value, operator = labels.get(expression["key"]), expression["operator"]
     if operator == "In":
-        return value in expression["values"]
+        return bool(value in expression["values"])
     if operator == "NotIn":
-        return value not in expression["values"]
+        return bool(value not in expression["values"])
     assert operator in {"Exists", "DoesNotExist"}
     is_there = value is not None
     return is_there if operator == "Exists" else not is_there
