@@ -14,19 +14,24 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 from tests.conftest import NatsServer
 from tests.readmodel import Stream, history, notifications, projector, rows
 
 from talka_core.auditing import Anchor
 from talka_core.readmodel import Changes
 from talka_core.readmodel.rows import AllocationRow, AnchorRow
+from talka_protocols.commit import Commit, Decision, decode_commit, encode_commit
 from talka_protocols.errors import CallerError
+from talka_protocols.events import ExecutionArchived
 from talka_protocols.ports import StoredCommit
+from talka_protocols.states import ExecutionState
 from talka_protocols.subjects import EXECUTION, LogName, Names
 from talka_services.jetstream.blobs import JetStreamBlobs
 from talka_services.jetstream.connection import Connection
 from talka_services.jetstream.log import JetStreamLog
 from talka_services.projection import JetStreamSource, Projector, View, open_view
+from talka_services.projection import projector as projecting
 from talka_services.projection.noted import noted_in
 from talka_services.projection.views import MovedError
 
@@ -237,3 +242,30 @@ def test_who_only_asks_waits_for_no_projector(tmp_path: Path) -> None:
     writing.close()
     asked.close()
     kept.close()
+
+
+def archived(name: LogName, version: int, position: int) -> StoredCommit:
+    """Return the commit that says where an execution lies."""
+    fact = ExecutionArchived(
+        "r", version - 1, "file:///a.talka", "0" * 64, name.key, ExecutionState.SUCCEEDED
+    )
+    body = encode_commit(Commit(version, 0, 0, (Decision("m", (fact,)),)))
+    return StoredCommit(name, position, body, "")
+
+
+async def test_states_of_what_is_over_leave_the_memory(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is archived is held no more; of the others so many executions and tasks are as there may be."""
+    stream = Stream([each for each in notifications(history(3, 12, 5), 3) if each.log.kind == EXECUTION])
+    model = projector(view, stream)
+    await model.fold(stream.commits)
+    (name,) = {each.log for each in stream.commits}
+    assert list(model.held) == [name.key]
+    last = decode_commit(name, stream.commits[-1].body)
+    await model.fold([archived(name, last.version + len(last), len(stream.commits) + 1)])
+    assert list(model.held) == []
+    monkeypatch.setattr(projecting, "KEPT", 3)
+    beginnings = [
+        replace(stream.commits[0], log=LogName(EXECUTION, "0", f"e{number}")) for number in range(5)
+    ]
+    await model.fold(beginnings)
+    assert 1 <= len(model.held) <= 3

@@ -35,8 +35,8 @@ COMMITS_MAX = 2_000
 """How many commits one transaction takes at most."""
 GATHER_S = 0.1
 """How long a projector that has caught up lets commits gather."""
-TASKS_KEPT = 50_000
-"""How many tasks the states in memory may have in all."""
+KEPT = 50_000
+"""How many executions and tasks of these there may be in memory in all."""
 AGAIN_S = 1.0
 
 log = get_logger(__name__)
@@ -47,6 +47,13 @@ class Page(Struct, frozen=True):
 
     changes: Changes
     before: Standing
+
+
+class _Kept(Struct, frozen=True):
+    """An execution in memory, and how much it counts: it and its tasks."""
+
+    state: ExecutionRecord
+    size: int
 
 
 class ReadModel(Projection[Any]):
@@ -82,9 +89,14 @@ class Projector:
         self._log = log
         self._definitions = Definitions(blobs)
         self._shortening = Shortening(view, log, snapshots, self._definitions) if snapshots else None
-        self._states: OrderedDict[str, ExecutionRecord] = OrderedDict()
-        self._tasks = 0
+        self._states: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept = 0
         self._broken: set[str] = set()
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The executions whose states are in memory."""
+        return tuple(self._states)
 
     async def run(self) -> None:
         """Follow the log for ever, through every outage of the server and of the database."""
@@ -114,7 +126,7 @@ class Projector:
         """Forget what is in memory, which may be ahead of the model, and see where it stands."""
         self._states.clear()
         self._broken.clear()
-        self._tasks = 0
+        self._kept = 0
         return await asyncio.to_thread(self._view.standing, await self._source.identity())
 
     async def _follow(
@@ -163,8 +175,11 @@ class Projector:
                 except BrokenHistoryError as error:
                     log.error("projector.unreadable", log=str(stored.log), error=str(error))
         for execution_id in list(changes.executions):
-            rows_of(self._states[execution_id], changes)
-        self._forget()
+            rows_of(self._states[execution_id].state, changes)
+        for execution_id in changes.archived:
+            self._drop(execution_id)
+        while self._kept > KEPT and len(self._states) > 1:
+            self._drop(next(iter(self._states)))
         return changes
 
     async def _fold_execution(self, stored: StoredCommit, changes: Changes) -> None:
@@ -177,24 +192,23 @@ class Projector:
                 changes.unanchor(f"{PLAN}.{execution_id}", stored.position)
             if execution_id in self._broken and not is_archived:
                 return
-            state = self._states.get(execution_id)
-            if state is None:
+            kept = self._states.get(execution_id)
+            if kept is not None:
+                state = kept.state
+            else:
                 # Whatever is before that fact may be gone already, in parts or wholly.
                 before_it = 0 if is_archived else stored.position
                 state = await self._restore(stored.log, before_it)
             self._broken.discard(execution_id)
-            before = len(state.tasks)
             commit: Any = await decoded(stored, self._definitions)
             fold_execution(state, commit, stored.position, changes)
         except BrokenHistoryError as error:
             log.error("projector.unreadable", log=str(stored.log), error=str(error))
             self._broken.add(execution_id)
-            self._states.pop(execution_id, None)
+            self._drop(execution_id)
             unreadable(execution_id, str(error), changes)
             return
-        self._tasks += len(state.tasks) - before
-        self._states[execution_id] = state
-        self._states.move_to_end(execution_id)
+        self._keep(execution_id, state)
 
     async def _restore(self, name: LogName, before: int) -> ExecutionRecord:
         """Fold what lies before a position of an execution's log."""
@@ -202,13 +216,18 @@ class Projector:
         state: ExecutionRecord = fold.initial(name.key)
         earlier = [stored for stored in await self._log.read(name) if stored.position < before]
         apply(fold, state, [await decoded(stored, self._definitions) for stored in earlier])
-        self._tasks += len(state.tasks)
         return state
 
-    def _forget(self) -> None:
-        while self._tasks > TASKS_KEPT and len(self._states) > 1:
-            _, state = self._states.popitem(last=False)
-            self._tasks -= len(state.tasks)
+    def _keep(self, execution_id: str, state: ExecutionRecord) -> None:
+        self._drop(execution_id)
+        self._states[execution_id] = kept = _Kept(state, 1 + len(state.tasks))
+        self._kept += kept.size
+
+    def _drop(self, execution_id: str) -> None:
+        """Keep an execution's state in memory no more; it is folded again if there is more of it."""
+        kept = self._states.pop(execution_id, None)
+        if kept is not None:
+            self._kept -= kept.size
 
 
 def check_behind(place: str, standing: Standing, end: int) -> None:
