@@ -82,7 +82,7 @@ async def test_rules_about_errors_know_exit_codes_and_exceptions(talka: Orchestr
 
 async def test_an_execution_is_paused_and_resumed(talka: Orchestrator) -> None:
     """While it is paused nothing new starts; a second pause is no fault, a second resume is refused."""
-    execution_id = await talka.submit_workflow(workflow(sleep("a", 0.2), sleep("b"), edges=(("a", "b"),)))
+    execution_id = await talka.submit_workflow(workflow(sleep("a", 2.0), sleep("b"), edges=(("a", "b"),)))
     async for status in talka.watch(execution_id):
         if status.running:
             break
@@ -103,7 +103,7 @@ async def test_an_execution_is_paused_and_resumed(talka: Orchestrator) -> None:
 
 async def test_a_paused_task_is_left_out_until_it_is_resumed(talka: Orchestrator) -> None:
     """The others go on and the execution waits for it."""
-    execution_id = await talka.submit_workflow(workflow(sleep("a", 0.2), sleep("b"), edges=(("a", "b"),)))
+    execution_id = await talka.submit_workflow(workflow(sleep("a", 2.0), sleep("b"), edges=(("a", "b"),)))
     await talka.histories.until_begun(execution_id)
     await talka.pause(execution_id, "b")
     status = await talka.get_execution_status(execution_id)

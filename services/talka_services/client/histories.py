@@ -160,8 +160,12 @@ class Histories:
                 yield state
 
     async def plan(self, execution_id: str) -> PlanRecord:
-        """Return what the planner remembers of an execution; version 0 if nothing."""
-        name = LogName(PLAN, shard_of(execution_id, self._shards), execution_id)
+        """Return what the planner remembers of an execution; version 0 if nothing.
+
+        Raises:
+            UnknownExecutionError: no execution can have this id.
+        """
+        name = LogName(PLAN, self.name(execution_id).shard, execution_id)
         entry = await newest(name, self._log, self._snapshots, self._definitions)
         state: PlanRecord = entry.state
         return state
