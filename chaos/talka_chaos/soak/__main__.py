@@ -156,7 +156,8 @@ async def _kill_now_and_then(soak: Soak, cluster: Cluster) -> None:
 
 async def _settled(orchestrator: Orchestrator, submitted: list[str]) -> dict[str, str]:
     """Return which executions did not come to a good end in time, and how they stand."""
-    left, ends_at = dict.fromkeys(submitted, ""), time.monotonic() + SETTLED_S
+    left: dict[str, str] = dict.fromkeys(submitted, "")
+    ends_at = time.monotonic() + SETTLED_S
     while left:
         names = list(left)
         for start in range(0, len(names), ASKED_AT_ONCE):
