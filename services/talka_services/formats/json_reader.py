@@ -18,7 +18,7 @@ VALUES_MAX = 4_000_000
 
 _MARKS = re.compile(r'"(?:[^"\\]|\\.)*"(?:\s*:)?|[{}\[\]]|[^\s,:{}\[\]"]+', re.DOTALL)
 """Keys with their colons, other strings, brackets, and words such as numbers."""
-_CONSTANTS = frozenset({"NaN", "Infinity", "-Infinity"})
+_CONSTANTS = ("NaN", "Infinity", "-Infinity")
 
 
 class NotJsonError(WorkflowInvalidError):
@@ -107,7 +107,8 @@ def _too_deep(text: str) -> re.Match[str]:
 
 
 def _constant(text: str) -> re.Match[str]:
-    return next(mark for mark in _MARKS.finditer(text) if mark[0] in _CONSTANTS)
+    """Return the word that begins with a constant: it is read before what comes right behind it is seen."""
+    return next(mark for mark in _MARKS.finditer(text) if mark[0].startswith(_CONSTANTS))
 
 
 def _long_number(text: str) -> re.Match[str]:

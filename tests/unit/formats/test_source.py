@@ -31,6 +31,7 @@ def _refusal(content: str | bytes, file: str | None = None) -> WorkflowInvalidEr
         (b'{"a": 1,}', "w.json", "not_json", 1),
         (b'{"a": 1,\n "a": 2}', "w.json", "duplicate_key", 2),
         (b'{"a": "NaN",\n "b": [-Infinity]}', "w.json", "not_json", 2),
+        (b'{"a": 1,\n "b": Infinity$', "w.json", "not_json", 2),
         (b"[1]", "w.json", "wrong_type", 1),
         (b"talka: 1", "w.json", "not_json", 1),
         pytest.param(b'{"a":' * 50 + b"\n" + b"[" * 100_000, "w.yaml", "too_deep", 2, id="deep"),
